@@ -1,0 +1,72 @@
+#ifndef FS_NET_POLLER_H
+#define FS_NET_POLLER_H
+
+#include "result.h"
+
+#include <stdint.h>
+
+/*
+ * Readiness over epoll(7), edge-triggered: a descriptor is registered once for
+ * read, write and peer-close together, and never touched again until it is
+ * closed. The epoll descriptor itself is readable when anything is ready, so
+ * that an event loop can watch it.
+ */
+
+enum {
+    FS_READABLE = 1 << 0,
+    FS_WRITABLE = 1 << 1,
+    FS_PEER_CLOSED = 1 << 2, /* EPOLLRDHUP: a FIN; it shows in the same event as the data before it */
+    FS_HANGUP = 1 << 3       /* EPOLLHUP or EPOLLERR */
+};
+
+typedef struct fs_ready {
+    void *watch;             /* what was given to fs_poller_add */
+    uint32_t events;         /* FS_READABLE | ... */
+} fs_ready;
+
+typedef struct fs_poller {
+    int fd;                  /* the epoll descriptor */
+    int timer_fd;            /* a timerfd inside it */
+    uint64_t timer_due;      /* monotonic ms it is armed for, 0 when it is not */
+} fs_poller;
+
+#define FS_POLL_BATCH 256    /* events taken in one call, so that the application's callbacks get their turn */
+
+/* 0 or -errno. On error nothing is left open. */
+int fs_poller_open(fs_poller *poller);
+void fs_poller_close(fs_poller *poller);
+
+/*
+ * Watches fd: edge-triggered for read, write and peer-close. `watch` is
+ * borrowed and comes back in fs_ready; it must outlive the descriptor and every
+ * batch already taken.
+ */
+int fs_poller_add(fs_poller *poller, int fd, void *watch);
+
+/*
+ * Watches a listening socket: level-triggered for read, because accepts are
+ * bounded a turn. `shared` adds EPOLLEXCLUSIVE, for a socket that several
+ * processes watch.
+ */
+int fs_poller_add_listener(fs_poller *poller, int fd, void *watch, int shared);
+
+/* Needed only for a descriptor that stays open; close(2) removes it by itself. */
+int fs_poller_remove(fs_poller *poller, int fd);
+
+/*
+ * At most `max` (<= FS_POLL_BATCH) ready watches; waits up to timeout_ms (0: not
+ * at all, -1: for ever). The timer's expiry comes as watch == poller; it is
+ * read and disarmed here. Count or -errno; EINTR gives 0.
+ */
+int fs_poller_wait(fs_poller *poller, fs_ready *ready, int max, int timeout_ms);
+
+/* Arms the timer for a monotonic time in ms (0 disarms); no system call when it is armed for that already. */
+int fs_poller_set_timer(fs_poller *poller, uint64_t due_ms);
+
+/* CLOCK_MONOTONIC_COARSE in ms and CLOCK_REALTIME_COARSE in seconds: vDSO, no system call. */
+uint64_t fs_monotonic_ms(void);
+int64_t fs_unix_seconds(void);
+/* CLOCK_MONOTONIC in microseconds, for durations. */
+uint64_t fs_monotonic_us(void);
+
+#endif

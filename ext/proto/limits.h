@@ -1,0 +1,40 @@
+#ifndef FS_PROTO_LIMITS_H
+#define FS_PROTO_LIMITS_H
+
+#include <stdint.h>
+
+/*
+ * Every limit of a worker, filled once from the configuration. 0 means
+ * unlimited only where it is said. Times are milliseconds; ext/proto has no
+ * clock and leaves them to ext/core.
+ *
+ *                                          default   the attack that it answers
+ */
+typedef struct fs_limits {
+    uint32_t max_request_line;           /*   8 KiB   an endless target (414) */
+    uint32_t max_head;                   /*  32 KiB   an endless head, memory (431) */
+    uint32_t max_fields;                 /*     100   many tiny fields: an object each (431) */
+    uint64_t max_body;                   /*   1 GiB   0: unlimited (413) */
+    uint32_t max_chunk_extension;        /*   1 KiB   per body: bytes that cost parsing and carry nothing */
+    uint32_t max_pipelined;              /*      64   requests a turn: one client takes the whole worker */
+    uint64_t max_requests;               /*       0   requests a connection; 0: unlimited */
+    uint32_t max_concurrency;            /*       0   requests in flight in the worker; 0: unlimited (503) */
+
+    uint32_t high_water;                 /*  64 KiB   queued output above which `send` waits */
+    uint32_t low_water;                  /*  16 KiB   and below which it goes on */
+    uint32_t body_high_water;            /*  64 KiB   received body that the application has not taken */
+    uint32_t max_drain;                  /* 256 KiB   unread body thrown away to keep a connection */
+
+    uint32_t timeout_first_byte;         /*    15 s   a new connection that says nothing */
+    uint32_t timeout_head;               /*    15 s   half a head, counted from its first byte (408) */
+    uint32_t timeout_keep_alive;         /*    75 s   idle between two requests */
+    uint32_t timeout_body;               /*    30 s   a body without progress (408) */
+    uint32_t timeout_write;              /*    60 s   a reader without progress */
+    uint32_t timeout_linger;             /*     2 s   reading on after the last answer, so that it is not reset */
+} fs_limits;
+
+#define FS_MAX_FIELDS_CEILING 1000
+
+void fs_limits_default(fs_limits *limits);
+
+#endif
