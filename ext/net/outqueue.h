@@ -23,7 +23,8 @@ typedef struct fs_outnode fs_outnode; /* outqueue.c's */
 typedef struct fs_outpool {
     const fs_net_allocator *allocator; /* borrowed */
     void (*retain)(void *owner);       /* references of shared pieces; called by push only */
-    void (*release)(void *owner);      /* called by flush and clear */
+    void (*release)(void *owner);      /* called by flush, peek, consume and clear, with the queue in order:
+                                          it may fill or clear that, but not free it */
     fs_outnode *chunks;                /* free ones */
     fs_outnode *nodes;                 /* free small nodes (shared pieces, file ranges) */
     unsigned nchunks, nnodes;
@@ -45,21 +46,27 @@ void fs_outqueue_init(fs_outqueue *queue, fs_outpool *pool);
 /*
  * Room for n bytes at the tail, NULL when out of memory; valid until the next
  * call on this queue. n may exceed a chunk: the node is then made to measure.
+ * A reserve without commit is undone by the next flush, peek or clear.
  */
 char *fs_outqueue_reserve(fs_outqueue *queue, size_t n);
 void fs_outqueue_commit(fs_outqueue *queue, size_t n);
 
-/* 0, or -ENOMEM with nothing queued and nothing retained. `owner` may be NULL for file ranges. */
+/*
+ * 0, or -ENOMEM with nothing queued and nothing retained; n == 0 queues and
+ * retains nothing. `owner` may be NULL for file ranges. A range is read by
+ * sendfile(2), or by pread(2) where the file does not support that.
+ */
 int fs_outqueue_share(fs_outqueue *queue, const char *p, size_t n, void *owner);
 int fs_outqueue_file(fs_outqueue *queue, int fd, int64_t offset, uint64_t n, void *owner);
 
 /*
  * Sends as much as the socket takes: one send(2) when one run of memory waits,
  * one sendmsg(2) with many iovecs, sendfile(2) for files (MSG_MORE on the head
- * before it); at most `budget` bytes. MSG_NOSIGNAL always.
+ * before it); at most `budget` bytes.
  * 0: the queue is empty. FS_AGAIN: the socket is full, or the budget is spent
  * (tell them apart by *sent >= budget). Otherwise -errno (the peer is gone) or
- * -ENODATA: a file was shorter than its range. *sent: bytes that left in this call.
+ * -ENODATA: a file was shorter than its range; what could not be sent stays
+ * queued until clear. *sent: bytes that left in this call. SIGPIPE is never raised.
  */
 int fs_outqueue_flush(fs_outqueue *queue, int fd, uint64_t budget, uint64_t *sent);
 

@@ -24,7 +24,14 @@ typedef struct fs_address {
 /* The largest text that fs_address_format writes, with its NUL. */
 #define FS_ADDRESS_TEXT 46
 
-/* The connected descriptor (TCP_NODELAY comes from the listener) or -errno. */
+/*
+ * The connected descriptor (TCP_NODELAY comes from the listener) or -errno.
+ * FS_AGAIN: nobody waits. -EMFILE, -ENFILE, -ENOBUFS and -ENOMEM: the
+ * connection stays in the backlog and the listener stays ready, so the caller
+ * stops asking for a while. Everything else (-ECONNABORTED, -EPROTO, -EPERM and the network
+ * errors of accept(2)) concerns one connection that is gone already: the
+ * caller skips it and goes on.
+ */
 int fs_accept(int listener, fs_address *peer);
 
 /* Sets TCP_NODELAY (inherited by accepted sockets) and O_NONBLOCK on a listener. 0 or -errno. */
@@ -43,7 +50,8 @@ ssize_t fs_recv(int fd, void *buffer, size_t size);
 /* FIN: no more will be sent. */
 int fs_shutdown_write(int fd);
 
-/* Bytes in the socket's send buffer that the peer has not acknowledged, or -errno. */
+/* Bytes in the socket's send buffer that the peer has not acknowledged (for a Unix socket: has
+ * not read, the kernel's own overhead included), or -errno. */
 int fs_unsent(int fd);
 
 void fs_close(int fd);

@@ -21,13 +21,18 @@ typedef struct fs_timer {
 typedef struct fs_wheel {
     fs_timer slot[FS_WHEEL_SLOTS]; /* list heads */
     fs_timer expired;              /* taken out of their slots, not yet handed over */
+    uint64_t occupied[FS_WHEEL_SLOTS / 64]; /* a bit for each slot that is not empty */
     uint64_t tick;                 /* the last tick that was swept */
     uint64_t armed;                /* timers in the wheel */
 } fs_wheel;
 
 void fs_wheel_init(fs_wheel *wheel, uint64_t now_ms);
 
-/* Arms, or moves an armed one. */
+/*
+ * Arms, or moves an armed one. `prev` and `next` of a timer that was never
+ * armed must be NULL. A time that is past fires at the next expire: an owner
+ * that arms for the past whenever its timer fires would be handed it for ever.
+ */
 void fs_wheel_arm(fs_wheel *wheel, fs_timer *timer, uint64_t due_ms);
 void fs_wheel_disarm(fs_wheel *wheel, fs_timer *timer);
 

@@ -1,0 +1,155 @@
+#include "poller.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MS_PER_SECOND 1000
+#define NS_PER_MS 1000000
+
+/*
+ * fs_monotonic_ms is read from the coarse clock, which stands still between
+ * two kernel ticks (at most 10 ms, HZ=100), but the timer runs by the fine
+ * one. Without this margin the owner would look too early, find nothing due,
+ * arm again for a time that is past, and spin until the coarse clock moves.
+ */
+#define COARSE_LAG_MS 10
+
+static int epoll_register(fs_poller *poller, int fd, uint32_t events, void *watch)
+{
+    struct epoll_event event = {.events = events, .data.ptr = watch};
+
+    return epoll_ctl(poller->fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static int open_timer(fs_poller *poller)
+{
+    poller->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (poller->timer_fd < 0)
+        return -errno;
+    return epoll_register(poller, poller->timer_fd, EPOLLIN, poller);
+}
+
+int fs_poller_open(fs_poller *poller)
+{
+    int error;
+
+    poller->timer_fd = -1;
+    poller->timer_due = 0;
+    poller->fd = epoll_create1(EPOLL_CLOEXEC);
+    if (poller->fd < 0)
+        return -errno;
+    error = open_timer(poller);
+    if (error < 0)
+        fs_poller_close(poller);
+    return error;
+}
+
+void fs_poller_close(fs_poller *poller)
+{
+    /* close(2) of these two has nothing to write back, so no failure to tell of. */
+    if (poller->timer_fd >= 0)
+        (void)close(poller->timer_fd);
+    if (poller->fd >= 0)
+        (void)close(poller->fd);
+    poller->fd = poller->timer_fd = -1;
+    poller->timer_due = 0;
+}
+
+int fs_poller_add(fs_poller *poller, int fd, void *watch)
+{
+    return epoll_register(poller, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, watch);
+}
+
+int fs_poller_add_listener(fs_poller *poller, int fd, void *watch, int shared)
+{
+    return epoll_register(poller, fd, shared ? EPOLLIN | EPOLLEXCLUSIVE : EPOLLIN, watch);
+}
+
+int fs_poller_remove(fs_poller *poller, int fd)
+{
+    return epoll_ctl(poller->fd, EPOLL_CTL_DEL, fd, NULL) < 0 ? -errno : 0;
+}
+
+static uint32_t ready_events(uint32_t events)
+{
+    return (events & EPOLLIN ? FS_READABLE : 0u) | (events & EPOLLOUT ? FS_WRITABLE : 0u) |
+           (events & EPOLLRDHUP ? FS_PEER_CLOSED : 0u) | (events & (EPOLLHUP | EPOLLERR) ? FS_HANGUP : 0u);
+}
+
+/* 1 when the timer had expired, 0 when it was armed anew in the meantime. */
+static int take_expiry(fs_poller *poller)
+{
+    uint64_t expirations;
+
+    if (read(poller->timer_fd, &expirations, sizeof expirations) < 0)
+        return 0;
+    poller->timer_due = 0;
+    return 1;
+}
+
+int fs_poller_wait(fs_poller *poller, fs_ready *ready, int max, int timeout_ms)
+{
+    struct epoll_event events[FS_POLL_BATCH];
+    int count, taken = 0;
+
+    count = epoll_wait(poller->fd, events, max < FS_POLL_BATCH ? max : FS_POLL_BATCH, timeout_ms);
+    if (count < 0)
+        return errno == EINTR ? 0 : -errno;
+    for (int i = 0; i < count; i++) {
+        if (events[i].data.ptr == poller && !take_expiry(poller))
+            continue;
+        ready[taken].watch = events[i].data.ptr;
+        ready[taken].events = ready_events(events[i].events);
+        taken++;
+    }
+    return taken;
+}
+
+int fs_poller_set_timer(fs_poller *poller, uint64_t due_ms)
+{
+    struct itimerspec timer = {{0, 0}, {0, 0}};
+
+    if (due_ms == poller->timer_due)
+        return 0;
+    if (due_ms) {
+        uint64_t at = due_ms + COARSE_LAG_MS;
+        timer.it_value.tv_sec = (time_t)(at / MS_PER_SECOND);
+        timer.it_value.tv_nsec = (long)(at % MS_PER_SECOND) * NS_PER_MS;
+    }
+    if (timerfd_settime(poller->timer_fd, TFD_TIMER_ABSTIME, &timer, NULL) < 0)
+        return -errno;
+    poller->timer_due = due_ms;
+    return 0;
+}
+
+/* clock_gettime(2) fails only for a clock that the kernel does not have; these are there since 2.6.32. */
+static struct timespec clock_now(clockid_t clock)
+{
+    struct timespec now = {0, 0};
+
+    (void)clock_gettime(clock, &now);
+    return now;
+}
+
+uint64_t fs_monotonic_ms(void)
+{
+    struct timespec now = clock_now(CLOCK_MONOTONIC_COARSE);
+
+    return (uint64_t)now.tv_sec * MS_PER_SECOND + (uint64_t)now.tv_nsec / NS_PER_MS;
+}
+
+int64_t fs_unix_seconds(void)
+{
+    return clock_now(CLOCK_REALTIME_COARSE).tv_sec;
+}
+
+uint64_t fs_monotonic_us(void)
+{
+    struct timespec now = clock_now(CLOCK_MONOTONIC);
+
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}

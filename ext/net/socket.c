@@ -1,0 +1,161 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* accept4(2) */
+#endif
+
+#include "socket.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Without sockaddr_un: of a path nothing is kept, the kernel cuts it off. */
+typedef union socket_name {
+    struct sockaddr any;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+} socket_name;
+
+static void address_from_name(fs_address *address, const socket_name *name)
+{
+    memset(address, 0, sizeof *address);
+    switch (name->any.sa_family) {
+    case AF_INET:
+        address->family = FS_FAMILY_INET;
+        address->port = ntohs(name->in.sin_port);
+        memcpy(address->ip, &name->in.sin_addr, sizeof name->in.sin_addr);
+        break;
+    case AF_INET6:
+        address->family = FS_FAMILY_INET6;
+        address->port = ntohs(name->in6.sin6_port);
+        memcpy(address->ip, &name->in6.sin6_addr, sizeof name->in6.sin6_addr);
+        break;
+    case AF_UNIX:
+        address->family = FS_FAMILY_UNIX;
+        break;
+    default:
+        address->family = FS_FAMILY_OTHER;
+    }
+}
+
+int fs_accept(int listener, fs_address *peer)
+{
+    socket_name name;
+    socklen_t size;
+    int fd;
+
+    do {
+        size = sizeof name;
+        fd = accept4(listener, &name.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    } while (fd < 0 && errno == EINTR);
+    if (fd < 0)
+        return -errno;
+    address_from_name(peer, &name);
+    return fd;
+}
+
+int fs_listener_prepare(int listener)
+{
+    fs_address address;
+    const int on = 1;
+    int flags, error;
+
+    error = fs_local_address(listener, &address);
+    if (error < 0)
+        return error;
+    flags = fcntl(listener, F_GETFL);
+    if (flags < 0 || fcntl(listener, F_SETFL, flags | O_NONBLOCK) < 0)
+        return -errno;
+    if (address.family != FS_FAMILY_INET && address.family != FS_FAMILY_INET6)
+        return 0; /* TCP's option alone */
+    return setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 ? -errno : 0;
+}
+
+int fs_local_address(int fd, fs_address *address)
+{
+    socket_name name;
+    socklen_t size = sizeof name;
+
+    if (getsockname(fd, &name.any, &size) < 0)
+        return -errno;
+    address_from_name(address, &name);
+    return 0;
+}
+
+int fs_peer_address(int fd, fs_address *address)
+{
+    socket_name name;
+    socklen_t size = sizeof name;
+
+    if (getpeername(fd, &name.any, &size) < 0)
+        return -errno;
+    address_from_name(address, &name);
+    return 0;
+}
+
+/* ::ffff:0:0/96 (RFC 4291 section 2.5.5.2). */
+static int is_mapped(const fs_address *address)
+{
+    static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
+
+    return address->family == FS_FAMILY_INET6 && memcmp(address->ip, prefix, sizeof prefix) == 0;
+}
+
+size_t fs_address_format(const fs_address *address, char text[FS_ADDRESS_TEXT])
+{
+    const char *written = NULL;
+
+    _Static_assert(FS_ADDRESS_TEXT >= INET6_ADDRSTRLEN, "inet_ntop never runs out of room");
+    if (address->family == FS_FAMILY_INET)
+        written = inet_ntop(AF_INET, address->ip, text, FS_ADDRESS_TEXT);
+    else if (is_mapped(address))
+        written = inet_ntop(AF_INET, address->ip + 12, text, FS_ADDRESS_TEXT);
+    else if (address->family == FS_FAMILY_INET6)
+        written = inet_ntop(AF_INET6, address->ip, text, FS_ADDRESS_TEXT);
+    if (!written)
+        text[0] = '\0';
+    return strlen(text);
+}
+
+ssize_t fs_recv(int fd, void *buffer, size_t size)
+{
+    ssize_t n;
+
+    do
+        n = recv(fd, buffer, size, 0);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+int fs_shutdown_write(int fd)
+{
+    return shutdown(fd, SHUT_WR) < 0 ? -errno : 0;
+}
+
+int fs_unsent(int fd)
+{
+    int unsent;
+
+    return ioctl(fd, SIOCOUTQ, &unsent) < 0 ? -errno : unsent;
+}
+
+void fs_close(int fd)
+{
+    /* Linux frees the descriptor whatever close(2) returns; a second try could close another's. */
+    (void)close(fd);
+}
+
+void fs_close_reset(int fd)
+{
+    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+
+    /* Where the option does not exist the plain close is all that there is. */
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    fs_close(fd);
+}
