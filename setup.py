@@ -1,0 +1,200 @@
+"""Builds the two compiled modules; everything declarative is in pyproject.toml.
+
+Switches, all by environment:
+
+- FASTSERVE_DEBUG=1: assertions, and the ledger of live objects (macro FS_DEBUG).
+- FASTSERVE_SANITIZE=1: AddressSanitizer and UndefinedBehaviorSanitizer.
+- FASTSERVE_WERROR=1: warnings in the C rooms are errors. Cython's C is not ours to mend and stays out of it.
+- FASTSERVE_SYSTEM_LLHTTP=1: the system's llhttp, found by pkg-config, in place of the fetched one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shlex
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from setuptools import Command, Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.command.egg_info import egg_info
+from setuptools.command.sdist import sdist
+from setuptools.errors import ExecError
+
+ROOT = Path(__file__).resolve().parent
+os.chdir(ROOT)
+sys.path.insert(0, str(ROOT / "tools"))
+
+import llhttp_source  # noqa: E402  (a sibling of this file, which no build front end puts on the path)
+
+BUILD = Path("build")
+DEBUG, SANITIZE, WERROR, SYSTEM_LLHTTP = (
+    os.environ.get(f"FASTSERVE_{name}", "0") not in ("", "0") for name in ("DEBUG", "SANITIZE", "WERROR", "SYSTEM_LLHTTP")
+)
+
+ROOMS = ("ext/net", "ext/proto")
+
+# As -iquote, not -I: <limits.h> must stay libc's. The rooms themselves are not on the path, `ext` is: "proto/limits.h".
+QUOTED = ["-iquote", "ext", "-iquote", "ext/core"]
+
+# Frame pointers and line tables make profiles readable and cost nothing that can be measured. Interpreter calls go
+# through the GOT without a detour over the PLT. Never -march=native: the wheel runs on any machine of its kind.
+COMPILE = [*QUOTED, "-std=gnu11", "-fvisibility=hidden", "-fno-plt", "-fno-omit-frame-pointer", "-g1"]
+COMPILE += ["-O1", "-UNDEBUG", "-DFS_DEBUG=1"] if DEBUG else ["-O1"] if SANITIZE else ["-O3"]
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"] if SANITIZE else []
+LINK = ["-Wl,-z,now", "-Wl,-z,relro", *SANITIZERS]
+
+# Cython's own C trips over these through no fault of the .pyx.
+QUIET = ["-Wno-unused-function", "-Wno-unused-but-set-variable", "-Wno-sign-compare"]
+STRICT = ["-Wall", "-Wextra", *(["-Werror"] if WERROR else [])]
+
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": False,
+    "wraparound": False,
+    "cdivision": True,
+    "initializedcheck": False,
+    "binding": False,
+    "embedsignature": False,
+    "freethreading_compatible": False,
+}
+
+
+def variant() -> str:
+    """Names the folder of object files that the current interpreter and switches may share."""
+    switches = [name for name, on in [("debug", DEBUG), ("asan", SANITIZE), ("system", SYSTEM_LLHTTP)] if on]
+    return "-".join([str(sysconfig.get_config_var("SOABI")), *switches])
+
+
+def sources(*patterns: str) -> list[str]:
+    return sorted(str(path) for pattern in patterns for path in Path().glob(pattern))
+
+
+def pkg_config(option: str, library: str) -> list[str]:
+    try:
+        done = subprocess.run(["pkg-config", option, library], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise ExecError(f"FASTSERVE_SYSTEM_LLHTTP=1: pkg-config finds no {library}: {error}") from error
+    return shlex.split(done.stdout)
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """One build at a time in a checkout: they share their object files."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def fetch_llhttp() -> None:
+    if SYSTEM_LLHTTP:
+        return
+    try:
+        llhttp_source.fetch()
+    except llhttp_source.FetchError as error:
+        raise ExecError(str(error)) from error
+
+
+class FetchLlhttp(Command):
+    """Fills build/llhttp from the pinned source distribution."""
+
+    description = "fetch llhttp's C source into build/llhttp"
+    user_options: list[tuple[str, str | None, str]] = []
+
+    def initialize_options(self) -> None: ...
+
+    def finalize_options(self) -> None: ...
+
+    def run(self) -> None:
+        fetch_llhttp()
+
+
+class EggInfo(egg_info):
+    """Metadata names the licence of what is compiled in, so the source has to be there first."""
+
+    def run(self) -> None:
+        fetch_llhttp()
+        known = self.distribution.metadata.license_files or []
+        extra = [] if SYSTEM_LLHTTP else llhttp_source.licences()
+        self.distribution.metadata.license_files = [*known, *(path for path in extra if path not in known)]
+        super().run()
+
+
+class Sdist(sdist):
+    """Carries llhttp where a checkout's build puts it, so that a build from the sdist finds it in place."""
+
+    def make_release_tree(self, base_dir: str, files: list[str]) -> None:
+        super().make_release_tree(base_dir, files)
+        if SYSTEM_LLHTTP:
+            raise ExecError("a source distribution carries llhttp: unset FASTSERVE_SYSTEM_LLHTTP")
+        self.copy_tree(str(llhttp_source.FOLDER), str(Path(base_dir, llhttp_source.FOLDER.relative_to(ROOT))))
+
+
+class BuildExt(build_ext):
+    """Compiles what is stale, file by file, each kind of source with its own flags.
+
+    setuptools compiles all sources of an extension anew when one has changed, and all with the same flags.
+    """
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        # An editable install would build in a folder that is thrown away, and everything anew each time.
+        self.build_temp = str(BUILD / "obj" / variant())
+
+    def run(self) -> None:
+        with exclusive(BUILD / ".lock"):
+            fetch_llhttp()
+            super().run()
+
+    def build_extension(self, ext: Extension) -> None:
+        objects = self.compile_stale(ext, [self.translate(ext)], QUIET)
+        if ext.name == "fastserve._core":
+            objects += self.compile_stale(ext, sources(*(f"{room}/*.c" for room in ROOMS)), STRICT)
+            objects += self.compile_stale(ext, [] if SYSTEM_LLHTTP else sources("build/llhttp/src/*.c"), [])
+        ext.sources, ext.depends, ext.extra_objects = [], objects, objects
+        self.force = True  # linking is quick, and the library in place may be another variant's
+        super().build_extension(ext)
+
+    def translate(self, ext: Extension) -> str:
+        from Cython.Build import cythonize
+
+        [translated] = cythonize(
+            [Extension(ext.name, ext.sources)],
+            build_dir=str(BUILD / "cython"),
+            include_path=["ext/core"],
+            compiler_directives=DIRECTIVES,
+        )
+        [path] = translated.sources
+        return str(path)
+
+    def compile_stale(self, ext: Extension, paths: list[str], flags: list[str]) -> list[str]:
+        newest = max(Path(path).stat().st_mtime for path in [__file__, *sources("ext/**/*.h", "build/llhttp/include/*.h")])
+        objects = self.compiler.object_filenames(paths, output_dir=self.build_temp)
+        arguments = [*ext.extra_compile_args, *flags]
+        for path, made in zip(paths, map(Path, objects), strict=True):
+            if not made.exists() or made.stat().st_mtime <= max(newest, Path(path).stat().st_mtime):
+                self.compiler.compile([path], self.build_temp, include_dirs=ext.include_dirs, extra_postargs=arguments)
+        return list(objects)
+
+
+COMMON: dict[str, list[str]] = {"extra_compile_args": [*COMPILE, *SANITIZERS], "extra_link_args": [*LINK]}
+
+CORE = Extension("fastserve._core", ["ext/core/_core.pyx"], **COMMON)
+if SYSTEM_LLHTTP:
+    CORE.extra_compile_args += pkg_config("--cflags", "libllhttp")
+    CORE.extra_link_args += pkg_config("--libs", "libllhttp")
+else:
+    CORE.include_dirs.append("build/llhttp/include")
+
+TASK = Extension("fastserve._task", ["ext/core/_task.pyx"], **COMMON)
+
+setup(
+    ext_modules=[CORE, TASK],
+    cmdclass={"build_ext": BuildExt, "egg_info": EggInfo, "sdist": Sdist, "fetch_llhttp": FetchLlhttp},
+)
