@@ -67,7 +67,7 @@ DIRECTIVES = {
 
 def variant() -> str:
     """Names the folder of object files that the current interpreter and switches may share."""
-    switches = [name for name, on in [("debug", DEBUG), ("asan", SANITIZE), ("system", SYSTEM_LLHTTP)] if on]
+    switches = [name for name, on in [("debug", DEBUG), ("asan", SANITIZE), ("werror", WERROR), ("llhttp", SYSTEM_LLHTTP)] if on]
     return "-".join([str(sysconfig.get_config_var("SOABI")), *switches])
 
 
@@ -158,7 +158,7 @@ class BuildExt(build_ext):
             objects += self.compile_stale(ext, sources(*(f"{room}/*.c" for room in ROOMS)), STRICT)
             objects += self.compile_stale(ext, [] if SYSTEM_LLHTTP else sources("build/llhttp/src/*.c"), [])
         ext.sources, ext.depends, ext.extra_objects = [], objects, objects
-        self.force = True  # linking is quick, and the library in place may be another variant's
+        self.force = self.compiler.force = True  # linking is quick, and the library in place may be another variant's
         super().build_extension(ext)
 
     def translate(self, ext: Extension) -> str:
@@ -167,11 +167,19 @@ class BuildExt(build_ext):
         [translated] = cythonize(
             [Extension(ext.name, ext.sources)],
             build_dir=str(BUILD / "cython"),
-            include_path=["ext/core"],
+            include_path=["ext/core", self.cimport_path()],
             compiler_directives=DIRECTIVES,
         )
         [path] = translated.sources
         return str(path)
+
+    def cimport_path(self) -> str:
+        """A folder in which ext/core goes by the name `fastserve`: `from fastserve._task cimport Task` is looked up so."""
+        link = BUILD / "cimport" / "fastserve"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink():
+            link.symlink_to(Path("../../ext/core"), target_is_directory=True)
+        return str(link.parent)
 
     def compile_stale(self, ext: Extension, paths: list[str], flags: list[str]) -> list[str]:
         newest = max(Path(path).stat().st_mtime for path in [__file__, *sources("ext/**/*.h", "build/llhttp/include/*.h")])
