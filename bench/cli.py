@@ -1,0 +1,101 @@
+"""`python -m bench`: run (the default), check, memory and peers."""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from bench.floor import build_limit
+from bench.load import LoadError, find_wrk
+from bench.machine import describe
+from bench.measure import Sample, Settings
+from bench.peers import PYTHON as PEER_PYTHON
+from bench.peers import build_peers
+from bench.plan import Plan, Server, choose, load_plan
+from bench.report import progress_line, read_rows, table, write_json
+from bench.rounds import Row, run_rounds, summarize
+from bench.thresholds import judge
+
+DEFAULT_SERVERS = ("limit", "fastserve", "uvicorn")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status 0 when all went well, 1 when a row has errors or a threshold is missed, 2 when nothing could run."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that every server is stopped
+    options = _parser().parse_args(arguments)
+    try:
+        plan = load_plan()
+        if options.action == "peers":
+            print(build_peers(options.python))
+            return 0
+        if options.action == "check":
+            return _check(plan, options)
+        return _run(plan, options)
+    except (LoadError, ValueError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("action", nargs="?", choices=("run", "check", "peers"), default="run")
+    parser.add_argument("--scenarios", type=_names, help="comma-separated; all by default")
+    parser.add_argument("--servers", type=_names, help=f"comma-separated; {','.join(DEFAULT_SERVERS)} by default")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=4, help="of load in each measurement")
+    parser.add_argument("--warm", type=int, default=1, help="seconds of load before each measurement")
+    parser.add_argument("--python", default=sys.executable, help="interpreter that has fastserve installed")
+    parser.add_argument("--peer-python", default=str(PEER_PYTHON), help="interpreter that has the peers installed")
+    parser.add_argument("--json", type=Path, help="where the result is written; bench/results/<time>.json by default")
+    parser.add_argument("--results", type=Path, help="check: judge this JSON file in place of a new run")
+    return parser
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _run(plan: Plan, options: argparse.Namespace) -> int:
+    rows = _measure(plan, options, choose(plan.servers, options.servers or list(DEFAULT_SERVERS), "server"))
+    return 1 if any(row.errors for row in rows) else 0
+
+
+def _check(plan: Plan, options: argparse.Namespace) -> int:
+    if options.results:
+        rows = read_rows(options.results)
+    else:
+        named = {name for threshold in plan.thresholds for name in (threshold.server, threshold.reference)}
+        wanted = options.servers or [name for name in plan.servers if name in named]
+        rows = _measure(plan, options, choose(plan.servers, wanted, "server"))
+    scenarios = options.scenarios or list(plan.scenarios)
+    verdicts = [judge(threshold, rows) for threshold in plan.thresholds if threshold.scenario in scenarios]
+    print("\n" + "\n".join(map(str, verdicts)))
+    return 0 if all(verdict.passed for verdict in verdicts) else 1
+
+
+def _measure(plan: Plan, options: argparse.Namespace, servers: list[Server]) -> list[Row]:
+    scenarios = choose(plan.scenarios, options.scenarios or list(plan.scenarios), "scenario")
+    settings = _settings(options, servers)
+    machine = describe(servers, settings)
+    samples = run_rounds(scenarios, servers, settings, options.rounds, _show)
+    rows = summarize(samples)
+    path = write_json(options.json, machine, rows, samples)
+    print(
+        f"\n{machine['cpu']}, Linux {machine['kernel']}, load average {machine['load_average'][0]:.2f} before the run"
+    )
+    print(table(scenarios, rows))
+    print(f"\n{options.rounds} interleaved rounds, medians; all figures in {path}")
+    return rows
+
+
+def _settings(options: argparse.Namespace, servers: list[Server]) -> Settings:
+    find_wrk()
+    if any(server.peer for server in servers) and not Path(options.peer_python).exists():
+        build_peers(options.python)
+    return Settings(options.seconds, options.warm, options.python, options.peer_python, str(build_limit()))
+
+
+def _show(sample: Sample) -> None:
+    print(progress_line(sample), file=sys.stderr, flush=True)

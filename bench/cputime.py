@@ -1,0 +1,80 @@
+"""CPU time and resident memory of a process tree, from /proc.
+
+/proc/PID/task/TID/schedstat gives a thread's run time in nanoseconds, where /proc/PID/stat counts ticks of 10 ms. A
+thread that has ended takes its figure with it; `spent` says so, as the sum would then be too small.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class VanishedError(Exception):
+    """A thread or process of the tree has ended between two readings, so that its CPU time is unknown."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Run time in nanoseconds of every thread of a process tree, by (process id, thread id)."""
+
+    threads: dict[tuple[int, int], int]
+
+
+def tree(pid: int) -> list[int]:
+    """The process `pid` and all its descendants that are alive now."""
+    found = [pid]
+    for parent in found:
+        for task in _tasks(parent):
+            found += _children(parent, task)
+    return found
+
+
+def read_cpu(pid: int) -> Reading:
+    """Raises VanishedError when `pid` itself has ended."""
+    threads: dict[tuple[int, int], int] = {}
+    for process in tree(pid):
+        for task in _tasks(process):
+            try:
+                text = (PROC / str(process) / "task" / str(task) / "schedstat").read_text()
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # ended while it was being read: `spent` notices if it had been there before
+            threads[process, task] = int(text.split()[0])
+    if not any(process == pid for process, _ in threads):
+        raise VanishedError(f"process {pid} has ended")
+    return Reading(threads)
+
+
+def spent(before: Reading, after: Reading) -> int:
+    """Nanoseconds of CPU time between two readings; threads that began in between count from zero."""
+    gone = before.threads.keys() - after.threads.keys()
+    if gone:
+        raise VanishedError("ended during the measurement: " + ", ".join(f"thread {t} of {p}" for p, t in sorted(gone)))
+    return sum(after.threads.values()) - sum(before.threads.values())
+
+
+def resident(pid: int) -> int:
+    """Resident memory of the whole tree in bytes; pages that processes share are counted once for each."""
+    total = 0
+    for process in tree(pid):
+        try:
+            total += int((PROC / str(process) / "statm").read_text().split()[1]) * PAGE
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return total
+
+
+def _tasks(pid: int) -> list[int]:
+    try:
+        return [int(entry.name) for entry in (PROC / str(pid) / "task").iterdir()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def _children(pid: int, task: int) -> list[int]:
+    try:
+        return [int(child) for child in (PROC / str(pid) / "task" / str(task) / "children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []

@@ -1,0 +1,56 @@
+"""What a result must say about where it was made."""
+
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from bench.load import find_wrk
+from bench.measure import Settings
+from bench.plan import Server
+from bench.process import cores
+
+ASK = (
+    "import json, platform, sys; from importlib import metadata\n"
+    "def version(name):\n"
+    "    try: return metadata.version(name)\n"
+    "    except metadata.PackageNotFoundError: return None\n"
+    "print(json.dumps({'python': platform.python_version(), **{name: version(name) for name in sys.argv[1:]}}))"
+)
+
+
+def describe(servers: list[Server], settings: Settings) -> dict[str, Any]:
+    """Kernel, CPU, cores, load average, and the versions of everything that takes part."""
+    return {
+        "kernel": platform.release(),
+        "machine": platform.machine(),
+        "cpu": _cpu_model(),
+        "cpus": os.cpu_count(),
+        "server_core": cores()[0],
+        "load_core": cores()[1],
+        "load_average": list(os.getloadavg()),
+        "wrk": subprocess.run([find_wrk(), "-v"], capture_output=True, text=True, check=False).stdout.splitlines()[0],
+        "versions": {server.name: versions(server, settings) for server in servers if server.packages},
+        "seconds": settings.seconds,
+        "warm": settings.warm,
+    }
+
+
+def versions(server: Server, settings: Settings) -> dict[str, str | None]:
+    """Versions of Python and the server's packages in its interpreter; None for one that is not installed."""
+    python = settings.peer_python if server.peer else settings.python
+    try:
+        asked = subprocess.run([python, "-c", ASK, *server.packages], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        return {"python": f"{python}: {error}"}
+    answer: dict[str, str | None] = json.loads(asked.stdout)
+    return answer
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"

@@ -1,0 +1,120 @@
+"""One measurement: a server is started, checked, warmed up and put under load while its CPU time is read."""
+
+import os
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.check_answer import WrongAnswerError, check_answer
+from bench.cputime import VanishedError, read_cpu, resident, spent
+from bench.load import Load, LoadError, run_wrk, wrk_command
+from bench.plan import HERE, Scenario, Server
+from bench.process import Running, ServerError, cores, free_port, started
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Seconds of load and of warm-up, and the programs that the commands of servers.toml name."""
+
+    seconds: int = 4
+    warm: int = 1
+    python: str = sys.executable
+    peer_python: str = sys.executable
+    limit: str = "limit"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The figures of one measurement. With `error` set they are incomplete or mean nothing."""
+
+    scenario: str
+    server: str
+    command: list[str] = field(default_factory=list)
+    load_command: list[str] = field(default_factory=list)
+    cpu_us: float = 0.0  # a unit of the scenario: a request, or a MiB
+    per_second: float = 0.0  # units
+    p50_us: int = 0
+    p99_us: int = 0
+    rss: int = 0  # bytes, after the load
+    requests: int = 0
+    load_average: float = 0.0  # of one minute, before the start
+    error: str = ""
+
+
+def measure(scenario: Scenario, server: Server, settings: Settings) -> Sample:
+    """Never raises for what a server or wrk does wrong: that is the sample's `error`."""
+    port = free_port()
+    load_average = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        command = server_command(scenario, server, settings, port, Path(scratch))
+        log = Path(scratch) / "server.log"
+        try:
+            with started(command, port, cores()[0], log, HERE.parent) as running:
+                check_answer(scenario, port)
+                sample = _under_load(scenario, server, settings, running, command)
+            _check_log(server, sample, log)
+        except (ServerError, WrongAnswerError, LoadError, VanishedError) as error:
+            sample = Sample(scenario.name, server.name, command, error=str(error))
+    return Sample(**{**vars(sample), "load_average": load_average})
+
+
+def server_command(scenario: Scenario, server: Server, settings: Settings, port: int, scratch: Path) -> list[str]:
+    """The command line of servers.toml, filled in; the limit program's answer is written to `scratch`."""
+    response = scratch / "response"
+    response.write_bytes(scenario.answer.on_the_wire())
+    fields = {
+        "python": settings.python,
+        "peer_python": settings.peer_python,
+        "limit": settings.limit,
+        "apps": str(HERE / "apps"),
+        "app": scenario.app,
+        "port": str(port),
+        "response": str(response),
+    }
+    command: list[str] = []
+    for word in server.command:
+        command += scenario.limit if word == "{limit_options}" else [word.format_map(fields)]
+    return command
+
+
+def _under_load(scenario: Scenario, server: Server, settings: Settings, running: Running, command: list[str]) -> Sample:
+    load_core = cores()[1]
+    if settings.warm:
+        run_wrk(wrk_command(scenario, running.port, settings.warm), load_core, settings.warm)
+    running.require_alive()
+    load_command = wrk_command(scenario, running.port, settings.seconds)
+    before = read_cpu(running.pid)
+    load = run_wrk(load_command, load_core, settings.seconds)
+    running.require_alive()
+    cpu_ns = spent(before, read_cpu(running.pid))
+    units = load.requests * scenario.units
+    return Sample(
+        scenario.name,
+        server.name,
+        command,
+        load_command,
+        cpu_us=cpu_ns / 1000 / units if units else 0.0,
+        per_second=load.per_second * scenario.units,
+        p50_us=load.p50_us,
+        p99_us=load.p99_us,
+        rss=resident(running.pid),
+        requests=load.requests,
+        error=_load_errors(load),
+    )
+
+
+def _load_errors(load: Load) -> str:
+    if load.requests == 0:
+        return "no request was answered"
+    return ", ".join(f"{count} {kind} errors" for kind, count in load.errors.items())
+
+
+def _check_log(server: Server, sample: Sample, log: Path) -> None:
+    """A server that logs requests must have logged those that were measured, now that it has stopped."""
+    if not server.logs_requests:
+        return
+    with log.open("rb") as lines:
+        count = sum(1 for _ in lines)
+    if count < sample.requests:
+        raise WrongAnswerError(f"{count} lines in the access log for {sample.requests} requests")

@@ -1,0 +1,131 @@
+"""What is measured: scenarios, servers and thresholds, read from the TOML files beside this module."""
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+HERE = Path(__file__).resolve().parent
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The response that a scenario expects: `text`, or `size` times the letter x in chunks of `chunk` bytes."""
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    text: str = ""
+    size: int = 0
+    chunk: int = 0
+
+    @property
+    def body(self) -> bytes:
+        return b"x" * self.size if self.size else self.text.encode()
+
+    def on_the_wire(self) -> bytes:
+        """The whole response as the limit program sends it, with the Date and Server fields that real servers add."""
+        fields = {"server": "limit", "date": "Thu, 01 Jan 1970 00:00:00 GMT"} | self.headers
+        head = f"HTTP/1.1 {self.status} OK\r\n" + "".join(f"{n}: {v}\r\n" for n, v in fields.items()) + "\r\n"
+        return head.encode() + (self._chunked() if self.chunk else self.body)
+
+    def _chunked(self) -> bytes:
+        body = self.body
+        pieces = [body[at : at + self.chunk] for at in range(0, len(body), self.chunk)]
+        return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in [*pieces, b""])
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One kind of load. `units` of `unit` are in each request; CPU time is reported for one of them."""
+
+    name: str
+    title: str
+    app: str
+    answer: Answer
+    connections: int = 64
+    method: str = "GET"
+    path: str = "/"
+    headers: dict[str, str] = field(default_factory=dict)
+    upload: int = 0
+    script: str = "report.lua"
+    script_args: tuple[str, ...] = ()
+    limit: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()
+    unit: str = "request"
+    units: int = 1
+
+
+@dataclass(frozen=True)
+class Server:
+    """How a server is started; the fields in braces are explained in servers.toml."""
+
+    name: str
+    command: tuple[str, ...]
+    packages: tuple[str, ...] = ()
+    peer: bool = False
+    logs_requests: bool = False
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """In `scenario` the CPU time of `server` is at most `most` times that of `reference`."""
+
+    scenario: str
+    server: str
+    reference: str
+    most: float
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """How many connections and requests the memory runs make, and the bytes of resident memory they may cost."""
+
+    idle_connections: int
+    idle_bytes_each: int
+    cut_requests: int
+    aborted_connections: int
+    returns_within: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    scenarios: dict[str, Scenario]
+    servers: dict[str, Server]
+    thresholds: tuple[Threshold, ...]
+    memory: MemoryPlan
+
+
+def load_plan(folder: Path = HERE) -> Plan:
+    """Read both files. Raises ValueError for a name or key that does not exist."""
+    tables = tomllib.loads((folder / "scenarios.toml").read_text())
+    server_tables = tomllib.loads((folder / "servers.toml").read_text())
+    try:
+        plan = Plan(
+            {name: _scenario(name, table) for name, table in tables["scenario"].items()},
+            {name: Server(name=name, **_frozen(table)) for name, table in server_tables["server"].items()},
+            tuple(Threshold(**table) for table in tables["threshold"]),
+            MemoryPlan(**tables["memory"]),
+        )
+    except TypeError as error:
+        raise ValueError(f"bench/*.toml: {error}") from error
+    for threshold in plan.thresholds:
+        choose(plan.scenarios, [threshold.scenario], "scenario")
+        choose(plan.servers, [threshold.server, threshold.reference], "server")
+    return plan
+
+
+def choose(known: dict[str, T], names: list[str], what: str) -> list[T]:
+    """The entries with these names, in this order. Raises ValueError for an unknown one."""
+    for name in names:
+        if name not in known:
+            raise ValueError(f"unknown {what} {name!r}; there are: {', '.join(known)}")
+    return [known[name] for name in names]
+
+
+def _scenario(name: str, table: dict[str, Any]) -> Scenario:
+    return Scenario(name=name, answer=Answer(**table.pop("answer")), **_frozen(table))
+
+
+def _frozen(table: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}

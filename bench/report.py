@@ -1,0 +1,68 @@
+"""The table and the JSON file."""
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.measure import Sample
+from bench.plan import HERE, Scenario
+from bench.rounds import Row, find, ratio
+
+REFERENCES = ("limit", "uvicorn")
+COLUMNS = ("server", "CPU µs", "least", "most", "/limit", "/uvicorn", "a second", "p50 µs", "p99 µs", "RSS MiB")
+
+
+def table(scenarios: list[Scenario], rows: list[Row]) -> str:
+    """All scenarios, one block each; a row with errors is marked and they stand below it."""
+    return "\n".join(_block(scenario, rows) for scenario in scenarios)
+
+
+def progress_line(sample: Sample) -> str:
+    figure = f"{sample.cpu_us:10.2f} µs" if sample.cpu_us else " " * 9 + "-   "
+    return f"  {sample.scenario:<11} {sample.server:<22} {figure}  {sample.error}".rstrip()
+
+
+def write_json(path: Path | None, machine: dict[str, Any], rows: list[Row], samples: list[Sample]) -> Path:
+    """Write everything that a table was made from; to bench/results/<time>.json where no path is given."""
+    path = path or HERE / "results" / time.strftime("%Y%m%d-%H%M%S.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {
+        "machine": machine,
+        "rows": [dataclasses.asdict(row) for row in rows],
+        "samples": [dataclasses.asdict(sample) for sample in samples],
+    }
+    path.write_text(json.dumps(content, indent=1) + "\n")
+    return path
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a JSON file that `write_json` has written."""
+    return [Row(**row) for row in json.loads(path.read_text())["rows"]]
+
+
+def _block(scenario: Scenario, rows: list[Row]) -> str:
+    head = "{:<24}" + "{:>11}" * (len(COLUMNS) - 1)
+    lines = [f"\n{scenario.name}: {scenario.title} (CPU time for one {scenario.unit})", head.format(*COLUMNS)]
+    for row in (row for row in rows if row.scenario == scenario.name):
+        lines.append(head.format(*_cells(row, rows)))
+        lines += [f"    ! {error}" for error in dict.fromkeys(row.errors)]
+    return "\n".join(lines)
+
+
+def _cells(row: Row, rows: list[Row]) -> list[str]:
+    name = row.server + (" !" if row.errors else "")
+    if not row.cpu_us:
+        return [name, *["-"] * (len(COLUMNS) - 1)]
+    ratios = [ratio(row, find(rows, row.scenario, reference)) for reference in REFERENCES]
+    return [
+        name,
+        f"{row.cpu_us:.2f}",
+        f"{row.cpu_least:.2f}",
+        f"{row.cpu_most:.2f}",
+        *("-" if value is None else f"{value:.3f}" for value in ratios),
+        f"{row.per_second:,.0f}",
+        *("-" if not latency else f"{latency:,.0f}" for latency in (row.p50_us, row.p99_us)),
+        f"{row.rss / 2**20:.1f}",
+    ]

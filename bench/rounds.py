@@ -1,0 +1,82 @@
+"""Interleaved rounds and their medians."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from statistics import median
+
+from bench.measure import Sample, Settings, measure
+from bench.plan import Scenario, Server
+
+
+@dataclass(frozen=True)
+class Row:
+    """One server in one scenario: the medians of its rounds, with the extremes of the CPU time."""
+
+    scenario: str
+    server: str
+    cpu_us: float
+    cpu_least: float
+    cpu_most: float
+    per_second: float
+    p50_us: float
+    p99_us: float
+    rss: int
+    rounds: int
+    errors: list[str]
+
+
+def run_rounds(
+    scenarios: Iterable[Scenario],
+    servers: list[Server],
+    settings: Settings,
+    rounds: int,
+    progress: Callable[[Sample], None],
+) -> list[Sample]:
+    """Each scenario in turn, its servers A B C A B C …, so that a drift of the machine meets all of them."""
+    samples: list[Sample] = []
+    for scenario in scenarios:
+        for _ in range(rounds):
+            for server in participants(scenario, servers):
+                samples.append(measure(scenario, server, settings))
+                progress(samples[-1])
+    return samples
+
+
+def participants(scenario: Scenario, servers: list[Server]) -> list[Server]:
+    """Those of `servers` that take part in the scenario."""
+    return [server for server in servers if not scenario.servers or server.name in scenario.servers]
+
+
+def summarize(samples: list[Sample]) -> list[Row]:
+    """One row for each scenario and server, in the order of the samples."""
+    groups: dict[tuple[str, str], list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault((sample.scenario, sample.server), []).append(sample)
+    return [_row(group) for group in groups.values()]
+
+
+def find(rows: list[Row], scenario: str, server: str) -> Row | None:
+    return next((row for row in rows if (row.scenario, row.server) == (scenario, server)), None)
+
+
+def ratio(row: Row, reference: Row | None) -> float | None:
+    """CPU time of `row` to that of `reference`, or None where one of them has no figure."""
+    return row.cpu_us / reference.cpu_us if reference and reference.cpu_us and row.cpu_us else None
+
+
+def _row(group: list[Sample]) -> Row:
+    measured = [sample for sample in group if sample.cpu_us] or group
+    cpu = [sample.cpu_us for sample in measured]
+    return Row(
+        scenario=group[0].scenario,
+        server=group[0].server,
+        cpu_us=median(cpu),
+        cpu_least=min(cpu),
+        cpu_most=max(cpu),
+        per_second=median(sample.per_second for sample in measured),
+        p50_us=median(sample.p50_us for sample in measured),
+        p99_us=median(sample.p99_us for sample in measured),
+        rss=round(median(sample.rss for sample in measured)),
+        rounds=len(group),
+        errors=[sample.error for sample in group if sample.error],
+    )
