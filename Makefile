@@ -1,0 +1,102 @@
+# The one door for developers: `make help`.
+#
+# Everything that is set up lands in $(VENV) and build/, and stamps there tell what is up to date. Another interpreter
+# takes another folder: make test PYTHON=python3.13 VENV=.venv-313
+
+PYTHON ?= python3
+VENV ?= .venv
+HOST ?= 127.0.0.1
+PORT ?= 8000
+APP ?= examples.hello:app
+CC ?= cc
+
+# More arguments for what a target runs, e.g. make test PYTEST='-k keep_alive'
+PYTEST ?=
+BENCH ?=
+
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+
+# A change of switches is a change of what is built. One variant at a time is in place, so each removes the others' stamps.
+SWITCHES := $(foreach name,DEBUG SANITIZE WERROR SYSTEM_LLHTTP,$(filter-out -$(name)-0 -$(name)-,-$(name)-$(FASTSERVE_$(name))))
+INSTALLED := $(VENV)/.installed
+DEVELOP := $(VENV)/.develop
+BUILT := $(VENV)/.built$(subst $() ,,$(SWITCHES))
+
+EXT := $(wildcard ext/*/*.c ext/*/*.h ext/*/*.pyx ext/*/*.pxd ext/*/*.pxi)
+C_ROOMS := $(wildcard ext/net/*.c ext/proto/*.c)
+C_COMPILERS := $(shell for cc in gcc clang; do command -v $$cc; done)
+
+.DELETE_ON_ERROR:
+.PHONY: help run build test test-c test-python lint bench fuzz soak llhttp clean distclean
+
+help:  ## what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  PYTHON=$(PYTHON)  VENV=$(VENV)  switches: FASTSERVE_DEBUG=1 FASTSERVE_SANITIZE=1 FASTSERVE_WERROR=1"
+
+run: $(BUILT)  ## serve APP (examples.hello:app) on HOST:PORT (127.0.0.1:8000)
+	$(BIN)/fastserve $(APP) --host $(HOST) --port $(PORT)
+
+build: $(BUILT)  ## build the compiled modules in place, in VENV
+
+test: test-c test-python  ## the whole suite: the C rooms, then Python
+
+test-python: $(BUILT) $(DEVELOP)
+	$(PY) -m pytest $(PYTEST)
+
+test-c: llhttp
+	$(MAKE) -C tests/c test
+
+lint: $(DEVELOP) llhttp  ## ruff, mypy, and the C rooms with every warning an error
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	@set -e; for cc in $(C_COMPILERS); do for file in $(C_ROOMS); do \
+		$$cc -std=gnu11 -Wall -Wextra -Werror -fsyntax-only -iquote ext -Ibuild/llhttp/include $$file; \
+	done; echo "$$cc: $(words $(C_ROOMS)) files without a warning"; done
+
+bench: $(BUILT) $(DEVELOP)  ## CPU time per request, against the limit program and peers
+	$(PY) -m bench $(BENCH)
+
+fuzz: llhttp  ## every parser under libFuzzer for a while
+	$(MAKE) -C tests/fuzz fuzz
+
+soak: $(BUILT) $(DEVELOP)  ## long runs: memory and descriptors must come back
+	$(PY) -m pytest tests/soak $(PYTEST)
+
+llhttp: build/llhttp/SHA256
+
+build/llhttp/SHA256: $(PY) tools/llhttp_source.py
+	@$(PY) tools/llhttp_source.py >/dev/null
+	@touch $@
+
+# Build requirements are named once, in pyproject.toml; without isolation a second build is a matter of seconds.
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("fastserve needs Python 3.11 or newer: make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): $(PY) pyproject.toml setup.py
+	@$(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+		> $(VENV)/build-requirements.txt
+	$(PY) -m pip install --quiet --upgrade -r $(VENV)/build-requirements.txt
+	$(PY) -m pip install --quiet --no-build-isolation --editable .
+	@touch $@
+
+$(DEVELOP): $(INSTALLED) tests/requirements.txt tools/requirements.txt
+	$(PY) -m pip install --quiet -r tests/requirements.txt -r tools/requirements.txt
+	@touch $@
+
+$(BUILT): $(INSTALLED) $(EXT)
+	$(PY) setup.py --quiet build_ext --inplace
+	@rm -f $(VENV)/.built*
+	@touch $@
+
+clean:  ## remove what was built; llhttp's source and the virtual environment stay
+	rm -rf dist src/*.egg-info src/fastserve/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf tests/c/build tests/fuzz/build bench/build
+	rm -f $(VENV)/.built*
+	[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name llhttp -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv*' -exec rm -rf {} +
+
+distclean: clean  ## and those as well
+	rm -rf build $(VENV)
