@@ -1,0 +1,32 @@
+"""A fast and complete HTTP server for Python web applications."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastserve.config import Config
+    from fastserve.errors import StartError
+    from fastserve.server import Server, run
+
+    __version__: str
+
+__all__ = ["Config", "Server", "StartError", "__version__", "run"]
+
+_HOMES = {
+    "Config": "fastserve.config",
+    "Server": "fastserve.server",
+    "StartError": "fastserve.errors",
+    "run": "fastserve.server",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is asked for when it is asked for: `fastserve --help` needs no event loop."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("fastserve")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,147 @@
+"""The command `fastserve`, made from the table of options."""
+
+import sys
+from typing import Any
+
+import click
+
+from fastserve.config import Config
+from fastserve.kinds import Fields, Switch
+from fastserve.options import GROUPS, OPTIONS, Option
+
+EPILOG = "Each option can also be set by an environment variable: --log-level by FASTSERVE_LOG_LEVEL, and so on."
+
+
+def main() -> None:
+    """The entry point: exits with the status of the server, 2 after a usage error."""
+    try:
+        status = command.main(prog_name="fastserve", standalone_mode=False)
+    except click.ClickException as error:
+        click.echo(f"fastserve: error: {_line(error)}", err=True)
+        status = 2
+    except click.Abort:
+        status = 130
+    sys.exit(status or 0)
+
+
+def _line(error: click.ClickException) -> str:
+    """The error in one line of our own, the same whatever click's version."""
+    if isinstance(error, click.MissingParameter):
+        return "the application is missing; it is written module:attribute"
+    if isinstance(error, click.BadParameter) and error.ctx is not None and error.param is not None:
+        return f"{_source(error.ctx, error.param)}: {error.message}"
+    if isinstance(error, click.NoSuchOption):
+        hint = f"; did you mean {error.possibilities[0]}?" if error.possibilities else ""
+        return f"there is no option {error.option_name}{hint}"
+    message = error.format_message().partition("\n")[0].rstrip(".")
+    return message[:1].lower() + message[1:]
+
+
+def _source(ctx: click.Context, param: click.Parameter) -> str:
+    """Where the value came from: the flag, or the variable."""
+    names = [param.envvar] if isinstance(param.envvar, str) else list(param.envvar or ())
+    if ctx.get_parameter_source(param.name or "") is click.core.ParameterSource.ENVIRONMENT:
+        import os
+
+        return next((name for name in names if os.environ.get(name)), names[0])
+    return param.opts[0]
+
+
+class _Switch(click.types.BoolParamType):
+    """True or false; a variable's text by our own rule."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool:
+        try:
+            return Switch().convert(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Lines(click.types.StringParamType):
+    """An element of a repeatable option; in the variable each line is one."""
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        return [line for line in rv.splitlines() if line.strip()]
+
+
+def _checked(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """Converts what was given by the option's kind; None where nothing was."""
+    if value is None or value == ():
+        return None
+    try:
+        return _KINDS[param.name or ""].convert(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from None
+
+
+_KINDS = {option.name: option.kind for option in OPTIONS}
+
+
+class _Command(click.Command):
+    """A command whose help shows the options in their groups."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = {param.name: param.get_help_record(ctx) for param in self.get_params(ctx)}
+        for group in GROUPS:
+            with formatter.section(group):
+                formatter.write_dl([row for option in OPTIONS if option.group == group and (row := rows[option.name])])
+        with formatter.section("Other"):
+            formatter.write_dl([row for name in ("version", "help") if (row := rows.get(name))])
+
+
+def _parameter(option: Option) -> click.Option:
+    switch = isinstance(option.kind, Switch)
+    repeatable = isinstance(option.kind, Fields)
+    text = option.description + (f"  [default: {option.shown_default}]" if option.shown_default else "")
+    return click.Option(
+        [option.flags, option.name],
+        type=_Switch() if switch else _Lines() if repeatable else click.STRING,
+        default=None,
+        is_flag=switch or None,
+        multiple=repeatable,
+        callback=_checked,
+        envvar=list(option.environment),
+        metavar=None if switch else option.kind.metavar,
+        help=text,
+    )
+
+
+def _serve(app: str, **values: Any) -> int:
+    given = {name: value for name, value in values.items() if value is not None}
+    try:
+        config = Config(app, **given)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    from fastserve.server import run_process  # asyncio is not needed to print the help
+
+    return run_process(config)
+
+
+def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if not value:
+        return
+    from fastserve import __version__
+
+    click.echo(f"fastserve {__version__}")
+    ctx.exit()
+
+
+command = _Command(
+    "fastserve",
+    callback=_serve,
+    help="Serve the ASGI application APP, which is written module:attribute.",
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["--help"], "max_content_width": 120},
+    params=[
+        click.Argument(["app"], metavar="APP", envvar="FASTSERVE_APP"),
+        *(_parameter(option) for option in OPTIONS),
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_print_version,
+            help="Show the version and exit.",
+        ),
+    ],
+)

@@ -1,0 +1,60 @@
+"""The configuration of a server, checked and unchangeable."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastserve.kinds import Seconds
+from fastserve.options import OPTIONS, Option, Options
+
+_BY_NAME = {option.name: option for option in OPTIONS}
+
+
+@dataclass(frozen=True, init=False, kw_only=True)
+class Config(Options):
+    """What to serve and how. Making one has no side effect: nothing is imported, opened or logged.
+
+    app: the application, or where it is found: "module:attribute".
+    options: every option of the table in docs/options.md, dashes as underscores; environment variables are not read.
+    Raises ValueError for an unknown option, a bad value, or options that exclude each other.
+    """
+
+    app: str | Callable[..., Any]
+
+    def __init__(self, app: str | Callable[..., Any], **options: Any) -> None:
+        if not isinstance(app, str) and not callable(app):
+            raise ValueError(f"app: {app!r} is neither callable nor a string 'module:attribute'")
+        object.__setattr__(self, "app", app)
+        for name in options:
+            if name not in _BY_NAME:
+                raise ValueError(_unknown(name))
+        for option in OPTIONS:
+            value = options.get(option.name, option.default)
+            object.__setattr__(self, option.name, _checked(option, value))
+        if self.uds is not None and self.fd is not None:
+            raise ValueError("uds, fd: only one of them can be given")
+
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """The limits under the core's names; times in milliseconds."""
+        return {option.limit: _core_unit(option, getattr(self, option.name)) for option in OPTIONS if option.limit}
+
+
+def _checked(option: Option, value: object) -> object:
+    if value is option.default:
+        return value
+    try:
+        return option.kind.convert(value)
+    except ValueError as error:
+        raise ValueError(f"{option.name}: {error}") from None
+
+
+def _core_unit(option: Option, value: float) -> int:
+    return round(value * 1000) if isinstance(option.kind, Seconds) else int(value)
+
+
+def _unknown(name: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, _BY_NAME, n=1)
+    return f"unknown option {name!r}" + (f"; did you mean {close[0]!r}?" if close else "")

@@ -1,0 +1,240 @@
+"""The kinds of values that options have: each converts text or a Python value, checks it, and shows it again.
+
+`convert` raises ValueError with a reason that reads on after the option's name.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+UNIX_PEER = "unix"
+"""In a list of trusted peers: whoever connects through a Unix socket."""
+
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_SIZE = re.compile(r"(\d+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
+_SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+# RFC 9110 section 5.6.2 (token) and section 5.5 (field-value)
+_FIELD_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+
+
+class Kind(Protocol):
+    """A kind of value."""
+
+    @property
+    def metavar(self) -> str:
+        """What stands for the value in the help; empty for a switch."""
+
+    def convert(self, value: object) -> object:
+        """The checked value; raises ValueError with the reason."""
+
+    def show(self, value: object) -> str:
+        """The value as it would be written on the command line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    metavar: str = "TEXT"
+
+    def convert(self, value: object) -> str:
+        if not isinstance(value, str):
+            raise ValueError(f"{value!r} is not a string")
+        if "\0" in value:
+            raise ValueError(f"{value!r} contains a NUL")
+        return value
+
+    def show(self, value: object) -> str:
+        return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class MountPath:
+    """The prefix under which a proxy mounts the application: empty, or `/` and a name."""
+
+    metavar: str = "PATH"
+
+    def convert(self, value: object) -> str:
+        text = Text().convert(value)
+        if text and not text.startswith("/"):
+            raise ValueError(f"{text!r} does not begin with '/'")
+        return text.rstrip("/")
+
+    def show(self, value: object) -> str:
+        return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Integer:
+    minimum: int
+    maximum: int
+    metavar: str = "NUMBER"
+
+    def convert(self, value: object) -> int:
+        if isinstance(value, str) and re.fullmatch(r"[+-]?\d+", value.strip(), re.ASCII):
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"{value!r} is not a whole number")
+        if not self.minimum <= value <= self.maximum:
+            raise ValueError(f"{value} is not between {self.minimum} and {self.maximum}")
+        return value
+
+    def show(self, value: object) -> str:
+        return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Bytes, or with a suffix K, M or G (powers of 1024)."""
+
+    minimum: int
+    maximum: int
+    metavar: str = "SIZE"
+
+    def convert(self, value: object) -> int:
+        if isinstance(value, str):
+            match = _SIZE.fullmatch(value.strip())
+            if match is None:
+                raise ValueError(f"{value!r} is not a size (such as 8192, 8K, 10M or 1G)")
+            value = int(match[1]) * _UNITS[match[2].lower()]
+        return Integer(self.minimum, self.maximum).convert(value)
+
+    def show(self, value: object) -> str:
+        assert isinstance(value, int)
+        for suffix in ("g", "m", "k"):
+            if value and value % _UNITS[suffix] == 0:
+                return f"{value // _UNITS[suffix]}{suffix.upper()}"
+        return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """Seconds, with fractions; kept as float."""
+
+    minimum: float = 0.001
+    maximum: float = 86400.0
+    metavar: str = "SECONDS"
+
+    def convert(self, value: object) -> float:
+        if isinstance(value, str):
+            try:
+                value = float(value)
+            except ValueError:
+                raise ValueError(f"{value!r} is not a number of seconds") from None
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise ValueError(f"{value!r} is not a number of seconds")
+        if not self.minimum <= value <= self.maximum:  # also refuses NaN
+            raise ValueError(f"{value:g} is not between {self.minimum:g} and {self.maximum:g} seconds")
+        return float(value)
+
+    def show(self, value: object) -> str:
+        assert isinstance(value, float)
+        return f"{value:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    metavar: str = ""
+
+    def convert(self, value: object) -> bool:
+        if isinstance(value, str):
+            value = _SWITCH.get(value.strip().lower(), value)
+        if not isinstance(value, bool):
+            raise ValueError(f"{value!r} is neither true nor false")
+        return value
+
+    def show(self, value: object) -> str:
+        return "on" if value else "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    names: tuple[str, ...]
+
+    @property
+    def metavar(self) -> str:
+        return "|".join(self.names)
+
+    def convert(self, value: object) -> str:
+        if not isinstance(value, str) or value.lower() not in self.names:
+            raise ValueError(f"{value!r} is not one of {', '.join(self.names)}")
+        return value.lower()
+
+    def show(self, value: object) -> str:
+        return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Header fields: lines of `Name: value`, or pairs of str or bytes; kept as pairs of bytes."""
+
+    metavar: str = "'NAME: VALUE'"
+
+    def convert(self, value: object) -> tuple[tuple[bytes, bytes], ...]:
+        if isinstance(value, str):
+            value = [line for line in value.splitlines() if line.strip()]
+        if not isinstance(value, Iterable):
+            raise ValueError(f"{value!r} is not a list of header fields")
+        return tuple(_field(entry) for entry in value)
+
+    def show(self, value: object) -> str:
+        assert isinstance(value, tuple)
+        return "\n".join(f"{name.decode('latin-1')}: {text.decode('latin-1')}" for name, text in value)
+
+
+def _field(entry: object) -> tuple[bytes, bytes]:
+    if isinstance(entry, str):
+        name, colon, text = entry.partition(":")
+        if not colon:
+            raise ValueError(f"{entry!r} is not of the form 'Name: value'")
+        entry = (name, text.strip())
+    if not isinstance(entry, tuple | list) or len(entry) != 2:
+        raise ValueError(f"{entry!r} is not a pair of name and value")
+    name_bytes, value_bytes = (_octets(part) for part in entry)
+    if _FIELD_NAME.fullmatch(name_bytes) is None:
+        raise ValueError(f"{name_bytes.decode('latin-1')!r} is not a valid field name")
+    if _FIELD_VALUE.fullmatch(value_bytes) is None:
+        raise ValueError(f"the value of {name_bytes.decode('latin-1')!r} contains a control character")
+    return name_bytes, value_bytes
+
+
+def _octets(part: object) -> bytes:
+    if isinstance(part, bytes):
+        return part
+    if not isinstance(part, str):
+        raise ValueError(f"{part!r} is neither str nor bytes")
+    try:
+        return part.encode("latin-1")
+    except UnicodeEncodeError:
+        raise ValueError(f"{part!r} has characters beyond Latin-1") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """Addresses, networks, `unix` and `*`, separated by commas; kept as a tuple of canonical texts."""
+
+    metavar: str = "LIST"
+
+    def convert(self, value: object) -> tuple[str, ...]:
+        if isinstance(value, str):
+            value = value.split(",")
+        if not isinstance(value, Iterable):
+            raise ValueError(f"{value!r} is not a list of addresses")
+        return tuple(_peer(entry) for entry in value if not isinstance(entry, str) or entry.strip())
+
+    def show(self, value: object) -> str:
+        assert isinstance(value, tuple)
+        return ",".join(value)
+
+
+def _peer(entry: object) -> str:
+    import ipaddress  # 5 ms of start-up that most configurations do not need
+
+    text = str(entry).strip()
+    if text in ("*", UNIX_PEER):
+        return text
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ValueError(str(error)) from None
+    return str(network) if network.num_addresses > 1 else str(network.network_address)

@@ -1,0 +1,136 @@
+"""Logging: `fastserve` is what the server does; below it, `fastserve.error` is what went wrong in a request."""
+
+import logging
+import logging.config
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from fastserve.config import Config
+from fastserve.errors import StartError
+
+LINE = "[%(asctime)s] [%(process)d] [%(levelname)s] %(message)s"
+TIME = "%Y-%m-%d %H:%M:%S %z"
+
+STANDARD_OUTPUT = "-"
+
+_COLORS = {
+    logging.CRITICAL: "\x1b[1;31m",
+    logging.ERROR: "\x1b[31m",
+    logging.WARNING: "\x1b[33m",
+    logging.INFO: "\x1b[32m",
+    logging.DEBUG: "\x1b[36m",
+}
+
+
+class ColoredFormatter(logging.Formatter):
+    """Colours the level's name."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        plain = record.levelname
+        record.levelname = f"{_COLORS.get(record.levelno, '')}{plain}\x1b[0m"
+        try:
+            return super().format(record)
+        finally:
+            record.levelname = plain  # other handlers see the record too
+
+
+def configure(config: Config) -> None:
+    """Sets the loggers up, on standard error unless a file says otherwise.
+
+    Raises StartError for a configuration file that cannot be read or does not fit.
+    """
+    root = logging.getLogger("fastserve")
+    if config.log_config is not None:
+        _apply_file(config.log_config)
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+        colors = sys.stderr.isatty() if config.use_colors is None else config.use_colors
+        handler.setFormatter((ColoredFormatter if colors else logging.Formatter)(LINE, TIME))
+        root.handlers[:] = [handler]
+        root.propagate = False
+        root.setLevel(logging.INFO)
+    if config.log_level is not None:
+        root.setLevel(config.log_level.upper())
+
+
+def _apply_file(name: str) -> None:
+    load = _LOADERS.get(Path(name).suffix.lower())
+    try:
+        if load is None:
+            # fileConfig reports an absent file as a KeyError of its first section.
+            with Path(name).open() as file:
+                logging.config.fileConfig(file, disable_existing_loggers=False)
+        else:
+            with Path(name).open("rb") as stream:
+                settings = load(stream)
+            logging.config.dictConfig(settings)
+    except OSError as error:
+        raise StartError(f"cannot read the logging configuration {name}: {_reason(error)}") from None
+    except Exception as error:
+        raise StartError(f"the logging configuration {name} is not valid: {_causes(error)}") from None
+
+
+def _causes(error: BaseException) -> str:
+    """dictConfig wraps what really happened: "Unable to configure handler 'x'" from the reason."""
+    text = str(error).partition("\n")[0] or type(error).__name__
+    return f"{text}: {_causes(error.__cause__)}" if error.__cause__ is not None else text
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _load_json(stream: BinaryIO) -> Any:
+    import json
+
+    return json.load(stream)
+
+
+def _load_toml(stream: BinaryIO) -> Any:
+    import tomllib
+
+    return tomllib.load(stream)
+
+
+def _load_yaml(stream: BinaryIO) -> Any:
+    try:
+        import yaml
+    except ModuleNotFoundError:
+        raise ValueError("PyYAML is not installed") from None
+    return yaml.safe_load(stream)
+
+
+_LOADERS: dict[str, Callable[[BinaryIO], Any]] = {
+    ".json": _load_json,
+    ".toml": _load_toml,
+    ".yaml": _load_yaml,
+    ".yml": _load_yaml,
+}
+
+
+class AccessLog:
+    """The access log's descriptor; -1 when there is none. The core writes the lines."""
+
+    def __init__(self, config: Config) -> None:
+        """Raises StartError when the file cannot be opened."""
+        self._owned = config.access_log and config.access_logfile != STANDARD_OUTPUT
+        if self._owned:
+            self.fd = _open_append(config.access_logfile)
+        else:
+            self.fd = 1 if config.access_log else -1
+
+    def close(self) -> None:
+        """Idempotent; the standard output stays open."""
+        if self._owned:
+            os.close(self.fd)
+        self._owned, self.fd = False, -1
+
+
+def _open_append(name: str) -> int:
+    try:
+        return os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StartError(f"cannot open the access log {name}: {_reason(error)}") from None

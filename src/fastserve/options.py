@@ -1,0 +1,245 @@
+"""The table of options: flags, variables, `--help`, `fastserve.Config` and docs/options.md come from here."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+from fastserve.kinds import Choice, Fields, Integer, Kind, MountPath, Peers, Seconds, Size, Switch, Text
+
+T = TypeVar("T")
+
+APPLICATION = "Application"
+ADDRESS = "Address"
+PROXY = "Proxies and header fields"
+LOGGING = "Logging"
+LIMITS = "Limits"
+TIMEOUTS = "Timeouts"
+
+GROUPS = (APPLICATION, ADDRESS, PROXY, LOGGING, LIMITS, TIMEOUTS)
+
+UVICORN = "uvicorn"
+GUNICORN = "gunicorn"
+
+_UINT32 = (1 << 32) - 1
+_MOST = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One row of the table: what an option is called, takes and does."""
+
+    name: str
+    kind: Kind
+    default: Any
+    group: str
+    description: str
+    flag: str
+    """The command line's name without dashes."""
+    default_text: str
+    peers: tuple[str, ...]
+    """Servers that have the option under the same name."""
+    also: tuple[str, ...]
+    """Environment variables that are read when ours is not set."""
+    limit: str
+    """The name in `_core.LIMITS`, empty for an option that is none."""
+
+    @property
+    def environment(self) -> tuple[str, ...]:
+        """The variables that set it, first the one that counts most."""
+        return (f"FASTSERVE_{self.flag.upper().replace('-', '_')}", *self.also)
+
+    @property
+    def flags(self) -> str:
+        """As it is declared on the command line; a switch with its opposite."""
+        if isinstance(self.kind, Switch) and self.default is not False:
+            return f"--{self.flag}/--no-{self.flag}"
+        return f"--{self.flag}"
+
+    @property
+    def shown_default(self) -> str:
+        """The default as the documents show it; empty where there is none."""
+        if self.default_text or self.default is None or self.default is False:
+            return self.default_text
+        return self.kind.show(self.default)
+
+
+def option(
+    default: T,
+    kind: Kind,
+    group: str,
+    description: str,
+    *,
+    flag: str = "",
+    default_text: str = "",
+    peers: tuple[str, ...] = (),
+    also: tuple[str, ...] = (),
+    limit: str = "",
+) -> T:
+    """A row of the table as a dataclass field; the parameters are those of `Option`."""
+    row = {
+        "kind": kind,
+        "group": group,
+        "description": description,
+        "flag": flag,
+        "default_text": default_text,
+        "peers": peers,
+        "also": also,
+        "limit": limit,
+    }
+    value: T = field(default=default, metadata=row)
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Every option's value; as class attributes, the defaults."""
+
+    app_dir: str = option(
+        "", Text("DIRECTORY"), APPLICATION,
+        "Where the application's module is found; put first in the module search path.",
+        default_text="the current directory", peers=(UVICORN,),
+    )  # fmt: skip
+    factory: bool = option(
+        False, Switch(), APPLICATION, "The attribute is a function without parameters that makes the application.",
+        peers=(UVICORN,),
+    )  # fmt: skip
+    interface: str = option(
+        "auto", Choice(("auto", "asgi3", "asgi2")), APPLICATION,
+        "How the application is called; auto finds out by its signature.", peers=(UVICORN,),
+    )  # fmt: skip
+    loop: str = option(
+        "auto", Choice(("auto", "uvloop", "asyncio")), APPLICATION,
+        "The event loop; auto is uvloop where it is installed.", peers=(UVICORN,),
+    )  # fmt: skip
+    lifespan: str = option(
+        "auto", Choice(("auto", "on", "off")), APPLICATION,
+        "Lifespan events; auto goes on without them when the application does not know them, on makes that an error.",
+        peers=(UVICORN,),
+    )  # fmt: skip
+    root_path: str = option(
+        "", MountPath(), APPLICATION, "The path under which a proxy mounts the application (ASGI root_path).",
+        peers=(UVICORN,),
+    )  # fmt: skip
+
+    host: str = option(
+        "127.0.0.1", Text("HOST"), ADDRESS,
+        "Address or name to listen on; every address of a name; :: takes IPv4 too.", peers=(UVICORN,),
+    )  # fmt: skip
+    port: int = option(
+        8000, Integer(0, 65535, "PORT"), ADDRESS, "TCP port to listen on; 0 takes a free one, which is logged.",
+        peers=(UVICORN,), also=("PORT",),
+    )  # fmt: skip
+    uds: str | None = option(
+        None, Text("PATH"), ADDRESS,
+        "Unix socket to listen on, instead of TCP; created with mode 666, removed at the end.", peers=(UVICORN,),
+    )  # fmt: skip
+    fd: int | None = option(
+        None, Integer(0, (1 << 31) - 1, "NUMBER"), ADDRESS,
+        "Inherited descriptor of a bound stream socket to listen on, instead of an address.", peers=(UVICORN,),
+    )  # fmt: skip
+    backlog: int = option(
+        2048, Integer(1, (1 << 31) - 1), ADDRESS,
+        "Connections that may wait to be accepted (the system may hold it lower).", peers=(UVICORN, GUNICORN),
+    )  # fmt: skip
+
+    proxy_headers: bool = option(
+        True, Switch(), PROXY,
+        "Take client, scheme and host from X-Forwarded-For, -Proto and -Host of a trusted proxy.", peers=(UVICORN,),
+    )  # fmt: skip
+    forwarded_allow_ips: tuple[str, ...] = option(
+        ("127.0.0.1", "::1", "unix"), Peers(), PROXY,
+        "The trusted proxies: addresses, networks, unix for Unix sockets, * for every peer; with commas.",
+        peers=(UVICORN, GUNICORN),
+    )  # fmt: skip
+    headers: tuple[tuple[bytes, bytes], ...] = option(
+        (), Fields(), PROXY, "A header field for every response; repeatable (in the variable, one a line).",
+        flag="header", peers=(UVICORN,),
+    )  # fmt: skip
+    server_header: bool = option(
+        True, Switch(), PROXY, "Send a Server field when the application sends none.", peers=(UVICORN,)
+    )
+    date_header: bool = option(
+        True, Switch(), PROXY, "Send a Date field when the application sends none.", peers=(UVICORN,)
+    )
+
+    log_level: str | None = option(
+        None, Choice(("critical", "error", "warning", "info", "debug")), LOGGING,
+        "The least severe messages that are logged; the access log does not depend on it.",
+        default_text="info, or what --log-config says", peers=(UVICORN, GUNICORN),
+    )  # fmt: skip
+    log_config: str | None = option(
+        None, Text("FILE"), LOGGING,
+        "Logging configuration: .json, .yaml or .toml for logging.config.dictConfig, any other for fileConfig.",
+        peers=(UVICORN, GUNICORN),
+    )  # fmt: skip
+    use_colors: bool | None = option(
+        None, Switch(), LOGGING, "Colour the log's levels.", default_text="on a terminal", peers=(UVICORN,)
+    )
+    access_log: bool = option(True, Switch(), LOGGING, "Write a line for each request.", peers=(UVICORN,))
+    access_logfile: str = option(
+        "-", Text("FILE"), LOGGING, "Where the access log is written, appending; - is the standard output.",
+        peers=(GUNICORN,),
+    )  # fmt: skip
+
+    limit_request_line: int = option(
+        8192, Size(16, 1 << 20), LIMITS, "Longest request line in bytes (answered 414).",
+        peers=(GUNICORN,), limit="max_request_line",
+    )  # fmt: skip
+    limit_request_head: int = option(
+        32768, Size(16, 1 << 26), LIMITS, "Largest request head in bytes (answered 431).", limit="max_head"
+    )
+    limit_request_fields: int = option(
+        100, Integer(1, 1000), LIMITS, "Most header fields in a request (answered 431).",
+        peers=(GUNICORN,), limit="max_fields",
+    )  # fmt: skip
+    limit_request_body: int = option(
+        1 << 30, Size(0, _MOST), LIMITS, "Largest request body in bytes (answered 413); 0 is no limit.",
+        limit="max_body",
+    )  # fmt: skip
+    limit_pipelined: int = option(
+        64, Integer(1, _UINT32), LIMITS, "Requests of one connection served before others get their turn.",
+        limit="max_pipelined",
+    )  # fmt: skip
+    limit_keep_alive_requests: int = option(
+        0, Integer(0, _MOST), LIMITS, "Requests served on one connection before it is closed; 0 is no limit.",
+        limit="max_requests",
+    )  # fmt: skip
+    limit_concurrency: int = option(
+        0, Integer(0, _UINT32), LIMITS,
+        "Requests served at the same time, others are answered 503 with Retry-After; 0 is no limit.",
+        peers=(UVICORN,), limit="max_concurrency",
+    )  # fmt: skip
+
+    timeout_first_byte: float = option(
+        15.0, Seconds(), TIMEOUTS, "A new connection that sends nothing is closed.", limit="timeout_first_byte"
+    )
+    timeout_request_head: float = option(
+        15.0, Seconds(), TIMEOUTS, "For a whole request head, from its first byte (answered 408).",
+        limit="timeout_head",
+    )  # fmt: skip
+    timeout_keep_alive: float = option(
+        75.0, Seconds(), TIMEOUTS, "A connection that is idle between two requests is closed.",
+        peers=(UVICORN,), limit="timeout_keep_alive",
+    )  # fmt: skip
+    timeout_request_body: float = option(
+        30.0, Seconds(), TIMEOUTS, "A request body that makes no progress (answered 408).", limit="timeout_body"
+    )
+    timeout_write: float = option(
+        60.0, Seconds(), TIMEOUTS, "A client that takes nothing of its answer is disconnected.", limit="timeout_write"
+    )
+    timeout_graceful_shutdown: float = option(
+        30.0, Seconds(0.0), TIMEOUTS,
+        "For the requests in flight at a stop; at half of it streams are told, at its end requests are cancelled.",
+        peers=(UVICORN,),
+    )  # fmt: skip
+
+
+def _table() -> tuple[Option, ...]:
+    rows = []
+    for entry in fields(Options):
+        row = dict(entry.metadata)
+        row["flag"] = row["flag"] or entry.name.replace("_", "-")
+        rows.append(Option(name=entry.name, default=entry.default, **row))
+    return tuple(rows)
+
+
+OPTIONS = _table()

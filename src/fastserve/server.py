@@ -1,0 +1,196 @@
+"""The server as Python sees it: `Server` in a running loop, and `run` as a whole process."""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, NoReturn
+
+from fastserve import application, logs
+from fastserve.config import Config
+from fastserve.errors import StartError
+from fastserve.listen import Listeners, address, open_listeners
+
+logger = logging.getLogger("fastserve")
+
+EXIT_CLEAN = 0
+EXIT_NOT_STARTED = 1
+EXIT_USAGE = 2
+EXIT_NOT_CLEAN = 3
+"""The application's shutdown failed, or the stop was forced by a second signal."""
+EXIT_INTERRUPTED = 130
+"""Ctrl-C while the application was imported."""
+
+
+class Server:
+    """One worker in the running loop. Serves once; logging is left to the program that embeds it.
+
+    started: set when connections are served, for other threads; a coroutine awaits `wait_started`.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.started = threading.Event()
+        self._addresses: tuple[str, ...] = ()
+        self._lock = threading.Lock()  # guards what `shutdown` reads from another thread
+        self._stop: Callable[[], None] | None = None
+        self._stop_requested = False
+        self._settled = asyncio.Event()
+        self._used = False
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """What is listened on, as `http://127.0.0.1:8000` or `unix:/path`; kept after the stop."""
+        return self._addresses
+
+    @property
+    def should_exit(self) -> bool:
+        """Whether a stop was asked for; setting it asks for one, from any thread."""
+        return self._stop_requested
+
+    @should_exit.setter
+    def should_exit(self, value: bool) -> None:
+        if value and not self._stop_requested:
+            self.shutdown()
+
+    def shutdown(self) -> None:
+        """Begins the graceful stop; called again, it ends everything at once. From any thread."""
+        with self._lock:
+            self._stop_requested = True
+            if self._stop is not None:
+                self._stop()
+
+    async def wait_started(self) -> None:
+        """Waits, in the loop of `serve`, until connections are served; raises StartError if that never comes."""
+        await self._settled.wait()
+        if not self.started.is_set():
+            raise StartError("the server did not start")
+
+    async def serve(self, sockets: Sequence[socket.socket] | None = None) -> bool:
+        """Serves until `shutdown`, or in the main thread SIGINT or SIGTERM; whether the stop was clean.
+
+        sockets: listening stream sockets to use instead of the configured address; the server closes them.
+        Raises StartError when it cannot start. A cancelled task stops at once, and the lifespan is still ended.
+        """
+        if self._used:
+            raise RuntimeError("a Server serves once")
+        self._used = True
+        try:
+            return await self._serve(sockets)
+        finally:
+            self._settled.set()
+
+    async def _serve(self, sockets: Sequence[socket.socket] | None) -> bool:
+        from fastserve.worker import Worker  # the compiled core, which `fastserve --help` does not need
+
+        listeners = Listeners(sockets) if sockets is not None else open_listeners(self.config)
+        access_log = None
+        try:
+            access_log = logs.AccessLog(self.config)
+            worker = Worker(self.config, application.load(self.config), listeners, access_log.fd)
+            with worker.signals(), self._reachable(worker.stop):
+                clean = await worker.serve(lambda: self._announce(listeners))
+            logger.info("stopped")
+            return clean
+        finally:
+            listeners.close()
+            if access_log is not None:
+                access_log.close()
+
+    @contextmanager
+    def _reachable(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Lets `shutdown` reach the worker, also if it was called before."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            self._stop = lambda: _from_any_thread(loop, stop)
+            if self._stop_requested:
+                self._stop()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._stop = None
+
+    def _announce(self, listeners: Listeners) -> None:
+        self._addresses = tuple(address(each) for each in listeners.sockets)
+        for each in self._addresses:
+            logger.info("listening on %s", each)
+        self.started.set()
+        self._settled.set()
+
+
+def _from_any_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    loop.call_soon_threadsafe(call)
+
+
+def run(app: str | Callable[..., Any], **options: Any) -> None:
+    """Serves an application until SIGINT or SIGTERM, as the command `fastserve` does.
+
+    app: the application, or where it is found: "module:attribute".
+    options: see `Config`; raises its ValueError.
+    Returns after a clean stop; else raises SystemExit with the exit status, the reason logged.
+    """
+    status = run_process(Config(app, **options))
+    if status != EXIT_CLEAN:
+        sys.exit(status)
+
+
+def run_process(config: Config) -> int:
+    """Serves until SIGINT or SIGTERM; the exit status of the process."""
+    try:
+        logs.configure(config)
+    except StartError as error:
+        print(f"fastserve: error: {error}", file=sys.stderr)
+        return EXIT_NOT_STARTED
+    try:
+        return EXIT_CLEAN if _run(config) else EXIT_NOT_CLEAN
+    except StartError as error:
+        cause = error.__cause__
+        exc_info = (type(cause), cause, _without_ours(cause.__traceback__)) if cause is not None else None
+        logger.critical("%s", error, exc_info=exc_info)
+        return EXIT_NOT_STARTED
+    except KeyboardInterrupt:
+        logger.warning("interrupted")
+        return EXIT_INTERRUPTED
+
+
+def _run(config: Config) -> bool:
+    from fastserve.worker import new_loop_factory
+
+    with _interruptible(), asyncio.Runner(loop_factory=new_loop_factory(config.loop)) as runner:
+        return runner.run(Server(config).serve())
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C interrupts an import that hangs. asyncio.Runner's own handler, which would only cancel
+    a coroutine that does not await, stays away when it finds another one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _without_ours(trace: TracebackType | None) -> TracebackType | None:
+    """The traceback from the application's first frame on."""
+    ours = str(Path(__file__).parent)
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if not name.startswith((ours, "<frozen importlib")) and trace.tb_frame.f_globals.get("__name__") != "importlib":
+            return trace
+        trace = trace.tb_next
+    return None

@@ -1,0 +1,194 @@
+"""One worker: an event loop, the driver in it, and the way from the lifespan's startup to its shutdown."""
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from fastserve._core import Driver
+from fastserve.application import ASGI3
+from fastserve.config import Config
+from fastserve.errors import StartError
+from fastserve.lifespan import Lifespan
+from fastserve.listen import Listeners
+from fastserve.proxy import TrustedProxies
+
+T = TypeVar("T")
+
+logger = logging.getLogger("fastserve")
+error_logger = logging.getLogger("fastserve.error")
+
+SERVER = b"fastserve"
+
+IDLE_GRACE = 1.0
+"""Seconds in which an idle connection may still bring a request that was on its way when the stop began."""
+
+CANCEL_GRACE = 1.0
+"""Seconds that cancelled requests have to unwind before their connections are closed."""
+
+LIFESPAN_GRACE = 5.0
+"""Seconds that the application's shutdown has at least, however much of the graceful time its requests took."""
+
+
+def new_loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    """What makes the event loop of `--loop`; raises StartError when uvloop is asked for and not there."""
+    if name == "asyncio":
+        return asyncio.SelectorEventLoop
+    try:
+        import uvloop
+    except ImportError as error:
+        if name == "uvloop":
+            raise StartError(f"uvloop cannot be used: {error}") from None
+        return asyncio.SelectorEventLoop
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+class Worker:
+    """Serves one application on its listeners, once.
+
+    app: in ASGI 3 form.
+    listeners: closed by the worker when it stops.
+    access_log: a descriptor, which stays the caller's; -1 for none.
+    """
+
+    def __init__(self, config: Config, app: ASGI3, listeners: Listeners, access_log: int) -> None:
+        self._config = config
+        self._app = app
+        self._listeners = listeners
+        self._access_log = access_log
+        self._lifespan = Lifespan(app, config.lifespan)
+        self._driver: Driver | None = None
+        self._stopping = asyncio.Event()
+        self._forced = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._deadline = 0.0
+
+    async def serve(self, started: Callable[[], None]) -> bool:
+        """Runs until `stop`; whether the stop was clean: not forced, and no failure in the application's shutdown.
+
+        started: called when connections are served.
+        Raises StartError when the lifespan's startup or the driver's fails.
+        """
+        clean = True
+        try:
+            await _unless(self._stopping, self._lifespan.startup())
+            if not self._stopping.is_set():
+                driver = self._open()
+                started()
+                await self._stopping.wait()
+                await self._drain(driver)
+        finally:
+            self._close()
+            clean = await self._end_lifespan()
+        return clean and not self._forced.is_set()
+
+    def stop(self) -> None:
+        """Begins the graceful stop; called again, it ends everything at once. Only from the loop's thread."""
+        if not self._stopping.is_set():
+            logger.info("stopping")
+            self._stopping.set()
+        elif not self._forced.is_set():
+            logger.warning("stopping at once")
+            self._forced.set()
+            self._drained.set()
+
+    def _open(self) -> Driver:
+        config = self._config
+        try:
+            driver = Driver(
+                self._app,
+                loop=asyncio.get_running_loop(),
+                logger=error_logger,
+                limits=config.limits,
+                root_path=config.root_path,
+                server_header=SERVER if config.server_header else None,
+                date_header=config.date_header,
+                headers=config.headers,
+                state=self._lifespan.state,
+                access_log_fd=self._access_log,
+                forwarding=TrustedProxies(config.forwarded_allow_ips) if config.proxy_headers else None,
+            )
+            for each in self._listeners.sockets:
+                driver.add_listener(each.fileno())
+            driver.start()
+        except (OSError, ValueError) as error:
+            raise StartError(f"cannot serve: {error}") from error
+        self._driver = driver
+        return driver
+
+    async def _drain(self, driver: Driver) -> None:
+        """Lets the requests in flight come to their end: first by themselves, then told, then cancelled."""
+        patience = self._config.timeout_graceful_shutdown
+        begin = asyncio.get_running_loop().time()
+        self._deadline = begin + patience
+        driver.stop_listening()
+        self._listeners.close()
+        driver.drain(min(IDLE_GRACE, patience / 2))
+        driver.when_idle(self._drained.set)
+        if await self._drained_by(begin + patience / 2):
+            return
+        driver.tell_streams()
+        if await self._drained_by(self._deadline):
+            return
+        cancelled = driver.cancel_requests()
+        if cancelled:
+            logger.warning("cancelled %d requests that did not end within %g seconds", cancelled, patience)
+        await self._drained_by(self._deadline + CANCEL_GRACE)
+
+    async def _drained_by(self, when: float) -> bool:
+        try:
+            async with asyncio.timeout_at(when):
+                await self._drained.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _close(self) -> None:
+        self._listeners.close()
+        driver, self._driver = self._driver, None
+        if driver is None:
+            return
+        driver.when_idle(None)
+        lost = driver.cancel_requests()
+        if lost and self._forced.is_set():
+            logger.warning("cancelled %d requests", lost)
+        driver.close()
+
+    async def _end_lifespan(self) -> bool:
+        left = self._deadline - asyncio.get_running_loop().time()
+        clean = await _unless(self._forced, self._lifespan.shutdown(max(left, LIFESPAN_GRACE)))
+        await self._lifespan.abandon()
+        return clean is True
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """SIGINT and SIGTERM stop the worker; off the main thread, where Python has no signals, nothing does."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number in before:
+            loop.add_signal_handler(number, self.stop)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                loop.remove_signal_handler(number)
+                signal.signal(number, handler)
+
+
+async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """The work's result; None when the event came first, and then the work is cancelled."""
+    task = asyncio.ensure_future(work)
+    waiting = asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        task.cancel()
+        waiting.cancel()
