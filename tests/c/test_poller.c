@@ -1,0 +1,362 @@
+/* ext/net/poller.c: what epoll and the timer tell, over socket pairs and loopback listeners. */
+
+#define _GNU_SOURCE
+
+#include "harness.h"
+#include "poller.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LONG_MS 5000 /* waited for only when something is wrong */
+
+static void make_pair(int pair[2])
+{
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
+}
+
+static int make_listener(struct sockaddr_in *name)
+{
+    socklen_t size = sizeof *name;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    *name = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    CHECK(fd >= 0);
+    CHECK(bind(fd, (struct sockaddr *)name, size) == 0);
+    CHECK(listen(fd, 8) == 0);
+    CHECK(getsockname(fd, (struct sockaddr *)name, &size) == 0);
+    return fd;
+}
+
+static int connect_to(const struct sockaddr_in *name)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    CHECK(fd >= 0);
+    CHECK(connect(fd, (const struct sockaddr *)name, sizeof *name) == 0);
+    return fd;
+}
+
+/* The events of the only watch that is ready. */
+static uint32_t one(fs_poller *poller, void *watch, int timeout_ms)
+{
+    fs_ready ready[4];
+    int n = fs_poller_wait(poller, ready, 4, timeout_ms);
+
+    CHECK(n == 1);
+    CHECK(ready[0].watch == watch);
+    return ready[0].events;
+}
+
+static int none(fs_poller *poller)
+{
+    fs_ready ready[4];
+
+    return fs_poller_wait(poller, ready, 4, 0) == 0;
+}
+
+static void test_edges(void)
+{
+    fs_poller poller;
+    char watch, buffer[8];
+    int pair[2];
+
+    make_pair(pair);
+    CHECK(fs_poller_open(&poller) == 0);
+    CHECK(fs_poller_add(&poller, pair[0], &watch) == 0);
+    CHECK(one(&poller, &watch, 0) == FS_WRITABLE);
+    CHECK(none(&poller)); /* told once */
+    CHECK(write(pair[1], "abc", 3) == 3);
+    CHECK(one(&poller, &watch, LONG_MS) == (FS_READABLE | FS_WRITABLE));
+    CHECK(none(&poller)); /* though it was not read */
+    CHECK(write(pair[1], "def", 3) == 3);
+    CHECK(one(&poller, &watch, LONG_MS) & FS_READABLE);
+    CHECK(read(pair[0], buffer, sizeof buffer) == 6);
+    CHECK(close(pair[1]) == 0);
+    CHECK(close(pair[0]) == 0); /* closed, and so no longer watched, its peer's end notwithstanding */
+    CHECK(none(&poller));
+    fs_poller_close(&poller);
+}
+
+static void test_a_fin_comes_with_the_data_before_it(void)
+{
+    fs_poller poller;
+    char watch;
+    int pair[2];
+
+    make_pair(pair);
+    CHECK(fs_poller_open(&poller) == 0);
+    CHECK(fs_poller_add(&poller, pair[0], &watch) == 0);
+    CHECK(write(pair[1], "abc", 3) == 3);
+    CHECK(shutdown(pair[1], SHUT_WR) == 0);
+    CHECK(one(&poller, &watch, LONG_MS) == (FS_READABLE | FS_WRITABLE | FS_PEER_CLOSED));
+    CHECK(close(pair[1]) == 0);
+    CHECK(one(&poller, &watch, LONG_MS) & FS_HANGUP);
+    CHECK(close(pair[0]) == 0);
+    fs_poller_close(&poller);
+}
+
+static void test_a_reset_is_a_hangup(void)
+{
+    const struct linger reset = {1, 0};
+    struct sockaddr_in name;
+    fs_poller poller;
+    char watch;
+    int listener = make_listener(&name), peer = connect_to(&name);
+    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+
+    CHECK(fd >= 0);
+    CHECK(fs_poller_open(&poller) == 0);
+    CHECK(fs_poller_add(&poller, fd, &watch) == 0);
+    CHECK(one(&poller, &watch, LONG_MS) == FS_WRITABLE);
+    CHECK(setsockopt(peer, SOL_SOCKET, SO_LINGER, &reset, sizeof reset) == 0);
+    CHECK(close(peer) == 0);
+    CHECK(one(&poller, &watch, LONG_MS) & FS_HANGUP);
+    CHECK(close(fd) == 0);
+    CHECK(close(listener) == 0);
+    fs_poller_close(&poller);
+}
+
+static void test_a_removed_descriptor_is_silent(void)
+{
+    fs_poller poller;
+    char watch;
+    int pair[2];
+
+    make_pair(pair);
+    CHECK(fs_poller_open(&poller) == 0);
+    CHECK(fs_poller_add(&poller, pair[0], &watch) == 0);
+    CHECK(fs_poller_add(&poller, pair[0], &watch) == -EEXIST);
+    CHECK(fs_poller_remove(&poller, pair[0]) == 0);
+    CHECK(fs_poller_remove(&poller, pair[0]) == -ENOENT);
+    CHECK(write(pair[1], "abc", 3) == 3);
+    CHECK(none(&poller));
+    CHECK(fs_poller_add(&poller, -1, &watch) == -EBADF);
+    CHECK(close(pair[0]) == 0);
+    CHECK(close(pair[1]) == 0);
+    fs_poller_close(&poller);
+}
+
+static void test_a_listener_is_told_until_it_is_empty(int shared)
+{
+    struct sockaddr_in name;
+    fs_poller poller;
+    char watch;
+    int listener = make_listener(&name);
+
+    CHECK(fs_poller_open(&poller) == 0);
+    CHECK(fs_poller_add_listener(&poller, listener, &watch, shared) == 0);
+    CHECK(none(&poller));
+    int first = connect_to(&name), second = connect_to(&name);
+    for (int left = 2; left > 0; left--) {
+        CHECK(one(&poller, &watch, LONG_MS) == FS_READABLE);
+        CHECK(one(&poller, &watch, LONG_MS) == FS_READABLE);
+        int fd = accept(listener, NULL, NULL);
+        CHECK(fd >= 0);
+        CHECK(close(fd) == 0);
+    }
+    CHECK(none(&poller));
+    CHECK(close(first) == 0);
+    CHECK(close(second) == 0);
+    CHECK(close(listener) == 0);
+    fs_poller_close(&poller);
+}
+
+static void test_the_batch_is_bounded(void)
+{
+    enum { COUNT = FS_POLL_BATCH + 20 };
+    static int pairs[COUNT][2];
+    static fs_ready ready[COUNT];
+    static char seen[COUNT];
+    fs_poller poller;
+    int total = 0, n;
+
+    CHECK(fs_poller_open(&poller) == 0);
+    for (int i = 0; i < COUNT; i++) {
+        make_pair(pairs[i]);
+        CHECK(fs_poller_add(&poller, pairs[i][0], &seen[i]) == 0);
+    }
+    CHECK(fs_poller_wait(&poller, ready, 3, 0) == 3);
+    for (int i = 0; i < 3; i++)
+        ++*(char *)ready[i].watch;
+    for (total = 3; (n = fs_poller_wait(&poller, ready, COUNT, 0)) > 0; total += n) {
+        CHECK(n <= FS_POLL_BATCH);
+        for (int i = 0; i < n; i++)
+            ++*(char *)ready[i].watch;
+    }
+    CHECK(n == 0 && total == COUNT);
+    for (int i = 0; i < COUNT; i++)
+        CHECK(seen[i] == 1 && close(pairs[i][0]) == 0 && close(pairs[i][1]) == 0);
+    fs_poller_close(&poller);
+}
+
+static void test_an_event_loop_can_watch_it(void)
+{
+    fs_poller poller;
+    char watch;
+    int pair[2];
+
+    make_pair(pair);
+    CHECK(fs_poller_open(&poller) == 0);
+    struct pollfd outer = {.fd = poller.fd, .events = POLLIN};
+    CHECK(poll(&outer, 1, 0) == 0);
+    CHECK(fs_poller_add(&poller, pair[0], &watch) == 0);
+    CHECK(poll(&outer, 1, LONG_MS) == 1);
+    CHECK(one(&poller, &watch, 0) == FS_WRITABLE);
+    CHECK(poll(&outer, 1, 0) == 0);
+    CHECK(fs_poller_set_timer(&poller, 1) == 0);
+    CHECK(poll(&outer, 1, LONG_MS) == 1);
+    CHECK(close(pair[0]) == 0);
+    CHECK(close(pair[1]) == 0);
+    fs_poller_close(&poller);
+}
+
+static void test_the_timer_is_never_early(void)
+{
+    fs_poller poller;
+
+    CHECK(fs_poller_open(&poller) == 0);
+    for (uint64_t delay = 1; delay < 40; delay += 6) {
+        uint64_t due = fs_monotonic_ms() + delay;
+        CHECK(fs_poller_set_timer(&poller, due) == 0);
+        CHECK(poller.timer_due == due);
+        CHECK(one(&poller, &poller, LONG_MS) == FS_READABLE);
+        CHECK(fs_monotonic_ms() >= due); /* by the clock that the wheel is read with */
+        CHECK(poller.timer_due == 0);
+        CHECK(none(&poller)); /* it was read and is disarmed */
+    }
+    fs_poller_close(&poller);
+}
+
+static void test_the_timer_moves(void)
+{
+    fs_poller poller;
+    fs_ready ready;
+
+    CHECK(fs_poller_open(&poller) == 0);
+    CHECK(fs_poller_set_timer(&poller, 1) == 0); /* long past */
+    CHECK(one(&poller, &poller, LONG_MS) == FS_READABLE);
+    CHECK(fs_poller_set_timer(&poller, 1) == 0);
+    CHECK(fs_poller_set_timer(&poller, 0) == 0); /* disarmed with its expiry pending */
+    CHECK(poller.timer_due == 0);
+    CHECK(none(&poller));
+    CHECK(fs_poller_set_timer(&poller, 1) == 0);
+    CHECK(fs_poller_set_timer(&poller, fs_monotonic_ms() + 3600000) == 0); /* moved far away */
+    CHECK(fs_poller_wait(&poller, &ready, 1, 20) == 0);
+    uint64_t due = fs_monotonic_ms() + 5;
+    CHECK(fs_poller_set_timer(&poller, due) == 0); /* and near again */
+    CHECK(one(&poller, &poller, LONG_MS) == FS_READABLE);
+    CHECK(fs_monotonic_ms() >= due);
+    fs_poller_close(&poller);
+}
+
+/* Arming for the same time again must not reach the kernel: it is done in every turn of the driver. */
+static void test_arming_again_is_no_system_call(void)
+{
+    fs_poller poller;
+
+    CHECK(fs_poller_open(&poller) == 0);
+    uint64_t due = fs_monotonic_ms() + 3600000;
+    CHECK(fs_poller_set_timer(&poller, due) == 0);
+    int timer_fd = poller.timer_fd;
+    poller.timer_fd = -1; /* a system call would fail now */
+    CHECK(fs_poller_set_timer(&poller, due) == 0);
+    CHECK(fs_poller_set_timer(&poller, due + 1) == -EBADF);
+    CHECK(poller.timer_due == due);
+    poller.timer_fd = timer_fd;
+    fs_poller_close(&poller);
+}
+
+static void on_alarm(int number)
+{
+    (void)number;
+}
+
+static void test_a_signal_ends_the_wait(void)
+{
+    const struct sigaction action = {.sa_handler = on_alarm};
+    const struct itimerval soon = {{0, 5000}, {0, 5000}}, never = {{0, 0}, {0, 0}};
+    fs_poller poller;
+    fs_ready ready;
+
+    CHECK(fs_poller_open(&poller) == 0);
+    CHECK(sigaction(SIGALRM, &action, NULL) == 0);
+    CHECK(setitimer(ITIMER_REAL, &soon, NULL) == 0);
+    CHECK(fs_poller_wait(&poller, &ready, 1, -1) == 0);
+    CHECK(setitimer(ITIMER_REAL, &never, NULL) == 0);
+    fs_poller_close(&poller);
+}
+
+static void test_open_without_descriptors(void)
+{
+    struct rlimit old, small;
+    fs_poller poller;
+
+    CHECK(getrlimit(RLIMIT_NOFILE, &old) == 0);
+    int lowest = dup(0);
+    CHECK(lowest >= 0 && close(lowest) == 0);
+    small = old;
+    for (int spare = 0; spare < 2; spare++) { /* none for epoll, none for the timer */
+        small.rlim_cur = (rlim_t)(lowest + spare);
+        CHECK(setrlimit(RLIMIT_NOFILE, &small) == 0);
+        CHECK(fs_poller_open(&poller) == -EMFILE);
+        CHECK(poller.fd == -1 && poller.timer_fd == -1);
+    }
+    CHECK(setrlimit(RLIMIT_NOFILE, &old) == 0);
+    int again = dup(0);
+    CHECK(again == lowest && close(again) == 0); /* nothing was left open */
+}
+
+static void test_close_on_exec_and_closing_twice(void)
+{
+    fs_poller poller;
+
+    CHECK(fs_poller_open(&poller) == 0);
+    CHECK(fcntl(poller.fd, F_GETFD) == FD_CLOEXEC);
+    CHECK(fcntl(poller.timer_fd, F_GETFD) == FD_CLOEXEC);
+    fs_poller_close(&poller);
+    fs_poller_close(&poller);
+    CHECK(fs_poller_wait(&poller, &(fs_ready){0}, 1, 0) == -EBADF);
+}
+
+static void test_the_clocks(void)
+{
+    uint64_t us = fs_monotonic_us(), ms = fs_monotonic_ms();
+
+    CHECK(us / 1000 + 1 >= ms);      /* the coarse clock is the fine one, some ms ago */
+    CHECK(us / 1000 <= ms + 1000);
+    CHECK(fs_unix_seconds() <= time(NULL));
+    CHECK(fs_unix_seconds() + 2 >= time(NULL));
+    while (fs_monotonic_ms() == ms)
+        CHECK(fs_monotonic_us() - us < 1000000);
+}
+
+int main(void)
+{
+    test_edges();
+    test_a_fin_comes_with_the_data_before_it();
+    test_a_reset_is_a_hangup();
+    test_a_removed_descriptor_is_silent();
+    test_a_listener_is_told_until_it_is_empty(0);
+    test_a_listener_is_told_until_it_is_empty(1);
+    test_the_batch_is_bounded();
+    test_an_event_loop_can_watch_it();
+    test_the_timer_is_never_early();
+    test_the_timer_moves();
+    test_arming_again_is_no_system_call();
+    test_a_signal_ends_the_wait();
+    test_open_without_descriptors();
+    test_close_on_exec_and_closing_twice();
+    test_the_clocks();
+    return 0;
+}
