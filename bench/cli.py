@@ -9,6 +9,7 @@ from bench.floor import build_limit
 from bench.load import LoadError, find_wrk
 from bench.machine import describe
 from bench.measure import Sample, Settings
+from bench.memory import measure_memory
 from bench.peers import PYTHON as PEER_PYTHON
 from bench.peers import build_peers
 from bench.plan import Plan, Server, choose, load_plan
@@ -30,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         if options.action == "check":
             return _check(plan, options)
+        if options.action == "memory":
+            return _memory(plan, options)
         return _run(plan, options)
     except (LoadError, ValueError) as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -40,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("action", nargs="?", choices=("run", "check", "peers"), default="run")
+    parser.add_argument("action", nargs="?", choices=("run", "check", "memory", "peers"), default="run")
     parser.add_argument("--scenarios", type=_names, help="comma-separated; all by default")
     parser.add_argument("--servers", type=_names, help=f"comma-separated; {','.join(DEFAULT_SERVERS)} by default")
     parser.add_argument("--rounds", type=int, default=3)
@@ -75,9 +78,18 @@ def _check(plan: Plan, options: argparse.Namespace) -> int:
     return 0 if all(verdict.passed for verdict in verdicts) else 1
 
 
+def _memory(plan: Plan, options: argparse.Namespace) -> int:
+    servers = choose(plan.servers, options.servers or ["fastserve"], "server")
+    settings = _settings(options, servers)
+    results = [result for server in servers for result in measure_memory(plan, server, settings)]
+    print("\n".join(map(str, results)))
+    return 0 if all(result.passed for result in results) else 1
+
+
 def _measure(plan: Plan, options: argparse.Namespace, servers: list[Server]) -> list[Row]:
     scenarios = choose(plan.scenarios, options.scenarios or list(plan.scenarios), "scenario")
     settings = _settings(options, servers)
+    find_wrk()
     machine = describe(servers, settings)
     samples = run_rounds(scenarios, servers, settings, options.rounds, _show)
     rows = summarize(samples)
@@ -91,7 +103,6 @@ def _measure(plan: Plan, options: argparse.Namespace, servers: list[Server]) -> 
 
 
 def _settings(options: argparse.Namespace, servers: list[Server]) -> Settings:
-    find_wrk()
     if any(server.peer for server in servers) and not Path(options.peer_python).exists():
         build_peers(options.python)
     return Settings(options.seconds, options.warm, options.python, options.peer_python, str(build_limit()))

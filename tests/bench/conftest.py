@@ -1,0 +1,53 @@
+"""The harness with a fake server of known cost in place of the real ones."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.measure import Settings
+from bench.plan import Answer, Scenario, Server
+
+FAKE = Path(__file__).with_name("fake_server.py")
+
+
+@pytest.fixture
+def scenario() -> Scenario:
+    answer = Answer(headers={"content-type": "text/plain"}, text="Hello, World!")
+    return Scenario("hello", "hello world", "hello", answer, connections=4)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(seconds=1, warm=0)
+
+
+@pytest.fixture
+def fake() -> Callable[[str, int], Server]:
+    """A fake server by mode and cost of a request in nanoseconds."""
+
+    def make(mode: str, cost_ns: int) -> Server:
+        return Server(f"fake-{mode}", (sys.executable, str(FAKE), "{port}", mode, str(cost_ns)))
+
+    return make
+
+
+@pytest.fixture
+def children() -> Callable[[], list[int]]:
+    """The processes that this one has started and that are still there, dead ones that nobody has waited for too."""
+
+    def mine() -> list[int]:
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and (entry / "stat").exists():
+                try:
+                    after_name = (entry / "stat").read_text().rpartition(")")[2].split()
+                except (FileNotFoundError, ProcessLookupError):
+                    continue
+                if int(after_name[1]) == os.getpid():
+                    found.append(int(entry.name))
+        return found
+
+    return mine

@@ -1,0 +1,77 @@
+"""The harness against servers whose cost or fault is known."""
+
+import shutil
+from collections.abc import Callable
+
+import pytest
+
+from bench.measure import Settings, measure
+from bench.plan import Scenario, Server
+from bench.rounds import run_rounds, summarize
+
+pytestmark = pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+
+Fake = Callable[[str, int], Server]
+Children = Callable[[], list[int]]
+
+
+@pytest.mark.parametrize("cost_us", [500, 2000])
+def test_cpu_time_of_a_request_is_right(fake: Fake, scenario: Scenario, settings: Settings, cost_us: int) -> None:
+    sample = measure(scenario, fake("right", cost_us * 1000), settings)
+    assert sample.error == ""
+    assert sample.requests > 50
+    assert sample.cpu_us == pytest.approx(cost_us, rel=0.05)
+
+
+def test_a_unit_smaller_than_a_request_divides_its_cost(fake: Fake, scenario: Scenario, settings: Settings) -> None:
+    tenths = Scenario(**{**vars(scenario), "unit": "tenth", "units": 10})
+    sample = measure(tenths, fake("right", 2_000_000), settings)
+    assert sample.error == ""
+    assert sample.cpu_us == pytest.approx(200, rel=0.05)
+    assert sample.per_second == pytest.approx(10 * sample.requests, rel=0.1)
+
+
+@pytest.mark.parametrize(("mode", "why"), [("wrong", "other bytes"), ("short", "5 bytes in place of 13")])
+def test_a_server_that_answers_wrongly_is_refused(
+    fake: Fake, scenario: Scenario, settings: Settings, mode: str, why: str
+) -> None:
+    sample = measure(scenario, fake(mode, 0), settings)
+    assert why in sample.error
+    assert sample.requests == 0
+    assert sample.cpu_us == 0
+
+
+def test_errors_under_load_mark_the_row(fake: Fake, scenario: Scenario, settings: Settings) -> None:
+    sample = measure(scenario, fake("error", 1_000_000), settings)
+    assert "status errors" in sample.error
+    assert summarize([sample])[0].errors == [sample.error]
+
+
+def test_a_server_that_dies_under_load_is_reported(fake: Fake, scenario: Scenario, settings: Settings) -> None:
+    assert "ended with status 3" in measure(scenario, fake("dies", 1_000_000), settings).error
+
+
+def test_a_server_that_does_not_start_is_reported_with_its_last_words(scenario: Scenario, settings: Settings) -> None:
+    server = Server("broken", ("/bin/sh", "-c", "echo no such module; exit 7"))
+    error = measure(scenario, server, settings).error
+    assert "ended with status 7" in error
+    assert "no such module" in error
+
+
+def test_missing_access_log_lines_are_reported(fake: Fake, scenario: Scenario, settings: Settings) -> None:
+    server = Server(**{**vars(fake("right", 1_000_000)), "logs_requests": True})
+    assert "0 lines in the access log" in measure(scenario, server, settings).error
+
+
+def test_rounds_interleave_and_leave_no_process_behind(
+    fake: Fake, scenario: Scenario, settings: Settings, children: Children
+) -> None:
+    before = children()
+    servers = [fake("right", 1_000_000), fake("dies", 1_000_000)]
+    samples = run_rounds([scenario], servers, settings, 2, lambda _: None)
+    assert [sample.server for sample in samples] == ["fake-right", "fake-dies", "fake-right", "fake-dies"]
+    assert children() == before
+    right, dies = summarize(samples)
+    assert right.cpu_least <= right.cpu_us <= right.cpu_most
+    assert right.errors == []
+    assert len(dies.errors) == 2
