@@ -19,6 +19,7 @@ import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, ClassVar
 
 from setuptools import Command, Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -33,20 +34,23 @@ sys.path.insert(0, str(ROOT / "tools"))
 import llhttp_source  # noqa: E402  (a sibling of this file, which no build front end puts on the path)
 
 BUILD = Path("build")
-DEBUG, SANITIZE, WERROR, SYSTEM_LLHTTP = (
-    os.environ.get(f"FASTSERVE_{name}", "0") not in ("", "0") for name in ("DEBUG", "SANITIZE", "WERROR", "SYSTEM_LLHTTP")
-)
+SWITCHES = ("DEBUG", "SANITIZE", "WERROR", "SYSTEM_LLHTTP")
+ON = [name for name in SWITCHES if os.environ.get(f"FASTSERVE_{name}", "0") not in ("", "0")]
+DEBUG, SANITIZE, WERROR, SYSTEM_LLHTTP = (name in ON for name in SWITCHES)
 
 ROOMS = ("ext/net", "ext/proto")
 
 # As -iquote, not -I: <limits.h> must stay libc's. The rooms themselves are not on the path, `ext` is: "proto/limits.h".
 QUOTED = ["-iquote", "ext", "-iquote", "ext/core"]
 
-# Frame pointers and line tables make profiles readable and cost nothing that can be measured. Interpreter calls go
-# through the GOT without a detour over the PLT. Never -march=native: the wheel runs on any machine of its kind.
-COMPILE = [*QUOTED, "-std=gnu11", "-fvisibility=hidden", "-fno-plt", "-fno-omit-frame-pointer", "-g1"]
+# Line tables are for profiles. Calls into the interpreter go through the GOT without a detour over the PLT. Never
+# -march=native: the wheel runs on any machine of its kind.
+COMPILE = [*QUOTED, "-std=gnu11", "-fvisibility=hidden", "-fno-plt", "-g1"]
 COMPILE += ["-O1", "-UNDEBUG", "-DFS_DEBUG=1"] if DEBUG else ["-O1"] if SANITIZE else ["-O3"]
-SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"] if SANITIZE else []
+SANITIZERS = (
+    ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-fno-sanitize-recover=undefined"] if SANITIZE else []
+)
+COMPILE += SANITIZERS
 LINK = ["-Wl,-z,now", "-Wl,-z,relro", *SANITIZERS]
 
 # Cython's own C trips over these through no fault of the .pyx.
@@ -67,8 +71,7 @@ DIRECTIVES = {
 
 def variant() -> str:
     """Names the folder of object files that the current interpreter and switches may share."""
-    switches = [name for name, on in [("debug", DEBUG), ("asan", SANITIZE), ("werror", WERROR), ("llhttp", SYSTEM_LLHTTP)] if on]
-    return "-".join([str(sysconfig.get_config_var("SOABI")), *switches])
+    return "-".join([str(sysconfig.get_config_var("SOABI")), *ON])
 
 
 def sources(*patterns: str) -> list[str]:
@@ -105,7 +108,7 @@ class FetchLlhttp(Command):
     """Fills build/llhttp from the pinned source distribution."""
 
     description = "fetch llhttp's C source into build/llhttp"
-    user_options: list[tuple[str, str | None, str]] = []
+    user_options: ClassVar[list[tuple[str, str | None, str]]] = []
 
     def initialize_options(self) -> None: ...
 
@@ -120,9 +123,10 @@ class EggInfo(egg_info):
 
     def run(self) -> None:
         fetch_llhttp()
-        known = self.distribution.metadata.license_files or []
+        metadata: Any = self.distribution.metadata
+        known = metadata.license_files or []
         extra = [] if SYSTEM_LLHTTP else llhttp_source.licences()
-        self.distribution.metadata.license_files = [*known, *(path for path in extra if path not in known)]
+        metadata.license_files = [*known, *(path for path in extra if path not in known)]
         super().run()
 
 
@@ -164,7 +168,7 @@ class BuildExt(build_ext):
     def translate(self, ext: Extension) -> str:
         from Cython.Build import cythonize
 
-        [translated] = cythonize(
+        [translated] = cythonize(  # type: ignore[no-untyped-call]
             [Extension(ext.name, ext.sources)],
             build_dir=str(BUILD / "cython"),
             include_path=["ext/core", self.cimport_path()],
@@ -174,7 +178,7 @@ class BuildExt(build_ext):
         return str(path)
 
     def cimport_path(self) -> str:
-        """A folder in which ext/core goes by the name `fastserve`: `from fastserve._task cimport Task` is looked up so."""
+        """A folder in which ext/core goes by the name `fastserve`, for `from fastserve._task cimport Task`."""
         link = BUILD / "cimport" / "fastserve"
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.is_symlink():
@@ -182,7 +186,8 @@ class BuildExt(build_ext):
         return str(link.parent)
 
     def compile_stale(self, ext: Extension, paths: list[str], flags: list[str]) -> list[str]:
-        newest = max(Path(path).stat().st_mtime for path in [__file__, *sources("ext/**/*.h", "build/llhttp/include/*.h")])
+        depends = [__file__, *sources("ext/**/*.h", "build/llhttp/include/*.h")]
+        newest = max(Path(path).stat().st_mtime for path in depends)
         objects = self.compiler.object_filenames(paths, output_dir=self.build_temp)
         arguments = [*ext.extra_compile_args, *flags]
         for path, made in zip(paths, map(Path, objects), strict=True):
@@ -191,16 +196,13 @@ class BuildExt(build_ext):
         return list(objects)
 
 
-COMMON: dict[str, list[str]] = {"extra_compile_args": [*COMPILE, *SANITIZERS], "extra_link_args": [*LINK]}
-
-CORE = Extension("fastserve._core", ["ext/core/_core.pyx"], **COMMON)
+CORE = Extension("fastserve._core", ["ext/core/_core.pyx"], extra_compile_args=[*COMPILE], extra_link_args=[*LINK])
+TASK = Extension("fastserve._task", ["ext/core/_task.pyx"], extra_compile_args=[*COMPILE], extra_link_args=[*LINK])
 if SYSTEM_LLHTTP:
     CORE.extra_compile_args += pkg_config("--cflags", "libllhttp")
     CORE.extra_link_args += pkg_config("--libs", "libllhttp")
 else:
     CORE.include_dirs.append("build/llhttp/include")
-
-TASK = Extension("fastserve._task", ["ext/core/_task.pyx"], **COMMON)
 
 setup(
     ext_modules=[CORE, TASK],
