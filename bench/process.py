@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 START_DEADLINE = 15.0
 STOP_DEADLINE = 10.0
@@ -86,7 +87,7 @@ def started(command: list[str], port: int, core: int, log: Path, cwd: Path) -> I
         stop(process)
 
 
-def stop(process: "subprocess.Popen[bytes]") -> None:
+def stop(process: "subprocess.Popen[Any]") -> None:
     """SIGTERM, then SIGKILL for whatever of the process group is left after the deadline; nothing stays behind."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
