@@ -97,6 +97,8 @@ def detect(app: Any, name: str) -> Finding:
         return Finding("asgi3", "its signature cannot be read")
     takes = frozenset(count for count in range(4) if _takes(signature, count))
     if 3 in takes:
+        if inspect.isclass(app) and not hasattr(app, "__await__"):
+            raise StartError(f"{name} is not an application: an instance of the class cannot be awaited")
         return _three(takes, signature)
     # One that can do without any argument is rather a factory whose parameters have defaults.
     if 1 in takes and 0 not in takes and not _is_async(app):

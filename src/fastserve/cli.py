@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from fastserve.config import Config
+from fastserve.errors import ExitStatus
 from fastserve.kinds import Fields, Switch
 from fastserve.options import GROUPS, OPTIONS, Option
 
@@ -18,10 +19,10 @@ def main() -> None:
         status = command.main(prog_name="fastserve", standalone_mode=False)
     except click.ClickException as error:
         click.echo(f"fastserve: error: {_line(error)}", err=True)
-        status = 2
+        status = ExitStatus.USAGE
     except click.Abort:
-        status = 130
-    sys.exit(status or 0)
+        status = ExitStatus.INTERRUPTED
+    sys.exit(status or ExitStatus.CLEAN)
 
 
 def _line(error: click.ClickException) -> str:

@@ -1,4 +1,7 @@
-"""What can keep the server from starting."""
+"""How a server that does not come to a clean end says so."""
+
+import enum
+from typing import Self
 
 
 class StartError(RuntimeError):
@@ -7,3 +10,21 @@ class StartError(RuntimeError):
     Where the application's own code raised, that exception is the `__cause__`, and its traceback,
     which begins in the application's code, is worth showing.
     """
+
+
+class ExitStatus(enum.IntEnum):
+    """The exit status of the process."""
+
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str) -> Self:
+        status = int.__new__(cls, value)
+        status._value_ = value
+        status.meaning = meaning
+        return status
+
+    CLEAN = 0, "a clean stop"
+    NOT_STARTED = 1, "the server could not start; the reason is logged"
+    USAGE = 2, "an unknown option or a bad value"
+    NOT_CLEAN = 3, "the application's shutdown failed, or a second signal forced the stop"
+    INTERRUPTED = 130, "Ctrl-C while the application was imported"

@@ -14,18 +14,10 @@ from typing import Any, NoReturn
 
 from fastserve import application, logs
 from fastserve.config import Config
-from fastserve.errors import StartError
+from fastserve.errors import ExitStatus, StartError
 from fastserve.listen import Listeners, address, open_listeners
 
 logger = logging.getLogger("fastserve")
-
-EXIT_CLEAN = 0
-EXIT_NOT_STARTED = 1
-EXIT_USAGE = 2
-EXIT_NOT_CLEAN = 3
-"""The application's shutdown failed, or the stop was forced by a second signal."""
-EXIT_INTERRUPTED = 130
-"""Ctrl-C while the application was imported."""
 
 
 class Server:
@@ -38,7 +30,7 @@ class Server:
         self.config = config
         self.started = threading.Event()
         self._addresses: tuple[str, ...] = ()
-        self._lock = threading.Lock()  # guards what `shutdown` reads from another thread
+        self._lock = threading.RLock()  # `shutdown` comes from other threads, and from signal handlers of this one
         self._stop: Callable[[], None] | None = None
         self._stop_requested = False
         self._settled = asyncio.Event()
@@ -87,14 +79,14 @@ class Server:
             self._settled.set()
 
     async def _serve(self, sockets: Sequence[socket.socket] | None) -> bool:
-        from fastserve.worker import Worker  # the compiled core, which `fastserve --help` does not need
+        from fastserve.worker import Worker, signals  # the compiled core, which `fastserve --help` does not need
 
         listeners = Listeners(sockets) if sockets is not None else open_listeners(self.config)
         access_log = None
         try:
             access_log = logs.AccessLog(self.config)
             worker = Worker(self.config, application.load(self.config), listeners, access_log.fd)
-            with worker.signals(), self._reachable(worker.stop):
+            with self._reachable(worker.stop), signals(self.shutdown):
                 clean = await worker.serve(lambda: self._announce(listeners))
             logger.info("stopped")
             return clean
@@ -108,7 +100,7 @@ class Server:
         """Lets `shutdown` reach the worker, also if it was called before."""
         loop = asyncio.get_running_loop()
         with self._lock:
-            self._stop = lambda: _from_any_thread(loop, stop)
+            self._stop = lambda: _soon(loop, stop)
             if self._stop_requested:
                 self._stop()
         try:
@@ -125,7 +117,7 @@ class Server:
         self._settled.set()
 
 
-def _from_any_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
     loop.call_soon_threadsafe(call)
 
 
@@ -137,27 +129,27 @@ def run(app: str | Callable[..., Any], **options: Any) -> None:
     Returns after a clean stop; else raises SystemExit with the exit status, the reason logged.
     """
     status = run_process(Config(app, **options))
-    if status != EXIT_CLEAN:
+    if status is not ExitStatus.CLEAN:
         sys.exit(status)
 
 
-def run_process(config: Config) -> int:
-    """Serves until SIGINT or SIGTERM; the exit status of the process."""
+def run_process(config: Config) -> ExitStatus:
+    """Serves until SIGINT or SIGTERM; how it ended."""
     try:
         logs.configure(config)
     except StartError as error:
         print(f"fastserve: error: {error}", file=sys.stderr)
-        return EXIT_NOT_STARTED
+        return ExitStatus.NOT_STARTED
     try:
-        return EXIT_CLEAN if _run(config) else EXIT_NOT_CLEAN
+        return ExitStatus.CLEAN if _run(config) else ExitStatus.NOT_CLEAN
     except StartError as error:
         cause = error.__cause__
         exc_info = (type(cause), cause, _without_ours(cause.__traceback__)) if cause is not None else None
         logger.critical("%s", error, exc_info=exc_info)
-        return EXIT_NOT_STARTED
+        return ExitStatus.NOT_STARTED
     except KeyboardInterrupt:
         logger.warning("interrupted")
-        return EXIT_INTERRUPTED
+        return ExitStatus.INTERRUPTED
 
 
 def _run(config: Config) -> bool:

@@ -136,7 +136,7 @@ class Worker:
             return
         cancelled = driver.cancel_requests()
         if cancelled:
-            logger.warning("cancelled %d requests that did not end within %g seconds", cancelled, patience)
+            logger.warning("requests that did not end within %g seconds and were cancelled: %d", patience, cancelled)
         await self._drained_by(self._deadline + CANCEL_GRACE)
 
     async def _drained_by(self, when: float) -> bool:
@@ -155,7 +155,7 @@ class Worker:
         driver.when_idle(None)
         lost = driver.cancel_requests()
         if lost and self._forced.is_set():
-            logger.warning("cancelled %d requests", lost)
+            logger.warning("requests that were cancelled: %d", lost)
         driver.close()
 
     async def _end_lifespan(self) -> bool:
@@ -164,22 +164,23 @@ class Worker:
         await self._lifespan.abandon()
         return clean is True
 
-    @contextmanager
-    def signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM stop the worker; off the main thread, where Python has no signals, nothing does."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        loop = asyncio.get_running_loop()
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        for number in before:
-            loop.add_signal_handler(number, self.stop)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                loop.remove_signal_handler(number)
-                signal.signal(number, handler)
+
+@contextmanager
+def signals(stop: Callable[[], None]) -> Iterator[None]:
+    """SIGINT and SIGTERM call `stop`; off the main thread, where Python takes no signals, nothing does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
 
 
 async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
