@@ -1,0 +1,316 @@
+# Every object layout of fastserve._core on one page, with the methods that other files of the module call. A file
+# of the module is one idea: driver.pxi, connection.pxi, exchange.pxi, asgi.pxi, ...; _core.pyx includes them.
+#
+# Ownership: Driver -> (slots) -> Connection -> (exchange) -> Exchange is a chain of strong references. The way
+# back is `Exchange.connection`, cut when either ends. What outlives its owner (an application that keeps `send`)
+# holds an Exchange whose connection is None: it raises or ignores, and never reaches freed memory.
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from cpython.ref cimport PyObject
+
+from net cimport fs_address, fs_outpool, fs_outqueue, fs_poller, fs_timer, fs_wheel
+from proto cimport (fs_event, fs_field, fs_h1, fs_h1_shared, fs_head_common, fs_limits, fs_request_head, fs_sink,
+                    fs_slice, fs_stream)
+from fastserve._task cimport InlineRunner, Task
+
+
+# Why a connection has a deadline. One at a time: the machine waits for one thing.
+cdef enum Phase:
+    PHASE_NONE              # the application works: no deadline of the connection's
+    PHASE_FIRST_BYTE
+    PHASE_HEAD
+    PHASE_KEEP_ALIVE
+    PHASE_BODY
+    PHASE_WRITE
+    PHASE_LINGER
+    PHASE_DRAIN             # idle while the worker stops
+
+
+cdef enum ConnectionFlag:
+    CONN_READABLE = 1       # the socket may hold bytes that were not asked for yet
+    CONN_PEER_CLOSED = 2    # epoll reported the peer's FIN; recv will see it
+    CONN_EOF = 4            # recv has seen it
+    CONN_IN_TURN = 8        # its turn is on the stack: nothing may free it, output leaves at the end
+    CONN_SCHEDULED = 16     # stands in Driver.scheduled
+    CONN_LINGERING = 32     # FIN sent, whatever still comes is thrown away
+    CONN_TRUSTED = 64       # the peer is a trusted proxy
+    CONN_TRUST_KNOWN = 128
+    CONN_FLUSHING = 512     # its out-queue is being sent: `send` called from a release must not send too
+    CONN_MORE = 256         # the turn's share of requests is used up; the rest waits for the next turn
+
+
+# Lays fs_sink over an out-queue: `base` comes first, so that an fs_sink* is a QueueSink*.
+ctypedef struct QueueSink:
+    fs_sink base
+    fs_outqueue *queue
+
+
+# One place in the driver's table of descriptors. epoll carries (generation, index) instead of a pointer, so that
+# an event for a descriptor that a forked child keeps alive can never reach a freed object.
+ctypedef struct Slot:
+    PyObject *owner         # strong: a Connection or a Listener; NULL when free
+    uint32_t generation
+    uint32_t next_free
+
+
+# One line of the counters that live as C integers until somebody asks.
+ctypedef struct Counters:
+    uint64_t connections    # accepted
+    uint64_t requests       # heads read
+    uint64_t bytes_in
+    uint64_t bytes_out
+    uint64_t overloaded     # answered 503 by max_concurrency
+    uint64_t accept_errors
+    uint64_t log_dropped    # access log lines that could not be written
+
+
+cdef class FieldCache:
+    cdef PyObject *entries[1024]        # strong (name, value) tuples; direct-mapped
+    cdef tuple known(self, const fs_field *field)
+
+
+cdef class TargetCache:
+    cdef PyObject *entries[256]         # strong Target objects; direct-mapped
+    cdef Target find(self, const fs_request_head *head)
+
+
+cdef class Target:
+    cdef bytes key                      # the target as sent
+    cdef str path                       # decoded
+    cdef bytes raw_path
+    cdef bytes query
+
+
+cdef class AccessLog:
+    cdef int fd                         # -1: off; not owned
+    cdef char *buffer
+    cdef size_t used
+    cdef uint64_t oldest                # monotonic ms of the first line that waits, 0 when none does
+    cdef int64_t second                 # that `date` stands for
+    cdef char date[32]
+    cdef size_t date_len
+    cdef uint64_t dropped
+    cdef object logger
+    cdef void set_time(self, int64_t second) noexcept
+    cdef void line(self, object client, object method, object raw_path, object query, int version, int status,
+                   uint64_t size, uint64_t microseconds, uint64_t now) noexcept
+    cdef void flush(self) noexcept
+    cdef void lost(self, int error) noexcept
+
+
+cdef class Listener:
+    cdef int fd                         # not owned
+    cdef bint shared
+    cdef uint32_t slot
+    cdef tuple server                   # (host, port) or (path, None); None where each connection has its own
+
+
+cdef class Driver:
+    cdef object application
+    cdef object loop
+    cdef object logger
+    cdef object forwarding              # None or a Forwarding
+    cdef object state                   # None or lifespan's state, copied for each request
+    cdef str root_path
+    cdef bytes server_line
+    cdef bytes extra_lines
+    cdef dict template                  # scope's constant keys; copied for each request
+    cdef dict asgi                      # template of scope["asgi"]
+    cdef dict extensions                # template of scope["extensions"]
+    cdef dict extensions_trailers       # the same with http.response.trailers
+    cdef dict extensions_1_0
+    cdef InlineRunner runner
+    cdef FieldCache fields
+    cdef TargetCache targets
+    cdef AccessLog access_log
+    cdef set working                    # strong: exchanges whose application had suspended (asyncio holds tasks weakly)
+    cdef list scheduled                 # connections that want a turn outside of poll
+    cdef list dead                      # closed in this batch; freed when it ends
+    cdef bint sweep_scheduled
+    cdef bint polling                   # poll() is on the stack
+    cdef bint started
+    cdef bint closed
+    cdef object idle_callback
+    cdef ASGIExchange spare                 # an exchange with its send and receive that left no trace: used again
+    cdef fs_limits limits
+    cdef fs_head_common head_common
+    cdef fs_h1_shared h1_shared
+    cdef fs_outpool pool
+    cdef fs_poller poller
+    cdef fs_wheel wheel
+    cdef char *buffer                   # receives for every connection
+    cdef size_t buffer_size
+    cdef Slot *slots
+    cdef uint32_t slot_count
+    cdef uint32_t slot_free             # head of the free list, slot_count when empty
+    cdef uint64_t now                   # monotonic ms, read once a batch
+    cdef uint64_t drain_until           # monotonic ms until which an idle connection may bring one more request
+    cdef uint32_t live                  # connections
+    cdef uint32_t in_flight             # requests
+    cdef Counters counters_
+    cdef uint64_t errors[512]           # by -code
+    cdef uint64_t accept_paused_until   # no descriptors left: monotonic ms, 0 when not paused
+    cdef fs_timer accept_timer
+    cdef fs_timer log_timer
+
+    cdef list listeners(self)
+    cdef list connections_(self)
+    cdef void pause_accepting(self, int error)
+    cdef void resume_accepting(self)
+    cdef void forget_listener(self, Listener listener)
+    cdef void dispatch(self, object owner, uint32_t events)
+    cdef int take_slot(self, object owner) except -1
+    cdef void free_slot(self, uint32_t index) noexcept
+    cdef void *token(self, uint32_t index) noexcept
+    cdef void clock(self) noexcept
+    cdef void accept_from(self, Listener listener)
+    cdef int open_connection(self, int fd, fs_address *peer, Listener listener) except -1
+    cdef void schedule(self, Connection connection)
+    cdef void schedule_sweep(self)
+    cdef void finish_batch(self)
+    cdef void expire(self)
+    cdef void count_error(self, int error) noexcept
+    cdef void check_idle(self)
+    cdef void run(self, ASGIExchange exchange, dict scope)
+    cdef ASGIExchange take_exchange(self)
+    cdef void give_exchange(self, ASGIExchange exchange)
+    cdef void set_timer(self)
+
+
+cdef class Connection:
+    cdef Driver driver
+    cdef Listener listener
+    cdef Exchange exchange              # the request that is being read or answered
+    cdef tuple client                   # made with the first request
+    cdef tuple server
+    cdef int fd                         # owned; -1 once closed
+    cdef uint32_t slot
+    cdef uint32_t flags                 # CONN_*
+    cdef Phase phase
+    cdef uint32_t answered              # requests of this turn
+    cdef uint32_t lingered              # bytes thrown away after the last answer
+    cdef uint64_t deadline              # monotonic ms, 0: none
+    cdef uint64_t head_since            # monotonic ms of a head's first byte
+    cdef uint64_t head_number           # h1.requests at that time: which head it was
+    cdef uint64_t read_progress         # monotonic ms
+    cdef uint64_t write_progress
+    cdef fs_timer timer                 # may be armed earlier than `deadline`: it is then armed again
+    cdef fs_address peer
+    cdef fs_outqueue queue
+    cdef QueueSink sink
+    cdef fs_h1 h1
+
+    # driver -> connection
+    cdef void ready(self, uint32_t events)
+    cdef void turn(self)
+    cdef void expired(self)
+    cdef void drain(self)
+    cdef void lost(self, int error)
+    cdef void close(self, bint reset)
+    # the steps of a turn
+    cdef bint wants_bytes(self) noexcept
+    cdef bint receive_bytes(self)
+    cdef bint receive_failed(self, ssize_t n)
+    cdef int receive_direct(self) except -1
+    cdef void drain_events(self)
+    cdef void open_exchange(self, fs_event *event)
+    cdef void refuse(self, int error)
+    cdef void refuse_overloaded(self, fs_event *event)
+    cdef void peer_closed(self)
+    cdef void flush(self)
+    cdef void settle(self)
+    cdef void finish(self)
+    cdef void set_deadline(self) noexcept
+    cdef void log_rejected(self, int error)
+    # exchange -> connection
+    cdef bint full(self)
+    cdef void written(self)
+    cdef void want_body(self)
+    cdef void response_ended(self)
+    cdef tuple client_address(self)
+    cdef tuple server_address(self)
+    cdef bint trusted(self)
+
+
+# One request and its answer: what every interface shares. An exchange sees its stream and never the protocol.
+cdef class Exchange:
+    cdef Driver driver
+    cdef Connection connection          # None once the response has ended or the connection is gone
+    cdef fs_stream *stream              # NULL together with it
+    cdef Task task                      # the application's, once it has suspended
+    cdef object client                  # for the log: kept only while there is one
+    cdef object method
+    cdef object raw_path
+    cdef object query
+    cdef int version
+    cdef uint64_t started_us            # monotonic, 0 without an access log
+    cdef bint logged                    # the access log has its line
+    cdef bint started                   # the application has been called
+    cdef bint running                   # it has not returned yet
+    cdef bint told                      # http.disconnect is due: the client has left or the worker stops
+    cdef bint lost                      # nothing can be sent any more
+    cdef bint body_ended                # the whole request body has arrived
+    cdef bint wants_continue            # Expect: 100-continue, not answered yet
+    cdef size_t held                    # bytes of `pieces`
+    cdef list pieces                    # request body that the application has not taken
+    cdef int broken                     # the application's error that broke the response, 0
+
+    # connection -> exchange
+    cdef void begin(self, fs_request_head *head)
+    cdef void start(self)
+    cdef void on_body(self, const char *p, size_t n, bint end)
+    cdef void on_body_object(self, bytes piece, bint end)
+    cdef void on_end(self)
+    cdef void on_disconnect(self)
+    cdef void on_lost(self)
+    cdef void on_drained(self)
+    cdef bint wants_body(self) noexcept
+    # driver -> exchange
+    cdef void finished(self, object exception)
+    cdef void cancel(self)
+    cdef void let_go(self)
+    cdef void detach(self)
+    cdef void log(self, int status)
+    cdef void fail(self, int error)
+
+
+cdef class ASGIExchange(Exchange):
+    cdef int response                   # Response
+    cdef int status
+    cdef dict request_scope             # from begin() to start()
+    cdef bint end_given                 # `receive` has said more_body False
+    cdef object fields                  # the sequence of pairs that `http.response.start` brought
+    cdef bint trailers                  # announced by it
+    cdef bint trailers_given            # the application has sent all of them, and nobody wanted them
+    cdef list receivers                 # futures of `receive` calls that wait
+    cdef list senders                   # futures of `send` calls that wait
+    cdef Send send
+    cdef Receive receive
+
+    cdef void reset(self)
+    cdef dict scope(self, fs_request_head *head)
+    cdef dict next_event(self)
+    cdef void wake(self, list waiters)
+    cdef object handle_send(self, object event)
+    cdef object start_response(self, dict event)
+    cdef object send_body(self, dict event)
+    cdef object send_path(self, dict event)
+    cdef object send_file(self, dict event)
+    cdef object send_hints(self, dict event)
+    cdef object send_trailers(self, dict event)
+    cdef int write_head(self, bint end, uint64_t length) except -1
+    cdef object after_body(self, int result)
+    cdef object after_write(self)
+    cdef void end(self)
+    cdef int check(self, int result) except -1
+
+
+# The two callables of an ASGI application. Called by vectorcall: no argument tuple is made.
+cdef class Send:
+    cdef void *vectorcall               # first field: its offset is the type's tp_vectorcall_offset
+    cdef ASGIExchange exchange
+
+
+cdef class Receive:
+    cdef void *vectorcall
+    cdef ASGIExchange exchange

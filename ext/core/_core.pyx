@@ -1,0 +1,77 @@
+"""The compiled core: sockets, HTTP/1.1 and the ASGI exchange of one worker.
+
+Joins the C rooms `net` and `proto` to Python. Each included file is one idea; _core.pxd has every object's layout.
+"""
+
+cimport cython
+from cpython.bytearray cimport PyByteArray_AS_STRING
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_Check, PyDict_Copy, PyDict_SetItem
+from cpython.exc cimport PyErr_Clear
+from cpython.list cimport PyList_GET_SIZE, PyList_New
+from cpython.long cimport PyLong_Check
+from cpython.object cimport PyObject_IsTrue
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
+from cpython.tuple cimport PyTuple_GET_SIZE, PyTuple_Pack
+from cpython.unicode cimport (PyUnicode_AsUTF8AndSize, PyUnicode_Compare, PyUnicode_DecodeLatin1, PyUnicode_DecodeUTF8,
+                              PyUnicode_GET_LENGTH)
+from libc.errno cimport (EAGAIN, EBADF, EINTR, EINVAL, EMFILE, ENFILE, ENOBUFS, ENODATA, ENOMEM, ENOTSOCK, errno)
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcmp, memcpy, memset
+from libc.time cimport gmtime_r, strftime, time_t, tm
+
+from net cimport *
+from proto cimport *
+
+import asyncio
+import os
+import socket
+import stat
+import sys
+import types
+
+cdef extern from "Python.h":
+    # Borrowed references, which Cython's own declarations do not give.
+    PyObject *PyDict_GetItemWithError(object mapping, object key) except? NULL
+    PyObject *PyList_GET_ITEM(object o, Py_ssize_t i)
+    PyObject *PyTuple_GET_ITEM(object o, Py_ssize_t i)
+    PyObject *PySequence_Fast_GET_ITEM(object o, Py_ssize_t i)
+    Py_ssize_t PySequence_Fast_GET_SIZE(object o)
+    void PyList_SET_ITEM(object o, Py_ssize_t i, object item)
+    PyObject *new_bytes "PyBytes_FromStringAndSize" (const char *p, Py_ssize_t n) except NULL
+    int _PyBytes_Resize(PyObject **bytes, Py_ssize_t n) except -1
+    bint PyCoro_CheckExact(object o)
+
+cdef extern from "<unistd.h>" nogil:
+    ssize_t c_write "write" (int fd, const void *p, size_t n)
+
+cdef extern from "<poll.h>" nogil:
+    enum: POLLOUT
+    struct pollfd:
+        int fd
+        short events
+    int c_poll "poll" (pollfd *fds, unsigned long n, int timeout_ms)
+
+cdef extern from "slots.h":
+    bint FS_DEBUG
+    bint fs_exchange_is_free(PyObject *exchange, PyObject *send, PyObject *receive, Py_ssize_t known)
+
+cdef dict live_objects = {"connections": 0, "exchanges": 0}
+
+include "cache.pxi"
+include "access_log.pxi"
+include "awaitable.pxi"
+include "exchange.pxi"
+include "asgi.pxi"
+include "connection.pxi"
+include "driver.pxi"
+
+fill_field_names()
+
+DEBUG = bool(FS_DEBUG)
+LLHTTP_VERSION = f"{LLHTTP_VERSION_MAJOR}.{LLHTTP_VERSION_MINOR}.{LLHTTP_VERSION_PATCH}"
+
+
+def ledger():
+    """Live connections and exchanges; empty in a build without FASTSERVE_DEBUG=1."""
+    return dict(live_objects) if FS_DEBUG else {}

@@ -1,0 +1,139 @@
+# The access log: one line a request in the Common Log Format, with the duration in seconds behind it. Lines are
+# formatted into a buffer as the responses end and written in batches, so that a request never waits for the file.
+
+cdef enum:
+    LOG_BUFFER = 65536
+    LOG_FLUSH_AT = 49152
+    LOG_LINE_FIXED = 160        # bytes of a line beside client, method and target
+    LOG_TARGET_MAX = 4096       # bytes of a target that are logged
+    LOG_AGE_MS = 500            # a line waits no longer than this (never a second)
+
+
+cdef inline char *put(char *q, const char *p, size_t n) noexcept nogil:
+    memcpy(q, p, n)
+    return q + n
+
+
+cdef inline char *put_escaped(char *q, const char *p, size_t n) noexcept nogil:
+    # A quote, a backslash, control bytes and bytes above 0x7e leave as \xNN: a line cannot be forged.
+    cdef const char *digits = "0123456789abcdef"
+    cdef size_t i
+    cdef unsigned char c
+    for i in range(n):
+        c = <unsigned char>p[i]
+        if c < 0x20 or c > 0x7e or c == c'"' or c == c'\\':
+            q[0] = c'\\'
+            q[1] = c'x'
+            q[2] = digits[c >> 4]
+            q[3] = digits[c & 15]
+            q += 4
+        else:
+            q[0] = c
+            q += 1
+    return q
+
+
+@cython.final
+cdef class AccessLog:
+
+    def __cinit__(self, int fd, logger):
+        self.fd = fd
+        self.logger = logger
+        self.buffer = NULL
+        if fd >= 0:
+            self.buffer = <char *>malloc(LOG_BUFFER)
+            if self.buffer == NULL:
+                raise MemoryError()
+
+    def __dealloc__(self):
+        free(self.buffer)
+
+    cdef void set_time(self, int64_t second) noexcept:
+        cdef time_t t = <time_t>second
+        cdef tm parts
+        if second == self.second:
+            return
+        self.second = second
+        gmtime_r(&t, &parts)
+        self.date_len = strftime(self.date, sizeof(self.date), " - - [%d/%b/%Y:%H:%M:%S +0000] \"", &parts)
+
+    cdef void line(self, object client, object method, object raw_path, object query, int version, int status,
+                   uint64_t size, uint64_t microseconds, uint64_t now) noexcept:
+        """Method and path may be None: a request that was refused before it was understood."""
+        cdef char *q
+        cdef Py_ssize_t n = 0
+        cdef const char *host = NULL
+        if client is not None and type(client[0]) is str:
+            host = PyUnicode_AsUTF8AndSize(client[0], &n)
+            if host == NULL:
+                PyErr_Clear()
+        if n > 256:
+            n = 256
+        if self.used + LOG_LINE_FIXED + 8 * LOG_TARGET_MAX + 4 * 256 > LOG_BUFFER:
+            self.flush()
+        if self.oldest == 0:
+            self.oldest = now
+        q = self.buffer + self.used
+        q = put_escaped(q, host, n) if host != NULL else put(q, "-", 1)
+        q = put(q, self.date, self.date_len)
+        if method is None:
+            q = put(q, "-", 1)
+        else:
+            host = PyUnicode_AsUTF8AndSize(method, &n)
+            q = put_escaped(q, host, min(n, 64)) if host != NULL else q
+            q = put(q, " ", 1)
+            q = put_escaped(q, PyBytes_AS_STRING(raw_path), min(PyBytes_GET_SIZE(raw_path), LOG_TARGET_MAX))
+            if PyBytes_GET_SIZE(query):
+                q = put(q, "?", 1)
+                q = put_escaped(q, PyBytes_AS_STRING(query), min(PyBytes_GET_SIZE(query), LOG_TARGET_MAX))
+            q = put(q, " HTTP/1.0" if version == FS_HTTP_1_0 else " HTTP/1.1" if version == FS_HTTP_1_1 else " HTTP/2.0", 9)
+        q = put(q, "\" ", 2)
+        q += fs_decimal(q, status)
+        q = put(q, " ", 1)
+        q += fs_decimal(q, size)
+        q = put(q, " ", 1)
+        q += fs_decimal(q, microseconds // 1000000)
+        q[0] = c'.'
+        microseconds %= 1000000
+        for i in range(6):
+            q[6 - i] = c'0' + <char>(microseconds % 10)
+            microseconds //= 10
+        q[7] = c'\n'
+        self.used = q + 8 - self.buffer
+        if self.used >= LOG_FLUSH_AT:
+            self.flush()
+
+    cdef void flush(self) noexcept:
+        cdef size_t done = 0
+        cdef ssize_t n
+        cdef pollfd waiting
+        self.oldest = 0
+        if self.fd < 0:
+            return
+        while done < self.used:
+            n = c_write(self.fd, self.buffer + done, self.used - done)
+            if n > 0:
+                done += n
+            elif n < 0 and errno == EINTR:
+                continue
+            elif n < 0 and errno == EAGAIN:
+                # A pipe whose reader is slow: it gets a moment, the worker does not wait for it for ever.
+                waiting.fd = self.fd
+                waiting.events = POLLOUT
+                if c_poll(&waiting, 1, 100) <= 0:
+                    break
+            else:
+                break
+        if done < self.used:
+            self.lost(errno)
+        self.used = 0
+
+    cdef void lost(self, int error) noexcept:
+        # Said once for each hundred thousand lines at the most: a full disk must not flood the error log too.
+        cdef bint first = self.dropped == 0
+        self.dropped += 1
+        if first:
+            try:
+                self.logger.error("The access log cannot be written (%s): lines are lost from here on", os.strerror(error))
+            except Exception as problem:
+                sys.stderr.write(f"fastserve: {problem!r}\n")

@@ -1,0 +1,591 @@
+# The ASGI exchange (ASGI HTTP specification 2.5): scope, `receive` and `send` over one stream.
+
+cdef enum Response:
+    RESPONSE_NONE           # nothing but early hints so far
+    RESPONSE_HELD           # http.response.start has come; the head waits for the first piece of the body
+    RESPONSE_BODY           # the head has gone
+    RESPONSE_PATH           # the body was a path: no other event may follow
+    RESPONSE_TRAILERS       # the body has ended, trailers are due
+    RESPONSE_DONE
+
+cdef enum:
+    FIELDS_ON_STACK = 64
+
+
+cdef inline bint is_text(object o, str expected) noexcept:
+    """Whether `o` equals one of our own short ASCII strings. Event types of the application are usually the same
+    interned object; where they are not, lengths and bytes decide."""
+    if o is expected:
+        return True
+    if type(o) is not str or PyUnicode_GET_LENGTH(o) != PyUnicode_GET_LENGTH(expected):
+        return False
+    return PyUnicode_Compare(o, expected) == 0
+
+
+@cython.final
+cdef class OpenFile:
+    """Owns a descriptor for as long as a queue or an exchange refers to it."""
+
+    cdef int fd
+
+    def __dealloc__(self):
+        if self.fd >= 0:
+            fs_close(self.fd)
+
+
+cdef OpenFile own_descriptor(int fd):
+    cdef OpenFile file = OpenFile.__new__(OpenFile)
+    file.fd = fd
+    return file
+
+
+cdef object application_error(int error):
+    cdef const fs_error_info *info = fs_error_describe(error)
+    text = info.text.decode()
+    if error == FS_E_NOMEM:
+        return MemoryError(text)
+    if error == FS_E_APP_ORDER or error == FS_E_INTERNAL:
+        return RuntimeError(text)
+    return ValueError(text)
+
+
+@cython.final
+cdef class ASGIExchange(Exchange):
+
+    def __cinit__(self, Driver driver):
+        self.driver = driver
+        self.pieces = []
+        self.receivers = []
+        self.senders = []
+        self.send = Send.__new__(Send, self)
+        self.receive = Receive.__new__(Receive, self)
+        if FS_DEBUG:
+            live_objects["exchanges"] += 1
+
+    def __dealloc__(self):
+        if FS_DEBUG:
+            live_objects["exchanges"] -= 1
+
+    # ---- the connection's side
+
+    cdef void begin(self, fs_request_head *head):
+        self.request_scope = self.scope(head)
+        self.body_ended = (head.flags & FS_HEAD_END) != 0
+        self.wants_continue = (head.flags & FS_HEAD_EXPECT_CONTINUE) != 0
+
+    cdef dict scope(self, fs_request_head *head):
+        cdef Driver driver = self.driver
+        cdef Connection connection = self.connection
+        cdef dict scope = PyDict_Copy(driver.template)
+        cdef Target target = driver.targets.find(head)
+        cdef list headers = PyList_New(head.nfields)
+        cdef tuple pair
+        cdef object extensions
+        cdef uint32_t i
+        for i in range(head.nfields):
+            pair = driver.fields.known(&head.fields[i])
+            Py_INCREF(pair)
+            PyList_SET_ITEM(headers, i, pair)
+        # A scope belongs to the application: nothing in it that can change is shared between requests.
+        PyDict_SetItem(scope, "asgi", PyDict_Copy(driver.asgi))
+        PyDict_SetItem(scope, "method", method_name(head.method))
+        PyDict_SetItem(scope, "path", target.path)
+        PyDict_SetItem(scope, "raw_path", target.raw_path)
+        PyDict_SetItem(scope, "query_string", target.query)
+        PyDict_SetItem(scope, "headers", headers)
+        PyDict_SetItem(scope, "client", connection.client_address())
+        PyDict_SetItem(scope, "server", connection.server_address())
+        if head.version == FS_HTTP_1_1:
+            extensions = driver.extensions_trailers if head.flags & FS_HEAD_TE_TRAILERS else driver.extensions
+        else:
+            extensions = driver.extensions_1_0
+            PyDict_SetItem(scope, "http_version", "1.0")
+        PyDict_SetItem(scope, "extensions", copy_extensions(extensions))
+        if driver.root_path:
+            PyDict_SetItem(scope, "path", driver.root_path + target.path)
+        if driver.state is not None:
+            PyDict_SetItem(scope, "state", driver.state.copy())
+        if head.flags & FS_HEAD_FORWARDED and connection.trusted():
+            driver.forwarding.apply(scope)
+        self.method = <object>PyDict_GetItemWithError(scope, "method")
+        self.raw_path = target.raw_path
+        self.logged = False
+        if driver.access_log.fd >= 0:
+            self.query = target.query
+            self.client = <object>PyDict_GetItemWithError(scope, "client")
+            self.version = head.version
+            self.started_us = fs_monotonic_us()
+        return scope
+
+    cdef void reset(self):
+        """Ready for another request; `send` and `receive` stay."""
+        self.method = self.raw_path = self.query = self.client = self.fields = None
+        self.started = self.told = self.lost = self.body_ended = self.wants_continue = False
+        self.end_given = self.trailers = self.trailers_given = False
+        self.broken = 0
+        self.response = RESPONSE_NONE
+
+    cdef void start(self):
+        cdef dict scope = self.request_scope
+        self.request_scope = None
+        self.started = True
+        self.running = True
+        self.driver.run(self, scope)
+
+    cdef bint wants_body(self) noexcept:
+        return PyList_GET_SIZE(self.receivers) != 0 and not self.body_ended
+
+    cdef void on_body_object(self, bytes piece, bint end):
+        Exchange.on_body_object(self, piece, end)
+        self.wants_continue = False
+        self.wake(self.receivers)
+
+    cdef void on_end(self):
+        self.body_ended = True
+        self.wake(self.receivers)
+
+    cdef void on_disconnect(self):
+        self.told = True
+        self.wake(self.receivers)
+
+    cdef void on_lost(self):
+        self.told = True
+        self.lost = True
+        self.wake(self.receivers)
+        self.wake(self.senders)
+
+    cdef void on_drained(self):
+        self.wake(self.senders)
+
+    cdef void wake(self, list waiters):
+        # All of them: one that is cancelled at this moment must not swallow the others' turn.
+        cdef object future
+        if PyList_GET_SIZE(waiters) == 0:
+            return
+        for future in waiters:
+            if not future.done():
+                future.set_result(None)
+        waiters.clear()
+
+    cdef void detach(self):
+        Exchange.detach(self)
+        self.fields = None
+        self.wake(self.receivers)
+        self.wake(self.senders)
+
+    cdef void let_go(self):
+        self.send = None
+        self.receive = None
+
+    cdef void cancel(self):
+        self.driver.logger.warning("Cancelled, because the server stops: %s %s", self.method_name(), self.path_name())
+        self.task.cancel("the server stops")
+
+    cdef void finished(self, object exception):
+        """The application has returned or raised. Its exception is logged here, once, with method and path."""
+        cdef int error = 0
+        self.running = False
+        self.task = None
+        if exception is not None:
+            error = FS_E_APP_RAISED
+            if self.lost and caused_by_disconnect(exception):
+                self.driver.logger.debug("The client left: %s %s", self.method_name(), self.path_name())
+            elif not isinstance(exception, asyncio.CancelledError):
+                self.driver.logger.error("Exception in ASGI application: %s %s", self.method_name(), self.path_name(),
+                                         exc_info=exception)
+        elif self.stream != NULL and not self.stream.ended and not self.lost and not self.told:
+            error = FS_E_APP_NO_RESPONSE
+            self.driver.logger.error(
+                "ASGI application returned without %s: %s %s",
+                "a response" if self.response <= RESPONSE_HELD else "completing its response",
+                self.method_name(), self.path_name())
+        if self.stream != NULL:
+            self.fail(error if error else FS_E_APP_NO_RESPONSE)
+
+    def method_name(self):
+        return self.method or "-"
+
+    def path_name(self):
+        return self.raw_path.decode("ascii", "backslashreplace") if self.raw_path is not None else "-"
+
+    # ---- the application's side: receive
+
+    cdef dict next_event(self):
+        """The next event, or None where the application has to wait; then the client is asked for more."""
+        cdef Connection connection = self.connection
+        cdef size_t held = self.held
+        cdef object body
+        cdef bint more
+        if held or (self.body_ended and not self.end_given):
+            body = b"" if held == 0 else self.pieces[0] if PyList_GET_SIZE(self.pieces) == 1 else b"".join(self.pieces)
+            more = not self.body_ended
+            self.end_given = not more
+            self.pieces.clear()
+            self.held = 0
+            if self.stream != NULL and held:
+                self.stream.ops.consumed(self.stream, held)
+            if connection is not None:
+                connection.want_body()
+            return {"type": "http.request", "body": body, "more_body": more}
+        if self.told or connection is None:
+            return {"type": "http.disconnect"}
+        if self.wants_continue:
+            self.wants_continue = False
+            if self.stream.ops.proceed(self.stream) < 0:
+                raise MemoryError()
+            connection.written()
+        connection.want_body()
+        return None
+
+    # ---- the application's side: send
+
+    cdef object handle_send(self, object event):
+        cdef PyObject *kind
+        if not PyDict_Check(event):
+            raise TypeError(f"send() takes an event as a dict, not {type(event).__name__}")
+        kind = PyDict_GetItemWithError(event, "type")
+        if kind == NULL:
+            raise ValueError("the event has no 'type'")
+        if self.lost:
+            raise ClientDisconnected("the client has disconnected")
+        if is_text(<object>kind, "http.response.body"):
+            return self.send_body(event)
+        if is_text(<object>kind, "http.response.start"):
+            return self.start_response(event)
+        if is_text(<object>kind, "http.response.pathsend"):
+            return self.send_path(event)
+        if is_text(<object>kind, "http.response.zerocopysend"):
+            return self.send_file(event)
+        if is_text(<object>kind, "http.response.early_hint"):
+            return self.send_hints(event)
+        if is_text(<object>kind, "http.response.trailers"):
+            return self.send_trailers(event)
+        raise ValueError(f"unexpected event type {<object>kind!r} on an http connection")
+
+    cdef object start_response(self, dict event):
+        cdef PyObject *value = PyDict_GetItemWithError(event, "status")
+        cdef object fields
+        if self.response != RESPONSE_NONE:
+            raise self.out_of_order(event)
+        if value == NULL:
+            raise ValueError("http.response.start needs a 'status'")
+        if type(<object>value) is bool or not PyLong_Check(<object>value):
+            raise TypeError(f"'status' of http.response.start is an int, not {type(<object>value).__name__}")
+        status = <object>value
+        if not 200 <= status <= 999:
+            raise ValueError(f"'status' of http.response.start is between 200 and 999, not {status}")
+        self.status = status
+        value = PyDict_GetItemWithError(event, "headers")
+        if value == NULL:
+            fields = ()
+        else:
+            fields = <object>value
+            if type(fields) is not list and type(fields) is not tuple:
+                fields = list(fields)
+        value = PyDict_GetItemWithError(event, "trailers")
+        self.trailers = value != NULL and PyObject_IsTrue(<object>value)
+        self.fields = fields
+        self.response = RESPONSE_HELD
+        return DONE
+
+    cdef int write_head(self, bint end, uint64_t length) except -1:
+        """Hands the held head to the stream. Nothing has been sent when it raises, and another start may follow."""
+        cdef fs_field on_stack[FIELDS_ON_STACK]
+        cdef fs_field *fields = on_stack
+        cdef fs_response_head head
+        cdef Py_ssize_t n = PySequence_Fast_GET_SIZE(self.fields)
+        cdef int result
+        if n > FIELDS_ON_STACK:
+            if n > 65536:
+                raise ValueError("more than 65536 response headers")
+            fields = <fs_field *>malloc(n * sizeof(fs_field))
+            if fields == NULL:
+                raise MemoryError()
+        try:
+            collect_fields(self.fields, fields, n)
+            memset(&head, 0, sizeof(head))
+            head.status = self.status
+            head.fields = fields
+            head.nfields = <uint32_t>n
+            head.length = length
+            head.flags = (FS_RESPONSE_END if end and not self.trailers else 0) | (FS_RESPONSE_TRAILERS if self.trailers else 0)
+            result = self.stream.ops.head(self.stream, &head)
+        except BaseException:
+            self.response = RESPONSE_NONE
+            raise
+        finally:
+            if fields != on_stack:
+                free(fields)
+        if result < 0:
+            self.response = RESPONSE_NONE
+            raise application_error(result)
+        self.fields = None
+        self.response = RESPONSE_BODY
+        return 0
+
+    cdef object send_body(self, dict event):
+        cdef PyObject *value = PyDict_GetItemWithError(event, "body")
+        cdef object body = b""
+        cdef bint more = False
+        cdef int result
+        if value != NULL:
+            body = <object>value
+            if type(body) is not bytes:
+                if not isinstance(body, (bytes, bytearray, memoryview)):
+                    raise TypeError(f"'body' of http.response.body is bytes, not {type(body).__name__}")
+                body = bytes(body)
+        value = PyDict_GetItemWithError(event, "more_body")
+        if value != NULL:
+            more = PyObject_IsTrue(<object>value)
+        if self.response == RESPONSE_HELD:
+            self.write_head(not more, PyBytes_GET_SIZE(body))
+        elif self.response != RESPONSE_BODY:
+            raise self.out_of_order(event)
+        result = self.stream.ops.body(self.stream, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), <void *>body, not more)
+        return self.after_body(result)
+
+    cdef object after_body(self, int result):
+        if result < 0:
+            self.broken = result
+            self.driver.count_error(result)
+            self.connection.written()
+            if self.stream.ended:
+                self.end()
+            raise application_error(result)
+        if self.stream.ended:
+            self.end()
+            return DONE
+        if self.stream.trailers_pending:
+            self.response = RESPONSE_TRAILERS
+        return self.after_write()
+
+    cdef void end(self):
+        self.response = RESPONSE_DONE
+        self.connection.response_ended()
+
+    cdef object after_write(self):
+        cdef Drained waiting
+        self.connection.written()
+        if self.connection is None or not self.connection.full():
+            return DONE
+        waiting = Drained.__new__(Drained)
+        waiting.exchange = self
+        return waiting
+
+    cdef object send_path(self, dict event):
+        cdef OpenFile file
+        path = event.get("path")
+        if not isinstance(path, str):
+            raise TypeError(f"'path' of http.response.pathsend is a str, not {type(path).__name__}")
+        if self.response != RESPONSE_HELD:
+            raise self.out_of_order(event)
+        if not os.path.isabs(path):
+            raise ValueError(f"'path' of http.response.pathsend is absolute, not {path!r}")
+        file = own_descriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+        size = regular_size(file.fd, path)
+        self.write_head(True, size)
+        self.response = RESPONSE_PATH
+        return self.after_body(self.stream.ops.file(self.stream, file.fd, 0, size, <void *>file, 1))
+
+    cdef object send_file(self, dict event):
+        cdef OpenFile file
+        cdef int64_t offset
+        cdef uint64_t size, count
+        source = event.get("file")
+        fd = source if type(source) is int else source.fileno() if hasattr(source, "fileno") else None
+        if fd is None:
+            raise TypeError(f"'file' of http.response.zerocopysend is a descriptor or a file, not {type(source).__name__}")
+        if self.response != RESPONSE_HELD and self.response != RESPONSE_BODY:
+            raise self.out_of_order(event)
+        # The application may close its file as soon as `send` returns, the queue may not have sent it by then.
+        file = own_descriptor(os.dup(fd))
+        size = regular_size(file.fd, fd)
+        given = event.get("offset")
+        offset = os.lseek(fd, 0, os.SEEK_CUR) if given is None else given
+        if offset < 0:
+            raise ValueError("'offset' of http.response.zerocopysend is negative")
+        count = size - offset if <uint64_t>offset < size else 0
+        wanted = event.get("count")
+        if wanted is not None:
+            if wanted < 0:
+                raise ValueError("'count' of http.response.zerocopysend is negative")
+            count = min(count, wanted)
+        if given is None:
+            os.lseek(fd, count, os.SEEK_CUR)
+        more = bool(event.get("more_body", False))
+        if self.response == RESPONSE_HELD:
+            self.write_head(not more, count)
+        return self.after_body(self.stream.ops.file(self.stream, file.fd, offset, count, <void *>file, not more))
+
+    cdef object send_hints(self, dict event):
+        cdef fs_field fields[FIELDS_ON_STACK]
+        cdef uint32_t n = 0
+        if self.response != RESPONSE_NONE:
+            raise self.out_of_order(event)
+        links = list(event.get("links", ()))
+        if len(links) > FIELDS_ON_STACK:
+            raise ValueError(f"more than {FIELDS_ON_STACK} links in one http.response.early_hint")
+        for link in links:
+            if type(link) is not bytes:
+                raise TypeError(f"'links' of http.response.early_hint holds bytes, not {type(link).__name__}")
+            fields[n] = fs_field(b"link", PyBytes_AS_STRING(link), 4, <uint32_t>len(link), 0)
+            n += 1
+        self.check(self.stream.ops.informational(self.stream, 103, fields, n))
+        return self.after_write()
+
+    cdef object send_trailers(self, dict event):
+        cdef fs_field fields[FIELDS_ON_STACK]
+        cdef bint more = bool(event.get("more_trailers", False))
+        if self.response == RESPONSE_DONE and self.trailers and not self.trailers_given:
+            # Announced, but the client did not ask for them or the framing has no place for them: dropped.
+            self.trailers_given = not more
+            return DONE
+        if self.response != RESPONSE_TRAILERS:
+            raise self.out_of_order(event)
+        pairs = list(event.get("headers", ()))
+        if len(pairs) > FIELDS_ON_STACK:
+            raise ValueError(f"more than {FIELDS_ON_STACK} trailers in one event")
+        collect_fields(pairs, fields, len(pairs))
+        self.check(self.stream.ops.trailers(self.stream, fields, <uint32_t>len(pairs), not more))
+        if self.stream.ended:
+            self.end()
+            return DONE
+        return self.after_write()
+
+    cdef int check(self, int result) except -1:
+        if result < 0:
+            raise application_error(result)
+        return result
+
+    def out_of_order(self, event):
+        expected = {
+            RESPONSE_NONE: "'http.response.start' is due",
+            RESPONSE_HELD: "the body is due",
+            RESPONSE_BODY: "'http.response.body' is due",
+            RESPONSE_PATH: "the response is already complete",
+            RESPONSE_TRAILERS: "'http.response.trailers' is due",
+            RESPONSE_DONE: "the response is already complete",
+        }[self.response]
+        return RuntimeError(f"unexpected event {event['type']!r}: {expected}")
+
+
+cdef int collect_fields(object pairs, fs_field *fields, Py_ssize_t n) except -1:
+    """Borrows name and value of each pair: they live as long as `pairs`, which is ours while it is read."""
+    cdef Py_ssize_t i
+    cdef object pair, name, value
+    for i in range(n):
+        pair = <object>PySequence_Fast_GET_ITEM(pairs, i)
+        if type(pair) is not tuple and type(pair) is not list or PySequence_Fast_GET_SIZE(pair) != 2:
+            raise TypeError(f"a header is a pair of bytes, not {pair!r:.100}")
+        name = <object>PySequence_Fast_GET_ITEM(pair, 0)
+        value = <object>PySequence_Fast_GET_ITEM(pair, 1)
+        if not PyBytes_Check(name) or not PyBytes_Check(value):
+            raise TypeError(f"a header is a pair of bytes, not {pair!r:.100}")
+        if PyBytes_GET_SIZE(name) > 65536 or PyBytes_GET_SIZE(value) > 16777216:
+            raise ValueError(f"header {<bytes>name[:40]!r} is too long")
+        fields[i].name = PyBytes_AS_STRING(name)
+        fields[i].value = PyBytes_AS_STRING(value)
+        fields[i].name_len = <uint32_t>PyBytes_GET_SIZE(name)
+        fields[i].value_len = <uint32_t>PyBytes_GET_SIZE(value)
+        fields[i].id = 0
+    return 0
+
+
+cdef uint64_t regular_size(int fd, object name) except? 0:
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"{name!r} is not a regular file")
+    return status.st_size
+
+
+cdef dict method_names = {
+    name.encode(): sys.intern(name)
+    for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE")
+}
+
+
+cdef object method_name(fs_slice method):
+    if method.n == 3 and memcmp(method.p, b"GET", 3) == 0:
+        return "GET"
+    if method.n == 4 and memcmp(method.p, b"POST", 4) == 0:
+        return "POST"
+    name = PyBytes_FromStringAndSize(method.p, method.n)
+    known = method_names.get(name)
+    return known if known is not None else name.decode("ascii")
+
+
+cdef dict copy_extensions(dict template):
+    # Two levels: an application that writes into an extension's dict writes into its own.
+    return {name: {} for name in template}
+
+
+@cython.final
+cdef class Send:
+
+    def __cinit__(self, ASGIExchange exchange not None):
+        self.vectorcall = <void *>send_vectorcall
+        self.exchange = exchange
+
+    def __call__(self, event):
+        return self.exchange.handle_send(event)
+
+    def __repr__(self):
+        return "<fastserve send>"
+
+
+@cython.final
+cdef class Receive:
+
+    def __cinit__(self, ASGIExchange exchange not None):
+        self.vectorcall = <void *>receive_vectorcall
+        self.exchange = exchange
+
+    def __call__(self):
+        return receive_vectorcall(self, NULL, 0, NULL)
+
+    def __repr__(self):
+        return "<fastserve receive>"
+
+
+cdef extern from "Python.h":
+    ctypedef PyObject *(*vectorcallfunc)(PyObject *, PyObject **, size_t, PyObject *)
+    Py_ssize_t PyVectorcall_NARGS(size_t nargsf)
+
+
+cdef object send_call(Send send, PyObject **arguments, Py_ssize_t n, PyObject *names):
+    if names != NULL and PyTuple_GET_SIZE(<object>names) == 1 and n == 0:
+        if (<tuple>names)[0] not in ("event", "message"):
+            raise TypeError(f"send() got an unexpected keyword argument {(<tuple>names)[0]!r}")
+    elif n != 1 or names != NULL and PyTuple_GET_SIZE(<object>names):
+        raise TypeError("send() takes one event")
+    return send.exchange.handle_send(<object>arguments[0])
+
+
+cdef object send_vectorcall(object self, PyObject **arguments, size_t nargs, PyObject *names):
+    cdef Py_ssize_t n = PyVectorcall_NARGS(nargs)
+    if n == 1 and names == NULL:
+        return (<Send>self).exchange.handle_send(<object>arguments[0])
+    return send_call(<Send>self, arguments, n, names)
+
+
+cdef object receive_vectorcall(object self, PyObject **arguments, size_t nargs, PyObject *names):
+    cdef Received waiting
+    if PyVectorcall_NARGS(nargs) or names != NULL and PyTuple_GET_SIZE(<object>names):
+        raise TypeError("receive() takes no arguments")
+    waiting = Received.__new__(Received)
+    waiting.exchange = (<Receive>self).exchange
+    return waiting
+
+
+cdef int enable_calls() except -1:
+    # Offsets are read off an instance: Cython's object structs have no name here.
+    cdef Send send = Send.__new__(Send, ASGIExchange.__new__(ASGIExchange, None))
+    fs_enable_vectorcall(Send, <char *>&send.vectorcall - <char *><PyObject *>send)
+    cdef Receive receive = send.exchange.receive
+    fs_enable_vectorcall(Receive, <char *>&receive.vectorcall - <char *><PyObject *>receive)
+    send.exchange.send = None
+    send.exchange.receive = None
+    return 0
+
+
+enable_calls()

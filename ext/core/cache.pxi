@@ -1,0 +1,171 @@
+# Objects that are the same from request to request: header tuples and targets. The caches belong to the worker and
+# not to a connection, so that an idle connection holds none of them. Both are direct-mapped: a collision costs an
+# allocation and never a search, so nothing that a client sends can make them slow. Their size is bounded by their
+# entries and by what is let in.
+
+cdef enum:
+    FIELD_SLOTS = 1024
+    FIELD_VALUE_MAX = 512       # bytes: longer values are not worth their memory
+    TARGET_SLOTS = 256
+    TARGET_MAX = 256            # bytes
+
+cdef uint64_t hash_seed = int.from_bytes(os.urandom(8), "little") | 1
+
+cdef list field_names = []      # one lower-case bytes object for each known name, by id
+
+
+cdef int fill_field_names() except -1:
+    cdef size_t n
+    cdef const char *p
+    for i in range(fs_field_count()):
+        p = fs_field_name(i, &n)
+        field_names.append(PyBytes_FromStringAndSize(p, n))
+    return 0
+
+
+cdef inline uint64_t hash_bytes(uint64_t h, const char *p, size_t n) noexcept nogil:
+    cdef uint64_t word
+    while n >= 8:
+        memcpy(&word, p, 8)
+        h = (h ^ word) * <uint64_t>0x9E3779B97F4A7C15
+        h ^= h >> 29
+        p += 8
+        n -= 8
+    if n:
+        word = n
+        memcpy(&word, p, n)
+        h = (h ^ word) * <uint64_t>0x9E3779B97F4A7C15
+        h ^= h >> 29
+    return h
+
+
+cdef inline bint bytes_equal(object o, const char *p, size_t n) noexcept:
+    return <size_t>PyBytes_GET_SIZE(o) == n and memcmp(PyBytes_AS_STRING(o), p, n) == 0
+
+
+cdef inline bint sensitive(uint32_t id) noexcept nogil:
+    # Credentials are not kept beyond their request.
+    return id == FS_FIELD_COOKIE or id == FS_FIELD_AUTHORIZATION or id == FS_FIELD_PROXY_AUTHORIZATION
+
+
+cdef inline tuple field_tuple(const fs_field *field):
+    cdef object name, value
+    if field.id != FS_FIELD_UNKNOWN:
+        name = <object>PyList_GET_ITEM(field_names, field.id)
+    else:
+        name = PyBytes_FromStringAndSize(field.name, field.name_len)
+    value = PyBytes_FromStringAndSize(field.value, field.value_len)
+    return PyTuple_Pack(2, <PyObject *>name, <PyObject *>value)
+
+
+@cython.final
+cdef class FieldCache:
+    """(name, value) tuples of request fields, shared by all requests of a worker: tuples and bytes cannot change."""
+
+    def __cinit__(self):
+        memset(self.entries, 0, sizeof(self.entries))
+
+    def __dealloc__(self):
+        for i in range(FIELD_SLOTS):
+            Py_XDECREF(self.entries[i])
+
+    cdef tuple known(self, const fs_field *field):
+        cdef uint64_t h
+        cdef PyObject **place
+        cdef tuple entry
+        if field.value_len > FIELD_VALUE_MAX or sensitive(field.id):
+            return field_tuple(field)
+        h = hash_seed + field.id
+        if field.id == FS_FIELD_UNKNOWN:
+            if field.name_len > FIELD_VALUE_MAX:
+                return field_tuple(field)
+            h = hash_bytes(h, field.name, field.name_len)
+        h = hash_bytes(h ^ field.value_len, field.value, field.value_len)
+        place = &self.entries[(h ^ (h >> 32)) % FIELD_SLOTS]
+        if place[0] != NULL:
+            entry = <tuple>place[0]
+            if (bytes_equal(<object>PyTuple_GET_ITEM(entry, 1), field.value, field.value_len)
+                    and bytes_equal(<object>PyTuple_GET_ITEM(entry, 0), field.name, field.name_len)):
+                return entry
+        entry = field_tuple(field)
+        Py_INCREF(entry)
+        Py_XDECREF(place[0])
+        place[0] = <PyObject *>entry
+        return entry
+
+
+@cython.final
+cdef class Target:
+    """A request target taken apart (RFC 9112 section 3.2): what the scope says of it."""
+
+
+cdef str decode_path(const char *p, size_t n):
+    # Percent-decoding and then UTF-8, as the ASGI specification asks of `path`; what is not UTF-8 is replaced.
+    cdef bytearray out = bytearray(n)
+    cdef char *q = PyByteArray_AS_STRING(out)
+    cdef size_t used = 0, i = 0
+    cdef int high, low
+    while i < n:
+        if p[i] == c'%' and i + 2 < n:
+            high = hex_digit(p[i + 1])
+            low = hex_digit(p[i + 2])
+            if high >= 0 and low >= 0:
+                q[used] = <char>(high << 4 | low)
+                used += 1
+                i += 3
+                continue
+        q[used] = p[i]
+        used += 1
+        i += 1
+    return PyUnicode_DecodeUTF8(q, used, "replace")
+
+
+cdef inline int hex_digit(char c) noexcept nogil:
+    if c'0' <= c <= c'9':
+        return c - c'0'
+    if c'a' <= c <= c'f':
+        return c - c'a' + 10
+    if c'A' <= c <= c'F':
+        return c - c'A' + 10
+    return -1
+
+
+cdef Target make_target(const fs_request_head *head):
+    cdef Target target = Target.__new__(Target)
+    target.key = PyBytes_FromStringAndSize(head.target.p, head.target.n)
+    target.raw_path = PyBytes_FromStringAndSize(head.path.p, head.path.n)
+    target.query = PyBytes_FromStringAndSize(head.query.p, head.query.n)
+    if head.flags & FS_HEAD_ESCAPED:
+        target.path = decode_path(head.path.p, head.path.n)
+    else:
+        target.path = PyUnicode_DecodeLatin1(head.path.p, head.path.n, NULL)
+    return target
+
+
+@cython.final
+cdef class TargetCache:
+
+    def __cinit__(self):
+        memset(self.entries, 0, sizeof(self.entries))
+
+    def __dealloc__(self):
+        for i in range(TARGET_SLOTS):
+            Py_XDECREF(self.entries[i])
+
+    cdef Target find(self, const fs_request_head *head):
+        cdef uint64_t h
+        cdef PyObject **place
+        cdef Target target
+        if head.target.n > TARGET_MAX:
+            return make_target(head)
+        h = hash_bytes(hash_seed ^ head.target.n, head.target.p, head.target.n)
+        place = &self.entries[(h ^ (h >> 32)) % TARGET_SLOTS]
+        if place[0] != NULL:
+            target = <Target>place[0]
+            if bytes_equal(target.key, head.target.p, head.target.n):
+                return target
+        target = make_target(head)
+        Py_INCREF(target)
+        Py_XDECREF(place[0])
+        place[0] = <PyObject *>target
+        return target

@@ -1,0 +1,496 @@
+# One connection: the turn (feed, drain the events, flush, settle), its deadlines and its end.
+
+# ---- fs_sink over an out-queue
+
+cdef char *sink_reserve(fs_sink *sink, size_t n) noexcept nogil:
+    return fs_outqueue_reserve((<QueueSink *>sink).queue, n)
+
+
+cdef void sink_commit(fs_sink *sink, size_t n) noexcept nogil:
+    fs_outqueue_commit((<QueueSink *>sink).queue, n)
+
+
+cdef int sink_share(fs_sink *sink, const char *p, size_t n, void *owner) noexcept nogil:
+    return FS_OK if fs_outqueue_share((<QueueSink *>sink).queue, p, n, owner) == 0 else FS_E_NOMEM
+
+
+cdef int sink_file(fs_sink *sink, int fd, int64_t offset, uint64_t n, void *owner) noexcept nogil:
+    return FS_OK if fs_outqueue_file((<QueueSink *>sink).queue, fd, offset, n, owner) == 0 else FS_E_NOMEM
+
+
+cdef enum:
+    FLUSH_BUDGET = 4 << 20      # bytes one connection may send in a turn
+    RECEIVES_A_TURN = 16        # a fast sender does not keep the worker from the others
+    DIRECT_MIN = 32768          # bytes of body that are worth receiving into their final place
+    DIRECT_MAX = 262144
+
+
+@cython.final
+@cython.no_gc_clear     # __dealloc__ needs the driver, whose memory the protocol machine refers to
+cdef class Connection:
+
+    def __cinit__(self, Driver driver not None, int fd):
+        self.driver = driver
+        self.fd = fd
+        fs_outqueue_init(&self.queue, &driver.pool)
+        self.sink.base.reserve = sink_reserve
+        self.sink.base.commit = sink_commit
+        self.sink.base.share = sink_share
+        self.sink.base.file = sink_file
+        self.sink.queue = &self.queue
+        fs_h1_init(&self.h1, &driver.h1_shared, &self.sink.base)
+        self.phase = PHASE_FIRST_BYTE
+        self.deadline = driver.now + driver.limits.timeout_first_byte
+        fs_wheel_arm(&driver.wheel, &self.timer, self.deadline)
+        if FS_DEBUG:
+            live_objects["connections"] += 1
+
+    def __dealloc__(self):
+        # close() has run, or the connection never came into the driver's table.
+        fs_wheel_disarm(&self.driver.wheel, &self.timer)
+        fs_h1_free(&self.h1)
+        if FS_DEBUG:
+            live_objects["connections"] -= 1
+
+    # ---- what wakes it
+
+    cdef void ready(self, uint32_t events):
+        if events & (FS_READABLE | FS_PEER_CLOSED | FS_HANGUP):
+            self.flags |= CONN_READABLE
+        if events & FS_PEER_CLOSED:
+            self.flags |= CONN_PEER_CLOSED
+        if events & FS_HANGUP:
+            # Both directions are gone. What had arrived before is still served, its answer has nowhere to go.
+            self.flags |= CONN_PEER_CLOSED
+            self.turn()
+            self.lost(FS_E_PEER_GONE)
+        elif events & (FS_READABLE | FS_PEER_CLOSED) or self.queue.size:
+            self.turn()
+
+    cdef void turn(self):
+        if self.fd < 0 or self.flags & CONN_IN_TURN:
+            return
+        cdef int rounds = 0
+        self.flags |= CONN_IN_TURN
+        self.flags &= ~<uint32_t>CONN_MORE
+        self.answered = 0
+        try:
+            self.drain_events()
+            while self.fd >= 0 and self.wants_bytes():
+                if rounds == RECEIVES_A_TURN:
+                    self.driver.schedule(self)
+                    break
+                rounds += 1
+                if not self.receive_bytes():
+                    break
+                self.drain_events()
+            if self.fd >= 0:
+                self.flush()
+            if self.fd >= 0:
+                self.settle()
+        except BaseException:
+            self.driver.logger.critical("Internal error: the connection is closed", exc_info=True)
+            self.driver.count_error(FS_E_INTERNAL)
+            self.lost(FS_E_INTERNAL)
+        finally:
+            self.flags &= ~<uint32_t>CONN_IN_TURN
+
+    # ---- bytes in
+
+    cdef bint wants_bytes(self) noexcept:
+        """Whether recv is due. Pausing a reader is nothing but not asking: the flag remembers."""
+        if not self.flags & CONN_READABLE or self.flags & (CONN_EOF | CONN_MORE):
+            return False
+        if self.exchange is not None:
+            if self.exchange.held >= self.driver.limits.body_high_water:
+                return False
+            # A complete message waits for its answer: what follows it is pipelined and stays in the kernel, but for
+            # the peer's FIN, which the application is told of at once.
+            if self.exchange.body_ended and not self.flags & CONN_PEER_CLOSED:
+                return fs_h1_unread(&self.h1) == 0
+        return fs_h1_unread(&self.h1) < self.driver.buffer_size
+
+    cdef bint receive_bytes(self):
+        """One recv, fed to the protocol. False when the socket is drained."""
+        cdef Driver driver = self.driver
+        cdef ssize_t n
+        cdef int result
+        if self.exchange is not None and fs_h1_body_wanted(&self.h1) >= DIRECT_MIN and not self.flags & CONN_LINGERING:
+            return self.receive_direct() > 0
+        n = fs_recv(self.fd, driver.buffer, driver.buffer_size)
+        if n > 0:
+            driver.counters_.bytes_in += n
+            self.read_progress = driver.now
+            if <size_t>n < driver.buffer_size and not self.flags & CONN_PEER_CLOSED:
+                self.flags &= ~<uint32_t>CONN_READABLE      # drained: epoll(7), edge-triggered
+            if self.flags & CONN_LINGERING:
+                self.lingered += n
+                if self.lingered > driver.limits.max_drain:
+                    self.close(True)
+                return self.fd >= 0
+            result = fs_h1_feed(&self.h1, driver.buffer, n)
+            if result < 0:
+                self.refuse(result)
+            return True
+        return self.receive_failed(n)
+
+    cdef bint receive_failed(self, ssize_t n):
+        if n == FS_AGAIN:
+            self.flags &= ~<uint32_t>(CONN_READABLE | CONN_PEER_CLOSED)
+        elif n == 0:
+            self.flags &= ~<uint32_t>CONN_READABLE
+            self.flags |= CONN_EOF
+            self.peer_closed()
+        else:
+            self.lost(FS_E_PEER_GONE)
+        return False
+
+    cdef int receive_direct(self) except -1:
+        """Body bytes straight into the object that the application gets: one copy less for large uploads."""
+        cdef Driver driver = self.driver
+        cdef size_t room = min(<uint64_t>DIRECT_MAX, fs_h1_body_wanted(&self.h1))
+        cdef PyObject *piece = new_bytes(NULL, room)
+        cdef ssize_t n
+        cdef int end = 0
+        cdef int result
+        n = fs_recv(self.fd, PyBytes_AS_STRING(<object>piece), room)
+        if n <= 0:
+            Py_DECREF(<object>piece)
+            return self.receive_failed(n)
+        driver.counters_.bytes_in += n
+        self.read_progress = driver.now
+        if <size_t>n < room:
+            if not self.flags & CONN_PEER_CLOSED:
+                self.flags &= ~<uint32_t>CONN_READABLE
+            _PyBytes_Resize(&piece, n)
+        body = <object>piece
+        Py_DECREF(body)
+        result = fs_h1_body_direct(&self.h1, n, &end)
+        if result < 0:
+            self.refuse(result)
+        else:
+            self.exchange.on_body_object(body, end != 0)
+        return 1
+
+    cdef void peer_closed(self):
+        """The peer's FIN. It may only have closed its half: what it asked for is still answered."""
+        cdef int result
+        if self.flags & CONN_LINGERING:
+            self.close(False)
+            return
+        result = fs_h1_eof(&self.h1)
+        if self.exchange is not None:
+            self.exchange.on_disconnect()
+            if not self.exchange.started:
+                self.exchange.start()
+        elif result < 0:
+            self.refuse(result)
+        elif not fs_h1_busy(&self.h1) and self.queue.size == 0:
+            self.close(False)
+
+    # ---- events
+
+    cdef void drain_events(self):
+        cdef Driver driver = self.driver
+        cdef fs_event event
+        cdef Exchange exchange
+        cdef int result
+        while self.fd >= 0 and not self.flags & CONN_LINGERING:
+            exchange = self.exchange
+            if exchange is not None:
+                if exchange.held >= driver.limits.body_high_water:
+                    if exchange.started:
+                        return
+                    exchange.start()
+                    continue
+            elif self.answered >= driver.limits.max_pipelined and fs_h1_unread(&self.h1):
+                self.flags |= CONN_MORE
+                driver.schedule(self)
+                return
+            result = fs_h1_next(&self.h1, &event)
+            if result < 0:
+                self.refuse(result)
+                return
+            if event.kind == FS_EVENT_HEAD:
+                self.open_exchange(&event)
+            elif event.kind == FS_EVENT_BODY:
+                if exchange is not None:
+                    exchange.on_body(event.data.p, event.data.n, event.end != 0)
+                    if event.end and not exchange.started:
+                        exchange.start()
+            elif event.kind == FS_EVENT_END:
+                if exchange is not None:
+                    exchange.on_end()
+                    if not exchange.started:
+                        exchange.start()
+            elif exchange is not None and not exchange.started:
+                exchange.start()
+            else:
+                return
+
+    cdef void open_exchange(self, fs_event *event):
+        cdef Driver driver = self.driver
+        cdef ASGIExchange exchange
+        self.answered += 1
+        driver.counters_.requests += 1
+        if driver.limits.max_concurrency and driver.in_flight >= driver.limits.max_concurrency:
+            self.refuse_overloaded(event)
+            return
+        exchange = driver.take_exchange()
+        exchange.connection = self
+        exchange.stream = event.stream
+        event.stream.exchange = <void *>exchange
+        driver.in_flight += 1
+        self.exchange = exchange
+        exchange.begin(&event.head)
+        if event.head.flags & FS_HEAD_END:
+            exchange.start()
+
+    cdef void refuse_overloaded(self, fs_event *event):
+        cdef fs_stream *stream = event.stream
+        cdef Driver driver = self.driver
+        driver.counters_.overloaded += 1
+        driver.count_error(FS_E_OVERLOADED)
+        if send_text(stream, 503, b"Service Unavailable", &text_fields[1], 1) < 0:
+            stream.ops.abort(stream, FS_E_OVERLOADED)
+        if driver.access_log.fd >= 0:
+            driver.access_log.line(self.client_address(), method_name(event.head.method),
+                                   PyBytes_FromStringAndSize(event.head.path.p, event.head.path.n),
+                                   PyBytes_FromStringAndSize(event.head.query.p, event.head.query.n),
+                                   event.head.version, 503, stream.body_sent, 0, driver.now)
+
+    cdef void refuse(self, int error):
+        """The peer's fault: answered with its status where it can be, then the connection ends."""
+        cdef Driver driver = self.driver
+        cdef Exchange exchange = self.exchange
+        cdef bint answered = self.h1.stream.head_sent != 0
+        driver.count_error(error)
+        if exchange is None:
+            fs_h1_refuse(&self.h1, error)
+            self.log_rejected(error)
+            return
+        # The application sees a client that has gone; what it still sends has nowhere to go.
+        exchange.on_lost()
+        fs_h1_refuse(&self.h1, error)
+        exchange.log(self.h1.stream.status if answered else fs_error_describe(error).status)
+        self.exchange = None
+        exchange.detach()
+        if not exchange.started:
+            exchange.let_go()
+
+    cdef void log_rejected(self, int error):
+        cdef Driver driver = self.driver
+        cdef int status = fs_error_describe(error).status
+        if driver.access_log.fd >= 0 and status:
+            driver.access_log.line(self.client_address(), None, None, None, FS_HTTP_1_1, status, 0, 0, driver.now)
+
+    # ---- what an exchange calls
+
+    cdef bint full(self):
+        """Whether `send` has to wait. Above the high-water mark the socket is asked first."""
+        if self.queue.size < self.driver.limits.high_water:
+            return False
+        if not self.flags & CONN_FLUSHING:
+            self.flush()
+        return self.fd >= 0 and self.queue.size >= self.driver.limits.high_water
+
+    cdef void written(self):
+        """Something was queued. Inside a turn it leaves at the turn's end, elsewhere when the loop comes round."""
+        if not self.flags & (CONN_IN_TURN | CONN_SCHEDULED) and self.fd >= 0:
+            self.driver.schedule(self)
+
+    cdef void want_body(self):
+        """The application has taken body bytes, or waits for some: reading goes on where it was paused."""
+        if not self.flags & (CONN_IN_TURN | CONN_SCHEDULED) and self.fd >= 0:
+            if self.flags & CONN_READABLE or fs_h1_unread(&self.h1):
+                self.driver.schedule(self)
+            elif self.phase != PHASE_BODY:
+                self.read_progress = self.driver.now
+                self.set_deadline()
+
+    cdef void response_ended(self):
+        """The last byte of the answer is queued, or it was broken off. The next request may come."""
+        cdef Exchange exchange = self.exchange
+        if exchange is None:
+            return
+        exchange.log(exchange.stream.status)
+        self.exchange = None
+        exchange.detach()
+        self.written()
+
+    cdef tuple client_address(self):
+        cdef char text[FS_ADDRESS_TEXT]
+        cdef size_t n
+        if self.client is None and (self.peer.family == FS_FAMILY_INET or self.peer.family == FS_FAMILY_INET6):
+            n = fs_address_format(&self.peer, text)
+            self.client = (PyUnicode_DecodeLatin1(text, n, NULL), self.peer.port)
+        return self.client
+
+    cdef tuple server_address(self):
+        cdef fs_address address
+        cdef char text[FS_ADDRESS_TEXT]
+        cdef size_t n
+        if self.server is not None:
+            return self.server
+        if self.listener is not None and self.listener.server is not None:
+            return self.listener.server
+        # A listener on every address: each connection has its own.
+        if fs_local_address(self.fd, &address) == 0 and address.family in (FS_FAMILY_INET, FS_FAMILY_INET6):
+            n = fs_address_format(&address, text)
+            self.server = (PyUnicode_DecodeLatin1(text, n, NULL), address.port)
+        return self.server
+
+    cdef bint trusted(self):
+        cdef object host
+        if not self.flags & CONN_TRUST_KNOWN:
+            self.flags |= CONN_TRUST_KNOWN
+            client = self.client_address()
+            host = client[0] if client is not None else None
+            if self.driver.forwarding is not None and self.driver.forwarding.trusts(host):
+                self.flags |= CONN_TRUSTED
+        return (self.flags & CONN_TRUSTED) != 0
+
+    # ---- bytes out, and the end of a turn
+
+    cdef void flush(self):
+        cdef uint64_t sent = 0
+        cdef int result
+        if self.queue.size == 0:
+            return
+        self.flags |= CONN_FLUSHING
+        result = fs_outqueue_flush(&self.queue, self.fd, FLUSH_BUDGET, &sent)
+        self.flags &= ~<uint32_t>CONN_FLUSHING
+        if sent:
+            self.driver.counters_.bytes_out += sent
+            self.write_progress = self.driver.now
+        if result == FS_AGAIN:
+            if sent >= FLUSH_BUDGET:
+                self.driver.schedule(self)
+        elif result < 0:
+            self.lost(FS_E_APP_FILE if result == -ENODATA else FS_E_PEER_GONE)
+            return
+        if self.queue.size <= self.driver.limits.low_water and self.exchange is not None:
+            self.exchange.on_drained()
+
+    cdef void settle(self):
+        """Ends the connection where it is due, keeps what must outlive the receive buffer, and sets the deadline."""
+        if self.queue.size == 0 and self.exchange is None:
+            if self.flags & CONN_LINGERING:
+                pass
+            elif fs_h1_must_close(&self.h1) or (self.flags & CONN_EOF and not fs_h1_unread(&self.h1)):
+                self.finish()
+                if self.fd < 0:
+                    return
+        if fs_h1_settle(&self.h1) < 0:
+            self.lost(FS_E_NOMEM)
+            return
+        self.set_deadline()
+
+    cdef void finish(self):
+        if fs_h1_must_reset(&self.h1):
+            self.close(True)
+        elif self.flags & CONN_EOF or not fs_h1_must_linger(&self.h1):
+            self.close(False)
+        else:
+            # RFC 9112 section 9.6: bytes that nobody reads would turn the close into a reset, which may overtake the answer.
+            if fs_shutdown_write(self.fd) < 0:
+                self.close(False)
+                return
+            self.flags |= CONN_LINGERING
+            self.driver.schedule(self)
+
+    cdef void set_deadline(self) noexcept:
+        """What the connection waits for now, and until when. The timer itself is moved only when it would fire late."""
+        cdef const fs_limits *limits = &self.driver.limits
+        cdef Phase phase = PHASE_NONE
+        cdef uint64_t deadline = 0
+        if self.flags & CONN_LINGERING:
+            phase = PHASE_LINGER
+            deadline = self.deadline if self.phase == PHASE_LINGER else self.driver.now + limits.timeout_linger
+        elif self.queue.size:
+            phase = PHASE_WRITE
+            if self.phase != PHASE_WRITE:
+                self.write_progress = self.driver.now
+            deadline = self.write_progress + limits.timeout_write
+        elif self.exchange is not None:
+            if self.exchange.wants_body():
+                phase = PHASE_BODY
+                deadline = self.read_progress + limits.timeout_body
+        elif self.h1.reading == FS_H1_READ_HEAD:
+            phase = PHASE_HEAD
+            if self.phase != PHASE_HEAD or self.head_number != self.h1.requests:
+                self.head_number = self.h1.requests
+                self.head_since = self.driver.now
+            deadline = self.head_since + limits.timeout_head
+        elif self.h1.reading == FS_H1_READ_DRAIN:
+            phase = PHASE_BODY
+            deadline = self.read_progress + limits.timeout_body
+        elif self.driver.drain_until:
+            phase = PHASE_DRAIN
+            deadline = self.driver.drain_until
+        elif self.h1.requests == 0:
+            phase = PHASE_FIRST_BYTE
+            deadline = self.deadline if self.phase == PHASE_FIRST_BYTE else self.driver.now + limits.timeout_first_byte
+        else:
+            phase = PHASE_KEEP_ALIVE
+            deadline = self.driver.now + limits.timeout_keep_alive
+        self.phase = phase
+        self.deadline = deadline
+        if deadline and (self.timer.next == NULL or self.timer.due > deadline):
+            fs_wheel_arm(&self.driver.wheel, &self.timer, deadline)
+
+    cdef void expired(self):
+        """The timer fired: too early where the deadline has moved, or there is none."""
+        cdef Driver driver = self.driver
+        if self.fd < 0 or self.deadline == 0:
+            return
+        if driver.now < self.deadline:
+            fs_wheel_arm(&driver.wheel, &self.timer, self.deadline)
+            return
+        if self.phase == PHASE_HEAD or self.phase == PHASE_BODY and self.exchange is not None:
+            self.refuse(FS_E_TIMEOUT)
+            self.turn()
+        elif self.phase == PHASE_WRITE:
+            self.lost(FS_E_PEER_STALLED)
+        else:
+            self.close(False)
+
+    cdef void drain(self):
+        """The worker stops. An idle connection gets until `drain_until` to bring one more request."""
+        if self.fd >= 0 and not self.flags & CONN_IN_TURN:
+            self.set_deadline()
+
+    # ---- the end
+
+    cdef void lost(self, int error):
+        """Nothing reaches the peer any more, or nothing may."""
+        cdef Exchange exchange = self.exchange
+        if self.fd < 0:
+            return
+        self.driver.count_error(error)
+        if exchange is not None:
+            exchange.on_lost()
+            exchange.log(exchange.stream.status if exchange.stream.head_sent else 499)
+            self.exchange = None
+            exchange.detach()
+        self.close(True)
+
+    cdef void close(self, bint reset):
+        """Closes the descriptor, once. The object itself is freed when the batch has ended."""
+        cdef Driver driver = self.driver
+        cdef int fd = self.fd
+        if fd < 0:
+            return
+        self.fd = -1
+        self.deadline = 0
+        fs_wheel_disarm(&driver.wheel, &self.timer)
+        fs_outqueue_clear(&self.queue)
+        if reset:
+            fs_close_reset(fd)
+        else:
+            fs_close(fd)
+        driver.live -= 1
+        driver.dead.append(self)
+        driver.free_slot(self.slot)
+        if not driver.polling:
+            driver.schedule_sweep()

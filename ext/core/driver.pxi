@@ -1,0 +1,547 @@
+# The driver: an event loop inside the event loop. It owns one epoll instance with every listener and connection;
+# the loop watches that one descriptor and calls poll() once a batch.
+
+cdef enum:
+    RECEIVE_BUFFER = 262144     # bytes; one for all connections of a worker
+    ACCEPT_BATCH = 128          # a listener's share of a turn
+    ACCEPT_PAUSE_MS = 100       # without descriptors: a rest, then another try
+
+cdef uint64_t TOKEN = <uint64_t>1 << 63     # no pointer has this bit: the poller's own watch is one
+
+
+@cython.final
+cdef class Listener:
+    """A listening socket; the descriptor stays the caller's."""
+
+    def __cinit__(self, int fd, bint shared):
+        cdef fs_address address
+        cdef char text[FS_ADDRESS_TEXT]
+        self.fd = fd
+        self.shared = shared
+        if fs_local_address(fd, &address) < 0:
+            raise OSError(errno, "not a socket")
+        if address.family == FS_FAMILY_UNIX:
+            self.server = (unix_path(fd), None)
+        elif address.family in (FS_FAMILY_INET, FS_FAMILY_INET6):
+            host = PyUnicode_DecodeLatin1(text, fs_address_format(&address, text), NULL)
+            if host not in ("0.0.0.0", "::"):
+                self.server = (host, address.port)
+
+
+def unix_path(fd):
+    with socket.socket(fileno=os.dup(fd)) as unix:
+        name = unix.getsockname()
+    return os.fsdecode(name) if isinstance(name, bytes) else name
+
+
+cdef int set_limits(fs_limits *limits, dict given) except -1:
+    limits.max_request_line = given["max_request_line"]
+    limits.max_head = given["max_head"]
+    limits.max_fields = given["max_fields"]
+    limits.max_body = given["max_body"]
+    limits.max_chunk_extension = given["max_chunk_extension"]
+    limits.max_pipelined = given["max_pipelined"]
+    limits.max_requests = given["max_requests"]
+    limits.max_concurrency = given["max_concurrency"]
+    limits.high_water = given["high_water"]
+    limits.low_water = given["low_water"]
+    limits.body_high_water = given["body_high_water"]
+    limits.max_drain = given["max_drain"]
+    limits.timeout_first_byte = given["timeout_first_byte"]
+    limits.timeout_head = given["timeout_head"]
+    limits.timeout_keep_alive = given["timeout_keep_alive"]
+    limits.timeout_body = given["timeout_body"]
+    limits.timeout_write = given["timeout_write"]
+    limits.timeout_linger = given["timeout_linger"]
+    return 0
+
+
+cdef dict default_limits():
+    cdef fs_limits limits
+    fs_limits_default(&limits)
+    return limits
+
+
+LIMITS = types.MappingProxyType(default_limits())
+
+
+cdef bytes header_lines(headers):
+    """The `--header` fields as they go out, checked once."""
+    lines = []
+    for name, value in headers:
+        if not fs_is_token(name, len(name)) or not fs_is_field_value(value, len(value)):
+            raise ValueError(f"{name.decode('latin-1')!r}: {value.decode('latin-1')!r} is not a valid header")
+        if name.lower() in (b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade"):
+            raise ValueError(f"{name.decode('latin-1')!r} is the server's own header and cannot be set")
+        lines.append(name.lower() + b": " + value + b"\r\n")
+    return b"".join(lines)
+
+
+@cython.final
+cdef class Driver:
+
+    def __cinit__(self, application, *, loop, logger, limits=None, str root_path="", server_header=b"fastserve",
+                  bint date_header=True, headers=(), state=None, int access_log_fd=-1, forwarding=None):
+        unknown = set(limits or ()) - set(LIMITS)
+        if unknown:
+            raise ValueError(f"unknown limit {sorted(unknown)[0]!r}")
+        set_limits(&self.limits, {**LIMITS, **(limits or {})})
+        if not 1 <= self.limits.max_fields <= FS_MAX_FIELDS_CEILING:
+            raise ValueError(f"max_fields is between 1 and {FS_MAX_FIELDS_CEILING}")
+        self.application = application
+        self.loop = loop
+        self.logger = logger
+        self.forwarding = forwarding
+        self.state = state
+        self.root_path = root_path
+        self.server_line = header_lines([(b"server", server_header)]) if server_header else b""
+        self.extra_lines = header_lines(headers)
+        self.make_templates()
+        self.runner = InlineRunner(loop)
+        self.fields = FieldCache()
+        self.targets = TargetCache()
+        self.access_log = AccessLog(access_log_fd, logger)
+        self.working = set()
+        self.scheduled = []
+        self.dead = []
+        self.poller.fd = -1
+        self.buffer = <char *>malloc(RECEIVE_BUFFER)
+        if self.buffer == NULL:
+            raise MemoryError()
+        self.buffer_size = RECEIVE_BUFFER
+        fs_head_common_init(&self.head_common, date_header)
+        if self.server_line:
+            self.head_common.server = PyBytes_AS_STRING(self.server_line)
+            self.head_common.server_len = PyBytes_GET_SIZE(self.server_line)
+        if self.extra_lines:
+            self.head_common.extra = PyBytes_AS_STRING(self.extra_lines)
+            self.head_common.extra_len = PyBytes_GET_SIZE(self.extra_lines)
+        if fs_h1_shared_init(&self.h1_shared, &self.limits, &fs_system_allocator, &self.head_common) < 0:
+            raise MemoryError()
+        fs_outpool_init(&self.pool, &fs_net_system_allocator, fs_owner_retain, fs_owner_release)
+        fs_wheel_init(&self.wheel, fs_monotonic_ms())
+        self.open_poller()
+        self.clock()
+
+    def __dealloc__(self):
+        # Connections hold the driver: there is none left here. Listeners do not.
+        cdef uint32_t i
+        for i in range(self.slot_count):
+            Py_XDECREF(self.slots[i].owner)
+        if self.poller.fd >= 0:
+            fs_poller_close(&self.poller)
+        if self.buffer != NULL:
+            fs_h1_shared_free(&self.h1_shared)
+            fs_outpool_free(&self.pool)
+        free(self.buffer)
+        free(self.slots)
+
+    def open_poller(self):
+        cdef int result = fs_poller_open(&self.poller)
+        if result < 0:
+            self.poller.fd = -1
+            raise OSError(-result, f"epoll cannot be opened: {os.strerror(-result)}")
+
+    def make_templates(self):
+        # Every key stands in the template, so that the copy has room for all of them and never grows.
+        self.asgi = {"version": "3.0", "spec_version": "2.5"}
+        self.extensions = {"http.response.early_hint": {}, "http.response.pathsend": {}, "http.response.zerocopysend": {}}
+        self.extensions_trailers = {**self.extensions, "http.response.trailers": {}}
+        self.extensions_1_0 = {"http.response.pathsend": {}, "http.response.zerocopysend": {}}
+        self.template = {
+            "type": "http", "asgi": None, "http_version": "1.1", "server": None, "client": None, "scheme": "http",
+            "method": None, "root_path": self.root_path, "path": None, "raw_path": None, "query_string": None,
+            "headers": None, "extensions": None,
+        }
+        if self.state is not None:
+            self.template["state"] = None
+
+    # ---- descriptors
+
+    cdef int take_slot(self, object owner) except -1:
+        cdef uint32_t i, n
+        cdef Slot *grown
+        if self.slot_free == self.slot_count:
+            n = max(<uint32_t>64, self.slot_count * 2)
+            grown = <Slot *>realloc(self.slots, n * sizeof(Slot))
+            if grown == NULL:
+                raise MemoryError()
+            self.slots = grown
+            for i in range(self.slot_count, n):
+                grown[i].owner = NULL
+                grown[i].generation = 0
+                grown[i].next_free = i + 1
+            self.slot_count = n
+        i = self.slot_free
+        self.slot_free = self.slots[i].next_free
+        Py_INCREF(owner)
+        self.slots[i].owner = <PyObject *>owner
+        return i
+
+    cdef void free_slot(self, uint32_t index) noexcept:
+        cdef PyObject *owner = self.slots[index].owner
+        self.slots[index].owner = NULL
+        self.slots[index].generation = (self.slots[index].generation + 1) & 0x7fffffff
+        self.slots[index].next_free = self.slot_free
+        self.slot_free = index
+        Py_DECREF(<object>owner)
+
+    cdef void *token(self, uint32_t index) noexcept:
+        return <void *>(TOKEN | <uint64_t>self.slots[index].generation << 32 | index)
+
+    # ---- listening
+
+    def add_listener(self, int fd, *, bint shared=False):
+        cdef Listener listener = Listener(fd, shared)
+        cdef int result = fs_listener_prepare(fd)
+        if result == 0:
+            listener.slot = self.take_slot(listener)
+            result = fs_poller_add_listener(&self.poller, fd, self.token(listener.slot), shared)
+            if result < 0:
+                self.free_slot(listener.slot)
+        if result < 0:
+            raise OSError(-result, os.strerror(-result))
+
+    cdef list listeners(self):
+        cdef uint32_t i
+        return [<object>self.slots[i].owner for i in range(self.slot_count)
+                if self.slots[i].owner != NULL and type(<object>self.slots[i].owner) is Listener]
+
+    cdef list connections_(self):
+        cdef uint32_t i
+        return [<object>self.slots[i].owner for i in range(self.slot_count)
+                if self.slots[i].owner != NULL and type(<object>self.slots[i].owner) is Connection]
+
+    cdef void accept_from(self, Listener listener):
+        cdef fs_address peer
+        cdef int fd, i
+        for i in range(ACCEPT_BATCH):
+            fd = fs_accept(listener.fd, &peer)
+            if fd >= 0:
+                self.counters_.connections += 1
+                self.open_connection(fd, &peer, listener)
+            elif fd == FS_AGAIN:
+                return
+            elif -fd in (EMFILE, ENFILE, ENOBUFS, ENOMEM):
+                self.pause_accepting(-fd)
+                return
+            elif -fd in (EBADF, EINVAL, ENOTSOCK):
+                # Somebody closed the socket under us.
+                self.logger.error("A listening socket is gone: %s", os.strerror(-fd))
+                self.forget_listener(listener)
+                return
+            else:
+                self.counters_.accept_errors += 1    # the client went before it was taken: accept(2) says to go on
+
+    cdef void pause_accepting(self, int error):
+        """No descriptors left. The listeners are level-triggered: they rest, or the loop would spin."""
+        if self.accept_paused_until == 0:
+            self.logger.error("No connection can be accepted: %s. Raise the limit of open files, or set "
+                              "--limit-concurrency below it", os.strerror(error))
+        self.counters_.accept_errors += 1
+        self.accept_paused_until = self.now + ACCEPT_PAUSE_MS
+        for listener in self.listeners():
+            fs_poller_remove(&self.poller, (<Listener>listener).fd)
+        fs_wheel_arm(&self.wheel, &self.accept_timer, self.accept_paused_until)
+
+    cdef void resume_accepting(self):
+        self.accept_paused_until = 0
+        for listener in self.listeners():
+            fs_poller_add_listener(&self.poller, (<Listener>listener).fd, self.token((<Listener>listener).slot),
+                                   (<Listener>listener).shared)
+
+    cdef void forget_listener(self, Listener listener):
+        fs_poller_remove(&self.poller, listener.fd)
+        self.free_slot(listener.slot)
+
+    cdef int open_connection(self, int fd, fs_address *peer, Listener listener) except -1:
+        cdef Connection connection
+        cdef int result
+        try:
+            connection = Connection.__new__(Connection, self, fd)
+            connection.slot = self.take_slot(connection)
+        except BaseException:
+            fs_close(fd)
+            raise
+        connection.peer = peer[0]
+        connection.listener = listener
+        self.live += 1
+        result = fs_poller_add(&self.poller, fd, self.token(connection.slot))
+        if result < 0:
+            self.logger.error("A connection cannot be watched: %s", os.strerror(-result))
+            connection.close(True)
+        return 0
+
+    def adopt(self, int fd):
+        cdef fs_address peer
+        if fs_peer_address(fd, &peer) < 0:
+            memset(&peer, 0, sizeof(peer))
+        os.set_blocking(fd, False)
+        self.open_connection(fd, &peer, None)
+
+    # ---- the batch
+
+    def start(self):
+        if not self.started:
+            self.started = True
+            self.loop.add_reader(self.poller.fd, self.poll)
+
+    cdef void clock(self) noexcept:
+        cdef int64_t second = fs_unix_seconds()
+        self.now = fs_monotonic_ms()
+        fs_head_set_time(&self.head_common, second)
+        if self.access_log.fd >= 0:
+            self.access_log.set_time(second)
+
+    def poll(self):
+        """Takes what is ready, once, without waiting."""
+        cdef fs_ready ready[FS_POLL_BATCH]
+        cdef int n, i
+        cdef uint64_t watch
+        cdef Slot *slot
+        if self.closed:
+            return
+        n = fs_poller_wait(&self.poller, ready, FS_POLL_BATCH, 0)
+        if n < 0:
+            raise OSError(-n, os.strerror(-n))
+        self.clock()
+        self.polling = True
+        try:
+            for i in range(n):
+                watch = <uint64_t>ready[i].watch
+                if not watch & TOKEN:
+                    self.expire()
+                    continue
+                slot = &self.slots[<uint32_t>watch]
+                if slot.owner == NULL or slot.generation != <uint32_t>((watch & ~TOKEN) >> 32):
+                    continue    # closed earlier in this batch, or kept alive by a forked child
+                self.dispatch(<object>slot.owner, ready[i].events)
+        finally:
+            self.polling = False
+            self.finish_batch()
+
+    cdef void dispatch(self, object owner, uint32_t events):
+        if type(owner) is Connection:
+            (<Connection>owner).ready(events)
+        else:
+            self.accept_from(<Listener>owner)
+
+    cdef void finish_batch(self):
+        if PyList_GET_SIZE(self.dead):
+            self.dead.clear()
+            self.check_idle()
+        if self.access_log.oldest and self.log_timer.next == NULL:
+            fs_wheel_arm(&self.wheel, &self.log_timer, self.access_log.oldest + LOG_AGE_MS)
+        self.set_timer()
+
+    cdef void set_timer(self):
+        cdef int result = fs_poller_set_timer(&self.poller, fs_wheel_next(&self.wheel))
+        if result < 0:
+            raise OSError(-result, os.strerror(-result))
+
+    cdef void expire(self):
+        cdef fs_timer *timer
+        cdef Connection connection
+        while True:
+            timer = fs_wheel_expire(&self.wheel, self.now)
+            if timer == NULL:
+                return
+            if timer == &self.accept_timer:
+                self.resume_accepting()
+            elif timer == &self.log_timer:
+                self.access_log.flush()
+            else:
+                connection = connection_of(timer)
+                connection.expired()
+
+    cdef void schedule(self, Connection connection):
+        """A turn for this connection when the loop comes round."""
+        if connection.flags & CONN_SCHEDULED:
+            return
+        connection.flags |= CONN_SCHEDULED
+        self.scheduled.append(connection)
+        self.schedule_sweep()
+
+    cdef void schedule_sweep(self):
+        if not self.sweep_scheduled and not self.loop.is_closed():
+            self.sweep_scheduled = True
+            self.loop.call_soon(self.sweep)
+
+    def sweep(self):
+        """The turns that were asked for outside of poll, and in it for later."""
+        cdef list scheduled = self.scheduled
+        cdef Connection connection
+        self.sweep_scheduled = False
+        if self.closed:
+            return
+        self.scheduled = []
+        self.clock()
+        for connection in scheduled:
+            connection.flags &= ~<uint32_t>CONN_SCHEDULED
+            connection.turn()
+        self.finish_batch()
+
+    # ---- applications
+
+    cdef void run(self, ASGIExchange exchange, dict scope):
+        """Calls the application and runs its first step here and now. One that never suspends costs the loop nothing."""
+        cdef Task task
+        try:
+            coroutine = self.application(scope, exchange.receive, exchange.send)
+            if not PyCoro_CheckExact(coroutine) and not asyncio.iscoroutine(coroutine):
+                coroutine = as_coroutine(coroutine)
+            task = self.runner.run(coroutine)
+        except BaseException as failure:
+            exchange.finished(failure)
+            self.give_exchange(exchange)
+            return
+        if task is None:
+            exchange.finished(self.runner.take_failure() if self.runner.failure is not None else None)
+            self.give_exchange(exchange)
+            return
+        exchange.task = task
+        self.working.add(exchange)
+        task.watch(exchange, application_ended)
+
+    cdef ASGIExchange take_exchange(self):
+        cdef ASGIExchange exchange = self.spare
+        if exchange is None:
+            return ASGIExchange.__new__(ASGIExchange, self)
+        self.spare = None
+        return exchange
+
+    cdef void give_exchange(self, ASGIExchange exchange):
+        """Keeps it for the next request, where the application kept neither `send` nor `receive`."""
+        if self.spare is None and fs_exchange_is_free(<PyObject *>exchange, <PyObject *>exchange.send, <PyObject *>exchange.receive, 3):
+            exchange.reset()
+            self.spare = exchange
+        else:
+            exchange.let_go()
+
+    cdef void check_idle(self):
+        if self.idle_callback is not None and self.live == 0 and len(self.working) == 0:
+            callback, self.idle_callback = self.idle_callback, None
+            callback()
+
+    cdef void count_error(self, int error) noexcept:
+        if -512 < error < 0:
+            self.errors[-error] += 1
+
+    # ---- the end
+
+    def stop_listening(self):
+        cdef Listener listener
+        self.clock()
+        self.polling = True
+        try:
+            for listener in self.listeners():
+                self.accept_from(listener)
+                fs_poller_remove(&self.poller, listener.fd)
+                self.free_slot(listener.slot)
+        finally:
+            self.polling = False
+            self.finish_batch()
+
+    def drain(self, double grace):
+        self.clock()
+        self.h1_shared.draining = 1
+        self.drain_until = self.now + <uint64_t>max(0.0, grace * 1000)
+        for connection in self.connections_():
+            (<Connection>connection).drain()
+        self.finish_batch()
+
+    def tell_streams(self):
+        for connection in self.connections_():
+            if (<Connection>connection).exchange is not None:
+                (<Connection>connection).exchange.on_disconnect()
+
+    def cancel_requests(self):
+        cdef Exchange exchange
+        count = 0
+        for exchange in list(self.working):
+            count += 1
+            exchange.cancel()
+        return count
+
+    def when_idle(self, callback):
+        self.idle_callback = callback
+        self.check_idle()
+
+    def close(self):
+        if self.closed:
+            return
+        self.clock()
+        for listener in self.listeners():
+            self.forget_listener(listener)
+        for connection in self.connections_():
+            (<Connection>connection).flush()
+            (<Connection>connection).lost(FS_E_PEER_GONE)
+        self.closed = True
+        if self.started and not self.loop.is_closed():
+            self.loop.remove_reader(self.poller.fd)
+        if self.spare is not None:
+            self.spare.let_go()
+            self.spare = None
+        self.dead.clear()
+        self.scheduled.clear()
+        self.access_log.flush()
+        self.check_idle()
+
+    def flush_access_log(self):
+        self.access_log.flush()
+
+    def reopen_access_log(self, int fd):
+        self.access_log.flush()
+        self.access_log = AccessLog(fd, self.logger)
+        self.clock()
+
+    # ---- what it knows of itself
+
+    @property
+    def connections(self):
+        return self.live
+
+    @property
+    def requests(self):
+        return max(self.in_flight, len(self.working))
+
+    def counters(self):
+        cdef unsigned count, i
+        cdef const fs_error_info *table = fs_error_table(&count)
+        counts = {
+            "connections": self.counters_.connections,
+            "requests": self.counters_.requests,
+            "bytes_in": self.counters_.bytes_in,
+            "bytes_out": self.counters_.bytes_out,
+            "overloaded": self.counters_.overloaded,
+            "accept_errors": self.counters_.accept_errors,
+            "access_log_dropped": self.access_log.dropped,
+        }
+        for i in range(count):
+            if -512 < table[i].code < 0:
+                counts["error_" + table[i].name.decode().replace("-", "_")] = self.errors[-table[i].code]
+        return counts
+
+
+cdef void application_ended(object owner, Task task) noexcept:
+    """A task that had suspended is done (called inside its last step)."""
+    cdef ASGIExchange exchange = <ASGIExchange>owner
+    cdef Driver driver = exchange.driver
+    driver.working.discard(exchange)
+    try:
+        exchange.finished(task.outcome())
+        exchange.let_go()
+        driver.check_idle()
+    except BaseException:
+        driver.logger.critical("Internal error at the end of a request", exc_info=True)
+
+
+async def as_coroutine(awaitable):
+    """An application may return any awaitable; a task runs coroutines."""
+    return await awaitable
+
+
+cdef Connection connection_of(fs_timer *timer):
+    """The connection around an intrusive timer."""
+    cdef Connection none = None
+    return <Connection><PyObject *>(<char *>timer - (<char *>&none.timer - <char *><PyObject *>none))

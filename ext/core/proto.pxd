@@ -1,0 +1,234 @@
+# What ext/core uses of ext/proto. The contracts stand in the headers.
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+
+cdef extern from "proto/slice.h" nogil:
+    ctypedef struct fs_slice:
+        const char *p
+        size_t n
+
+    ctypedef struct fs_field:
+        const char *name
+        const char *value
+        uint32_t name_len
+        uint32_t value_len
+        uint32_t id
+
+
+cdef extern from "proto/allocator.h" nogil:
+    ctypedef struct fs_allocator:
+        pass
+    const fs_allocator fs_system_allocator
+
+
+cdef extern from "proto/error.h" nogil:
+    enum:
+        FS_OK
+        FS_E_BODY_CUT
+        FS_E_TIMEOUT
+        FS_E_OVERLOADED
+        FS_E_PEER_GONE
+        FS_E_PEER_STALLED
+        FS_E_APP_STATUS
+        FS_E_APP_FIELD_NAME
+        FS_E_APP_FIELD_VALUE
+        FS_E_APP_LENGTH
+        FS_E_APP_BODY_TOO_LONG
+        FS_E_APP_BODY_TOO_SHORT
+        FS_E_APP_ORDER
+        FS_E_APP_RAISED
+        FS_E_APP_NO_RESPONSE
+        FS_E_APP_TRAILER
+        FS_E_APP_FILE
+        FS_E_NOMEM
+        FS_E_INTERNAL
+
+    ctypedef struct fs_error_info:
+        int code
+        const char *name
+        int status
+        const char *text
+
+    const fs_error_info *fs_error_describe(int code)
+    const fs_error_info *fs_error_table(unsigned *count)
+    int fs_error_is_message(int e)
+
+
+cdef extern from "proto/limits.h" nogil:
+    ctypedef struct fs_limits:
+        uint32_t max_request_line
+        uint32_t max_head
+        uint32_t max_fields
+        uint64_t max_body
+        uint32_t max_chunk_extension
+        uint32_t max_pipelined
+        uint64_t max_requests
+        uint32_t max_concurrency
+        uint32_t high_water
+        uint32_t low_water
+        uint32_t body_high_water
+        uint32_t max_drain
+        uint32_t timeout_first_byte
+        uint32_t timeout_head
+        uint32_t timeout_keep_alive
+        uint32_t timeout_body
+        uint32_t timeout_write
+        uint32_t timeout_linger
+
+    enum: FS_MAX_FIELDS_CEILING
+    void fs_limits_default(fs_limits *limits)
+
+
+cdef extern from "proto/fields.h" nogil:
+    enum:
+        FS_FIELD_UNKNOWN
+        FS_FIELD_COOKIE
+        FS_FIELD_AUTHORIZATION
+        FS_FIELD_PROXY_AUTHORIZATION
+    unsigned fs_field_count()
+    const char *fs_field_name(uint32_t id, size_t *length)
+    uint32_t fs_field_find(const char *name, size_t length)
+
+
+cdef extern from "proto/stream.h" nogil:
+    enum: FS_SHARE_MIN
+
+    ctypedef struct fs_sink:
+        char *(*reserve)(fs_sink *sink, size_t n) noexcept
+        void (*commit)(fs_sink *sink, size_t n) noexcept
+        int (*share)(fs_sink *sink, const char *p, size_t n, void *owner) noexcept
+        int (*file)(fs_sink *sink, int fd, int64_t offset, uint64_t n, void *owner) noexcept
+
+    ctypedef enum fs_event_kind:
+        FS_EVENT_NONE
+        FS_EVENT_HEAD
+        FS_EVENT_BODY
+        FS_EVENT_END
+        FS_EVENT_RESET
+        FS_EVENT_DATA
+
+    enum:
+        FS_HEAD_END
+        FS_HEAD_EXPECT_CONTINUE
+        FS_HEAD_UPGRADE_WEBSOCKET
+        FS_HEAD_TE_TRAILERS
+        FS_HEAD_ESCAPED
+        FS_HEAD_FORWARDED
+
+    ctypedef enum fs_version:
+        FS_HTTP_1_0
+        FS_HTTP_1_1
+        FS_HTTP_2
+
+    ctypedef struct fs_request_head:
+        fs_slice method
+        fs_slice target
+        fs_slice path
+        fs_slice query
+        const fs_field *fields
+        uint32_t nfields
+        fs_version version
+        uint32_t flags
+        int64_t content_length
+
+    ctypedef struct fs_event:
+        fs_event_kind kind
+        int end
+        int error
+        fs_stream *stream
+        fs_request_head head
+        fs_slice data
+
+    enum:
+        FS_RESPONSE_TRAILERS
+        FS_RESPONSE_END
+
+    ctypedef struct fs_response_head:
+        int status
+        fs_slice reason
+        const fs_field *fields
+        uint32_t nfields
+        uint32_t flags
+        uint64_t length
+
+    ctypedef struct fs_stream_ops:
+        int (*proceed)(fs_stream *s)
+        int (*informational)(fs_stream *s, int status, const fs_field *fields, uint32_t n)
+        int (*head)(fs_stream *s, const fs_response_head *head)
+        int (*body)(fs_stream *s, const char *p, size_t n, void *owner, int end)
+        int (*file)(fs_stream *s, int fd, int64_t offset, uint64_t n, void *owner, int end)
+        int (*trailers)(fs_stream *s, const fs_field *fields, uint32_t n, int end)
+        void (*abort)(fs_stream *s, int error)
+        void (*consumed)(fs_stream *s, size_t n)
+
+    ctypedef struct fs_stream:
+        const fs_stream_ops *ops
+        void *exchange
+        uint8_t head_sent
+        uint8_t ended
+        uint8_t trailers_pending
+        uint8_t bodiless
+        uint16_t status
+        uint64_t body_sent
+
+
+cdef extern from "proto/head.h" nogil:
+    ctypedef struct fs_head_common:
+        const char *server
+        size_t server_len
+        const char *extra
+        size_t extra_len
+
+    void fs_head_common_init(fs_head_common *common, int date_on)
+    void fs_head_set_time(fs_head_common *common, int64_t unix_seconds)
+    int fs_is_token(const char *p, size_t n)
+    int fs_is_field_value(const char *p, size_t n)
+    size_t fs_decimal(char *out, uint64_t n)
+
+
+cdef extern from "proto/h1.h" nogil:
+    enum:
+        FS_H1_READ_IDLE
+        FS_H1_READ_HEAD
+        FS_H1_READ_BODY
+        FS_H1_READ_DONE
+        FS_H1_READ_DRAIN
+        FS_H1_READ_TUNNEL
+        FS_H1_READ_DISCARD
+
+    ctypedef struct fs_h1_shared:
+        int draining
+
+    int fs_h1_shared_init(fs_h1_shared *shared, const fs_limits *limits,
+                          const fs_allocator *allocator, fs_head_common *common)
+    void fs_h1_shared_free(fs_h1_shared *shared)
+
+    ctypedef struct fs_h1:
+        fs_stream stream
+        uint64_t requests
+        uint8_t reading
+        uint8_t writing
+        uint8_t keep
+
+    void fs_h1_init(fs_h1 *h1, fs_h1_shared *shared, fs_sink *sink)
+    void fs_h1_free(fs_h1 *h1)
+    int fs_h1_feed(fs_h1 *h1, char *p, size_t n)
+    int fs_h1_next(fs_h1 *h1, fs_event *event)
+    int fs_h1_eof(fs_h1 *h1)
+    int fs_h1_settle(fs_h1 *h1)
+    int fs_h1_refuse(fs_h1 *h1, int error)
+    size_t fs_h1_unread(const fs_h1 *h1)
+    int fs_h1_busy(const fs_h1 *h1)
+    int fs_h1_must_close(const fs_h1 *h1)
+    int fs_h1_must_reset(const fs_h1 *h1)
+    int fs_h1_must_linger(const fs_h1 *h1)
+    uint64_t fs_h1_body_wanted(const fs_h1 *h1)
+    int fs_h1_body_direct(fs_h1 *h1, size_t n, int *end)
+
+
+cdef extern from "llhttp.h" nogil:
+    enum:
+        LLHTTP_VERSION_MAJOR
+        LLHTTP_VERSION_MINOR
+        LLHTTP_VERSION_PATCH

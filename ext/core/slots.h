@@ -1,0 +1,84 @@
+#ifndef FS_CORE_SLOTS_H
+#define FS_CORE_SLOTS_H
+
+#include <Python.h>
+
+#ifndef FS_DEBUG
+#define FS_DEBUG 0
+#endif
+
+/*
+ * Two things that Cython has no syntax for and the C API documents: vectorcall
+ * for our own callables (PEP 590), and awaitables that hand their value over
+ * without an exception object where the interpreter asks through am_send.
+ */
+
+/* `offset` is that of a vectorcallfunc field in the instance, set before the first call. */
+static inline void fs_enable_vectorcall(PyTypeObject *type, Py_ssize_t offset)
+{
+    type->tp_vectorcall_offset = offset;
+    type->tp_call = PyVectorcall_Call;
+    type->tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL;
+    PyType_Modified(type);
+}
+
+/*
+ * One step of an awaitable: PYGEN_NEXT with what it yields to the loop,
+ * PYGEN_RETURN with its value, PYGEN_ERROR with an exception set.
+ * *result is a new reference but for PYGEN_ERROR.
+ */
+typedef int (*fs_step)(PyObject *self, PyObject **result);
+
+/* tp_iternext from a step. Raising StopIteration here and not in Cython spares its traceback frame. */
+static inline PyObject *fs_step_next(PyObject *self, fs_step step)
+{
+    PyObject *result = NULL;
+    int kind = step(self, &result);
+    if (kind == PYGEN_NEXT)
+        return result;
+    if (kind == PYGEN_RETURN) {
+        if (result != Py_None)
+            PyErr_SetObject(PyExc_StopIteration, result);
+        Py_DECREF(result); /* None: NULL without an exception is StopIteration(None) */
+    }
+    return NULL;
+}
+
+#define FS_DEFINE_AWAITABLE(name)                                                       \
+    static fs_step fs_##name##_step;                                                    \
+    static PyObject *fs_##name##_next(PyObject *self)                                   \
+    {                                                                                   \
+        return fs_step_next(self, fs_##name##_step);                                    \
+    }                                                                                   \
+    static PySendResult fs_##name##_send(PyObject *self, PyObject *value, PyObject **r) \
+    {                                                                                   \
+        (void)value;                                                                    \
+        return (PySendResult)fs_##name##_step(self, r);                                 \
+    }                                                                                   \
+    static void fs_enable_##name(PyTypeObject *type, fs_step step)                      \
+    {                                                                                   \
+        fs_##name##_step = step;                                                        \
+        type->tp_iternext = fs_##name##_next;                                           \
+        type->tp_as_async->am_send = fs_##name##_send;                                  \
+        PyType_Modified(type);                                                          \
+    }
+
+FS_DEFINE_AWAITABLE(done)
+FS_DEFINE_AWAITABLE(received)
+FS_DEFINE_AWAITABLE(drained)
+
+/*
+ * An exchange with its two callables rests in the driver and serves the next
+ * request as well when nobody else refers to any of them. `known` is the number
+ * of references to the exchange that its caller can name: send and receive hold
+ * one each, the rest are the caller's variables.
+ */
+static inline int fs_exchange_is_free(PyObject *exchange, PyObject *send, PyObject *receive, Py_ssize_t known)
+{
+    return Py_REFCNT(send) == 1 && Py_REFCNT(receive) == 1 && Py_REFCNT(exchange) == known;
+}
+
+static inline void fs_owner_retain(void *owner) { Py_INCREF((PyObject *)owner); }
+static inline void fs_owner_release(void *owner) { Py_DECREF((PyObject *)owner); }
+
+#endif
