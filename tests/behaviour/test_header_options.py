@@ -1,0 +1,42 @@
+"""--header, --server-header, --date-header."""
+
+from conftest import Serve
+from serving import request, script
+from serving.script import answers
+
+
+def test_extra_headers_are_added_to_each_response(serve: Serve) -> None:
+    server = serve(header=["X-One: 1", "X-Two: a: b"])
+    with server.connect() as client:
+        for _ in range(2):
+            answer = client.exchange(request("/"))
+            assert (answer.get(b"x-one") or answer.get(b"X-One")) == b"1"
+            assert answer.all(b"x-two") == [b"a: b"]
+        assert client.exchange(b"GET / HTTP/1.1\r\n\r\n").all(b"x-one") == [b"1"]
+
+
+def test_no_server_header(serve: Serve) -> None:
+    server = serve(server_header=False)
+    with server.connect() as client:
+        assert client.exchange(request("/")).get(b"server") is None
+
+
+def test_no_date_header(serve: Serve) -> None:
+    server = serve(date_header=False)
+    with server.connect() as client:
+        answer = client.exchange(request("/"))
+        assert answer.get(b"date") is None
+        assert answer.get(b"server") == b"fastserve"
+
+
+def test_own_server_header_by_option(serve: Serve) -> None:
+    server = serve(server_header=False, header=["Server: mine"])
+    with server.connect() as client:
+        assert client.exchange(request("/")).all(b"server") == [b"mine"]
+
+
+def test_extra_header_beside_the_applications_own(serve: Serve) -> None:
+    server = serve(header=["X-One: 1", "X-Two: a: b"])
+    run = script(server, *answers(headers=[(b"x-one", b"mine")]))
+    with server.connect() as client:
+        assert b"mine" in client.exchange(run.request()).all(b"x-one")

@@ -1,0 +1,205 @@
+"""Deadlines: each slow client is gone by its own, while another one is served at full speed."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from conftest import Serve
+from serving import Client, Server, request, script
+from serving.script import answers, body, start
+
+SHORT = {
+    "timeout_first_byte": 0.6,
+    "timeout_request_head": 0.7,
+    "timeout_keep_alive": 0.8,
+    "timeout_request_body": 0.6,
+    "timeout_write": 0.9,
+}
+SLACK = 2.0
+"""The wheel is coarse, and the machine may be busy."""
+
+
+@pytest.fixture
+def quick(serve: Serve) -> Server:
+    return serve(**SHORT)
+
+
+@contextmanager
+def others_are_served(server: Server) -> Iterator[None]:
+    """Another client asks all the time; none of its answers may take long, none may fail."""
+    stop, failures, slowest = threading.Event(), [], [0.0]
+
+    def ask() -> None:
+        try:
+            with server.connect() as client:
+                while not stop.is_set():
+                    begun = time.monotonic()
+                    assert client.exchange(request("/")).body == b"ok"
+                    slowest[0] = max(slowest[0], time.monotonic() - begun)
+        except Exception as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+    assert not failures
+    assert slowest[0] < 0.5
+
+
+@contextmanager
+def takes(seconds: float) -> Iterator[None]:
+    begun = time.monotonic()
+    yield
+    taken = time.monotonic() - begun
+    assert seconds - 0.1 <= taken < seconds + SLACK
+
+
+def test_silent_connection_is_closed(quick: Server) -> None:
+    with others_are_served(quick), quick.connect() as client, takes(0.6):
+        assert client.gone()
+
+
+def test_half_a_head_is_408(quick: Server) -> None:
+    with others_are_served(quick), quick.connect() as client, takes(0.7):
+        answer = client.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n")
+        assert answer.status == 408
+        assert answer.closes
+        assert client.gone()
+
+
+def test_dripping_head_is_408(quick: Server) -> None:
+    """The deadline counts from the first byte: another byte does not prolong it."""
+    with quick.connect() as client, takes(0.7):
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nX: ")
+        while not client.readable(0.05):
+            client.send(b"a")
+        assert client.answer().status == 408
+
+
+def test_half_a_head_on_a_connection_kept_alive_is_408(quick: Server) -> None:
+    with quick.connect() as client:
+        client.exchange(request("/"))
+        with takes(0.7):
+            assert client.exchange(b"GET /").status == 408
+            assert client.gone()
+
+
+def test_stalled_body_is_408_and_a_disconnect(quick: Server) -> None:
+    run = script(quick, ("body",))
+    with others_are_served(quick), quick.connect() as client:
+        client.send(run.request("Content-Length: 10", method="POST"))
+        with takes(0.6):
+            answer = client.exchange(b"12345")
+            assert answer.status == 408
+            assert answer.closes
+            assert client.gone()
+    assert run.journal()[0] == ("body", 5, "http.disconnect")
+
+
+def test_stalled_chunked_body_is_408(quick: Server) -> None:
+    run = script(quick, ("body",))
+    with quick.connect() as client, takes(0.6):
+        answer = client.exchange(run.request("Transfer-Encoding: chunked", method="POST") + b"5\r\nab")
+        assert answer.status == 408
+        assert client.gone()
+
+
+def test_body_that_makes_progress_is_no_stall(quick: Server) -> None:
+    """Longer in all than the deadline, but never without progress for so long."""
+    run = script(quick, ("body",), *answers())
+    begun = time.monotonic()
+    with quick.connect() as client:
+        client.send(run.request("Content-Length: 8", method="POST"))
+        for _ in range(8):
+            assert not client.readable(0.15)
+            client.send(b"x")
+        assert client.answer().body == b"ok"
+    assert time.monotonic() - begun > 1.0
+
+
+def test_body_that_the_application_does_not_take_is_no_stall(quick: Server) -> None:
+    """Backpressure is the application's doing, not the client's."""
+    run = script(quick, ("pause", 1.5), ("body",), *answers())
+    with quick.connect() as client:
+        assert client.exchange(run.request(method="POST", body=bytes(2_000_000))).body == b"ok"
+
+
+def test_slow_application_is_no_timeout(quick: Server) -> None:
+    run = script(quick, ("pause", 1.5), *answers())
+    with quick.connect() as client:
+        assert client.exchange(run.request()).body == b"ok"
+
+
+def test_slow_stream_is_no_timeout(quick: Server) -> None:
+    """A reader that has taken everything is not stalled."""
+    run = script(quick, start(), body(b"a", True), ("pause", 1.5), body(b"b"))
+    with quick.connect() as client:
+        assert client.exchange(run.request()).body == b"ab"
+
+
+def test_stalled_reader_is_disconnected(quick: Server) -> None:
+    run = script(quick, start(), ("until_refused", 65536))
+    with others_are_served(quick), quick.connect(receive_buffer=4096) as client:
+        with takes(0.9):
+            client.send(run.request())
+            notes = run.journal()
+        assert "OSError" in notes[-2][1]
+        assert client.gone()
+
+
+def test_slow_reader_is_not_stalled(quick: Server) -> None:
+    run = script(quick, start(), ("pieces", 1, 3_000_000))
+    with quick.connect(receive_buffer=4096) as client:
+        client.send(run.request())
+        begun, got = time.monotonic(), 0
+        while got < 3_000_000:
+            data = client.socket.recv(65536 if time.monotonic() - begun > 1.8 else 4096)
+            assert data
+            got += len(data)
+            if time.monotonic() - begun < 1.8:
+                time.sleep(0.02)  # this reader is slow: that is its part
+
+
+def test_idle_keep_alive_is_closed(quick: Server) -> None:
+    with others_are_served(quick), quick.connect() as client:
+        client.exchange(request("/"))
+        with takes(0.8):
+            assert client.closed()
+
+
+def test_requests_begin_the_keep_alive_time_anew(quick: Server) -> None:
+    with quick.connect() as client:
+        begun = time.monotonic()
+        while time.monotonic() - begun < 1.6:
+            assert client.exchange(request("/")).body == b"ok"
+            assert not client.readable(0.3)
+
+
+def test_no_body_timeout_after_continue_was_not_asked(quick: Server) -> None:
+    """A client that waits for 100 is not late while the application has not read."""
+    run = script(quick, ("pause", 1.2), ("body",), *answers())
+    with quick.connect() as client:
+        client.send(run.request("Content-Length: 3", "Expect: 100-continue", method="POST"))
+        assert client.answer().status == 100
+        assert client.exchange(b"abc").body == b"ok"
+
+
+def test_all_slow_clients_together_are_gone(quick: Server) -> None:
+    """Fifty of each kind; the server goes on as if nothing were."""
+    starts = [b"", b"GET / HT", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc"]
+    clients: list[Client] = []
+    try:
+        with others_are_served(quick):
+            for data in starts * 50:
+                clients.append(quick.connect().send(data))
+            for client in clients:
+                assert client.gone()
+    finally:
+        for client in clients:
+            client.close()

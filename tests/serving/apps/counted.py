@@ -1,0 +1,17 @@
+"""The scripted application that shows the core's ledger when the process ends, after the driver is gone."""
+
+import atexit
+import gc
+import sys
+
+from scripted import app, ledger
+
+__all__ = ["app"]
+
+
+def show() -> None:
+    gc.collect()
+    print(f"ledger: {ledger()!r}", file=sys.stderr, flush=True)
+
+
+atexit.register(show)

@@ -1,0 +1,15 @@
+"""The scripted application that says when its lifespan events come."""
+
+import sys
+from typing import Any
+
+import scripted
+
+
+async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def loud_receive() -> Any:
+        event = await receive()
+        print(event["type"], file=sys.stderr, flush=True)
+        return event
+
+    await scripted.app(scope, loud_receive if scope["type"] == "lifespan" else receive, send)

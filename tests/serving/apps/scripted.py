@@ -1,0 +1,257 @@
+"""An application that does what the request's query says, step by step, and notes what it saw.
+
+    /run/KEY?STEPS      performs the steps (a Python literal: a list of tuples)
+    /journal/KEY/N      the notes of a run, when there are N of them ("end": when it is over)
+    /progress/KEY       (bytes sent, whether it waits in send)
+    /open/NAME          lets ("wait", NAME) go on
+    /scope              the scope as a literal
+    /ledger             live objects of the compiled core
+    /echo               the request's body
+    everything else     b"ok"
+"""
+
+import ast
+import asyncio
+import os
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Run:
+    """What one scripted request did."""
+
+    def __init__(self) -> None:
+        self.notes: list[Any] = []
+        self.changed = asyncio.Condition()
+        self.sent = 0
+        self.sending = False
+
+    async def note(self, *entry: Any) -> None:
+        async with self.changed:
+            self.notes.append(entry)
+            self.changed.notify_all()
+
+    async def reached(self, wanted: str) -> list[Any]:
+        def enough() -> bool:
+            if wanted == "end":
+                return bool(self.notes) and self.notes[-1][0] == "end"
+            return len(self.notes) >= int(wanted)
+
+        async with self.changed:
+            await self.changed.wait_for(enough)
+        return self.notes
+
+
+runs: defaultdict[str, Run] = defaultdict(Run)
+gates: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+
+
+class Performer:
+    """Performs the steps of one request."""
+
+    def __init__(self, key: str, scope: Message, receive: Receive, send: Send) -> None:
+        self.key, self.scope, self.receive = key, scope, receive
+        self.run = runs[key]
+        self._send = send
+
+    async def send(self, message: Any) -> None:
+        self.run.sending = True
+        await self._send(message)
+        self.run.sending = False
+        if isinstance(message, dict):
+            self.run.sent += len(message.get("body", b""))
+
+    async def perform(self, steps: list[Any]) -> None:
+        for name, *arguments in steps:
+            await getattr(self, "do_" + name)(*arguments)
+
+    async def do_send(self, message: Any) -> None:
+        await self.send(message)
+
+    async def do_try(self, message: Any) -> None:
+        """A message that may be refused: notes "sent", or the exception's classes and text."""
+        try:
+            await self.send(message)
+        except Exception as error:
+            await self.run.note("refused", [kind.__name__ for kind in type(error).__mro__], str(error))
+        else:
+            await self.run.note("sent")
+
+    async def do_receive(self) -> None:
+        event = await self.receive()
+        assert type(event) is dict
+        await self.run.note("event", event)
+
+    async def do_body(self) -> None:
+        """Takes events until the body's end or the disconnect; notes the number of bytes and the last event's type."""
+        size, event = 0, {"type": "http.request", "more_body": True}
+        while event["type"] == "http.request" and event.get("more_body", False):
+            event = await self.receive()
+            size += len(event.get("body", b""))
+        await self.run.note("body", size, event["type"])
+
+    async def do_echo(self) -> None:
+        """Sends each piece of the request's body back as it comes."""
+        await self.send({"type": "http.response.start", "status": 200, "headers": []})
+        more = True
+        while more:
+            event = await self.receive()
+            more = event.get("more_body", False)
+            await self.send({"type": "http.response.body", "body": event.get("body", b""), "more_body": more})
+
+    async def do_note(self, *entry: Any) -> None:
+        await self.run.note(*entry)
+
+    async def do_wait(self, gate: str) -> None:
+        await gates[f"{self.key}.{gate}"].wait()
+
+    async def do_raise(self, text: str) -> None:
+        raise RuntimeError(text)
+
+    async def do_exit(self) -> None:
+        raise SystemExit("from the application")
+
+    async def do_pieces(self, count: int, size: int, last: bool = True) -> None:
+        for number in range(count):
+            more = not last or number + 1 < count
+            await self.send({"type": "http.response.body", "body": bytes(size), "more_body": more})
+
+    async def do_endless(self, size: int) -> None:
+        piece = bytes(size)
+        while True:
+            await self.send({"type": "http.response.body", "body": piece, "more_body": True})
+
+    async def do_until_refused(self, size: int) -> None:
+        """Sends pieces until `send` raises, a turn of the loop between two; notes the exception."""
+        piece = bytes(size)
+        try:
+            while True:
+                await self.send({"type": "http.response.body", "body": piece, "more_body": True})
+                await asyncio.sleep(0)
+        except Exception as error:
+            await self.run.note("refused", [kind.__name__ for kind in type(error).__mro__], str(error))
+            raise
+
+    async def do_turn(self, turns: int = 1) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+    async def do_pause(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def do_block(self, seconds: float) -> None:
+        """Keeps the whole worker busy."""
+        time.sleep(seconds)
+
+    async def do_say(self, text: str) -> None:
+        """To stderr: for what happens while the server stops and answers no questions any more."""
+        print(text, file=sys.stderr, flush=True)
+
+    async def do_hold(self, text: str) -> None:
+        """Waits for ever; says when it is told and when it is cancelled."""
+        await self.do_say(f"{text} waits")
+        try:
+            event = await self.receive()
+            await self.do_say(f"{text} was told {event['type']}")
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await self.do_say(f"{text} was cancelled")
+            raise
+
+    async def do_both(self, first: list[Any], second: list[Any]) -> None:
+        """Two tasks of one request."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.perform([first]))
+            group.create_task(self.perform([second]))
+
+    async def do_file(self, path: str, arguments: Message) -> None:
+        """zerocopysend of an open file object, or of its descriptor number."""
+        as_number = arguments.pop("as_number", False)
+        seek = arguments.pop("seek", None)
+        with open(path, "rb") as file:
+            if seek is not None:
+                file.seek(seek)
+            await self.send({
+                "type": "http.response.zerocopysend", "file": file.fileno() if as_number else file, **arguments
+            })
+            await self.run.note("still open", not file.closed and os.fstat(file.fileno()).st_size)
+
+
+async def answer(send: Send, data: bytes, status: int = 200) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": data})
+
+
+async def perform(key: str, scope: Message, receive: Receive, send: Send) -> None:
+    run = runs[key]
+    outcome: Any = None
+    try:
+        steps = ast.literal_eval(unquote_to_bytes(scope["query_string"]).decode())
+        await Performer(key, scope, receive, send).perform(steps)
+    except BaseException as error:
+        outcome = (type(error).__name__, str(error))
+        raise
+    finally:
+        run.notes.append(("end", outcome))
+        # An uncontended condition is taken without suspending, also in a task that is being cancelled.
+        async with run.changed:
+            run.changed.notify_all()
+
+
+async def echo(receive: Receive, send: Send) -> None:
+    data, more = b"", True
+    while more:
+        event = await receive()
+        data += event.get("body", b"")
+        more = event.get("more_body", False)
+    await answer(send, data)
+
+
+def ledger() -> dict[str, int]:
+    from fastserve import _core
+
+    return _core.ledger()
+
+
+def literal(value: Any) -> bytes:
+    return repr(value).encode()
+
+
+async def lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        event = await receive()
+        await send({"type": event["type"] + ".complete"})
+        if event["type"] == "lifespan.shutdown":
+            return
+
+
+async def app(scope: Message, receive: Receive, send: Send) -> None:
+    if scope["type"] == "lifespan":
+        return await lifespan(receive, send)
+    _, word, *rest = scope["path"].removeprefix(scope["root_path"]).split("/")
+    match word:
+        case "run":
+            await perform(rest[0], scope, receive, send)
+        case "journal":
+            await answer(send, literal(await runs[rest[0]].reached(rest[1])))
+        case "progress":
+            await answer(send, literal((runs[rest[0]].sent, runs[rest[0]].sending)))
+        case "open":
+            gates[rest[0]].set()
+            await answer(send, b"open")
+        case "scope":
+            await answer(send, literal({**scope, "kind": type(scope).__name__}))
+        case "ledger":
+            await answer(send, literal(ledger()))
+        case "echo":
+            await echo(receive, send)
+        case _:
+            await answer(send, b"ok")

@@ -1,0 +1,118 @@
+"""A raw client on a blocking socket: every byte is the test's, every wait has a deadline."""
+
+import select
+import socket
+import struct
+from types import TracebackType
+from typing import Self
+
+from serving.answer import Answer, BrokenAnswer, Reader
+
+Address = tuple[str, int] | str
+PIECE = 1 << 16
+
+
+class Client:
+    """One connection.
+
+    Parameters:
+        address: (host, port), or the path of a Unix socket.
+        timeout: seconds that any single wait may take; TimeoutError after that.
+        receive_buffer: SO_RCVBUF in bytes, set before the connect so that the window is small from the start.
+    """
+
+    def __init__(self, address: Address, timeout: float = 10.0, receive_buffer: int | None = None) -> None:
+        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+        self.socket = socket.socket(family, socket.SOCK_STREAM)
+        self.socket.settimeout(timeout)
+        if receive_buffer is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        try:
+            self.socket.connect(address)
+        except BaseException:
+            self.socket.close()
+            raise
+        if family == socket.AF_INET:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.reader = Reader(lambda: self.socket.recv(PIECE))
+
+    @property
+    def port(self) -> int:
+        """This end's port, which a server reports as the client's."""
+        port: int = self.socket.getsockname()[1]
+        return port
+
+    def send(self, data: bytes) -> Self:
+        self.socket.sendall(data)
+        return self
+
+    def send_until_blocked(self, data: bytes, most: int, quiet: float = 0.5) -> int:
+        """Sends `data` over and over until the socket takes nothing for `quiet` seconds, or `most` bytes have gone.
+
+        Returns the number of bytes that the socket took.
+        """
+        total = 0
+        self.socket.setblocking(False)
+        while total < most and select.select([], [self.socket], [], quiet)[1]:
+            total += self.socket.send(data)
+        self.socket.settimeout(10)
+        return total
+
+    def answer(self, method: str = "GET") -> Answer:
+        """The next response, read strictly."""
+        return self.reader.answer(method)
+
+    def exchange(self, data: bytes, method: str = "GET") -> Answer:
+        """Sends a request and reads its response."""
+        return self.send(data).answer(method)
+
+    def receive_once(self) -> bytes:
+        """What a single recv brings."""
+        assert not self.reader.buffer
+        return self.socket.recv(1 << 20)
+
+    def readable(self, seconds: float = 0.0) -> bool:
+        """Whether bytes or an end have arrived, or do within `seconds`."""
+        return bool(self.reader.buffer) or bool(select.select([self.socket], [], [], seconds)[0])
+
+    def rest(self) -> bytes:
+        """Everything up to the peer's FIN; a reset raises ConnectionResetError."""
+        data = self.reader.buffer
+        self.reader.buffer = b""
+        while piece := self.socket.recv(PIECE):
+            data += piece
+        return data
+
+    def closed(self) -> bool:
+        """Waits for the peer's FIN; False when bytes came before it."""
+        rest = self.rest()
+        if rest:
+            raise BrokenAnswer("bytes where the connection should have ended", rest)
+        return True
+
+    def gone(self) -> bool:
+        """Waits until the peer has closed in either way, bytes before it are thrown away."""
+        try:
+            self.rest()
+        except ConnectionError:
+            pass
+        return True
+
+    def half_close(self) -> Self:
+        """Sends FIN and goes on reading."""
+        self.socket.shutdown(socket.SHUT_WR)
+        return self
+
+    def reset(self) -> None:
+        """Closes with RST: SO_LINGER with a time of zero."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()

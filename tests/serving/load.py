@@ -1,0 +1,71 @@
+"""A small load client: several keep-alive connections, each with one request at a time, that count what they lose."""
+
+import threading
+from dataclasses import dataclass, field
+
+from serving.answer import BrokenAnswer
+from serving.client import Address, Client
+from serving.script import request
+
+
+@dataclass
+class Tally:
+    """What the connections of one load saw."""
+
+    answered: int = 0
+    said_close: int = 0
+    lost: list[str] = field(default_factory=list)
+    """A request that had been sent and got no whole answer."""
+
+
+class Load:
+    """Threads that ask until the server says Connection: close, or refuses a new connection.
+
+    Parameters:
+        address: of the server.
+        connections: how many ask at the same time.
+        data: one request.
+    """
+
+    def __init__(self, address: Address, connections: int, data: bytes | None = None) -> None:
+        self._address = address
+        self._data = data or request("/")
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self.tally = Tally()
+        self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(connections)]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def wait_for_answers(self, count: int, timeout: float = 20.0) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.tally.answered >= count, timeout), self.tally
+
+    def join(self, timeout: float = 20.0) -> Tally:
+        for thread in self._threads:
+            thread.join(timeout)
+            assert not thread.is_alive()
+        return self.tally
+
+    def _ask(self) -> None:
+        with Client(self._address) as client:
+            while self._one(client):
+                pass
+
+    def _one(self, client: Client) -> bool:
+        try:
+            answer = client.exchange(self._data)
+        except (BrokenAnswer, OSError) as error:
+            with self._changed:
+                self.tally.lost.append(repr(error))
+                self._changed.notify_all()
+            return False
+        with self._changed:
+            self.tally.answered += 1
+            self.tally.said_close += answer.closes
+            if answer.status != 200:
+                self.tally.lost.append(f"status {answer.status}")
+            self._changed.notify_all()
+        return not answer.closes

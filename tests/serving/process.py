@@ -1,0 +1,250 @@
+"""The server under test: a real process, watched through its output and stopped by its pid."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from serving.client import Address, Client
+
+APPS = Path(__file__).parent / "apps"
+LISTENING = re.compile(r"listening on http://127\.0\.0\.1:([0-9]+)", re.IGNORECASE)
+TRACEBACK = "Traceback (most recent call last)"
+CHAINED = ("During handling of the above exception", "The above exception was the direct cause")
+Option = str | int | float | bool | list[str]
+
+
+def default_command(application: str, options: list[str]) -> list[str]:
+    return [sys.executable, "-m", "fastserve", application, "--app-dir", str(APPS), *options]
+
+
+def flags(options: Mapping[str, Option]) -> list[str]:
+    """Keyword arguments as flags: True is a bare flag, False its --no- form, a list repeats it."""
+    result = []
+    for name, value in options.items():
+        flag = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            result.append(flag if value else "--no-" + flag[2:])
+        else:
+            for item in value if isinstance(value, list) else [value]:
+                result += [flag, str(item)]
+    return result
+
+
+class Output:
+    """What a process writes to one of its streams; a thread reads it, so waiting for a text is waiting for an event."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._changed = threading.Condition()
+        self._text = ""
+        self._ended = False
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        with self._stream:
+            while data := self._stream.read1(1 << 16):  # type: ignore[attr-defined]
+                with self._changed:
+                    self._text += data.decode("utf-8", "replace")
+                    self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    @property
+    def text(self) -> str:
+        with self._changed:
+            return self._text
+
+    def wait(self, condition: Callable[[str], bool], timeout: float = 10.0, start: int = 0) -> str:
+        """Waits until the text from `start` on meets the condition; returns that text. AssertionError when it never does."""
+        with self._changed:
+            self._changed.wait_for(lambda: condition(self._text[start:]) or self._ended, timeout)
+            text = self._text[start:]
+        assert condition(text), f"the output never met the condition:\n{text[-4000:]}"
+        return text
+
+    def wait_for(self, needle: str, timeout: float = 10.0, start: int = 0) -> str:
+        return self.wait(lambda text: needle in text, timeout, start)
+
+    def wait_for_the_end(self, timeout: float = 10.0) -> str:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._ended, timeout), "the output did not end"
+            return self._text
+
+
+class Server:
+    """A `fastserve` process.
+
+    Parameters:
+        application: "module:attribute", from tests/serving/apps.
+        environment: variables beside those of this process.
+        listens: wait for the line with the port; without it the process may fail to start.
+        options: keyword arguments, `timeout_head=1` is `--timeout-head 1`.
+    """
+
+    command = staticmethod(default_command)
+
+    def __init__(
+        self,
+        application: str = "scripted:app",
+        *,
+        environment: Mapping[str, str] | None = None,
+        listens: bool = True,
+        descriptors: tuple[int, ...] = (),
+        **options: Option,
+    ) -> None:
+        if "uds" not in options and "fd" not in options:
+            options.setdefault("port", 0)
+        self.options = options
+        self.process = subprocess.Popen(
+            self.command(application, flags(options)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=descriptors,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
+        )
+        assert self.process.stdout and self.process.stderr
+        self.stdout = Output(self.process.stdout)
+        self.stderr = Output(self.process.stderr)
+        self.expected_tracebacks = 0
+        self._mark = 0
+        self.address: Address = ("127.0.0.1", 0)
+        if listens:
+            self._wait_until_it_listens()
+
+    def _wait_until_it_listens(self) -> None:
+        try:
+            if isinstance(self.options.get("uds"), str):
+                self.stderr.wait_for("istening on", 30)
+                self.address = str(self.options["uds"])
+            else:
+                text = self.stderr.wait(lambda text: LISTENING.search(text) is not None, 30)
+                match = LISTENING.search(text)
+                assert match
+                self.address = ("127.0.0.1", int(match[1]))
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def port(self) -> int:
+        assert not isinstance(self.address, str)
+        return self.address[1]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def connect(self, timeout: float = 10.0, receive_buffer: int | None = None) -> Client:
+        return Client(self.address, timeout, receive_buffer)
+
+    def get(self, target: str) -> bytes:
+        """The body of a plain GET on a connection of its own; the status must be 200."""
+        with self.connect() as client:
+            answer = client.exchange(f"GET {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n".encode())
+            assert answer.status == 200, answer
+            return answer.body
+
+    def refuses_connections(self, timeout: float = 10.0) -> bool:
+        """Waits until the address takes no connection any more."""
+        def refused() -> bool:
+            try:
+                with self.connect():
+                    return False
+            except ConnectionError:
+                return True
+        return until(refused, timeout)
+
+    def expect_traceback(self, *texts: str, count: int = 1) -> str:
+        """Waits for `count` tracebacks since the test's begin, with these texts; they are then no failure.
+
+        Returns the stderr of this test.
+        """
+        self.expected_tracebacks += count
+        seen = self.stderr.wait(
+            lambda text: tracebacks(text) >= count and all(needle in text for needle in texts), start=self._mark
+        )
+        return seen
+
+    def stderr_of_this_test(self) -> str:
+        return self.stderr.text[self._mark :]
+
+    def begin_test(self) -> None:
+        self._mark = len(self.stderr.text)
+        self.expected_tracebacks = 0
+
+    def check_tracebacks(self) -> None:
+        """Fails when the server wrote a traceback that the test did not expect, or one twice."""
+        text = self.stderr_of_this_test()
+        assert tracebacks(text) == self.expected_tracebacks, (
+            f"{tracebacks(text)} tracebacks, expected {self.expected_tracebacks}:\n{text[-6000:]}"
+        )
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self, timeout: float = 15.0) -> int:
+        """Waits for the end of the process and of its output; its exit status."""
+        try:
+            status = self.process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"the server did not end:\n{self.stderr.text[-4000:]}") from error
+        self.stdout.wait_for_the_end()
+        self.stderr.wait_for_the_end()
+        return status
+
+    def stop(self) -> None:
+        """SIGTERM; the exit status must be 0."""
+        if self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+        status = self.wait()
+        assert status == 0, f"exit status {status}:\n{self.stderr.text[-4000:]}"
+
+    def resident(self) -> int:
+        """Resident memory in bytes."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def descriptors(self) -> int:
+        """Open descriptors of the process."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+def tracebacks(text: str) -> int:
+    """How many tracebacks a log holds; an exception with its cause is one."""
+    return text.count(TRACEBACK) - sum(text.count(mark) for mark in CHAINED)
+
+
+def until(condition: Callable[[], bool], timeout: float = 10.0) -> bool:
+    """Asks again and again, a hundred times a second, until the condition holds or the time is over."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
