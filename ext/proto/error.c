@@ -1,0 +1,67 @@
+#include "error.h"
+
+/* RFC 6455 section 7.4.1, and 1013 from the IANA registry that it sets up. */
+enum { WS_PROTOCOL = 1002, WS_ABNORMAL = 1006, WS_POLICY = 1008, WS_TOO_BIG = 1009, WS_INTERNAL = 1011, WS_LATER = 1013 };
+
+/* RFC 9113 section 7. */
+enum { H2_NO_ERROR = 0x0, H2_PROTOCOL = 0x1, H2_INTERNAL = 0x2, H2_REFUSED = 0x7, H2_CANCEL = 0x8, H2_CALM = 0xb };
+
+/* In the order of the enum: the test walks both. */
+static const fs_error_info TABLE[] = {
+    {FS_OK, "ok", 0, 1000, H2_NO_ERROR, "no error"},
+
+    {FS_E_BAD_REQUEST_LINE, "bad-request-line", 400, WS_PROTOCOL, H2_PROTOCOL, "the request line is malformed"},
+    {FS_E_BAD_TARGET, "bad-target", 400, WS_PROTOCOL, H2_PROTOCOL, "the request target is malformed"},
+    {FS_E_BAD_FIELD, "bad-field", 400, WS_PROTOCOL, H2_PROTOCOL, "a field line is malformed"},
+    {FS_E_BAD_HOST, "bad-host", 400, WS_PROTOCOL, H2_PROTOCOL, "Host is missing, given twice or malformed"},
+    {FS_E_BAD_LENGTH, "bad-length", 400, WS_PROTOCOL, H2_PROTOCOL, "Content-Length is malformed or contradicts itself"},
+    {FS_E_BAD_FRAMING, "bad-framing", 400, WS_PROTOCOL, H2_PROTOCOL, "the length of the body is ambiguous"},
+    {FS_E_BAD_CHUNK, "bad-chunk", 400, WS_PROTOCOL, H2_PROTOCOL, "the chunked coding is malformed"},
+    {FS_E_BAD_TRAILER, "bad-trailer", 400, WS_PROTOCOL, H2_PROTOCOL, "the trailer section is malformed"},
+    {FS_E_BODY_CUT, "body-cut", 400, WS_ABNORMAL, H2_PROTOCOL, "the peer closed in the middle of a message"},
+    {FS_E_TIMEOUT, "timeout", 408, WS_POLICY, H2_CANCEL, "the peer did not finish its message in time"},
+    {FS_E_BODY_TOO_LARGE, "body-too-large", 413, WS_TOO_BIG, H2_CANCEL, "the body is larger than its limit"},
+    {FS_E_TARGET_TOO_LONG, "target-too-long", 414, WS_POLICY, H2_CALM, "the request line is longer than its limit"},
+    {FS_E_EXPECTATION, "expectation", 417, WS_POLICY, H2_PROTOCOL, "Expect asks for something unknown"},
+    {FS_E_HEAD_TOO_LARGE, "head-too-large", 431, WS_POLICY, H2_CALM, "the head is larger than its limit"},
+    {FS_E_TOO_MANY_FIELDS, "too-many-fields", 431, WS_POLICY, H2_CALM, "the head has more fields than its limit"},
+    {FS_E_METHOD_UNKNOWN, "method-unknown", 501, WS_POLICY, H2_PROTOCOL, "the method is not implemented"},
+    {FS_E_CODING_UNKNOWN, "coding-unknown", 501, WS_POLICY, H2_PROTOCOL, "the transfer coding is not implemented"},
+    {FS_E_OVERLOADED, "overloaded", 503, WS_LATER, H2_REFUSED, "too many requests are in flight"},
+    {FS_E_VERSION, "version", 505, WS_PROTOCOL, H2_PROTOCOL, "the HTTP version is not supported"},
+    {FS_E_BAD_METHOD, "bad-method", 400, WS_PROTOCOL, H2_PROTOCOL, "the method is not a token"},
+
+    {FS_E_PEER_GONE, "peer-gone", 0, WS_ABNORMAL, H2_CANCEL, "the peer has closed or reset the connection"},
+    {FS_E_PEER_STALLED, "peer-stalled", 0, WS_ABNORMAL, H2_CANCEL, "the peer does not read what it asked for"},
+
+    {FS_E_APP_STATUS, "app-status", 500, WS_INTERNAL, H2_INTERNAL, "the application gave an invalid status"},
+    {FS_E_APP_FIELD_NAME, "app-field-name", 500, WS_INTERNAL, H2_INTERNAL, "the application gave an invalid field name"},
+    {FS_E_APP_FIELD_VALUE, "app-field-value", 500, WS_INTERNAL, H2_INTERNAL, "the application gave an invalid field value"},
+    {FS_E_APP_LENGTH, "app-length", 500, WS_INTERNAL, H2_INTERNAL, "the application gave an invalid Content-Length"},
+    {FS_E_APP_BODY_TOO_LONG, "app-body-too-long", 500, WS_INTERNAL, H2_INTERNAL, "the body is longer than its Content-Length"},
+    {FS_E_APP_BODY_TOO_SHORT, "app-body-too-short", 500, WS_INTERNAL, H2_INTERNAL, "the body is shorter than its Content-Length"},
+    {FS_E_APP_ORDER, "app-order", 500, WS_INTERNAL, H2_INTERNAL, "the application sent the parts of a response out of order"},
+    {FS_E_APP_RAISED, "app-raised", 500, WS_INTERNAL, H2_INTERNAL, "the application raised an exception"},
+    {FS_E_APP_NO_RESPONSE, "app-no-response", 500, WS_INTERNAL, H2_INTERNAL, "the application ended without a response"},
+    {FS_E_APP_TRAILER, "app-trailer", 500, WS_INTERNAL, H2_INTERNAL, "the application gave an invalid trailer field"},
+    {FS_E_APP_FILE, "app-file", 500, WS_INTERNAL, H2_INTERNAL, "a file of the response could not be read"},
+
+    {FS_E_NOMEM, "out-of-memory", 500, WS_INTERNAL, H2_INTERNAL, "out of memory"},
+    {FS_E_INTERNAL, "internal", 500, WS_INTERNAL, H2_INTERNAL, "an invariant of the server is broken"},
+};
+
+enum { ROWS = sizeof TABLE / sizeof TABLE[0] };
+
+const fs_error_info *fs_error_describe(int code)
+{
+    for (unsigned i = 0; i < ROWS; i++)
+        if (TABLE[i].code == code)
+            return &TABLE[i];
+    return fs_error_describe(FS_E_INTERNAL);
+}
+
+const fs_error_info *fs_error_table(unsigned *count)
+{
+    *count = ROWS;
+    return TABLE;
+}

@@ -1,0 +1,87 @@
+#include "fields.h"
+
+#include <string.h>
+
+/* 32 bytes, padded with zeros. */
+typedef struct field_entry {
+    char name[31];
+    uint8_t length;
+} field_entry;
+
+#include "fields_table.h"
+
+#define FIELD_COUNT (sizeof FIELDS / sizeof FIELDS[0])
+#define LONGEST (sizeof FIELDS[0].name)
+
+_Static_assert(sizeof(field_entry) == 32, "an entry is found by a shift");
+_Static_assert(FIELD_COUNT > FS_FIELD_NAMED && FIELD_COUNT <= 256, "an id is a byte");
+
+unsigned fs_field_count(void)
+{
+    return FIELD_COUNT;
+}
+
+const char *fs_field_name(uint32_t id, size_t *length)
+{
+    *length = FIELDS[id].length;
+    return FIELDS[id].name;
+}
+
+/* tools/field_table.py chose the factor so that no two names share a slot. */
+static uint32_t slot_of(const char *name, size_t length)
+{
+    const uint32_t first = (uint8_t)name[0] | 0x20;
+    const uint32_t middle = (uint8_t)name[length / 2] | 0x20;
+    const uint32_t late = (uint8_t)name[length * 3 / 4] | 0x20;
+    const uint32_t key = (uint32_t)length << 24 | first << 16 | middle << 8 | late;
+
+    return (key * FIELD_FACTOR) >> (32 - FIELD_SLOT_BITS);
+}
+
+/*
+ * Whether eight bytes are the name's in any case. Names of the table hold
+ * a-z, 0-9 and '-'. Bit 0x40 tells the letters, and only where the table has
+ * one is 0x20 set in the input: nothing else becomes equal to anything.
+ */
+static int same_word(const char *input, const char *name)
+{
+    uint64_t given, known;
+
+    memcpy(&given, input, sizeof given);
+    memcpy(&known, name, sizeof known);
+    return (given | (known & UINT64_C(0x4040404040404040)) >> 1) == known;
+}
+
+static int same_byte(char input, char name)
+{
+    return ((uint8_t)input | ((uint8_t)name & 0x40) >> 1) == (uint8_t)name;
+}
+
+/* Words from the front, then the last eight bytes, which may overlap them. */
+static int same_name(const char *input, const char *name, size_t length)
+{
+    size_t i = 0;
+
+    if (length < sizeof(uint64_t)) {
+        for (; i < length; i++)
+            if (!same_byte(input[i], name[i]))
+                return 0;
+        return 1;
+    }
+    for (; i + sizeof(uint64_t) < length; i += sizeof(uint64_t))
+        if (!same_word(input + i, name + i))
+            return 0;
+    return same_word(input + length - sizeof(uint64_t), name + length - sizeof(uint64_t));
+}
+
+uint32_t fs_field_find(const char *name, size_t length)
+{
+    uint32_t id;
+
+    if (length == 0 || length > LONGEST)
+        return FS_FIELD_UNKNOWN;
+    id = FIELD_SLOTS[slot_of(name, length)];
+    if (FIELDS[id].length != length || !same_name(name, FIELDS[id].name, length))
+        return FS_FIELD_UNKNOWN;
+    return id;
+}

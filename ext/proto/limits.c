@@ -1,0 +1,31 @@
+#include "limits.h"
+
+#define KIB 1024u
+#define MIB (1024u * KIB)
+#define SECONDS 1000u
+
+void fs_limits_default(fs_limits *limits)
+{
+    *limits = (fs_limits){
+        .max_request_line = 8 * KIB,
+        .max_head = 32 * KIB,
+        .max_fields = 100,
+        .max_body = 1024 * MIB,
+        .max_chunk_extension = 1 * KIB,
+        .max_pipelined = 64,
+        .max_requests = 0,
+        .max_concurrency = 0,
+
+        .high_water = 64 * KIB,
+        .low_water = 16 * KIB,
+        .body_high_water = 64 * KIB,
+        .max_drain = 256 * KIB,
+
+        .timeout_first_byte = 15 * SECONDS,
+        .timeout_head = 15 * SECONDS,
+        .timeout_keep_alive = 75 * SECONDS,
+        .timeout_body = 30 * SECONDS,
+        .timeout_write = 60 * SECONDS,
+        .timeout_linger = 2 * SECONDS,
+    };
+}
