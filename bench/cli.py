@@ -12,12 +12,12 @@ from bench.measure import Sample, Settings
 from bench.memory import measure_memory
 from bench.peers import PYTHON as PEER_PYTHON
 from bench.peers import build_peers
-from bench.plan import Plan, Server, choose, load_plan
+from bench.plan import DEFAULT_SERVERS, Plan, Server, choose, load_plan, participants
 from bench.report import progress_line, read_rows, table, write_json
 from bench.rounds import Row, run_rounds, summarize
 from bench.thresholds import judge
 
-DEFAULT_SERVERS = ("limit", "fastserve", "uvicorn")
+DEFAULT = f"the scenario's own, or {', '.join(DEFAULT_SERVERS)}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,9 +45,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("action", nargs="?", choices=("run", "check", "memory", "peers"), default="run")
     parser.add_argument("--scenarios", type=_names, help="comma-separated; all by default")
-    parser.add_argument("--servers", type=_names, help=f"comma-separated; {','.join(DEFAULT_SERVERS)} by default")
+    parser.add_argument(
+        "--servers", type=_names, help=f"comma-separated; the scenario's own, or {','.join(DEFAULT_SERVERS)} by default"
+    )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=4, help="of load in each measurement")
+    parser.add_argument("--seconds", type=int, default=3, help="of load in each measurement")
     parser.add_argument("--warm", type=int, default=1, help="seconds of load before each measurement")
     parser.add_argument("--python", default=sys.executable, help="interpreter that has fastserve installed")
     parser.add_argument("--peer-python", default=str(PEER_PYTHON), help="interpreter that has the peers installed")
@@ -61,17 +63,12 @@ def _names(text: str) -> list[str]:
 
 
 def _run(plan: Plan, options: argparse.Namespace) -> int:
-    rows = _measure(plan, options, choose(plan.servers, options.servers or list(DEFAULT_SERVERS), "server"))
+    rows = _measure(plan, options, options.servers)
     return 1 if any(row.errors for row in rows) else 0
 
 
 def _check(plan: Plan, options: argparse.Namespace) -> int:
-    if options.results:
-        rows = read_rows(options.results)
-    else:
-        named = {name for threshold in plan.thresholds for name in (threshold.server, threshold.reference)}
-        wanted = options.servers or [name for name in plan.servers if name in named]
-        rows = _measure(plan, options, choose(plan.servers, wanted, "server"))
+    rows = read_rows(options.results) if options.results else _measure(plan, options, None)
     scenarios = options.scenarios or list(plan.scenarios)
     verdicts = [judge(threshold, rows) for threshold in plan.thresholds if threshold.scenario in scenarios]
     print("\n" + "\n".join(map(str, verdicts)))
@@ -86,17 +83,18 @@ def _memory(plan: Plan, options: argparse.Namespace) -> int:
     return 0 if all(result.passed for result in results) else 1
 
 
-def _measure(plan: Plan, options: argparse.Namespace, servers: list[Server]) -> list[Row]:
-    scenarios = choose(plan.scenarios, options.scenarios or list(plan.scenarios), "scenario")
-    settings = _settings(options, servers)
+def _measure(plan: Plan, options: argparse.Namespace, asked: list[str] | None) -> list[Row]:
     find_wrk()
+    scenarios = choose(plan.scenarios, options.scenarios or list(plan.scenarios), "scenario")
+    lineup = [(scenario, participants(plan, scenario, asked)) for scenario in scenarios]
+    servers = list({server.name: server for _, group in lineup for server in group}.values())
+    settings = _settings(options, servers)
     machine = describe(servers, settings)
-    samples = run_rounds(scenarios, servers, settings, options.rounds, _show)
+    samples = run_rounds(lineup, settings, options.rounds, _show)
     rows = summarize(samples)
     path = write_json(options.json, machine, rows, samples)
-    print(
-        f"\n{machine['cpu']}, Linux {machine['kernel']}, load average {machine['load_average'][0]:.2f} before the run"
-    )
+    load_average = machine["load_average"][0]
+    print(f"\n{machine['cpu']}, Linux {machine['kernel']}, load average {load_average:.2f} before the run")
     print(table(scenarios, rows))
     print(f"\n{options.rounds} interleaved rounds, medians; all figures in {path}")
     return rows

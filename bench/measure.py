@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.check_answer import WrongAnswerError, check_answer
-from bench.cputime import VanishedError, read_cpu, resident, spent
+from bench.cputime import VanishedError, core_busy, read_cpu, resident, spent
 from bench.load import Load, LoadError, run_wrk, wrk_command
 from bench.plan import HERE, Scenario, Server
 from bench.process import Running, ServerError, cores, free_port, started
@@ -38,6 +38,7 @@ class Sample:
     p99_us: int = 0
     rss: int = 0  # bytes, after the load
     requests: int = 0
+    foreign: float = 0.0  # share of the server's core that anything else had, 0 to 1
     load_average: float = 0.0  # of one minute, before the start
     error: str = ""
 
@@ -84,10 +85,12 @@ def _under_load(scenario: Scenario, server: Server, settings: Settings, running:
         run_wrk(wrk_command(scenario, running.port, settings.warm), load_core, settings.warm)
     running.require_alive()
     load_command = wrk_command(scenario, running.port, settings.seconds)
+    busy = core_busy(cores()[0])
     before = read_cpu(running.pid)
     load = run_wrk(load_command, load_core, settings.seconds)
     running.require_alive()
     cpu_ns = spent(before, read_cpu(running.pid))
+    busy = core_busy(cores()[0]) - busy
     units = load.requests * scenario.units
     return Sample(
         scenario.name,
@@ -100,6 +103,7 @@ def _under_load(scenario: Scenario, server: Server, settings: Settings, running:
         p99_us=load.p99_us,
         rss=resident(running.pid),
         requests=load.requests,
+        foreign=max(0.0, (busy - cpu_ns) / 1000 / load.duration_us),
         error=_load_errors(load),
     )
 

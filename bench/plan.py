@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 HERE = Path(__file__).resolve().parent
 T = TypeVar("T")
+DEFAULT_SERVERS = ("limit", "fastserve", "uvicorn")
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,18 @@ def load_plan(folder: Path = HERE) -> Plan:
         choose(plan.scenarios, [threshold.scenario], "scenario")
         choose(plan.servers, [threshold.server, threshold.reference], "server")
     return plan
+
+
+def participants(plan: Plan, scenario: Scenario, asked: list[str] | None) -> list[Server]:
+    """Those asked for that may take part; when none is, the scenario's own servers or else the default ones.
+
+    Raises ValueError for an unknown name.
+    """
+    own = list(scenario.servers or DEFAULT_SERVERS)
+    if asked is None:
+        return choose(plan.servers, own, "server")
+    servers = choose(plan.servers, asked, "server")
+    return [server for server in servers if not scenario.servers or server.name in own]
 
 
 def choose(known: dict[str, T], names: list[str], what: str) -> list[T]:

@@ -10,13 +10,18 @@ from bench.measure import Sample
 from bench.plan import HERE, Scenario
 from bench.rounds import Row, find, ratio
 
+QUIET = 0.05  # share of the server's core for others that is not worth a word
 REFERENCES = ("limit", "uvicorn")
 COLUMNS = ("server", "CPU µs", "least", "most", "/limit", "/uvicorn", "a second", "p50 µs", "p99 µs", "RSS MiB")
 
 
 def table(scenarios: list[Scenario], rows: list[Row]) -> str:
     """All scenarios, one block each; a row with errors is marked and they stand below it."""
-    return "\n".join(_block(scenario, rows) for scenario in scenarios)
+    blocks = [_block(scenario, rows) for scenario in scenarios]
+    noisiest = max((row.foreign for row in rows), default=0.0)
+    if noisiest > QUIET:
+        blocks.append(f"\nnot a quiet machine: others had up to {noisiest:.0%} of the server's core in a round")
+    return "\n".join(blocks)
 
 
 def progress_line(sample: Sample) -> str:

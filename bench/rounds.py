@@ -10,7 +10,10 @@ from bench.plan import Scenario, Server
 
 @dataclass(frozen=True)
 class Row:
-    """One server in one scenario: the medians of its rounds, with the extremes of the CPU time."""
+    """One server in one scenario: the medians of its rounds, with the extremes of the CPU time.
+
+    `foreign` is the largest share of the server's core that anything else had during a round.
+    """
 
     scenario: str
     server: str
@@ -21,30 +24,25 @@ class Row:
     p50_us: float
     p99_us: float
     rss: int
+    foreign: float
     rounds: int
     errors: list[str]
 
 
 def run_rounds(
-    scenarios: Iterable[Scenario],
-    servers: list[Server],
+    lineup: Iterable[tuple[Scenario, list[Server]]],
     settings: Settings,
     rounds: int,
     progress: Callable[[Sample], None],
 ) -> list[Sample]:
     """Each scenario in turn, its servers A B C A B C …, so that a drift of the machine meets all of them."""
     samples: list[Sample] = []
-    for scenario in scenarios:
+    for scenario, servers in lineup:
         for _ in range(rounds):
-            for server in participants(scenario, servers):
+            for server in servers:
                 samples.append(measure(scenario, server, settings))
                 progress(samples[-1])
     return samples
-
-
-def participants(scenario: Scenario, servers: list[Server]) -> list[Server]:
-    """Those of `servers` that take part in the scenario."""
-    return [server for server in servers if not scenario.servers or server.name in scenario.servers]
 
 
 def summarize(samples: list[Sample]) -> list[Row]:
@@ -77,6 +75,7 @@ def _row(group: list[Sample]) -> Row:
         p50_us=median(sample.p50_us for sample in measured),
         p99_us=median(sample.p99_us for sample in measured),
         rss=round(median(sample.rss for sample in measured)),
+        foreign=max(sample.foreign for sample in measured),
         rounds=len(group),
         errors=[sample.error for sample in group if sample.error],
     )

@@ -68,7 +68,7 @@ def test_rounds_interleave_and_leave_no_process_behind(
 ) -> None:
     before = children()
     servers = [fake("right", 1_000_000), fake("dies", 1_000_000)]
-    samples = run_rounds([scenario], servers, settings, 2, lambda _: None)
+    samples = run_rounds([(scenario, servers)], settings, 2, lambda _: None)
     assert [sample.server for sample in samples] == ["fake-right", "fake-dies", "fake-right", "fake-dies"]
     assert children() == before
     right, dies = summarize(samples)

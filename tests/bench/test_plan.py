@@ -10,9 +10,9 @@ import pytest
 
 from bench import cli
 from bench.measure import Sample
-from bench.plan import HERE, Scenario, Threshold, choose, load_plan
+from bench.plan import HERE, Scenario, Threshold, choose, load_plan, participants
 from bench.report import read_rows, table, write_json
-from bench.rounds import participants, summarize
+from bench.rounds import summarize
 from bench.thresholds import judge
 
 PLAN = load_plan()
@@ -52,8 +52,10 @@ def application(name: str) -> Any:
 def test_scripts_and_servers_exist() -> None:
     for scenario in PLAN.scenarios.values():
         assert (HERE / "wrk" / scenario.script).is_file()
-        chosen = choose(PLAN.servers, list(scenario.servers or PLAN.servers), "server")
-        assert participants(scenario, list(PLAN.servers.values())) == chosen
+        chosen = [server.name for server in participants(PLAN, scenario, None)]
+        assert chosen == list(scenario.servers or ("limit", "fastserve", "uvicorn"))
+        everyone = participants(PLAN, scenario, list(PLAN.servers))
+        assert [server.name for server in everyone] == list(scenario.servers or PLAN.servers)
 
 
 def test_an_unknown_name_is_named() -> None:
@@ -106,3 +108,9 @@ def test_missing_wrk_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, capsys: 
     complaint = capsys.readouterr().err
     assert complaint.count("\n") == 1
     assert "apt install wrk" in complaint
+
+
+def test_every_threshold_is_measured_by_default() -> None:
+    for threshold in PLAN.thresholds:
+        taking_part = {server.name for server in participants(PLAN, PLAN.scenarios[threshold.scenario], None)}
+        assert {threshold.server, threshold.reference} <= taking_part
