@@ -1,0 +1,237 @@
+"""Imports run downwards: every #include, cimport and import is read, and an edge that is not in its table fails.
+
+The tables are the architecture. A new edge is a decision, made here.
+"""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+EXT = ROOT / "ext"
+PACKAGE = ROOT / "src" / "fastserve"
+
+# What each room of ext/ may know. The C rooms know neither Python nor each other.
+ROOMS: Mapping[str, set[str]] = {
+    "net": {"libc"},
+    "proto": {"libc", "llhttp"},
+    "core": {"libc", "net", "proto", "llhttp", "python"},  # llhttp: its version number, nothing else
+}
+
+# What each module of src/fastserve may import of it, each line only from lines above it. Only the worker has the core.
+MODULES: Mapping[str, set[str]] = {
+    "errors": set(),
+    "kinds": set(),
+    "_core": set(),
+    "options": {"kinds"},
+    "config": {"kinds", "options"},
+    "proxy": {"kinds"},
+    "reference": {"errors", "kinds", "options"},
+    "application": {"config", "errors"},
+    "listen": {"config", "errors"},
+    "logs": {"config", "errors"},
+    "lifespan": {"application", "errors"},
+    "worker": {"_core", "application", "config", "errors", "lifespan", "listen", "proxy"},
+    "server": {"application", "config", "errors", "listen", "logs", "worker"},
+    "__init__": {"config", "errors", "server"},
+    "cli": {"__init__", "config", "errors", "kinds", "options", "server"},
+    "__main__": {"cli"},
+}
+
+# What comes from PyPI, by the one module that knows it.
+THIRD_PARTY: Mapping[str, set[str]] = {"cli": {"click"}, "worker": {"uvloop"}, "logs": {"yaml"}}
+
+LIBC = re.compile(
+    r"(assert|ctype|errno|fcntl|inttypes|limits|netdb|poll|signal|stdarg|stdbool|stddef|stdint|stdio|stdlib|string|"
+    r"strings|time|unistd|(sys|netinet|arpa|linux)/\w+)\.h"
+)
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
+EXTERN = re.compile(r"""^\s*cdef\s+extern\s+from\s+["'](<?)([^"'>]+)>?["']""", re.MULTILINE)
+CIMPORT = re.compile(r"^\s*(?:from\s+([\w.]+)\s+cimport\b|cimport\s+([\w.]+))", re.MULTILINE)
+IMPORT = re.compile(r"^\s*(?:from\s+([\w.]+)\s+import\b|import\s+([\w.]+))", re.MULTILINE)
+PXI = re.compile(r"""^\s*include\s+["']([^"']+)["']""", re.MULTILINE)
+
+
+def header_room(quoted: bool, name: str, folder: Path) -> str:
+    """The room that a header belongs to, seen from a file in `folder`; its own name where nobody knows it."""
+    room, below, _ = name.partition("/")
+    if quoted and not below and (folder / name).is_file():
+        return folder.name
+    if quoted and room in ROOMS and (EXT / name).is_file():
+        return room
+    if name == "llhttp.h":
+        return "llhttp"
+    if name in ("Python.h", "structmember.h"):
+        return "python"
+    return "libc" if LIBC.fullmatch(name) else name
+
+
+def module_room(name: str) -> str:
+    """The room of what a Cython file cimports or imports."""
+    top = name.partition(".")[0]
+    if top in ROOMS or top == "libc":
+        return top
+    if top in ("cpython", "cython") or top in sys.stdlib_module_names:
+        return "python"
+    return "core" if name in ("fastserve._core", "fastserve._task") else name
+
+
+def needs(text: str, folder: Path, suffix: str) -> set[str]:
+    """The rooms that a file of ext/ needs."""
+    headers = [(quote == '"', name) for quote, name in INCLUDE.findall(text)]
+    if suffix in (".c", ".h"):
+        return {header_room(quoted, name, folder) for quoted, name in headers}
+    headers += [(not bracket, name) for bracket, name in EXTERN.findall(text)]
+    headers += [(True, name) for name in PXI.findall(text)]
+    modules = [first or second for first, second in CIMPORT.findall(text) + IMPORT.findall(text)]
+    return {header_room(quoted, name, folder) for quoted, name in headers} | {module_room(name) for name in modules}
+
+
+def ext_files() -> list[Path]:
+    """The sources of ext/; C that Cython made of a .pyx is not one."""
+    found = [path for path in EXT.glob("*/*") if path.suffix in (".c", ".h", ".pyx", ".pxd", ".pxi")]
+    return sorted(path for path in found if not (path.suffix == ".c" and path.with_suffix(".pyx").exists()))
+
+
+def imports(source: str) -> Iterator[str]:
+    """The dotted names that a Python file imports, wherever in it; `from a import b` gives a.b."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own_module(name: str) -> str | None:
+    """The module of src/fastserve that an imported name means; None: it is not of the package."""
+    top, *rest = name.split(".")
+    if top != "fastserve":
+        return None
+    return rest[0] if rest and rest[0] in MODULES else "__init__"
+
+
+def python_files() -> list[Path]:
+    return sorted(PACKAGE.glob("**/*.py"))
+
+
+def assert_no_circle(graph: Mapping[str, Iterable[str]]) -> None:
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle: {' -> '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize(
+    ("text", "suffix", "room", "expected"),
+    [
+        ('#include "h1.h"\n#  include <limits.h>\n', ".c", "proto", {"proto", "libc"}),
+        ("#include <Python.h>", ".h", "net", {"python"}),
+        ('#include "proto/h1.h"', ".c", "net", {"proto"}),
+        ('#include "../proto/h1.h"', ".c", "net", {"../proto/h1.h"}),
+        ("#include <nghttp2/nghttp2.h>", ".c", "proto", {"nghttp2/nghttp2.h"}),
+        ('cdef extern from "<poll.h>":\n    """\n    #include <Python.h>\n    """', ".pyx", "core", {"libc", "python"}),
+        ('cdef extern from "net/wheel.h" nogil:\n    pass', ".pxd", "core", {"net"}),
+        (
+            "from libc.string cimport memcpy\nfrom fastserve._task cimport Task\ncimport cython",
+            ".pyx",
+            "core",
+            {"libc", "core", "python"},
+        ),
+        ("import asyncio\n\ndef f():\n    import uvloop", ".pyx", "core", {"python", "uvloop"}),
+        ("from fastserve.config import Config", ".pyx", "core", {"fastserve.config"}),
+    ],
+)
+def test_the_reader_sees_every_kind_of_edge(text: str, suffix: str, room: str, expected: set[str]) -> None:
+    assert needs(text, EXT / room, suffix) == expected
+
+
+@pytest.mark.parametrize("path", ext_files(), ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_a_file_of_ext_needs_only_what_its_room_may_know(path: Path) -> None:
+    room = path.parent.name
+    unknown = needs(path.read_text(encoding="utf-8"), path.parent, path.suffix) - ROOMS[room] - {room}
+    assert not unknown, f"ext/{room} may not know {sorted(unknown)}"
+
+
+def test_headers_of_the_rooms_include_each_other_in_no_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for path in ext_files():
+        if path.suffix == ".h":
+            quoted = [name for quote, name in INCLUDE.findall(path.read_text(encoding="utf-8")) if quote == '"']
+            near = [path.parent / name for name in quoted]
+            graph[str(path)] = {str(header) for header in near if header.is_file()}
+    assert graph
+    assert_no_circle(graph)
+
+
+def test_the_table_of_modules_runs_downwards() -> None:
+    seen: set[str] = set()
+    for module, allowed in MODULES.items():
+        assert allowed <= seen, f"{module} would import {sorted(allowed - seen)} from below"
+        seen.add(module)
+
+
+@pytest.mark.parametrize("path", python_files(), ids=lambda path: path.name)
+def test_a_module_imports_only_what_it_may(path: Path) -> None:
+    module = path.stem
+    assert path.parent == PACKAGE, "the package is flat"
+    assert module in MODULES, f"{module} is not in the table of modules"
+    for name in imports(path.read_text(encoding="utf-8")):
+        own = own_module(name)
+        if own is not None:
+            assert own in MODULES[module], f"{module} may not import {own}"
+        elif (top := name.partition(".")[0]) not in sys.stdlib_module_names:
+            assert top in THIRD_PARTY.get(module, set()), f"{module} may not import {top}"
+
+
+def test_the_tables_name_no_module_that_is_gone() -> None:
+    assert set(MODULES) - {"_core"} == {path.stem for path in python_files()}
+    assert set(THIRD_PARTY) <= set(MODULES)
+
+
+def test_modules_import_each_other_in_no_circle() -> None:
+    graph = {
+        path.stem: {own for name in imports(path.read_text(encoding="utf-8")) if (own := own_module(name))}
+        for path in python_files()
+    }
+    assert graph
+    assert_no_circle(graph)
+
+
+@pytest.fixture(scope="module")
+def tracked() -> list[Path]:
+    """Every file that git tracks. The source distribution is not a repository and leaves these tests out."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [path for name in done.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def text_of(path: Path) -> str:
+    return path.read_bytes().decode("utf-8", "replace")
+
+
+def test_no_file_names_a_path_of_one_machine(tracked: list[Path]) -> None:
+    places = [r"/root/", r"/home/\w+/", r"/Users/\w+/"]
+    if len(ROOT.parts) > 2:  # a checkout in /src, say, would match too much
+        places.append(re.escape(f"{ROOT}/"))
+    machine = re.compile(rf"(?<![\w.:/)}}])(?:{'|'.join(places)})")
+    found = [f"{path.relative_to(ROOT)}: {match[0]}" for path in tracked for match in machine.finditer(text_of(path))]
+    assert [line for line in found if not line.startswith("tests/test_architecture.py")] == []
+
+
+def test_no_third_party_source_is_tracked(tracked: list[Path]) -> None:
+    assert tracked
+    names = re.compile(r"(^|/)(vendor|third_party|(llhttp|nghttp2|http_parser)[^/]*\.[ch]$)")
+    notice = re.compile(r"copyright\s+(\(c\)|©|\d{4})", re.IGNORECASE)
+    ours = {"LICENSE", "tests/test_architecture.py"}
+    for path in tracked:
+        name = path.relative_to(ROOT).as_posix()
+        assert not names.search(name), name
+        assert name in ours or not notice.search(text_of(path)), f"{name} carries somebody's copyright notice"
