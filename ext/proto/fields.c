@@ -39,39 +39,51 @@ static uint32_t slot_of(const char *name, size_t length)
 }
 
 /*
- * Whether eight bytes are the name's in any case. Names of the table hold
- * a-z, 0-9 and '-'. Bit 0x40 tells the letters, and only where the table has
- * one is 0x20 set in the input: nothing else becomes equal to anything.
+ * The bits in which a run of bytes differs from the name's in any case. Names
+ * of the table hold a-z, 0-9 and '-'. Bit 0x40 tells the letters, and only
+ * where the table has one is 0x20 set in the input: nothing else becomes equal
+ * to anything.
  */
-static int same_word(const char *input, const char *name)
+static uint64_t differ_8(const char *input, const char *name)
 {
     uint64_t given, known;
 
     memcpy(&given, input, sizeof given);
     memcpy(&known, name, sizeof known);
-    return (given | (known & UINT64_C(0x4040404040404040)) >> 1) == known;
+    return (given | (known & UINT64_C(0x4040404040404040)) >> 1) ^ known;
 }
 
-static int same_byte(char input, char name)
+static uint32_t differ_4(const char *input, const char *name)
 {
-    return ((uint8_t)input | ((uint8_t)name & 0x40) >> 1) == (uint8_t)name;
+    uint32_t given, known;
+
+    memcpy(&given, input, sizeof given);
+    memcpy(&known, name, sizeof known);
+    return (given | (known & UINT32_C(0x40404040)) >> 1) ^ known;
 }
 
-/* Words from the front, then the last eight bytes, which may overlap them. */
+static uint32_t differ_1(char input, char name)
+{
+    return ((uint8_t)input | ((uint8_t)name & 0x40u) >> 1) ^ (uint8_t)name;
+}
+
+/* Words from the front, then the last word, which may overlap them: nothing is read past the end. */
 static int same_name(const char *input, const char *name, size_t length)
 {
-    size_t i = 0;
+    uint64_t differ;
 
-    if (length < sizeof(uint64_t)) {
-        for (; i < length; i++)
-            if (!same_byte(input[i], name[i]))
-                return 0;
-        return 1;
+    if (length >= 8) {
+        differ = differ_8(input, name) | differ_8(input + length - 8, name + length - 8);
+        for (size_t i = 8; i + 8 < length; i += 8)
+            differ |= differ_8(input + i, name + i);
+        return !differ;
     }
-    for (; i + sizeof(uint64_t) < length; i += sizeof(uint64_t))
-        if (!same_word(input + i, name + i))
-            return 0;
-    return same_word(input + length - sizeof(uint64_t), name + length - sizeof(uint64_t));
+    if (length >= 4)
+        return !(differ_4(input, name) | differ_4(input + length - 4, name + length - 4));
+    differ = 0;
+    for (size_t i = 0; i < length; i++)
+        differ |= differ_1(input[i], name[i]);
+    return !differ;
 }
 
 uint32_t fs_field_find(const char *name, size_t length)
