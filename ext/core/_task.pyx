@@ -110,7 +110,7 @@ cdef object swap_task_function = getattr(asyncio_tasks, "_swap_current_task", No
 cdef object register_eager_task = getattr(asyncio_tasks, "_register_eager_task", None)
 cdef object unregister_eager_task = getattr(asyncio_tasks, "_unregister_eager_task", None)
 # The table behind these functions up to 3.13; None where the interpreter keeps it elsewhere.
-cdef object current_tasks = asyncio_tasks._current_tasks if sys.version_info < (3, 14) else None
+cdef object current_tasks = getattr(asyncio_tasks, "_current_tasks", None) if sys.version_info < (3, 14) else None
 
 cdef unsigned long long task_count = 0
 
@@ -181,7 +181,6 @@ cdef object loop_of(object future):
     return future._loop if get_loop is None else get_loop()
 
 
-@cython.freelist(64)
 cdef class Task:
     """A task, with the constructor of `asyncio.Task`.
 
@@ -421,7 +420,7 @@ cdef class Task:
 
     cdef int _step(self, object exception) except -1:
         if self.state != PENDING:
-            raise InvalidStateError(f"step of a task that is done: {self!r} {exception or ''}")
+            raise InvalidStateError(f"step(): already done: {self!r}, {exception!r}")
         if self._coro is None:
             raise RuntimeError("uninitialized Task object")
         enter_task(self._loop, self)
