@@ -13,7 +13,7 @@ from bench.memory import measure_memory
 from bench.peers import PYTHON as PEER_PYTHON
 from bench.peers import build_peers
 from bench.plan import DEFAULT_SERVERS, Plan, Server, choose, load_plan, participants
-from bench.report import progress_line, read_rows, table, write_json
+from bench.report import machine_lines, progress_line, read_rows, table, write_json
 from bench.rounds import Row, run_rounds, summarize
 from bench.thresholds import judge
 
@@ -93,9 +93,7 @@ def _measure(plan: Plan, options: argparse.Namespace, asked: list[str] | None) -
     samples = run_rounds(lineup, settings, options.rounds, _show)
     rows = summarize(samples)
     path = write_json(options.json, machine, rows, samples)
-    load_average = machine["load_average"][0]
-    print(f"\n{machine['cpu']}, Linux {machine['kernel']}, load average {load_average:.2f} before the run")
-    print(table(scenarios, rows))
+    print("\n" + machine_lines(machine) + "\n" + table(scenarios, rows))
     print(f"\n{options.rounds} interleaved rounds, medians; all figures in {path}")
     return rows
 

@@ -24,6 +24,15 @@ def table(scenarios: list[Scenario], rows: list[Row]) -> str:
     return "\n".join(blocks)
 
 
+def machine_lines(machine: dict[str, Any]) -> str:
+    """Where the figures come from: the machine, and the versions of each server with its Python."""
+    load_average = machine["load_average"][0]
+    lines = [f"{machine['cpu']}, Linux {machine['kernel']}, load average {load_average:.2f} before the run"]
+    for server, versions in machine["versions"].items():
+        lines.append(f"{server}: " + ", ".join(f"{name} {version}" for name, version in versions.items()))
+    return "\n".join(lines)
+
+
 def progress_line(sample: Sample) -> str:
     figure = f"{sample.cpu_us:10.2f} µs" if sample.cpu_us else " " * 9 + "-   "
     return f"  {sample.scenario:<11} {sample.server:<22} {figure}  {sample.error}".rstrip()
