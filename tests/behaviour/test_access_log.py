@@ -4,8 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import Serve
-from serving import Server, request, script
+from serving import Serve, Server, request, script
 from serving.script import answers, body, start as begin
 
 LINE = re.compile(

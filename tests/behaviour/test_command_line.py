@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import Serve
+from serving import Serve
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

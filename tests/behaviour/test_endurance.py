@@ -5,8 +5,7 @@ import random
 import resource
 
 import pytest
-from conftest import Serve
-from serving import Client, Server, request, script
+from serving import Client, Serve, Server, request, script
 from serving.process import until
 from serving.script import answers, body, start as begin
 

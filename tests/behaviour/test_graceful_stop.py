@@ -5,8 +5,7 @@ import socket
 import time
 
 import pytest
-from conftest import Serve
-from serving import Client, request, script
+from serving import Client, Serve, request, script
 from serving.load import Load
 from serving.script import answers, body, start as begin
 

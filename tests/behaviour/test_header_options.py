@@ -1,7 +1,6 @@
 """--header, --server-header, --date-header."""
 
-from conftest import Serve
-from serving import request, script
+from serving import Serve, request, script
 from serving.script import answers
 
 

@@ -4,7 +4,7 @@ import signal
 import time
 
 import pytest
-from conftest import Serve
+from serving import Serve
 
 TRACE = "Traceback (most"
 

@@ -1,8 +1,7 @@
 """Every limit one below, at, and one above."""
 
 import pytest
-from conftest import Serve
-from serving import Server, request, script
+from serving import Serve, Server, request, script
 from serving.script import answers
 
 

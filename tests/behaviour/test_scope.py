@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Serve
-from serving import Server, request, script
+from serving import Serve, Server, request, script
 from serving.script import answers
 
 JSON_TYPES = (bytes, str, int, float, list, tuple, dict, bool, type(None))

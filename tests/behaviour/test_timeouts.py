@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from conftest import Serve
-from serving import Client, Server, request, script
+from serving import Client, Serve, Server, request, script
 from serving.script import answers, body, start
 
 SHORT = {
