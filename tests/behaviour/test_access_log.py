@@ -1,11 +1,13 @@
-"""The access log: client, request line, status, bytes, duration; also of what was refused; soon, and whole at the end."""
+"""The access log: client, request line, status, bytes, duration; also of refused requests; soon, whole at the end."""
 
 import re
 from pathlib import Path
 
 import pytest
+
 from serving import Serve, Server, request, script
-from serving.script import answers, body, start as begin
+from serving.script import answers, body
+from serving.script import start as begin
 
 LINE = re.compile(
     r'(?P<client>\S+) - - \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000\] "(?P<request>[^"]*)" '
@@ -15,7 +17,9 @@ LINE = re.compile(
 
 def line_with(server: Server, needle: str, timeout: float = 1.5) -> dict[str, str]:
     """Waits for the line that holds `needle`; its parts. It must come within a second and a little."""
-    text = server.stdout.wait(lambda text: any(needle in line for line in text.splitlines()[: text.count("\n")]), timeout)
+    text = server.stdout.wait(
+        lambda text: any(needle in line for line in text.splitlines()[: text.count("\n")]), timeout
+    )
     lines = [line for line in text.splitlines() if needle in line]
     assert len(lines) == 1, lines
     match = LINE.fullmatch(lines[0])
@@ -67,11 +71,15 @@ def test_client_that_leaves_in_the_answer_is_logged(server: Server) -> None:
     assert line_with(server, run.key + "?")["status"] in ("200", "499")
 
 
-@pytest.mark.parametrize(("data", "status", "needle"), [
-    (b"GET /%s HTTP/1.1\r\n\r\n", 400, "nohost"),
-    (b"GET /%s HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", 400, "badlength"),
-    (b"GET /%s HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 40_000, 431, "toobig"),
-], ids=["400", "400-length", "431"])
+@pytest.mark.parametrize(
+    ("data", "status", "needle"),
+    [
+        (b"GET /%s HTTP/1.1\r\n\r\n", 400, "nohost"),
+        (b"GET /%s HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", 400, "badlength"),
+        (b"GET /%s HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 40_000, 431, "toobig"),
+    ],
+    ids=["400", "400-length", "431"],
+)
 def test_refused_requests_have_a_line(start: Serve, data: bytes, status: int, needle: str) -> None:
     server = start()
     with server.connect() as client:

@@ -1,6 +1,7 @@
 """Backpressure both ways: what one side does not take, the other does not produce (row H9, H13)."""
 
 import pytest
+
 from serving import Server, request, script
 from serving.process import until
 from serving.script import answers, start

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+
 from serving import Serve
 
 
@@ -13,12 +14,15 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
 
 
-@pytest.mark.parametrize(("application", "words"), [
-    ("nowhere_to_be_found:app", "nowhere_to_be_found"),
-    ("scripted:missing", "missing"),
-    ("scripted:STEPS.x", "STEPS"),
-    ("scripted", "scripted"),
-])
+@pytest.mark.parametrize(
+    ("application", "words"),
+    [
+        ("nowhere_to_be_found:app", "nowhere_to_be_found"),
+        ("scripted:missing", "missing"),
+        ("scripted:STEPS.x", "STEPS"),
+        ("scripted", "scripted"),
+    ],
+)
 def test_missing_application_is_one_line(start: Serve, application: str, words: str) -> None:
     server = start(application, listens=False)
     assert server.wait() != 0

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+
 from serving import Server, request, script
 from serving.script import answers, body, start
 
@@ -159,8 +160,15 @@ def test_requests_byte_by_byte(server: Server) -> None:
 def test_random_cuts(server: Server) -> None:
     """However the bytes are cut, the answers are the same."""
     randomness = random.Random(1)
-    chunked = request("/echo", "Transfer-Encoding: chunked", method="POST") + b"3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nA: b\r\n\r\n"
-    kinds = [(request("/"), b"ok"), (request("/echo", method="POST", body=b"x" * 3000), b"x" * 3000), (chunked, b"abcdefg")]
+    chunked = (
+        request("/echo", "Transfer-Encoding: chunked", method="POST")
+        + b"3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nA: b\r\n\r\n"
+    )
+    kinds = [
+        (request("/"), b"ok"),
+        (request("/echo", method="POST", body=b"x" * 3000), b"x" * 3000),
+        (chunked, b"abcdefg"),
+    ]
     with server.connect() as client:
         for _ in range(150):
             picked = [randomness.choice(kinds) for _ in range(randomness.randint(1, 6))]

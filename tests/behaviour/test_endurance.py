@@ -5,9 +5,11 @@ import random
 import resource
 
 import pytest
+
 from serving import Client, Serve, Server, request, script
 from serving.process import until
-from serving.script import answers, body, start as begin
+from serving.script import answers, body
+from serving.script import start as begin
 
 MEBIBYTE = 1 << 20
 
@@ -23,8 +25,14 @@ def test_ten_thousand_aborted_connections(start: Serve) -> None:
     run = script(server, begin(), body(b"a", True), ("until_refused", 1000))
     waiting = script(server, ("body",))
     kinds = [
-        b"", b"GET / HT", request("/"), request("/echo", "Content-Length: 100", method="POST") + b"abc",
-        request("/") * 5, b"GET / HTTP/1.1\r\n\r\n", waiting.request(), run.request(),
+        b"",
+        b"GET / HT",
+        request("/"),
+        request("/echo", "Content-Length: 100", method="POST") + b"abc",
+        request("/") * 5,
+        b"GET / HTTP/1.1\r\n\r\n",
+        waiting.request(),
+        run.request(),
     ]
     randomness = random.Random(2)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from serving import BrokenAnswer, Server, request, script
 from serving.script import answers, body, start
 
@@ -45,7 +46,11 @@ def test_e6_trailers_follow_the_last_chunk(server: Server) -> None:
 
 def test_e6_trailers_in_two_messages(server: Server) -> None:
     run = script(
-        server, start(200, trailers=True), body(b"a", True), body(b"b"), trailers((b"x-a", b"1"), more=True),
+        server,
+        start(200, trailers=True),
+        body(b"a", True),
+        body(b"b"),
+        trailers((b"x-a", b"1"), more=True),
         trailers((b"x-b", b"2")),
     )
     with server.connect() as client:
@@ -181,16 +186,20 @@ def test_e4_pathsend_of_what_is_no_absolute_path_raises(server: Server, path: ob
     assert run.journal()[0][0] == "refused"
 
 
-@pytest.mark.parametrize(("arguments", "part"), [
-    ({}, slice(None)),
-    ({"as_number": True}, slice(None)),
-    ({"offset": 1000}, slice(1000, None)),
-    ({"offset": 1000, "count": 500_000}, slice(1000, 501_000)),
-    ({"count": 10}, slice(0, 10)),
-    ({"offset": 0, "count": 0}, slice(0, 0)),
-    ({"seek": 777}, slice(777, None)),
-    ({"seek": 777, "offset": 5, "count": 5}, slice(5, 10)),
-], ids=repr)
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        ({}, slice(None)),
+        ({"as_number": True}, slice(None)),
+        ({"offset": 1000}, slice(1000, None)),
+        ({"offset": 1000, "count": 500_000}, slice(1000, 501_000)),
+        ({"count": 10}, slice(0, 10)),
+        ({"offset": 0, "count": 0}, slice(0, 0)),
+        ({"seek": 777}, slice(777, None)),
+        ({"seek": 777, "offset": 5, "count": 5}, slice(5, 10)),
+    ],
+    ids=repr,
+)
 def test_e3_zerocopysend(server: Server, file: Path, arguments: dict[str, Any], part: slice) -> None:
     """The application keeps the file: it is still open afterwards; without `offset` the current position counts."""
     run = script(server, start(), ("file", str(file), arguments))
@@ -202,7 +211,10 @@ def test_e3_zerocopysend(server: Server, file: Path, arguments: dict[str, Any], 
 
 def test_e3_zerocopysend_mixed_with_body(server: Server, file: Path) -> None:
     run = script(
-        server, start(), body(b"before", True), ("file", str(file), {"offset": 10, "count": 20, "more_body": True}),
+        server,
+        start(),
+        body(b"before", True),
+        ("file", str(file), {"offset": 10, "count": 20, "more_body": True}),
         body(b"after"),
     )
     with server.connect() as client:

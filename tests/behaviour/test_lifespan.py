@@ -4,6 +4,7 @@ import signal
 import time
 
 import pytest
+
 from serving import Serve
 
 TRACE = "Traceback (most"
@@ -75,9 +76,15 @@ def test_l5_shutdown_comes_after_the_requests(start: Serve) -> None:
     from serving import script
 
     server = start("ordered:app")
-    run = script(server, ("body",), ("say", "request done"), *[
-        ("send", {"type": "http.response.start", "status": 200}), ("send", {"type": "http.response.body", "body": b"x"}),
-    ])
+    run = script(
+        server,
+        ("body",),
+        ("say", "request done"),
+        *[
+            ("send", {"type": "http.response.start", "status": 200}),
+            ("send", {"type": "http.response.body", "body": b"x"}),
+        ],
+    )
     with server.connect() as client:
         client.send(run.request("Content-Length: 1", method="POST"))
         assert server.get("/") == b"ok"

@@ -1,6 +1,7 @@
 """Every limit one below, at, and one above."""
 
 import pytest
+
 from serving import Serve, Server, request, script
 from serving.script import answers
 
@@ -8,7 +9,10 @@ from serving.script import answers
 @pytest.fixture
 def narrow(serve: Serve) -> Server:
     return serve(
-        limit_request_line=500, limit_request_head=1000, limit_request_fields=5, limit_request_body=100,
+        limit_request_line=500,
+        limit_request_head=1000,
+        limit_request_fields=5,
+        limit_request_body=100,
         limit_keep_alive_requests=0,
     )
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from serving import BrokenAnswer, Server, request, script
 from serving.script import answers, body, start
 
@@ -10,30 +11,43 @@ START: dict[str, Any] = {"type": "http.response.start", "status": 200, "headers"
 BODY: dict[str, Any] = {"type": "http.response.body", "body": b"x"}
 
 
-@pytest.mark.parametrize(("message", "words"), [
-    pytest.param({"type": "http.response.nonsense"}, ["nonsense"], id="unknown-type"),
-    pytest.param({"type": "websocket.send", "text": "a"}, ["websocket.send"], id="type-of-another-protocol"),
-    pytest.param({"type": "lifespan.startup.complete"}, ["lifespan"], id="type-of-lifespan"),
-    pytest.param({"status": 200}, ["type"], id="no-type"),
-    pytest.param({"type": 1}, ["type"], id="type-no-string"),
-    pytest.param({"type": b"http.response.start", "status": 200}, ["type"], id="type-bytes"),
-    pytest.param("http.response.start", ["dict"], id="no-dict"),
-    pytest.param(None, ["dict"], id="none"),
-    pytest.param(BODY, ["http.response.start"], id="body-first"),
-    pytest.param({"type": "http.response.start"}, ["status"], id="no-status"),
-    pytest.param({"type": "http.response.start", "status": "200"}, ["status"], id="status-string"),
-    pytest.param({"type": "http.response.start", "status": None}, ["status"], id="status-none"),
-    pytest.param({"type": "http.response.start", "status": 200.0}, ["status"], id="status-float"),
-    pytest.param({"type": "http.response.start", "status": 99}, ["status"], id="status-99"),
-    pytest.param({"type": "http.response.start", "status": 200, "headers": 5}, ["header"], id="headers-number"),
-    pytest.param({"type": "http.response.start", "status": 200, "headers": [b"ab"]}, ["header"], id="header-no-pair"),
-    pytest.param({"type": "http.response.start", "status": 200, "headers": [(b"a",)]}, ["header"], id="header-single"),
-    pytest.param({"type": "http.response.start", "status": 200, "headers": [("a", "b")]}, ["bytes"], id="header-str"),
-    pytest.param({"type": "http.response.start", "status": 200, "headers": [(b"a", 1)]}, ["bytes"], id="value-int"),
-    pytest.param({"type": "http.response.start", "status": 200, "headers": [(b"a", b"b\n")]}, ["value"], id="value-lf"),
-    pytest.param({"type": "http.response.start", "status": 200, "headers": [(b"a b", b"c")]}, ["name"], id="name-space"),
-    pytest.param({"type": "http.response.trailers", "headers": []}, ["trailers"], id="trailers-first"),
-])
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        pytest.param({"type": "http.response.nonsense"}, ["nonsense"], id="unknown-type"),
+        pytest.param({"type": "websocket.send", "text": "a"}, ["websocket.send"], id="type-of-another-protocol"),
+        pytest.param({"type": "lifespan.startup.complete"}, ["lifespan"], id="type-of-lifespan"),
+        pytest.param({"status": 200}, ["type"], id="no-type"),
+        pytest.param({"type": 1}, ["type"], id="type-no-string"),
+        pytest.param({"type": b"http.response.start", "status": 200}, ["type"], id="type-bytes"),
+        pytest.param("http.response.start", ["dict"], id="no-dict"),
+        pytest.param(None, ["dict"], id="none"),
+        pytest.param(BODY, ["http.response.start"], id="body-first"),
+        pytest.param({"type": "http.response.start"}, ["status"], id="no-status"),
+        pytest.param({"type": "http.response.start", "status": "200"}, ["status"], id="status-string"),
+        pytest.param({"type": "http.response.start", "status": None}, ["status"], id="status-none"),
+        pytest.param({"type": "http.response.start", "status": 200.0}, ["status"], id="status-float"),
+        pytest.param({"type": "http.response.start", "status": 99}, ["status"], id="status-99"),
+        pytest.param({"type": "http.response.start", "status": 200, "headers": 5}, ["header"], id="headers-number"),
+        pytest.param(
+            {"type": "http.response.start", "status": 200, "headers": [b"ab"]}, ["header"], id="header-no-pair"
+        ),
+        pytest.param(
+            {"type": "http.response.start", "status": 200, "headers": [(b"a",)]}, ["header"], id="header-single"
+        ),
+        pytest.param(
+            {"type": "http.response.start", "status": 200, "headers": [("a", "b")]}, ["bytes"], id="header-str"
+        ),
+        pytest.param({"type": "http.response.start", "status": 200, "headers": [(b"a", 1)]}, ["bytes"], id="value-int"),
+        pytest.param(
+            {"type": "http.response.start", "status": 200, "headers": [(b"a", b"b\n")]}, ["value"], id="value-lf"
+        ),
+        pytest.param(
+            {"type": "http.response.start", "status": 200, "headers": [(b"a b", b"c")]}, ["name"], id="name-space"
+        ),
+        pytest.param({"type": "http.response.trailers", "headers": []}, ["trailers"], id="trailers-first"),
+    ],
+)
 def test_a4_wrong_first_message_raises_in_the_application(server: Server, message: Any, words: list[str]) -> None:
     """A4: a clear text, no bytes on the wire, and a right answer is still possible."""
     run = script(server, ("try", message), *answers(200, b"after"))
@@ -48,14 +62,17 @@ def test_a4_wrong_first_message_raises_in_the_application(server: Server, messag
         assert word in text
 
 
-@pytest.mark.parametrize(("message", "words"), [
-    pytest.param(START, ["http.response.start"], id="start-twice"),
-    pytest.param({"type": "http.response.body", "body": "text"}, ["bytes"], id="body-str"),
-    pytest.param({"type": "http.response.body", "body": None}, ["bytes"], id="body-none"),
-    pytest.param({"type": "http.response.body", "body": [b"x"]}, ["bytes"], id="body-list"),
-    pytest.param({"type": "http.response.nonsense"}, ["nonsense"], id="unknown-type"),
-    pytest.param({"type": "http.response.trailers", "headers": []}, ["trailers"], id="trailers-not-announced"),
-])
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        pytest.param(START, ["http.response.start"], id="start-twice"),
+        pytest.param({"type": "http.response.body", "body": "text"}, ["bytes"], id="body-str"),
+        pytest.param({"type": "http.response.body", "body": None}, ["bytes"], id="body-none"),
+        pytest.param({"type": "http.response.body", "body": [b"x"]}, ["bytes"], id="body-list"),
+        pytest.param({"type": "http.response.nonsense"}, ["nonsense"], id="unknown-type"),
+        pytest.param({"type": "http.response.trailers", "headers": []}, ["trailers"], id="trailers-not-announced"),
+    ],
+)
 def test_a4_wrong_second_message_raises_in_the_application(server: Server, message: Any, words: list[str]) -> None:
     run = script(server, start(), ("try", message), body(b"after"))
     with server.connect() as client:
@@ -91,7 +108,9 @@ def test_a4_unknown_keys_are_ignored(server: Server) -> None:
 
 def test_h10_h13_defaults(server: Server) -> None:
     """Headers default to none, body to b"", more_body to False."""
-    run = script(server, ("send", {"type": "http.response.start", "status": 200}), ("send", {"type": "http.response.body"}))
+    run = script(
+        server, ("send", {"type": "http.response.start", "status": 200}), ("send", {"type": "http.response.body"})
+    )
     with server.connect() as client:
         answer = client.exchange(run.request())
         assert (answer.body, answer.framing) == (b"", "length")

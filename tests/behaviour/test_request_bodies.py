@@ -1,31 +1,35 @@
 """Chunked and counted bodies, Expect, early answers: RFC 9112 sections 6 and 7, RFC 9110 section 10.1.1."""
 
 import pytest
+
 from serving import Server, request, script
 from serving.script import answers, body, start
 
 CHUNKED = "Transfer-Encoding: chunked"
 
 
-@pytest.mark.parametrize("data", [
-    pytest.param(b"g\r\nabc\r\n0\r\n\r\n", id="not-hex"),
-    pytest.param(b"\r\nabc\r\n0\r\n\r\n", id="empty-size"),
-    pytest.param(b"-1\r\nabc\r\n0\r\n\r\n", id="negative"),
-    pytest.param(b"+3\r\nabc\r\n0\r\n\r\n", id="plus"),
-    pytest.param(b"0x3\r\nabc\r\n0\r\n\r\n", id="prefix"),
-    pytest.param(b"3 \r\nabc\r\n0\r\n\r\n", id="space"),
-    pytest.param(b" 3\r\nabc\r\n0\r\n\r\n", id="space-before"),
-    pytest.param(b"3\nabc\r\n0\r\n\r\n", id="bare-lf"),
-    pytest.param(b"ffffffffffffffff1\r\nabc\r\n0\r\n\r\n", id="overflow"),
-    pytest.param(b"3\r\nabc0\r\n\r\n", id="no-crlf-after-the-data"),
-    pytest.param(b"3\r\nabcd\r\n0\r\n\r\n", id="data-too-long"),
-    pytest.param(b"3\r\nabc\n0\r\n\r\n", id="lf-after-the-data"),
-    pytest.param(b"3;\x00\r\nabc\r\n0\r\n\r\n", id="nul-in-extension"),
-    pytest.param(b"3;" + b"a" * 2000 + b"\r\nabc\r\n0\r\n\r\n", id="long-extension"),
-    pytest.param(b"1;aaaaaaaaaaaaaaaaaa\r\nx\r\n" * 200 + b"0\r\n\r\n", id="extension-flood"),
-    pytest.param(b"3\r\nabc\r\n0\r\nA b\r\n\r\n", id="bad-trailer"),
-    pytest.param(b"3\r\nabc\r\n0\r\nA: b\r\n c\r\n\r\n", id="folded-trailer"),
-])
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"g\r\nabc\r\n0\r\n\r\n", id="not-hex"),
+        pytest.param(b"\r\nabc\r\n0\r\n\r\n", id="empty-size"),
+        pytest.param(b"-1\r\nabc\r\n0\r\n\r\n", id="negative"),
+        pytest.param(b"+3\r\nabc\r\n0\r\n\r\n", id="plus"),
+        pytest.param(b"0x3\r\nabc\r\n0\r\n\r\n", id="prefix"),
+        pytest.param(b"3 \r\nabc\r\n0\r\n\r\n", id="space"),
+        pytest.param(b" 3\r\nabc\r\n0\r\n\r\n", id="space-before"),
+        pytest.param(b"3\nabc\r\n0\r\n\r\n", id="bare-lf"),
+        pytest.param(b"ffffffffffffffff1\r\nabc\r\n0\r\n\r\n", id="overflow"),
+        pytest.param(b"3\r\nabc0\r\n\r\n", id="no-crlf-after-the-data"),
+        pytest.param(b"3\r\nabcd\r\n0\r\n\r\n", id="data-too-long"),
+        pytest.param(b"3\r\nabc\n0\r\n\r\n", id="lf-after-the-data"),
+        pytest.param(b"3;\x00\r\nabc\r\n0\r\n\r\n", id="nul-in-extension"),
+        pytest.param(b"3;" + b"a" * 2000 + b"\r\nabc\r\n0\r\n\r\n", id="long-extension"),
+        pytest.param(b"1;aaaaaaaaaaaaaaaaaa\r\nx\r\n" * 200 + b"0\r\n\r\n", id="extension-flood"),
+        pytest.param(b"3\r\nabc\r\n0\r\nA b\r\n\r\n", id="bad-trailer"),
+        pytest.param(b"3\r\nabc\r\n0\r\nA: b\r\n c\r\n\r\n", id="folded-trailer"),
+    ],
+)
 def test_bad_chunk_is_400_and_a_disconnect(server: Server, data: bytes) -> None:
     """Bad chunk size, extension flood, missing CRLF: 400, and the application sees a disconnect."""
     run = script(server, ("body",))
@@ -39,7 +43,7 @@ def test_bad_chunk_is_400_and_a_disconnect(server: Server, data: bytes) -> None:
 
 
 def test_good_chunks_arrive_joined_in_order(server: Server) -> None:
-    data = b"1\r\na\r\n0002;x=y;z=\"a b\"\r\nbc\r\nA\r\n0123456789\r\n0\r\nX-T: v\r\n\r\n"
+    data = b'1\r\na\r\n0002;x=y;z="a b"\r\nbc\r\nA\r\n0123456789\r\n0\r\nX-T: v\r\n\r\n'
     with server.connect() as client:
         client.send(request("/echo", CHUNKED, method="POST") + data + request("/"))
         assert client.answer().body == b"abc0123456789"

@@ -4,6 +4,7 @@ import ast
 from typing import Any
 
 import pytest
+
 from serving import Answer, Server, request
 
 HOST = b"Host: test\r\n"
@@ -35,18 +36,21 @@ def head(*lines: bytes) -> bytes:
 GET = b"GET / HTTP/1.1"
 
 
-@pytest.mark.parametrize("lines", [
-    pytest.param([GET], id="none"),
-    pytest.param([GET, b"Host: a", b"Host: a"], id="two"),
-    pytest.param([GET, b"Host: a", b"Host: b"], id="two-different"),
-    pytest.param([GET, b"Host: a b"], id="space"),
-    pytest.param([GET, b"Host: a/b"], id="slash"),
-    pytest.param([GET, b"Host: user@a"], id="userinfo"),
-    pytest.param([GET, b"Host: a:80b"], id="port"),
-    pytest.param([GET, b"Host: [::1"], id="bracket"),
-    pytest.param([GET, b"Host: a?b"], id="query"),
-    pytest.param([GET, b"Host: a,b"], id="list"),
-])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param([GET], id="none"),
+        pytest.param([GET, b"Host: a", b"Host: a"], id="two"),
+        pytest.param([GET, b"Host: a", b"Host: b"], id="two-different"),
+        pytest.param([GET, b"Host: a b"], id="space"),
+        pytest.param([GET, b"Host: a/b"], id="slash"),
+        pytest.param([GET, b"Host: user@a"], id="userinfo"),
+        pytest.param([GET, b"Host: a:80b"], id="port"),
+        pytest.param([GET, b"Host: [::1"], id="bracket"),
+        pytest.param([GET, b"Host: a?b"], id="query"),
+        pytest.param([GET, b"Host: a,b"], id="list"),
+    ],
+)
 def test_bad_host_is_400(server: Server, lines: list[bytes]) -> None:
     if lines[-1] == b"Host: a,b":
         pytest.skip("a comma is a sub-delim of reg-name: RFC 3986 section 3.2.2 allows it")
@@ -63,30 +67,37 @@ def test_http_1_0_needs_no_host(server: Server) -> None:
         assert client.exchange(b"GET / HTTP/1.0\r\n\r\n").status == 200
 
 
-@pytest.mark.parametrize("lines", [
-    [b"Content-Length: 3", b"Transfer-Encoding: chunked"],
-    [b"Transfer-Encoding: chunked", b"Content-Length: 3"],
-    [b"Transfer-Encoding: chunked", b"Content-Length: 0"],
-], ids=["length-first", "coding-first", "zero"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"Content-Length: 3", b"Transfer-Encoding: chunked"],
+        [b"Transfer-Encoding: chunked", b"Content-Length: 3"],
+        [b"Transfer-Encoding: chunked", b"Content-Length: 0"],
+    ],
+    ids=["length-first", "coding-first", "zero"],
+)
 def test_content_length_with_transfer_encoding_is_400(server: Server, lines: list[bytes]) -> None:
     assert refused(server, head(b"POST / HTTP/1.1", b"Host: a", *lines) + b"0\r\n\r\n").status == 400
 
 
-@pytest.mark.parametrize("lines", [
-    pytest.param([b"Content-Length: 1", b"Content-Length: 2"], id="differing"),
-    pytest.param([b"Content-Length: 1, 2"], id="joined-differing"),
-    pytest.param([b"Content-Length: 1, 1"], id="joined"),
-    pytest.param([b"Content-Length: +1"], id="plus"),
-    pytest.param([b"Content-Length: -1"], id="minus"),
-    pytest.param([b"Content-Length: 18446744073709551616"], id="two-to-the-64"),
-    pytest.param([b"Content-Length: 18446744073709551617"], id="wraps-to-one"),
-    pytest.param([b"Content-Length: 9223372036854775808"], id="two-to-the-63"),
-    pytest.param([b"Content-Length: 0x1"], id="hex"),
-    pytest.param([b"Content-Length: 1 1"], id="space"),
-    pytest.param([b"Content-Length: 1_0"], id="underscore"),
-    pytest.param([b"Content-Length: "], id="empty"),
-    pytest.param([b"Content-Length: 1.0"], id="fraction"),
-])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param([b"Content-Length: 1", b"Content-Length: 2"], id="differing"),
+        pytest.param([b"Content-Length: 1, 2"], id="joined-differing"),
+        pytest.param([b"Content-Length: 1, 1"], id="joined"),
+        pytest.param([b"Content-Length: +1"], id="plus"),
+        pytest.param([b"Content-Length: -1"], id="minus"),
+        pytest.param([b"Content-Length: 18446744073709551616"], id="two-to-the-64"),
+        pytest.param([b"Content-Length: 18446744073709551617"], id="wraps-to-one"),
+        pytest.param([b"Content-Length: 9223372036854775808"], id="two-to-the-63"),
+        pytest.param([b"Content-Length: 0x1"], id="hex"),
+        pytest.param([b"Content-Length: 1 1"], id="space"),
+        pytest.param([b"Content-Length: 1_0"], id="underscore"),
+        pytest.param([b"Content-Length: "], id="empty"),
+        pytest.param([b"Content-Length: 1.0"], id="fraction"),
+    ],
+)
 def test_bad_content_length_is_refused(server: Server, lines: list[bytes]) -> None:
     answer = refused(server, head(b"POST / HTTP/1.1", b"Host: a", *lines) + b"x")
     if lines == [b"Content-Length: 9223372036854775808"]:  # a number, only too large a one
@@ -95,21 +106,30 @@ def test_bad_content_length_is_refused(server: Server, lines: list[bytes]) -> No
         assert answer.status == 400
 
 
-@pytest.mark.parametrize(("value", "status"), [
-    (b"gzip", 501),
-    (b"gzip, chunked", 501),
-    (b"identity", 501),
-    (b"x-chunked", 501),
-    (b"chunked; a=b", 501),
-    (b"", 400),
-    (b"chunked,", 400),
-    (b"chunked, chunked", 400),
-    (b"\x0bchunked", 400),
-], ids=repr)
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [
+        (b"gzip", 501),
+        (b"gzip, chunked", 501),
+        (b"identity", 501),
+        (b"x-chunked", 501),
+        (b"chunked; a=b", 501),
+        (b"", 400),
+        (b"chunked,", 400),
+        (b"chunked, chunked", 400),
+        (b"\x0bchunked", 400),
+    ],
+    ids=repr,
+)
 def test_transfer_encoding_other_than_chunked(server: Server, value: bytes, status: int) -> None:
     data = head(b"POST / HTTP/1.1", b"Host: a", b"Transfer-Encoding: " + value) + b"0\r\n\r\n"
     got = refused(server, data).status
-    if value in (b"chunked,", b"chunked, chunked", b"", b"chunked; a=b"):  # RFC 9112 section 6.1: either answer is right
+    if value in (
+        b"chunked,",
+        b"chunked, chunked",
+        b"",
+        b"chunked; a=b",
+    ):  # RFC 9112 section 6.1: either answer is right
         assert got in (400, 501)
     else:
         assert got == status
@@ -131,44 +151,50 @@ def test_chunked_is_not_case_sensitive(server: Server) -> None:
         assert client.exchange(data).body == b"abc"
 
 
-@pytest.mark.parametrize("data", [
-    pytest.param(b"GET / HTTP/1.1\nHost: a\n\n", id="bare-lf-everywhere"),
-    pytest.param(b"GET / HTTP/1.1\nHost: a\r\n\r\n", id="bare-lf-request-line"),
-    pytest.param(b"GET / HTTP/1.1\r\nHost: a\nA: b\r\n\r\n", id="bare-lf-field"),
-    pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\n\n", id="bare-lf-end"),
-    pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nA: b\r\n c\r\n\r\n", id="obs-fold"),
-    pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nA: b\r\n\tc\r\n\r\n", id="obs-fold-tab"),
-    pytest.param(b"GET / HTTP/1.1\r\n Host: a\r\n\r\n", id="space-before-first-field"),
-    pytest.param(b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", id="space-before-colon"),
-    pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nB\t: c\r\n\r\n", id="tab-before-colon"),
-    pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nB: c\x00d\r\n\r\n", id="nul-in-value"),
-    pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nB: c\rd\r\n\r\n", id="cr-in-value"),
-    pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nB: c\x7fd\r\n\r\n", id="del-in-value"),
-    pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nB: c\x01d\r\n\r\n", id="control-in-value"),
-    pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\n: c\r\n\r\n", id="empty-name"),
-    pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nB c\r\n\r\n", id="no-colon"),
-    pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nB(: c\r\n\r\n", id="delimiter-in-name"),
-    pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nB\xe9: c\r\n\r\n", id="obs-text-in-name"),
-    pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nB\x00: c\r\n\r\n", id="nul-in-name"),
-])
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"GET / HTTP/1.1\nHost: a\n\n", id="bare-lf-everywhere"),
+        pytest.param(b"GET / HTTP/1.1\nHost: a\r\n\r\n", id="bare-lf-request-line"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\nA: b\r\n\r\n", id="bare-lf-field"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\n\n", id="bare-lf-end"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nA: b\r\n c\r\n\r\n", id="obs-fold"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nA: b\r\n\tc\r\n\r\n", id="obs-fold-tab"),
+        pytest.param(b"GET / HTTP/1.1\r\n Host: a\r\n\r\n", id="space-before-first-field"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", id="space-before-colon"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nB\t: c\r\n\r\n", id="tab-before-colon"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nB: c\x00d\r\n\r\n", id="nul-in-value"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nB: c\rd\r\n\r\n", id="cr-in-value"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nB: c\x7fd\r\n\r\n", id="del-in-value"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nB: c\x01d\r\n\r\n", id="control-in-value"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\n: c\r\n\r\n", id="empty-name"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nB c\r\n\r\n", id="no-colon"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nB(: c\r\n\r\n", id="delimiter-in-name"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nB\xe9: c\r\n\r\n", id="obs-text-in-name"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nB\x00: c\r\n\r\n", id="nul-in-name"),
+    ],
+)
 def test_bad_field_syntax_is_400(server: Server, data: bytes) -> None:
     assert refused(server, data).status == 400
 
 
-@pytest.mark.parametrize("data", [
-    pytest.param(b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", id="two-spaces"),
-    pytest.param(b"GET / \r\nHost: a\r\n\r\n", id="no-version"),
-    pytest.param(b"GET /\r\nHost: a\r\n\r\n", id="http-0.9"),
-    pytest.param(b"GET a HTTP/1.1\r\nHost: a\r\n\r\n", id="no-slash"),
-    pytest.param(b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", id="space-in-target"),
-    pytest.param(b"GET /a\x00b HTTP/1.1\r\nHost: a\r\n\r\n", id="nul-in-target"),
-    pytest.param(b"GET /a\x7fb HTTP/1.1\r\nHost: a\r\n\r\n", id="del-in-target"),
-    pytest.param(b"GET / http/1.1\r\nHost: a\r\n\r\n", id="lower-case-version"),
-    pytest.param(b"GET / HTTP/1\r\nHost: a\r\n\r\n", id="short-version"),
-    pytest.param(b"GET / HTTP/1.1 \r\nHost: a\r\n\r\n", id="space-at-the-end"),
-    pytest.param(b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", id="asterisk-without-options"),
-    pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", id="tls-hello"),
-])
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", id="two-spaces"),
+        pytest.param(b"GET / \r\nHost: a\r\n\r\n", id="no-version"),
+        pytest.param(b"GET /\r\nHost: a\r\n\r\n", id="http-0.9"),
+        pytest.param(b"GET a HTTP/1.1\r\nHost: a\r\n\r\n", id="no-slash"),
+        pytest.param(b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", id="space-in-target"),
+        pytest.param(b"GET /a\x00b HTTP/1.1\r\nHost: a\r\n\r\n", id="nul-in-target"),
+        pytest.param(b"GET /a\x7fb HTTP/1.1\r\nHost: a\r\n\r\n", id="del-in-target"),
+        pytest.param(b"GET / http/1.1\r\nHost: a\r\n\r\n", id="lower-case-version"),
+        pytest.param(b"GET / HTTP/1\r\nHost: a\r\n\r\n", id="short-version"),
+        pytest.param(b"GET / HTTP/1.1 \r\nHost: a\r\n\r\n", id="space-at-the-end"),
+        pytest.param(b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", id="asterisk-without-options"),
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", id="tls-hello"),
+    ],
+)
 def test_bad_request_line_is_400(server: Server, data: bytes) -> None:
     assert refused(server, data).status == 400
 
@@ -247,7 +273,9 @@ def test_endless_target_is_refused_while_it_comes(server: Server) -> None:
 def test_error_after_good_requests_answers_those_first(server: Server) -> None:
     """Pipelining: an error in the middle answers what came before."""
     with server.connect() as client:
-        client.send(request("/echo", method="POST", body=b"one") + request("/") + b"GET / HTTP/1.1\r\n\r\n" + request("/"))
+        client.send(
+            request("/echo", method="POST", body=b"one") + request("/") + b"GET / HTTP/1.1\r\n\r\n" + request("/")
+        )
         assert client.answer().body == b"one"
         assert client.answer().body == b"ok"
         answer = client.answer()

@@ -4,6 +4,7 @@ import select
 from email.utils import parsedate_to_datetime
 
 import pytest
+
 from serving import BrokenAnswer, Server, request, script
 from serving.script import answers, body, start
 
@@ -175,10 +176,14 @@ def test_header_order_and_duplicates_are_kept(server: Server) -> None:
     assert [item for item in answer.fields if item[0] in (b"set-cookie", b"x-a", b"x-empty")] == headers
 
 
-@pytest.mark.parametrize(("headers", "length"), [
-    ([], b"2"),
-    ([(b"content-length", b"1000")], b"1000"),
-], ids=["added", "own"])
+@pytest.mark.parametrize(
+    ("headers", "length"),
+    [
+        ([], b"2"),
+        ([(b"content-length", b"1000")], b"1000"),
+    ],
+    ids=["added", "own"],
+)
 def test_head_has_the_length_and_no_body(server: Server, headers: list[tuple[bytes, bytes]], length: bytes) -> None:
     run = script(server, *answers(headers=headers))
     with server.connect() as client:
@@ -227,7 +232,9 @@ def test_statuses_with_and_without_a_phrase(server: Server, status: int) -> None
 
 def test_body_longer_than_its_length_is_cut(server: Server) -> None:
     """H14: cut, logged, connection closed."""
-    run = script(server, start(200, (b"content-length", b"3")), ("try", {"type": "http.response.body", "body": b"abcdef"}))
+    run = script(
+        server, start(200, (b"content-length", b"3")), ("try", {"type": "http.response.body", "body": b"abcdef"})
+    )
     with server.connect() as client:
         client.send(run.request() + request("/"))
         assert client.answer().body == b"abc"
@@ -250,7 +257,9 @@ def test_body_longer_than_its_length_over_two_pieces_is_cut(server: Server) -> N
 
 def test_body_shorter_than_its_length_closes_visibly(server: Server) -> None:
     """H14: the client sees that bytes are missing."""
-    run = script(server, start(200, (b"content-length", b"10")), ("try", {"type": "http.response.body", "body": b"abc"}))
+    run = script(
+        server, start(200, (b"content-length", b"10")), ("try", {"type": "http.response.body", "body": b"abc"})
+    )
     with server.connect() as client:
         client.send(run.request() + request("/"))
         with pytest.raises((BrokenAnswer, ConnectionResetError)):
@@ -259,19 +268,22 @@ def test_body_shorter_than_its_length_closes_visibly(server: Server) -> None:
     server.expected_tracebacks = server.stderr_of_this_test().count("Traceback (most")
 
 
-@pytest.mark.parametrize("headers", [
-    pytest.param([(b"x-a", b"b\r\nset-cookie: c")], id="crlf"),
-    pytest.param([(b"x-a", b"b\nc")], id="lf"),
-    pytest.param([(b"x-a", b"b\rc")], id="cr"),
-    pytest.param([(b"x-a", b"b\x00c")], id="nul"),
-    pytest.param([(b"x a", b"b")], id="space-in-name"),
-    pytest.param([(b"x:a", b"b")], id="colon-in-name"),
-    pytest.param([(b"", b"b")], id="empty-name"),
-    pytest.param([(b"x\r\n", b"b")], id="crlf-in-name"),
-    pytest.param([(b"content-length", b"abc")], id="length-no-number"),
-    pytest.param([(b"content-length", b"-1")], id="length-negative"),
-    pytest.param([(b"content-length", b"2"), (b"content-length", b"3")], id="lengths-differ"),
-])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param([(b"x-a", b"b\r\nset-cookie: c")], id="crlf"),
+        pytest.param([(b"x-a", b"b\nc")], id="lf"),
+        pytest.param([(b"x-a", b"b\rc")], id="cr"),
+        pytest.param([(b"x-a", b"b\x00c")], id="nul"),
+        pytest.param([(b"x a", b"b")], id="space-in-name"),
+        pytest.param([(b"x:a", b"b")], id="colon-in-name"),
+        pytest.param([(b"", b"b")], id="empty-name"),
+        pytest.param([(b"x\r\n", b"b")], id="crlf-in-name"),
+        pytest.param([(b"content-length", b"abc")], id="length-no-number"),
+        pytest.param([(b"content-length", b"-1")], id="length-negative"),
+        pytest.param([(b"content-length", b"2"), (b"content-length", b"3")], id="lengths-differ"),
+    ],
+)
 def test_bad_response_header_is_500(server: Server, headers: list[tuple[bytes, bytes]]) -> None:
     run = script(server, *answers(headers=headers))
     with server.connect() as client:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from serving import Serve, Server, request, script
 from serving.script import answers
 
@@ -33,7 +34,10 @@ def test_a1_h1_h2_scope_is_complete(server: Server) -> None:
         port = client.port
     assert scope.pop("kind") == "dict"
     assert scope.pop("extensions").keys() == {
-        "http.response.trailers", "http.response.early_hint", "http.response.pathsend", "http.response.zerocopysend",
+        "http.response.trailers",
+        "http.response.early_hint",
+        "http.response.pathsend",
+        "http.response.zerocopysend",
     } - {"http.response.trailers"}  # H1 trailers need TE: trailers
     assert scope.pop("state", {}) == {}
     assert scope == {
@@ -65,18 +69,21 @@ def test_h1_http_1_0(server: Server) -> None:
     assert scope["headers"] == []
 
 
-@pytest.mark.parametrize(("target", "path", "raw"), [
-    ("/scope/%C3%A9", "/scope/é", b"/scope/%C3%A9"),
-    ("/scope/%e2%82%ac", "/scope/€", b"/scope/%e2%82%ac"),
-    ("/scope/%2525", "/scope/%25", b"/scope/%2525"),
-    ("/scope/%", "/scope/%", b"/scope/%"),
-    ("/scope/%zz", "/scope/%zz", b"/scope/%zz"),
-    ("/scope/%4", "/scope/%4", b"/scope/%4"),
-    ("/scope/a+b", "/scope/a+b", b"/scope/a+b"),
-    ("/scope//x/../y", "/scope//x/../y", b"/scope//x/../y"),
-    ("/scope/;a=b", "/scope/;a=b", b"/scope/;a=b"),
-    ("/scope/%00", "/scope/\x00", b"/scope/%00"),
-])
+@pytest.mark.parametrize(
+    ("target", "path", "raw"),
+    [
+        ("/scope/%C3%A9", "/scope/é", b"/scope/%C3%A9"),
+        ("/scope/%e2%82%ac", "/scope/€", b"/scope/%e2%82%ac"),
+        ("/scope/%2525", "/scope/%25", b"/scope/%2525"),
+        ("/scope/%", "/scope/%", b"/scope/%"),
+        ("/scope/%zz", "/scope/%zz", b"/scope/%zz"),
+        ("/scope/%4", "/scope/%4", b"/scope/%4"),
+        ("/scope/a+b", "/scope/a+b", b"/scope/a+b"),
+        ("/scope//x/../y", "/scope//x/../y", b"/scope//x/../y"),
+        ("/scope/;a=b", "/scope/;a=b", b"/scope/;a=b"),
+        ("/scope/%00", "/scope/\x00", b"/scope/%00"),
+    ],
+)
 def test_h3_path_is_decoded_and_raw_path_is_not(server: Server, target: str, path: str, raw: bytes) -> None:
     scope = scope_of(server, request(target))
     assert (scope["path"], scope["raw_path"]) == (path, raw)
@@ -90,9 +97,16 @@ def test_h3_path_that_is_no_utf8_does_not_break_the_server(server: Server) -> No
             assert type(ast.literal_eval(answer.body.decode())["path"]) is str
 
 
-@pytest.mark.parametrize(("target", "query"), [
-    ("/scope", b""), ("/scope?", b""), ("/scope?a?b", b"a?b"), ("/scope?%ff%00+", b"%ff%00+"), ("/scope??", b"?"),
-])
+@pytest.mark.parametrize(
+    ("target", "query"),
+    [
+        ("/scope", b""),
+        ("/scope?", b""),
+        ("/scope?a?b", b"a?b"),
+        ("/scope?%ff%00+", b"%ff%00+"),
+        ("/scope??", b"?"),
+    ],
+)
 def test_h3_query_string_is_the_raw_bytes(server: Server, target: str, query: bytes) -> None:
     assert scope_of(server, request(target))["query_string"] == query
 
@@ -112,7 +126,12 @@ def test_h5_names_are_lower_case_in_order_with_duplicates(server: Server) -> Non
     fields = [f"X-{name}: {number}" for number, name in enumerate(["A", "B", "a", "CC-Dd", "a", "HOST-X"])]
     scope = scope_of(server, request("/scope", *fields))
     assert scope["headers"][1:] == [
-        (b"x-a", b"0"), (b"x-b", b"1"), (b"x-a", b"2"), (b"x-cc-dd", b"3"), (b"x-a", b"4"), (b"x-host-x", b"5"),
+        (b"x-a", b"0"),
+        (b"x-b", b"1"),
+        (b"x-a", b"2"),
+        (b"x-cc-dd", b"3"),
+        (b"x-a", b"4"),
+        (b"x-host-x", b"5"),
     ]
 
 

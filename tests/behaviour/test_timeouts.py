@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+
 from serving import Client, Serve, Server, request, script
 from serving.script import answers, body, start
 
@@ -195,8 +196,7 @@ def test_all_slow_clients_together_are_gone(quick: Server) -> None:
     clients: list[Client] = []
     try:
         with others_are_served(quick):
-            for data in starts * 50:
-                clients.append(quick.connect().send(data))
+            clients += [quick.connect().send(data) for data in starts * 50]
             for client in clients:
                 assert client.gone()
     finally:

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from serving import Serve, Server
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
@@ -28,7 +29,9 @@ def test_upload_with_expect(server: Server, tmp_path: Path) -> None:
     path = tmp_path / "upload"
     path.write_bytes(b"0123456789" * 300_000)
     output = tmp_path / "output"
-    text = curl("-v", "-H", "Expect: 100-continue", "--data-binary", f"@{path}", "-o", str(output), server.url + "/echo")
+    text = curl(
+        "-v", "-H", "Expect: 100-continue", "--data-binary", f"@{path}", "-o", str(output), server.url + "/echo"
+    )
     assert "HTTP/1.1 100 Continue" in text
     assert output.read_bytes() == path.read_bytes()
 
@@ -43,7 +46,7 @@ def test_chunked_upload(server: Server, tmp_path: Path) -> None:
 
 def test_http_1_0(server: Server) -> None:
     text = curl("--http1.0", "-i", server.url + "/")
-    assert text.endswith("\r\n\r\nok") or text.endswith("\n\nok")
+    assert text.endswith(("\r\n\r\nok", "\n\nok"))
     assert "chunked" not in text.lower()
 
 

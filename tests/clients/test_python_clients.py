@@ -7,6 +7,7 @@ import urllib.request
 
 import aiohttp
 import httpx
+
 from serving import Server, request, script
 from serving.process import until
 from serving.script import answers, body, start
@@ -33,7 +34,9 @@ def test_httpx_many_at_once(server: Server) -> None:
 
 def test_aiohttp(server: Server) -> None:
     async def one(session: aiohttp.ClientSession, number: int) -> bytes:
-        async with session.post(f"{server.url}/echo", data=b"%d" % number * 5000, expect100=number % 2 == 0) as response:
+        async with session.post(
+            f"{server.url}/echo", data=b"%d" % number * 5000, expect100=number % 2 == 0
+        ) as response:
             assert response.status == 200
             return await response.read()
 

@@ -1,6 +1,7 @@
 """What every framework does: JSON, body, stream, upload, failure."""
 
 import pytest
+
 from serving import Open
 
 LINES = "".join(f"{number}\n" for number in range(100))
@@ -38,10 +39,15 @@ def test_upload_of_a_form(framework: Open, name: str) -> None:
     assert client.post("/upload", files={"one": b"x" * 300_000, "two": b"y"}).json() == {"one": 300_000, "two": 1}
 
 
-@pytest.mark.parametrize(("name", "text"), [
-    ("with_quart", "quart route fails"), ("with_django", "django view fails"),
-    ("with_litestar", "litestar route fails"), ("with_falcon", "falcon resource fails"),
-])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("with_quart", "quart route fails"),
+        ("with_django", "django view fails"),
+        ("with_litestar", "litestar route fails"),
+        ("with_falcon", "falcon resource fails"),
+    ],
+)
 def test_failing_route_is_500(framework: Open, name: str, text: str) -> None:
     """These frameworks answer and log by themselves; the server adds no second traceback."""
     server, client = framework(f"{name}:app")

@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+
 from serving import Open
 from serving.process import until
 

@@ -15,4 +15,16 @@ Serve = Callable[..., Server]
 Open = Callable[[str], tuple[Server, httpx.Client]]
 """A fixture that gives a server and a client that has its address."""
 
-__all__ = ["APPS", "Answer", "BrokenAnswer", "Client", "Open", "Reader", "Serve", "Server", "default_command", "request", "script"]
+__all__ = [
+    "APPS",
+    "Answer",
+    "BrokenAnswer",
+    "Client",
+    "Open",
+    "Reader",
+    "Serve",
+    "Server",
+    "default_command",
+    "request",
+    "script",
+]

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-9][0-9][0-9]) ([\t\x20-\x7e\x80-\xff]*)\r\n")
-FIELD_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+): ((?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*"
-                        rb"[\x21-\x7e\x80-\xff])?)?)\r\n")
+FIELD_LINE = re.compile(
+    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+): ((?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*"
+    rb"[\x21-\x7e\x80-\xff])?)?)\r\n"
+)
 CHUNK_LINE = re.compile(rb"(0|[1-9a-f][0-9a-f]*)\r\n", re.IGNORECASE)
 
 
-class BrokenAnswer(AssertionError):
+class BrokenAnswer(AssertionError):  # noqa: N818 - it is the answer that is wrong
     """The bytes are not one whole and valid response; `seen` holds them."""
 
     def __init__(self, why: str, seen: bytes) -> None:

@@ -3,6 +3,7 @@
 import select
 import socket
 import struct
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -92,10 +93,8 @@ class Client:
 
     def gone(self) -> bool:
         """Waits until the peer has closed in either way, bytes before it are thrown away."""
-        try:
+        with suppress(ConnectionError):
             self.rest()
-        except ConnectionError:
-            pass
         return True
 
     def half_close(self) -> Self:
@@ -114,5 +113,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()

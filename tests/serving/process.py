@@ -65,7 +65,7 @@ class Output:
             return self._text
 
     def wait(self, condition: Callable[[str], bool], timeout: float = 10.0, start: int = 0) -> str:
-        """Waits until the text from `start` on meets the condition; returns that text. AssertionError when it never does."""
+        """Waits until the text from `start` on meets the condition; that text. AssertionError when it never does."""
         with self._changed:
             self._changed.wait_for(lambda: condition(self._text[start:]) or self._ended, timeout)
             text = self._text[start:]
@@ -113,7 +113,8 @@ class Server:
             pass_fds=descriptors,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
         )
-        assert self.process.stdout and self.process.stderr
+        assert self.process.stdout
+        assert self.process.stderr
         self.stdout = Output(self.process.stdout)
         self.stderr = Output(self.process.stderr)
         self.expected_tracebacks = 0
@@ -162,12 +163,14 @@ class Server:
 
     def refuses_connections(self, timeout: float = 10.0) -> bool:
         """Waits until the address takes no connection any more."""
+
         def refused() -> bool:
             try:
                 with self.connect():
                     return False
             except ConnectionError:
                 return True
+
         return until(refused, timeout)
 
     def expect_traceback(self, *texts: str, count: int = 1) -> str:
@@ -176,10 +179,9 @@ class Server:
         Returns the stderr of this test.
         """
         self.expected_tracebacks += count
-        seen = self.stderr.wait(
+        return self.stderr.wait(
             lambda text: tracebacks(text) >= count and all(needle in text for needle in texts), start=self._mark
         )
-        return seen
 
     def stderr_of_this_test(self) -> str:
         return self.stderr.text[self._mark :]
@@ -224,12 +226,14 @@ class Server:
 
     def descriptors(self) -> int:
         """Open descriptors of the process."""
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()

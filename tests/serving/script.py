@@ -27,7 +27,7 @@ def request(
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
-class script:
+class script:  # noqa: N801 - reads as the verb that it is
     """One run of the scripted application.
 
     `target` is what to request; `journal` gives what the application noted.

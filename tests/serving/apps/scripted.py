@@ -1,13 +1,13 @@
 """An application that does what the request's query says, step by step, and notes what it saw.
 
-    /run/KEY?STEPS      performs the steps (a Python literal: a list of tuples)
-    /journal/KEY/N      the notes of a run, when there are N of them ("end": when it is over)
-    /progress/KEY       (bytes sent, whether it waits in send)
-    /open/NAME          lets ("wait", NAME) go on
-    /scope              the scope as a literal
-    /ledger             live objects of the compiled core
-    /echo               the request's body
-    everything else     b"ok"
+/run/KEY?STEPS      performs the steps (a Python literal: a list of tuples)
+/journal/KEY/N      the notes of a run, when there are N of them ("end": when it is over)
+/progress/KEY       (bytes sent, whether it waits in send)
+/open/NAME          lets ("wait", NAME) go on
+/scope              the scope as a literal
+/ledger             live objects of the compiled core
+/echo               the request's body
+everything else     b"ok"
 """
 
 import ast
@@ -17,6 +17,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -92,7 +93,8 @@ class Performer:
 
     async def do_body(self) -> None:
         """Takes events until the body's end or the disconnect; notes the number of bytes and the last event's type."""
-        size, event = 0, {"type": "http.request", "more_body": True}
+        size = 0
+        event: Message = {"type": "http.request", "more_body": True}
         while event["type"] == "http.request" and event.get("more_body", False):
             event = await self.receive()
             size += len(event.get("body", b""))
@@ -149,7 +151,7 @@ class Performer:
 
     async def do_block(self, seconds: float) -> None:
         """Keeps the whole worker busy."""
-        time.sleep(seconds)
+        time.sleep(seconds)  # noqa: ASYNC251 - the point of it
 
     async def do_say(self, text: str) -> None:
         """To stderr: for what happens while the server stops and answers no questions any more."""
@@ -176,12 +178,12 @@ class Performer:
         """zerocopysend of an open file object, or of its descriptor number."""
         as_number = arguments.pop("as_number", False)
         seek = arguments.pop("seek", None)
-        with open(path, "rb") as file:
+        with Path(path).open("rb") as file:  # noqa: ASYNC230 - a local file
             if seek is not None:
                 file.seek(seek)
-            await self.send({
-                "type": "http.response.zerocopysend", "file": file.fileno() if as_number else file, **arguments
-            })
+            await self.send(
+                {"type": "http.response.zerocopysend", "file": file.fileno() if as_number else file, **arguments}
+            )
             await self.run.note("still open", not file.closed and os.fstat(file.fileno()).st_size)
 
 
@@ -218,7 +220,8 @@ async def echo(receive: Receive, send: Send) -> None:
 def ledger() -> dict[str, int]:
     from fastserve import _core
 
-    return _core.ledger()
+    counts: dict[str, int] = _core.ledger()
+    return counts
 
 
 def literal(value: Any) -> bytes:
@@ -235,7 +238,8 @@ async def lifespan(receive: Receive, send: Send) -> None:
 
 async def app(scope: Message, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
-        return await lifespan(receive, send)
+        await lifespan(receive, send)
+        return
     _, word, *rest = scope["path"].removeprefix(scope["root_path"]).split("/")
     match word:
         case "run":

@@ -6,7 +6,7 @@ from typing import Any
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] != "http":
         raise RuntimeError("no lifespan here")
-    shown = repr({key: value for key, value in sorted(scope.items())}).encode()
+    shown = repr(sorted(scope.items())).encode()
     for value in list(scope.values()):
         if isinstance(value, dict | list):
             value.clear()

@@ -14,7 +14,8 @@ async def lifespan(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan":
-        return await lifespan(scope, receive, send)
+        await lifespan(scope, receive, send)
+        return
     names = sorted(scope["state"])
     scope["state"]["mutable"].append(1)
     shown = f"{names} {len(scope['state']['mutable'])}".encode()

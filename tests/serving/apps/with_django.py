@@ -59,7 +59,12 @@ def file(_: HttpRequest) -> FileResponse:
 
 
 urlpatterns: list[Any] = [
-    path("", plain), path("sync", synchronous), path("upload", upload), path("echo", echo), path("stream", stream),
-    path("crash", crash), path("file", file),
+    path("", plain),
+    path("sync", synchronous),
+    path("upload", upload),
+    path("echo", echo),
+    path("stream", stream),
+    path("crash", crash),
+    path("file", file),
 ]
 app = get_asgi_application()

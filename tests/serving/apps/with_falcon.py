@@ -53,6 +53,11 @@ class Crash:
 
 app: Any = falcon.asgi.App()
 for uri, resource in {
-    "/": Plain(), "/echo": Echo(), "/upload": Upload(), "/stream": Stream(), "/events": Events(), "/crash": Crash(),
+    "/": Plain(),
+    "/echo": Echo(),
+    "/upload": Upload(),
+    "/stream": Stream(),
+    "/events": Events(),
+    "/crash": Crash(),
 }.items():
     app.add_route(uri, resource)
