@@ -1,0 +1,67 @@
+#include "harness.h"
+
+#include "proto/limits.h"
+
+static fs_limits defaults(void)
+{
+    fs_limits limits;
+
+    memset(&limits, 0xa5, sizeof limits);
+    fs_limits_default(&limits);
+    return limits;
+}
+
+static void sizes(void)
+{
+    const fs_limits limits = defaults();
+
+    CHECK_INT(limits.max_request_line, 8192);
+    CHECK_INT(limits.max_head, 32768);
+    CHECK_INT(limits.max_fields, 100);
+    CHECK_INT(limits.max_body, 1073741824);
+    CHECK_INT(limits.max_chunk_extension, 1024);
+    CHECK_INT(limits.max_pipelined, 64);
+    CHECK_INT(limits.max_requests, 0);
+    CHECK_INT(limits.max_concurrency, 0);
+}
+
+static void flow(void)
+{
+    const fs_limits limits = defaults();
+
+    CHECK_INT(limits.high_water, 65536);
+    CHECK_INT(limits.low_water, 16384);
+    CHECK_INT(limits.body_high_water, 65536);
+    CHECK_INT(limits.max_drain, 262144);
+}
+
+static void times(void)
+{
+    const fs_limits limits = defaults();
+
+    CHECK_INT(limits.timeout_first_byte, 15000);
+    CHECK_INT(limits.timeout_head, 15000);
+    CHECK_INT(limits.timeout_keep_alive, 75000);
+    CHECK_INT(limits.timeout_body, 30000);
+    CHECK_INT(limits.timeout_write, 60000);
+    CHECK_INT(limits.timeout_linger, 2000);
+}
+
+static void limits_fit_each_other(void)
+{
+    const fs_limits limits = defaults();
+
+    CHECK(limits.low_water < limits.high_water);
+    CHECK(limits.max_request_line < limits.max_head);
+    CHECK(limits.max_fields <= FS_MAX_FIELDS_CEILING);
+    CHECK(limits.max_drain < limits.max_body);
+}
+
+int main(void)
+{
+    RUN(sizes);
+    RUN(flow);
+    RUN(times);
+    RUN(limits_fit_each_other);
+    return harness_end();
+}

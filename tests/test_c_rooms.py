@@ -1,0 +1,32 @@
+"""The C rooms without Python: their own tests and the golden cases, under AddressSanitizer and UBSan."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_c_rooms() -> None:
+    assert shutil.which("make"), "the C tests need make"
+    assert shutil.which("clang") or shutil.which("gcc"), "the C tests need clang or gcc with their sanitizers"
+    # The Makefile that may have started this suite must not hand its own flags and job slots on.
+    environ = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-C", str(ROOT / "tests" / "c"), "test"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environ,
+        timeout=580,
+        check=False,
+    )
+    print(done.stdout)
+    assert done.returncode == 0, f"the C tests failed:\n{done.stdout[-4000:]}"
+    for source in (ROOT / "tests" / "c").glob("test_*.c"):
+        assert f"{source.stem} " in done.stdout, f"{source.name} was not run"
