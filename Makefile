@@ -8,7 +8,6 @@ VENV ?= .venv
 HOST ?= 127.0.0.1
 PORT ?= 8000
 APP ?= examples.hello:app
-CC ?= cc
 
 # More arguments for what a target runs, e.g. make test PYTEST='-k keep_alive'
 PYTEST ?=
