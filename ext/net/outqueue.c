@@ -4,6 +4,7 @@
 
 #include "outqueue.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <sys/sendfile.h>
@@ -191,6 +192,7 @@ void fs_outqueue_commit(fs_outqueue *queue, size_t n)
 {
     fs_outnode *node = queue->tail;
 
+    assert(node && is_writable(node) && n <= node->room);
     node->size += n;
     node->room -= n;
     queue->size += n;
@@ -260,6 +262,7 @@ static void drop_front(fs_outqueue *queue, uint64_t n)
 {
     fs_outnode *done = queue->head, *node = done;
 
+    assert(n <= queue->size);
     queue->size -= n;
     while (node && n >= node->size) {
         n -= node->size;
