@@ -27,7 +27,7 @@ C_ROOMS := $(wildcard ext/net/*.c ext/proto/*.c)
 C_COMPILERS := $(shell for cc in gcc clang; do command -v $$cc; done)
 
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-c test-python lint bench fuzz soak llhttp clean distclean
+.PHONY: help run build test test-c lint bench fuzz llhttp clean distclean
 
 help:  ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,12 +38,10 @@ run: $(BUILT)  ## serve APP (examples.hello:app) on HOST:PORT (127.0.0.1:8000)
 
 build: $(BUILT)  ## build the compiled modules in place, in VENV
 
-test: test-c test-python  ## the whole suite: the C rooms, then Python
-
-test-python: $(BUILT) $(DEVELOP)
+test: $(BUILT) $(DEVELOP)  ## the whole suite, the C rooms' tests with it
 	$(PY) -m pytest $(PYTEST)
 
-test-c: llhttp
+test-c: llhttp  ## the C rooms alone, under sanitizers
 	$(MAKE) -C tests/c test
 
 lint: $(DEVELOP) llhttp  ## ruff, mypy, and the C rooms with every warning an error
@@ -59,9 +57,6 @@ bench: $(BUILT) $(DEVELOP)  ## CPU time per request, against the limit program a
 
 fuzz: llhttp  ## every parser under libFuzzer for a while
 	$(MAKE) -C tests/fuzz fuzz
-
-soak: $(BUILT) $(DEVELOP)  ## long runs: memory and descriptors must come back
-	$(PY) -m pytest tests/soak $(PYTEST)
 
 llhttp: build/llhttp/SHA256
 
