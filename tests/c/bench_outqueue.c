@@ -3,12 +3,12 @@
  * response through reserve, commit and flush, with a send(2) that takes
  * everything at once and does nothing.
  *
- *     cc -O2 -I../../ext/net bench_outqueue.c ../../ext/net/outqueue.c ../../ext/net/allocator.c
+ *     cc -O2 -iquote ../../ext bench_outqueue.c ../../ext/net/outqueue.c ../../ext/net/allocator.c
  */
 
 #define _GNU_SOURCE
 
-#include "outqueue.h"
+#include "net/outqueue.h"
 
 #include <stdio.h>
 #include <stdlib.h>

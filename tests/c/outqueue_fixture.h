@@ -3,7 +3,7 @@
 
 /*
  * A queue that sends to a peer, with everything that a test wants to know of
- * it: the owners' references, the heap, what arrived.
+ * it: the owners' references, what is allocated, what arrived.
  *
  * The system calls of the queue are replaced by the ones below, which cut,
  * refuse and count as a test asks them to, and then go to the kernel.
@@ -14,7 +14,7 @@
 #endif
 
 #include "harness.h"
-#include "outqueue.h"
+#include "net/outqueue.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -137,33 +137,7 @@ static inline void release(void *p)
     }
 }
 
-typedef struct heap {
-    long live;      /* blocks that are not released yet */
-    long until;     /* allocations that still succeed; negative: all of them */
-} heap;
-
-static inline void *heap_resize(void *ctx, void *p, size_t n)
-{
-    heap *h = ctx;
-
-    if (h->until == 0)
-        return NULL;
-    if (h->until > 0)
-        h->until--;
-    h->live += p == NULL;
-    return realloc(p, n);
-}
-
-static inline void heap_release(void *ctx, void *p)
-{
-    heap *h = ctx;
-
-    h->live -= p != NULL;
-    free(p);
-}
-
 typedef struct wire {
-    heap heap;
     fs_net_allocator allocator;
     fs_outpool pool;
     fs_outqueue queue;
@@ -187,8 +161,7 @@ static inline void set_up(wire *w, int pair[2])
 
     memset(&kernel, 0, sizeof kernel);
     memset(w, 0, sizeof *w);
-    w->heap.until = -1;
-    w->allocator = (fs_net_allocator){heap_resize, heap_release, &w->heap};
+    w->allocator = (fs_net_allocator){harness_allocator.resize, harness_allocator.release, harness_allocator.ctx};
     fs_outpool_init(&w->pool, &w->allocator, retain, release);
     fs_outqueue_init(&w->queue, &w->pool);
     w->out = pair[0];
@@ -241,7 +214,7 @@ static inline void tear_down(wire *w)
     CHECK(w->pool.live == 0);
     CHECK(w->pool.nchunks <= FS_POOL_KEEP);
     fs_outpool_free(&w->pool);
-    CHECK(w->heap.live == 0);
+    CHECK(harness_live() == 0);
     CHECK(close(w->file) == 0);
     CHECK(w->out < 0 || close(w->out) == 0);
     CHECK(w->in < 0 || close(w->in) == 0);

@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 
 #include "harness.h"
-#include "poller.h"
+#include "net/poller.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -65,7 +65,7 @@ static int none(fs_poller *poller)
     return fs_poller_wait(poller, ready, 4, 0) == 0;
 }
 
-static void test_edges(void)
+static void each_edge_is_told_once(void)
 {
     fs_poller poller;
     char watch, buffer[8];
@@ -88,7 +88,7 @@ static void test_edges(void)
     fs_poller_close(&poller);
 }
 
-static void test_a_fin_comes_with_the_data_before_it(void)
+static void a_fin_comes_with_the_data_before_it(void)
 {
     fs_poller poller;
     char watch;
@@ -106,7 +106,7 @@ static void test_a_fin_comes_with_the_data_before_it(void)
     fs_poller_close(&poller);
 }
 
-static void test_a_reset_is_a_hangup(void)
+static void a_reset_is_a_hangup(void)
 {
     const struct linger reset = {1, 0};
     struct sockaddr_in name;
@@ -127,7 +127,7 @@ static void test_a_reset_is_a_hangup(void)
     fs_poller_close(&poller);
 }
 
-static void test_a_removed_descriptor_is_silent(void)
+static void a_removed_descriptor_is_silent(void)
 {
     fs_poller poller;
     char watch;
@@ -147,7 +147,7 @@ static void test_a_removed_descriptor_is_silent(void)
     fs_poller_close(&poller);
 }
 
-static void test_a_listener_is_told_until_it_is_empty(int shared)
+static void a_listener_is_told_until_it_is_empty(int shared)
 {
     struct sockaddr_in name;
     fs_poller poller;
@@ -172,7 +172,7 @@ static void test_a_listener_is_told_until_it_is_empty(int shared)
     fs_poller_close(&poller);
 }
 
-static void test_the_batch_is_bounded(void)
+static void the_batch_is_bounded(void)
 {
     enum { COUNT = FS_POLL_BATCH + 20 };
     static int pairs[COUNT][2];
@@ -200,7 +200,7 @@ static void test_the_batch_is_bounded(void)
     fs_poller_close(&poller);
 }
 
-static void test_an_event_loop_can_watch_it(void)
+static void an_event_loop_can_watch_it(void)
 {
     fs_poller poller;
     char watch;
@@ -221,7 +221,7 @@ static void test_an_event_loop_can_watch_it(void)
     fs_poller_close(&poller);
 }
 
-static void test_the_timer_is_never_early(void)
+static void the_timer_is_never_early(void)
 {
     fs_poller poller;
 
@@ -238,7 +238,7 @@ static void test_the_timer_is_never_early(void)
     fs_poller_close(&poller);
 }
 
-static void test_the_timer_moves(void)
+static void the_timer_moves(void)
 {
     fs_poller poller;
     fs_ready ready;
@@ -261,7 +261,7 @@ static void test_the_timer_moves(void)
 }
 
 /* Arming for the same time again must not reach the kernel: it is done in every turn of the driver. */
-static void test_arming_again_is_no_system_call(void)
+static void arming_again_is_no_system_call(void)
 {
     fs_poller poller;
 
@@ -282,7 +282,7 @@ static void on_alarm(int number)
     (void)number;
 }
 
-static void test_a_signal_ends_the_wait(void)
+static void a_signal_ends_the_wait(void)
 {
     const struct sigaction action = {.sa_handler = on_alarm};
     const struct itimerval soon = {{0, 5000}, {0, 5000}}, never = {{0, 0}, {0, 0}};
@@ -297,7 +297,7 @@ static void test_a_signal_ends_the_wait(void)
     fs_poller_close(&poller);
 }
 
-static void test_open_without_descriptors(void)
+static void open_without_descriptors(void)
 {
     struct rlimit old, small;
     fs_poller poller;
@@ -317,7 +317,7 @@ static void test_open_without_descriptors(void)
     CHECK(again == lowest && close(again) == 0); /* nothing was left open */
 }
 
-static void test_close_on_exec_and_closing_twice(void)
+static void close_on_exec_and_closing_twice(void)
 {
     fs_poller poller;
 
@@ -329,7 +329,7 @@ static void test_close_on_exec_and_closing_twice(void)
     CHECK(fs_poller_wait(&poller, &(fs_ready){0}, 1, 0) == -EBADF);
 }
 
-static void test_the_clocks(void)
+static void the_clocks(void)
 {
     uint64_t us = fs_monotonic_us(), ms = fs_monotonic_ms();
 
@@ -341,22 +341,32 @@ static void test_the_clocks(void)
         CHECK(fs_monotonic_us() - us < 1000000);
 }
 
+static void a_listener_of_our_own(void)
+{
+    a_listener_is_told_until_it_is_empty(0);
+}
+
+static void a_listener_that_is_shared(void)
+{
+    a_listener_is_told_until_it_is_empty(1);
+}
+
 int main(void)
 {
-    test_edges();
-    test_a_fin_comes_with_the_data_before_it();
-    test_a_reset_is_a_hangup();
-    test_a_removed_descriptor_is_silent();
-    test_a_listener_is_told_until_it_is_empty(0);
-    test_a_listener_is_told_until_it_is_empty(1);
-    test_the_batch_is_bounded();
-    test_an_event_loop_can_watch_it();
-    test_the_timer_is_never_early();
-    test_the_timer_moves();
-    test_arming_again_is_no_system_call();
-    test_a_signal_ends_the_wait();
-    test_open_without_descriptors();
-    test_close_on_exec_and_closing_twice();
-    test_the_clocks();
-    return 0;
+    RUN(each_edge_is_told_once);
+    RUN(a_fin_comes_with_the_data_before_it);
+    RUN(a_reset_is_a_hangup);
+    RUN(a_removed_descriptor_is_silent);
+    RUN(a_listener_of_our_own);
+    RUN(a_listener_that_is_shared);
+    RUN(the_batch_is_bounded);
+    RUN(an_event_loop_can_watch_it);
+    RUN(the_timer_is_never_early);
+    RUN(the_timer_moves);
+    RUN(arming_again_is_no_system_call);
+    RUN(a_signal_ends_the_wait);
+    RUN(open_without_descriptors);
+    RUN(close_on_exec_and_closing_twice);
+    RUN(the_clocks);
+    return harness_end();
 }

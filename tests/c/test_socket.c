@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 
 #include "harness.h"
-#include "socket.h"
+#include "net/socket.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -93,7 +93,7 @@ static void check_same(const fs_address *a, const fs_address *b)
     CHECK(memcmp(a->ip, b->ip, sizeof a->ip) == 0);
 }
 
-static void test_accept_tcp(int family, const char *host)
+static void accept_tcp(int family, const char *host)
 {
     char text[FS_ADDRESS_TEXT];
     fs_address peer, other, local;
@@ -127,7 +127,7 @@ static void test_accept_tcp(int family, const char *host)
     fs_close(listener);
 }
 
-static void test_accept_unix(void)
+static void accept_unix(void)
 {
     char text[FS_ADDRESS_TEXT];
     fs_address peer, local;
@@ -148,7 +148,7 @@ static void test_accept_unix(void)
     fs_close(listener);
 }
 
-static void test_accept_without_descriptors(void)
+static void accept_without_descriptors(void)
 {
     struct rlimit old, small;
     fs_address peer;
@@ -173,7 +173,7 @@ static void test_accept_without_descriptors(void)
     fs_close(listener);
 }
 
-static void test_errors(void)
+static void errors_come_as_they_are(void)
 {
     fs_address address;
     char byte;
@@ -211,7 +211,7 @@ static void check_format(int family, const char *from, const char *expected)
     CHECK(strcmp(text, expected) == 0);
 }
 
-static void test_format(void)
+static void addresses_as_text(void)
 {
     fs_address other = {.family = FS_FAMILY_OTHER, .ip = {1, 2, 3, 4}};
     char text[FS_ADDRESS_TEXT];
@@ -227,7 +227,7 @@ static void test_format(void)
     CHECK(fs_address_format(&other, text) == 0);
 }
 
-static void test_recv(void)
+static void bytes_then_the_fin(void)
 {
     char buffer[8];
     int pair[2];
@@ -248,7 +248,7 @@ static void test_recv(void)
     fs_close(pair[1]);
 }
 
-static void test_shutdown_write_is_a_fin(void)
+static void shutdown_write_is_a_fin(void)
 {
     char byte;
     int pair[2];
@@ -263,7 +263,7 @@ static void test_shutdown_write_is_a_fin(void)
     fs_close(pair[1]);
 }
 
-static void test_close_is_a_fin_and_reset_is_not(void)
+static void close_is_a_fin_and_reset_is_not(void)
 {
     char byte;
     int pair[2];
@@ -284,7 +284,7 @@ static void test_close_is_a_fin_and_reset_is_not(void)
     fs_close(pair[1]);
 }
 
-static void test_unsent(void)
+static void unsent_falls_to_zero(void)
 {
     static char block[65536];
     int pair[2];
@@ -316,7 +316,7 @@ static void on_alarm(int number)
         CHECK(write(interrupted_fd, "x", 1) == 1);
 }
 
-static void test_recv_is_made_again_after_a_signal(void)
+static void receiving_is_made_again_after_a_signal(void)
 {
     const struct sigaction action = {.sa_handler = on_alarm};
     const struct itimerval often = {{0, 3000}, {0, 3000}}, never = {{0, 0}, {0, 0}};
@@ -334,18 +334,28 @@ static void test_recv_is_made_again_after_a_signal(void)
     fs_close(pair[1]);
 }
 
+static void accept_ipv4(void)
+{
+    accept_tcp(AF_INET, "127.0.0.1");
+}
+
+static void accept_ipv6(void)
+{
+    accept_tcp(AF_INET6, "::1");
+}
+
 int main(void)
 {
-    test_accept_tcp(AF_INET, "127.0.0.1");
-    test_accept_tcp(AF_INET6, "::1");
-    test_accept_unix();
-    test_accept_without_descriptors();
-    test_errors();
-    test_format();
-    test_recv();
-    test_shutdown_write_is_a_fin();
-    test_close_is_a_fin_and_reset_is_not();
-    test_unsent();
-    test_recv_is_made_again_after_a_signal();
-    return 0;
+    RUN(accept_ipv4);
+    RUN(accept_ipv6);
+    RUN(accept_unix);
+    RUN(accept_without_descriptors);
+    RUN(errors_come_as_they_are);
+    RUN(addresses_as_text);
+    RUN(bytes_then_the_fin);
+    RUN(shutdown_write_is_a_fin);
+    RUN(close_is_a_fin_and_reset_is_not);
+    RUN(unsent_falls_to_zero);
+    RUN(receiving_is_made_again_after_a_signal);
+    return harness_end();
 }

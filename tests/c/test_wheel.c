@@ -1,7 +1,7 @@
 /* ext/net/wheel.c: never early, at most two ticks late, whatever the time and the order. */
 
 #include "harness.h"
-#include "wheel.h"
+#include "net/wheel.h"
 
 #include <string.h>
 
@@ -29,7 +29,7 @@ static uint64_t fires_at(fs_wheel *wheel, const fs_timer *timer, uint64_t now, u
     return 0;
 }
 
-static void test_fires_at_its_time(void)
+static void fires_at_its_time(void)
 {
     static const uint64_t delays[] = {1, TICK - 1, TICK, TICK + 1, 1000, SPAN - 1, SPAN, SPAN + 1, 75000};
     static const uint64_t starts[] = {0, 1, TICK - 1, TICK, 123456789};
@@ -50,7 +50,7 @@ static void test_fires_at_its_time(void)
         }
 }
 
-static void test_next_leads_to_the_timer(void)
+static void next_leads_to_the_timer(void)
 {
     for (uint64_t delay = 1; delay < 3 * SPAN; delay += 61) {
         fs_wheel wheel;
@@ -71,7 +71,7 @@ static void test_next_leads_to_the_timer(void)
     }
 }
 
-static void test_next_is_the_earliest(void)
+static void next_is_the_earliest(void)
 {
     fs_wheel wheel;
     fs_timer near = {0}, far = {0};
@@ -90,7 +90,7 @@ static void test_next_is_the_earliest(void)
     CHECK(fs_wheel_next(&wheel) == 0);
 }
 
-static void test_past_fires_at_the_next_expire(void)
+static void past_fires_at_the_next_expire(void)
 {
     fs_wheel wheel;
     fs_timer past = {0}, now = {0}, zero = {0};
@@ -105,7 +105,7 @@ static void test_past_fires_at_the_next_expire(void)
     CHECK(wheel.armed == 0);
 }
 
-static void test_past_at_time_zero_is_still_announced(void)
+static void past_at_time_zero_is_still_announced(void)
 {
     fs_wheel wheel;
     fs_timer timer = {0};
@@ -116,7 +116,7 @@ static void test_past_at_time_zero_is_still_announced(void)
     CHECK(fs_wheel_expire(&wheel, 0) == &timer);
 }
 
-static void test_moving_an_armed_timer(void)
+static void moving_an_armed_timer(void)
 {
     fs_wheel wheel;
     fs_timer timer = {0};
@@ -132,7 +132,7 @@ static void test_moving_an_armed_timer(void)
     CHECK(fires_at(&wheel, &timer, 9064, 1) <= 10000 + 2 * TICK);
 }
 
-static void test_disarm_between_two_expires(void)
+static void disarm_between_two_expires(void)
 {
     fs_wheel wheel;
     fs_timer timers[3];
@@ -153,7 +153,7 @@ static void test_disarm_between_two_expires(void)
     CHECK(fires_at(&wheel, first, 500, 1) >= 1000);
 }
 
-static void test_a_long_sleep_loses_nothing(void)
+static void a_long_sleep_loses_nothing(void)
 {
     enum { COUNT = 1000 };
     static fs_timer timers[COUNT];
@@ -169,7 +169,7 @@ static void test_a_long_sleep_loses_nothing(void)
     CHECK(wheel.armed == 0);
 }
 
-static void test_a_time_without_end_never_fires(void)
+static void a_time_without_end_never_fires(void)
 {
     fs_wheel wheel;
     fs_timer timer = {0};
@@ -197,7 +197,7 @@ static uint64_t next_of(const fs_wheel *wheel, const fs_timer *timers, int count
 }
 
 /* Against the plain rule, with a fixed sequence of pseudo-random steps. */
-static void test_against_a_model(void)
+static void against_a_model(void)
 {
     enum { COUNT = 12 };
     static fs_timer timers[COUNT];
@@ -228,15 +228,15 @@ static void test_against_a_model(void)
 
 int main(void)
 {
-    test_fires_at_its_time();
-    test_next_leads_to_the_timer();
-    test_next_is_the_earliest();
-    test_past_fires_at_the_next_expire();
-    test_past_at_time_zero_is_still_announced();
-    test_moving_an_armed_timer();
-    test_disarm_between_two_expires();
-    test_a_long_sleep_loses_nothing();
-    test_a_time_without_end_never_fires();
-    test_against_a_model();
-    return 0;
+    RUN(fires_at_its_time);
+    RUN(next_leads_to_the_timer);
+    RUN(next_is_the_earliest);
+    RUN(past_fires_at_the_next_expire);
+    RUN(past_at_time_zero_is_still_announced);
+    RUN(moving_an_armed_timer);
+    RUN(disarm_between_two_expires);
+    RUN(a_long_sleep_loses_nothing);
+    RUN(a_time_without_end_never_fires);
+    RUN(against_a_model);
+    return harness_end();
 }
