@@ -171,7 +171,7 @@ cdef class Driver:
     cdef void expire(self)
     cdef void count_error(self, int error) noexcept
     cdef void check_idle(self)
-    cdef void run(self, ASGIExchange exchange, dict scope)
+    cdef void run(self, ASGIExchange exchange)
     cdef ASGIExchange take_exchange(self)
     cdef void give_exchange(self, ASGIExchange exchange)
     cdef void set_timer(self)
@@ -278,6 +278,9 @@ cdef class ASGIExchange(Exchange):
     cdef int response                   # Response
     cdef int status
     cdef dict request_scope             # from begin() to start()
+    cdef dict asgi                      # scope["asgi"] and scope["extensions"] of the last request: used again when
+    cdef dict extensions                # the application has neither kept nor changed them
+    cdef dict extensions_template       # that `extensions` was made from
     cdef bint end_given                 # `receive` has said more_body False
     cdef object fields                  # the sequence of pairs that `http.response.start` brought
     cdef bint trailers                  # announced by it

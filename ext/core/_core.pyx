@@ -6,7 +6,7 @@ Joins the C rooms `net` and `proto` to Python. Each included file is one idea; _
 cimport cython
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.dict cimport PyDict_Check, PyDict_Copy, PyDict_SetItem
+from cpython.dict cimport PyDict_Check, PyDict_Copy, PyDict_Next, PyDict_SetItem, PyDict_Size
 from cpython.exc cimport PyErr_Clear
 from cpython.list cimport PyList_GET_SIZE, PyList_New
 from cpython.long cimport PyLong_Check
@@ -41,6 +41,7 @@ cdef extern from "Python.h":
     PyObject *new_bytes "PyBytes_FromStringAndSize" (const char *p, Py_ssize_t n) except NULL
     int _PyBytes_Resize(PyObject **bytes, Py_ssize_t n) except -1
     bint PyCoro_CheckExact(object o)
+    Py_ssize_t Py_REFCNT(PyObject *o)
 
 cdef extern from "<unistd.h>" nogil:
     ssize_t c_write "write" (int fd, const void *p, size_t n)

@@ -84,4 +84,4 @@ cdef class InlineRunner:
     cdef Task _new_task(self)
     cdef int _rest(self, Task task) except -1
     cdef int _suspend(self, Task task, PyObject *value, object previous) except -1
-    cdef int _let_go(self, Task task, PyObject *value, object failure) except -1
+    cdef object _let_go(self, Task task, PyObject *value, object failure)

@@ -80,14 +80,16 @@ cdef class ASGIExchange(Exchange):
         cdef Target target = driver.targets.find(head)
         cdef list headers = PyList_New(head.nfields)
         cdef tuple pair
-        cdef object extensions
+        cdef dict extensions
         cdef uint32_t i
         for i in range(head.nfields):
             pair = driver.fields.known(&head.fields[i])
             Py_INCREF(pair)
             PyList_SET_ITEM(headers, i, pair)
         # A scope belongs to the application: nothing in it that can change is shared between requests.
-        PyDict_SetItem(scope, "asgi", PyDict_Copy(driver.asgi))
+        if self.asgi is None:
+            self.asgi = PyDict_Copy(driver.asgi)
+        PyDict_SetItem(scope, "asgi", self.asgi)
         PyDict_SetItem(scope, "method", method_name(head.method))
         PyDict_SetItem(scope, "path", target.path)
         PyDict_SetItem(scope, "raw_path", target.raw_path)
@@ -100,7 +102,10 @@ cdef class ASGIExchange(Exchange):
         else:
             extensions = driver.extensions_1_0
             PyDict_SetItem(scope, "http_version", "1.0")
-        PyDict_SetItem(scope, "extensions", copy_extensions(extensions))
+        if self.extensions is None or self.extensions_template is not extensions:
+            self.extensions = {name: {} for name in extensions}
+            self.extensions_template = extensions
+        PyDict_SetItem(scope, "extensions", self.extensions)
         if driver.root_path:
             PyDict_SetItem(scope, "path", driver.root_path + target.path)
         if driver.state is not None:
@@ -124,13 +129,15 @@ cdef class ASGIExchange(Exchange):
         self.end_given = self.trailers = self.trailers_given = False
         self.broken = 0
         self.response = RESPONSE_NONE
+        if not untouched(self.asgi, self.driver.asgi):
+            self.asgi = None
+        if not untouched(self.extensions, self.extensions_template):
+            self.extensions = None
 
     cdef void start(self):
-        cdef dict scope = self.request_scope
-        self.request_scope = None
         self.started = True
         self.running = True
-        self.driver.run(self, scope)
+        self.driver.run(self)
 
     cdef bint wants_body(self) noexcept:
         return PyList_GET_SIZE(self.receivers) != 0 and not self.body_ended
@@ -514,9 +521,23 @@ cdef object method_name(fs_slice method):
     return known if known is not None else name.decode("ascii")
 
 
-cdef dict copy_extensions(dict template):
-    # Two levels: an application that writes into an extension's dict writes into its own.
-    return {name: {} for name in template}
+cdef bint untouched(dict given, dict template) noexcept:
+    """Whether nobody else holds this copy of `template` and it is what it was: the same keys in the same order, with
+    the same values, or with dicts of its own that are still empty."""
+    cdef Py_ssize_t at = 0, expected_at = 0
+    cdef PyObject *name
+    cdef PyObject *value
+    cdef PyObject *expected_name
+    cdef PyObject *expected
+    if given is None or Py_REFCNT(<PyObject *>given) != 1 or PyDict_Size(given) != PyDict_Size(template):
+        return False
+    while PyDict_Next(template, &expected_at, &expected_name, &expected):
+        if not PyDict_Next(given, &at, &name, &value) or name != expected_name:
+            return False
+        if value != expected and not (
+                type(<object>value) is dict and PyDict_Size(<object>value) == 0 and Py_REFCNT(value) == 1):
+            return False
+    return True
 
 
 @cython.final

@@ -3,7 +3,6 @@
 # The steps stand here, the slots that call them in slots.h.
 
 cdef extern from "slots.h":
-    bint FS_DEBUG
     ctypedef int (*fs_step)(PyObject *self, PyObject **result) except -1
     void fs_enable_vectorcall(type t, Py_ssize_t offset)
     void fs_enable_done(type t, fs_step step)

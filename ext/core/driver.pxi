@@ -383,14 +383,18 @@ cdef class Driver:
 
     # ---- applications
 
-    cdef void run(self, ASGIExchange exchange, dict scope):
+    cdef void run(self, ASGIExchange exchange):
         """Calls the application and runs its first step here and now. One that never suspends costs the loop nothing."""
         cdef Task task
+        cdef dict scope = exchange.request_scope
+        exchange.request_scope = None
         try:
             coroutine = self.application(scope, exchange.receive, exchange.send)
+            scope = None        # the application's alone: give_exchange looks at who else holds its parts
             if not PyCoro_CheckExact(coroutine) and not asyncio.iscoroutine(coroutine):
                 coroutine = as_coroutine(coroutine)
             task = self.runner.run(coroutine)
+            coroutine = None
         except BaseException as failure:
             exchange.finished(failure)
             self.give_exchange(exchange)
