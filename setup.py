@@ -157,10 +157,11 @@ class BuildExt(build_ext):
             super().run()
 
     def build_extension(self, ext: Extension) -> None:
-        objects = self.compile_stale(ext, [self.translate(ext)], QUIET)
-        if ext.name == "fastserve._core":
+        objects = []
+        if ext.name == "fastserve._core":  # the rooms first: their mistakes show before the long compilation
             objects += self.compile_stale(ext, sources(*(f"{room}/*.c" for room in ROOMS)), STRICT)
             objects += self.compile_stale(ext, [] if SYSTEM_LLHTTP else sources("build/llhttp/src/*.c"), [])
+        objects += self.compile_stale(ext, [self.translate(ext)], QUIET)
         ext.sources, ext.depends, ext.extra_objects = [], objects, objects
         self.force = self.compiler.force = True  # linking is quick, and the library in place may be another variant's
         super().build_extension(ext)
