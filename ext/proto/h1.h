@@ -52,7 +52,7 @@ typedef struct fs_h1_shared {
     const fs_limits *limits;       /* borrowed */
     const fs_allocator *allocator; /* borrowed */
     fs_head_common *common;        /* borrowed */
-    fs_field *scratch;             /* limits->max_fields entries */
+    fs_field *scratch;             /* limits->max_fields entries, and one for the Host of an absolute target */
     int draining;                  /* the worker stops: every head says Connection: close */
 } fs_h1_shared;
 
@@ -60,7 +60,7 @@ int fs_h1_shared_init(fs_h1_shared *shared, const fs_limits *limits,
                       const fs_allocator *allocator, fs_head_common *common);
 void fs_h1_shared_free(fs_h1_shared *shared);
 
-typedef struct fs_h1_store fs_h1_store; /* h1.c's: the copied part of an incomplete head, unread bytes */
+typedef struct fs_h1_store fs_h1_store; /* h1_input.c's: the copied part of an incomplete head, unread bytes */
 
 typedef struct fs_h1 {
     fs_stream stream;              /* first: an fs_stream of this connection is its fs_h1 */
@@ -68,41 +68,57 @@ typedef struct fs_h1 {
     fs_h1_shared *shared;
     fs_sink *sink;
     fs_h1_store *store;            /* NULL while idle: an idle connection holds no buffer */
-    const char *input;             /* unconsumed bytes: in the caller's buffer until settle, then in store */
-    size_t input_len;
+    char *input;                   /* unparsed bytes: in the caller's buffer until settle, then in the store */
+    char *more;                    /* those after them, in the caller's buffer while `input` is in the store */
+    size_t input_len, more_len;
+    char *mark;                    /* first byte of the head or trailer section being read, in one run with `input`;
+                                    * NULL outside */
+    char *target, *version;        /* of the head being read, in the same run; NULL until they are reached */
+    fs_field *fields;              /* shared->scratch or the store's */
+    fs_slice piece;                /* the slot that a parser callback fills: a run of body */
+    uint32_t nfields;
+    uint32_t target_len;
+    uint32_t extension;            /* bytes of chunk extensions in this body */
+    uint32_t flags;                /* FS_H1_* of h1_state.h */
     uint64_t body_left;            /* of the response: bytes that Content-Length still allows */
     uint64_t body_read;            /* of the request */
+    uint64_t body_wanted;          /* of an identity body of the request: bytes still to come */
+    uint64_t drained;              /* bytes of the request's body thrown away after its answer */
     uint64_t requests;             /* heads seen */
-    uint32_t head_len;             /* bytes of this head so far */
-    uint8_t reading, writing, keep; /* the three enums */
-    uint32_t flags;                /* h1.c's */
     int error;                     /* the error that ended reading, 0 while there is none */
-    /* The implementation adds what it needs, the whole struct stays under 384 bytes: an idle
-     * connection may cost 1 KiB in all. */
+    uint8_t reading, writing, keep; /* the three enums */
+    uint8_t version_len;
+    uint8_t blank;                 /* bytes of empty lines before this head */
 } fs_h1;
+
+_Static_assert(sizeof(fs_h1) < 384, "an idle connection may cost 1 KiB in all");
 
 /* `sink` is borrowed for the connection's life. */
 void fs_h1_init(fs_h1 *h1, fs_h1_shared *shared, fs_sink *sink);
 void fs_h1_free(fs_h1 *h1);
 
 /*
- * Gives bytes to be parsed. They are borrowed until settle. Bytes that an
- * earlier turn left in the store come first. FS_OK or FS_E_NOMEM.
+ * Gives bytes to be parsed. They are borrowed until settle, and written to:
+ * field names are turned to lower case where they lie. Bytes that an earlier
+ * turn left in the store come first. Whoever receives again into the same
+ * buffer settles before that. FS_OK or FS_E_NOMEM.
  */
-int fs_h1_feed(fs_h1 *h1, const char *p, size_t n);
+int fs_h1_feed(fs_h1 *h1, char *p, size_t n);
 
 /*
- * The next event. Returns FS_OK with FS_EVENT_NONE when more bytes are needed
- * or when the message is complete and its response is not (pipelining: the
- * next head comes only after the answer). A negative result is the peer's
- * fault (FS_E_*) or FS_E_NOMEM: reading is then FS_H1_READ_DISCARD, and
- * fs_h1_refuse answers where that is still possible.
+ * The next event; its slices are borrowed until the next feed, next or settle.
+ * Returns FS_OK with FS_EVENT_NONE when more bytes are needed or when the
+ * message is complete and its response is not (pipelining: the next head comes
+ * only after the answer). A negative result is the peer's fault (FS_E_*) or
+ * FS_E_NOMEM: reading is then FS_H1_READ_DISCARD, and fs_h1_refuse answers
+ * where that is still possible.
  */
 int fs_h1_next(fs_h1 *h1, fs_event *event);
 
 /*
- * The peer will send no more. FS_OK between messages or when this message was
- * complete; FS_E_BODY_CUT inside a body, FS_E_BAD_REQUEST_LINE inside a head.
+ * The peer will send no more. FS_OK between messages, when this message was
+ * complete, and while bytes are unread: next then tells of a message that is
+ * cut. FS_E_BODY_CUT inside a body, FS_E_BAD_REQUEST_LINE inside a head.
  */
 int fs_h1_eof(fs_h1 *h1);
 
@@ -112,13 +128,14 @@ int fs_h1_settle(fs_h1 *h1);
 
 /*
  * Answers an error with its status, a short text body and Connection: close,
- * unless a final head has gone already (then the response is broken off).
- * Afterwards nothing more is read.
+ * unless a final head has gone already (then the response is broken off), the
+ * message is answered already, or the error has no status. Afterwards nothing
+ * more is read. FS_OK, or FS_E_NOMEM when there was no room for the answer.
  */
 int fs_h1_refuse(fs_h1 *h1, int error);
 
 /* Bytes that were fed and not yet parsed. */
-static inline size_t fs_h1_unread(const fs_h1 *h1) { return h1->input_len; }
+static inline size_t fs_h1_unread(const fs_h1 *h1) { return h1->input_len + h1->more_len; }
 
 /* A request (or part of one) is being read or answered. */
 static inline int fs_h1_busy(const fs_h1 *h1)
@@ -136,17 +153,19 @@ int fs_h1_must_reset(const fs_h1 *h1);
 int fs_h1_must_linger(const fs_h1 *h1);
 
 /*
- * After FS_HEAD_UPGRADE_WEBSOCKET: answers 101 with these fields and turns the
- * connection into a tunnel; next() gives FS_EVENT_DATA from here on, beginning
- * with what came glued to the request.
+ * After FS_HEAD_UPGRADE_WEBSOCKET: answers 101 with these fields (Connection
+ * and Upgrade are added) and turns the connection into a tunnel; next() gives
+ * FS_EVENT_DATA from here on, beginning with what came glued to the request.
+ * FS_OK, FS_E_APP_* with nothing sent, or FS_E_NOMEM.
  */
 int fs_h1_upgrade(fs_h1 *h1, const fs_field *fields, uint32_t n);
 
-/* How many more bytes of an identity body the parser expects, 0 where it is
- * not inside one: the caller may then receive them into their final place and
- * report them with fs_h1_body_direct instead of feeding them. */
+/* How many more bytes of an identity body are expected, 0 where the machine is
+ * not inside one or has unread bytes: the caller may then receive them into
+ * their final place and report them with fs_h1_body_direct instead of feeding them. */
 uint64_t fs_h1_body_wanted(const fs_h1 *h1);
-/* n <= fs_h1_body_wanted() bytes of body were received elsewhere. Sets *end when the message is complete. */
+/* n <= fs_h1_body_wanted() bytes of body were received elsewhere. Sets *end
+ * when the message is complete. FS_OK, or FS_E_INTERNAL when n is larger. */
 int fs_h1_body_direct(fs_h1 *h1, size_t n, int *end);
 
 #endif

@@ -1,0 +1,480 @@
+#include "h1_check.h"
+
+#include "fields.h"
+#include "h1_input.h"
+#include "h1_state.h"
+
+#include <string.h>
+
+/* ---- classes of bytes ---------------------------------------------------- */
+
+enum {
+    TARGET = 1,        /* may stand in a target */
+    PLAIN = 2,         /* likewise, and a path of these is not to be decoded */
+    REG_NAME = 4,      /* RFC 3986 section 3.2.2, but for percent */
+    LITERAL = 8        /* inside the brackets of an IP literal */
+};
+
+#define ANY (TARGET | PLAIN | REG_NAME | LITERAL)
+#define SUB_DELIM (TARGET | PLAIN | REG_NAME | LITERAL)
+
+/* A target is tolerant where nobody can be misled: bytes above 0x7f and the
+ * like of "|" pass, as they do nearly everywhere. '?' ends a path. */
+static const uint8_t CLASS[256] = {
+    ['!'] = SUB_DELIM, ['"'] = TARGET | PLAIN, ['$'] = SUB_DELIM, ['%'] = TARGET, ['&' ... ','] = SUB_DELIM,
+    ['-' ... '.'] = ANY, ['/'] = TARGET | PLAIN, ['0' ... '9'] = ANY, [':'] = TARGET | PLAIN | LITERAL,
+    [';'] = SUB_DELIM, ['<'] = TARGET | PLAIN, ['='] = SUB_DELIM, ['>'] = TARGET | PLAIN, ['?'] = TARGET,
+    ['@'] = TARGET | PLAIN, ['A' ... 'Z'] = ANY, ['['] = TARGET | PLAIN, ['\\'] = TARGET | PLAIN,
+    [']'] = TARGET | PLAIN, ['^'] = TARGET | PLAIN, ['_'] = ANY, ['`'] = TARGET | PLAIN, ['a' ... 'z'] = ANY,
+    ['{' ... '}'] = TARGET | PLAIN, ['~'] = ANY, [0x80 ... 0xff] = TARGET,
+};
+
+static size_t span_of(const char *p, size_t n, uint8_t class)
+{
+    size_t i = 0;
+
+    while (i < n && CLASS[(uint8_t)p[i]] & class)
+        i++;
+    return i;
+}
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+static int is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static int is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* `text` is lower-case. */
+static int same(const char *p, size_t n, const char *text)
+{
+    size_t i = 0;
+
+    while (i < n && text[i] && lower(p[i]) == text[i])
+        i++;
+    return i == n && !text[i];
+}
+
+static int starts(const char *p, size_t n, const char *text)
+{
+    const size_t length = strlen(text);
+
+    return n >= length && same(p, length, text);
+}
+
+/* ---- lists ----------------------------------------------------------------- */
+
+/* Takes the next member off *list, without blanks around it; it may be empty. */
+static fs_slice next_member(fs_slice *list)
+{
+    const char *comma = memchr(list->p, ',', list->n);
+    fs_slice member = {list->p, comma ? (size_t)(comma - list->p) : list->n};
+    const size_t taken = member.n + (comma != NULL);
+
+    list->p += taken;
+    list->n -= taken;
+    while (member.n && is_blank(member.p[0]))
+        member.p++, member.n--;
+    while (member.n && is_blank(member.p[member.n - 1]))
+        member.n--;
+    return member;
+}
+
+int fs_h1_list_has(const char *list, size_t n, const char *member)
+{
+    fs_slice rest = {list, n};
+
+    while (rest.n) {
+        const fs_slice each = next_member(&rest);
+
+        if (same(each.p, each.n, member))
+            return 1;
+    }
+    return 0;
+}
+
+/* ---- Host and target ------------------------------------------------------- */
+
+static int is_port(const char *p, size_t n)
+{
+    unsigned port = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!is_digit(p[i]))
+            return 0;
+        port = port * 10 + (unsigned)(p[i] - '0');
+        if (port > 65535)
+            return 0;
+    }
+    return 1;
+}
+
+static int is_hex(char c)
+{
+    return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'f');
+}
+
+/* Length of a reg-name or IPv4 address at p. */
+static size_t reg_name(const char *p, size_t n)
+{
+    size_t i = 0;
+
+    for (;;) {
+        i += span_of(p + i, n - i, REG_NAME);
+        if (n - i < 3 || p[i] != '%' || !is_hex(p[i + 1]) || !is_hex(p[i + 2]))
+            return i;
+        i += 3;
+    }
+}
+
+/* Length of "[...]" at p, 0 when it is none. */
+static size_t ip_literal(const char *p, size_t n)
+{
+    const size_t inside = span_of(p + 1, n - 1, LITERAL);
+
+    return inside && inside + 1 < n && p[inside + 1] == ']' ? inside + 2 : 0;
+}
+
+/* uri-host [ ":" port ], RFC 9110 section 7.2; an empty one is allowed. */
+static int is_host(const char *p, size_t n)
+{
+    size_t i;
+
+    if (n && p[0] == '[') {
+        i = ip_literal(p, n);
+        if (!i)
+            return 0;
+    } else {
+        i = reg_name(p, n);
+    }
+    return i == n || (p[i] == ':' && is_port(p + i + 1, n - i - 1));
+}
+
+/* Splits what begins with a slash, or is empty, or begins with a question mark. */
+static int split_path(fs_request_head *head, const char *p, size_t n)
+{
+    size_t i = span_of(p, n, PLAIN);
+
+    if (i < n && p[i] != '?') {
+        head->flags |= FS_HEAD_ESCAPED;
+        while (i < n && p[i] != '?' && CLASS[(uint8_t)p[i]] & TARGET)
+            i++;
+    }
+    head->path = i ? (fs_slice){p, i} : (fs_slice){"/", 1};
+    head->query = (fs_slice){p + i, 0};
+    if (i == n)
+        return FS_OK;
+    if (p[i] != '?')
+        return FS_E_BAD_TARGET;
+    head->query = (fs_slice){p + i + 1, n - i - 1};
+    return span_of(head->query.p, head->query.n, TARGET) == head->query.n ? FS_OK : FS_E_BAD_TARGET;
+}
+
+/* RFC 9112 section 3.2.2; *authority is where the request goes, instead of Host. */
+static int absolute_form(fs_request_head *head, fs_slice *authority)
+{
+    const char *p = head->target.p;
+    const size_t n = head->target.n;
+    const size_t scheme = starts(p, n, "http://") ? 7 : starts(p, n, "https://") ? 8 : 0;
+    size_t end = scheme;
+
+    if (!scheme)
+        return FS_E_BAD_TARGET;
+    while (end < n && p[end] != '/' && p[end] != '?')
+        end++;
+    *authority = (fs_slice){p + scheme, end - scheme};
+    if (!authority->n || authority->p[0] == ':' || !is_host(authority->p, authority->n))
+        return FS_E_BAD_TARGET;
+    return split_path(head, p + end, n - end);
+}
+
+static int check_target(fs_request_head *head, fs_slice *authority)
+{
+    const fs_slice target = head->target;
+
+    if (target.p[0] == '/')
+        return split_path(head, target.p, target.n);
+    if (target.n == 1 && target.p[0] == '*') {
+        head->path = target;
+        head->query = (fs_slice){target.p + 1, 0};
+        return same(head->method.p, head->method.n, "options") ? FS_OK : FS_E_BAD_TARGET;
+    }
+    return absolute_form(head, authority);
+}
+
+/* Method SP target SP "HTTP/" version, each once: llhttp also takes more spaces, and other protocols. */
+static int check_request_line(const fs_h1 *h1, fs_request_head *head)
+{
+    static const char between[] = " HTTP/";
+    const size_t gap = sizeof between - 1;
+    const char *method_end;
+
+    if (!h1->target || !h1->target_len || !h1->version)
+        return FS_E_BAD_REQUEST_LINE;
+    method_end = memchr(h1->mark, ' ', (size_t)(h1->target - h1->mark));
+    if (!method_end || method_end + 1 != h1->target)
+        return FS_E_BAD_REQUEST_LINE;
+    if (h1->target + h1->target_len + gap != h1->version || memcmp(h1->version - gap, between, gap) != 0)
+        return FS_E_BAD_REQUEST_LINE;
+    head->method = (fs_slice){h1->mark, (size_t)(method_end - h1->mark)};
+    head->target = (fs_slice){h1->target, h1->target_len};
+    return FS_OK;
+}
+
+/* ---- fields ---------------------------------------------------------------- */
+
+static void lower_name(fs_field *field)
+{
+    char *name = (char *)(uintptr_t)field->name; /* in the receive buffer or the store, both ours to write */
+
+    for (uint32_t i = 0; i < field->name_len; i++)
+        name[i] = lower(name[i]);
+}
+
+/* Value without blanks at its end (llhttp drops those at the start), name in lower case, id. */
+static void normalize(fs_field *field)
+{
+    size_t n;
+
+    while (field->value_len && is_blank(field->value[field->value_len - 1]))
+        field->value_len--;
+    field->id = fs_field_find(field->name, field->name_len);
+    if (field->id)
+        field->name = fs_field_name(field->id, &n);
+    else
+        lower_name(field);
+}
+
+/* What a look at all fields leaves to be decided. */
+typedef struct findings {
+    fs_field *host;
+    const fs_field *coding; /* Transfer-Encoding */
+    unsigned hosts, codings;
+    int bad_coding;
+    int websocket;
+    int error;
+} findings;
+
+static int is_coding(fs_slice member)
+{
+    const char *parameters = memchr(member.p, ';', member.n);
+    size_t n = parameters ? (size_t)(parameters - member.p) : member.n;
+
+    while (n && is_blank(member.p[n - 1]))
+        n--;
+    return fs_is_token(member.p, n);
+}
+
+/* RFC 9112 section 6.1: a list of codings, each of which is a token with parameters. */
+static int is_coding_list(const fs_field *field)
+{
+    fs_slice rest = {field->value, field->value_len};
+
+    do {
+        if (!is_coding(next_member(&rest)))
+            return 0;
+    } while (rest.n);
+    return 1;
+}
+
+static void look_at(fs_h1 *h1, fs_request_head *head, fs_field *field, findings *found)
+{
+    switch (field->id) {
+    case FS_FIELD_HOST:
+        found->hosts++;
+        found->host = field;
+        break;
+    case FS_FIELD_TRANSFER_ENCODING:
+        found->codings++;
+        found->coding = field;
+        found->bad_coding |= !is_coding_list(field);
+        break;
+    case FS_FIELD_EXPECT: /* to be ignored in HTTP/1.0: RFC 9110 section 10.1.1 */
+        if (same(field->value, field->value_len, "100-continue"))
+            h1->flags |= FS_H1_EXPECTS;
+        else if (head->version != FS_HTTP_1_0)
+            found->error = FS_E_EXPECTATION;
+        break;
+    case FS_FIELD_UPGRADE:
+        found->websocket |= fs_h1_list_has(field->value, field->value_len, "websocket");
+        break;
+    case FS_FIELD_TE:
+        if (fs_h1_list_has(field->value, field->value_len, "trailers"))
+            head->flags |= FS_HEAD_TE_TRAILERS;
+        break;
+    case FS_FIELD_X_FORWARDED_FOR:
+    case FS_FIELD_X_FORWARDED_PROTO:
+    case FS_FIELD_X_FORWARDED_HOST:
+    case FS_FIELD_FORWARDED:
+        head->flags |= FS_HEAD_FORWARDED;
+        break;
+    default:
+        break;
+    }
+}
+
+/* RFC 9112 section 3.2. */
+static int check_host(fs_h1 *h1, const fs_request_head *head, const findings *found, fs_slice authority)
+{
+    fs_field *host = found->host;
+
+    if (found->hosts > 1 || (!host && head->version != FS_HTTP_1_0))
+        return FS_E_BAD_HOST;
+    if (host && !is_host(host->value, host->value_len))
+        return FS_E_BAD_HOST;
+    if (!authority.p)
+        return FS_OK;
+    if (!host) {
+        host = fs_h1_new_field(h1);
+        if (!host)
+            return FS_E_NOMEM;
+        *host = (fs_field){.name = "host", .name_len = 4, .id = FS_FIELD_HOST};
+    }
+    host->value = authority.p;
+    host->value_len = (uint32_t)authority.n;
+    return FS_OK;
+}
+
+/* RFC 9112 section 6; Content-Length with Transfer-Encoding does not come here. */
+static int check_framing(fs_h1 *h1, fs_request_head *head, const findings *found)
+{
+    const uint64_t most = h1->shared->limits->max_body;
+
+    head->content_length = -1;
+    if (found->codings) {
+        if (head->version == FS_HTTP_1_0 || found->bad_coding)
+            return FS_E_BAD_FRAMING;
+        if (found->codings > 1 || !same(found->coding->value, found->coding->value_len, "chunked"))
+            return FS_E_CODING_UNKNOWN;
+        h1->flags |= FS_H1_CHUNKED_BODY;
+        return FS_OK;
+    }
+    if (!(h1->parser.flags & F_CONTENT_LENGTH))
+        return FS_OK;
+    if (h1->parser.content_length > INT64_MAX)
+        return FS_E_BAD_LENGTH;
+    if (most && h1->parser.content_length > most)
+        return FS_E_BODY_TOO_LARGE;
+    head->content_length = (int64_t)h1->parser.content_length;
+    h1->body_wanted = h1->parser.content_length;
+    return FS_OK;
+}
+
+/* RFC 9112 section 9.3. */
+static void check_persistence(fs_h1 *h1, const fs_request_head *head)
+{
+    const uint64_t most = h1->shared->limits->max_requests;
+    const uint16_t flags = h1->parser.flags;
+
+    if (flags & F_CONNECTION_CLOSE || (head->version == FS_HTTP_1_0 && !(flags & F_CONNECTION_KEEP_ALIVE))) {
+        h1->flags |= FS_H1_PEER_CLOSES;
+        fs_h1_keep_on(h1, FS_H1_ON_LAST);
+    } else if (most && h1->requests >= most) {
+        fs_h1_keep_on(h1, FS_H1_ON_LAST);
+    }
+}
+
+static void set_flags(fs_h1 *h1, fs_request_head *head, const findings *found)
+{
+    const int bodiless = !(h1->flags & FS_H1_CHUNKED_BODY) && !h1->body_wanted;
+
+    if (head->version == FS_HTTP_1_0)
+        h1->flags |= FS_H1_HTTP_1_0;
+    if (bodiless || head->version == FS_HTTP_1_0)
+        h1->flags &= ~(uint32_t)FS_H1_EXPECTS;
+    if (h1->parser.method == HTTP_HEAD)
+        h1->flags |= FS_H1_IS_HEAD;
+    if (head->flags & FS_HEAD_TE_TRAILERS)
+        h1->flags |= FS_H1_TE_TRAILERS;
+    if (found->websocket && bodiless && h1->parser.method == HTTP_GET && head->version == FS_HTTP_1_1 &&
+        h1->parser.flags & F_CONNECTION_UPGRADE)
+        h1->flags |= FS_H1_WEBSOCKET;
+    head->flags |= bodiless ? FS_HEAD_END : 0;
+    head->flags |= h1->flags & FS_H1_EXPECTS ? FS_HEAD_EXPECT_CONTINUE : 0;
+    head->flags |= h1->flags & FS_H1_WEBSOCKET ? FS_HEAD_UPGRADE_WEBSOCKET : 0;
+}
+
+int fs_h1_check_head(fs_h1 *h1, fs_request_head *head)
+{
+    findings found = {.host = NULL};
+    fs_slice authority = {NULL, 0};
+    int result;
+
+    head->flags = 0;
+    head->version = h1->parser.http_minor ? FS_HTTP_1_1 : FS_HTTP_1_0;
+    h1->body_wanted = 0;
+    result = check_request_line(h1, head);
+    if (result < 0)
+        return result;
+    for (uint32_t i = 0; i < h1->nfields; i++) {
+        normalize(&h1->fields[i]);
+        look_at(h1, head, &h1->fields[i], &found);
+    }
+    if ((result = check_target(head, &authority)) < 0 || (result = check_host(h1, head, &found, authority)) < 0 ||
+        (result = check_framing(h1, head, &found)) < 0 || (result = found.error) < 0)
+        return result;
+    set_flags(h1, head, &found);
+    check_persistence(h1, head);
+    head->fields = h1->fields;
+    head->nfields = h1->nfields;
+    return FS_OK;
+}
+
+/* ---- trailers -------------------------------------------------------------- */
+
+int fs_h1_forbidden_trailer(uint32_t id, const char *name, size_t n)
+{
+    static const char *const more[] = {
+        "age", "cache-control", "cookie", "expires", "location", "max-forwards", "pragma", "proxy-authenticate",
+        "range", "retry-after", "set-cookie", "vary", "www-authenticate",
+    };
+
+    if (starts(name, n, "content-") || starts(name, n, "if-") || starts(name, n, "x-forwarded-"))
+        return 1;
+    switch (id) {
+    case FS_FIELD_HOST:
+    case FS_FIELD_TRANSFER_ENCODING:
+    case FS_FIELD_CONNECTION:
+    case FS_FIELD_EXPECT:
+    case FS_FIELD_UPGRADE:
+    case FS_FIELD_TE:
+    case FS_FIELD_TRAILER:
+    case FS_FIELD_KEEP_ALIVE:
+    case FS_FIELD_PROXY_CONNECTION:
+    case FS_FIELD_HTTP2_SETTINGS:
+    case FS_FIELD_DATE:
+    case FS_FIELD_COOKIE:
+    case FS_FIELD_AUTHORIZATION:
+    case FS_FIELD_PROXY_AUTHORIZATION:
+    case FS_FIELD_FORWARDED:
+        return 1;
+    default:
+        break;
+    }
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++)
+        if (same(name, n, more[i]))
+            return 1;
+    return 0;
+}
+
+void fs_h1_check_trailers(fs_h1 *h1)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < h1->nfields; i++) {
+        fs_field *field = &h1->fields[i];
+
+        normalize(field);
+        if (!fs_h1_forbidden_trailer(field->id, field->name, field->name_len))
+            h1->fields[kept++] = *field;
+    }
+    h1->nfields = kept;
+}

@@ -1,0 +1,343 @@
+#include "h1_parse.h"
+
+#include "h1_input.h"
+#include "h1_state.h"
+
+#include <string.h>
+
+enum {
+    VERSION_LEN = 3,   /* "1.1", after "HTTP/" */
+    METHOD_MAX = 32    /* more bytes of an unknown method are not waited for */
+};
+
+static fs_h1 *owner(llhttp_t *parser)
+{
+    return (fs_h1 *)((char *)parser - offsetof(fs_h1, parser));
+}
+
+/* Spans are not const to us: the buffer is (h1.h, feed). */
+static char *writable(const char *at)
+{
+    return (char *)(uintptr_t)at;
+}
+
+static int stop(fs_h1 *h1, int error)
+{
+    h1->error = error;
+    return HPE_USER;
+}
+
+/* ---- what llhttp calls ----------------------------------------------------
+ * A span comes in pieces when the input does. The pieces lie in one run, so
+ * each only makes the slice longer. */
+
+static int on_url(llhttp_t *parser, const char *at, size_t n)
+{
+    fs_h1 *h1 = owner(parser);
+
+    if (!h1->target)
+        h1->target = writable(at);
+    h1->target_len += (uint32_t)n;
+    return HPE_OK;
+}
+
+static int on_version(llhttp_t *parser, const char *at, size_t n)
+{
+    fs_h1 *h1 = owner(parser);
+
+    if (!h1->version)
+        h1->version = writable(at);
+    h1->version_len = (uint8_t)(h1->version_len + n);
+    return HPE_OK;
+}
+
+static int is_version_known(const llhttp_t *parser)
+{
+    return parser->http_major == 1 && parser->http_minor <= 1;
+}
+
+static int on_version_complete(llhttp_t *parser)
+{
+    if (!is_version_known(parser))
+        return stop(owner(parser), FS_E_VERSION);
+    if (parser->method == HTTP_CONNECT || parser->method == HTTP_PRI)
+        return stop(owner(parser), FS_E_METHOD_UNKNOWN);
+    return HPE_OK;
+}
+
+static int begin_field(fs_h1 *h1, const char *at, size_t n)
+{
+    fs_field *field;
+
+    if (h1->nfields >= h1->shared->limits->max_fields)
+        return stop(h1, FS_E_TOO_MANY_FIELDS);
+    field = fs_h1_new_field(h1);
+    if (!field)
+        return stop(h1, FS_E_NOMEM);
+    *field = (fs_field){.name = at, .name_len = (uint32_t)n};
+    return HPE_OK;
+}
+
+static int on_header_field(llhttp_t *parser, const char *at, size_t n)
+{
+    fs_h1 *h1 = owner(parser);
+
+    if (parser->flags & F_TRAILING) {
+        /* Whatever its name, a trailer field frames nothing (RFC 9110 section 6.5.1): llhttp is not to look. */
+        parser->flags = F_TRAILING;
+        parser->header_state = 0;
+        if (!h1->mark)
+            h1->mark = writable(at);
+    }
+    if (h1->nfields && !(h1->flags & FS_H1_IN_VALUE)) {
+        h1->fields[h1->nfields - 1].name_len += (uint32_t)n;
+        return HPE_OK;
+    }
+    h1->flags &= ~(uint32_t)FS_H1_IN_VALUE;
+    return begin_field(h1, at, n);
+}
+
+static int on_header_value(llhttp_t *parser, const char *at, size_t n)
+{
+    fs_h1 *h1 = owner(parser);
+    fs_field *field = &h1->fields[h1->nfields - 1];
+
+    if (!(h1->flags & FS_H1_IN_VALUE)) {
+        h1->flags |= FS_H1_IN_VALUE;
+        field->value = at;
+    }
+    field->value_len += (uint32_t)n;
+    return HPE_OK;
+}
+
+/* A message without chunks ends here for llhttp: "no body follows" is answered, and our own count takes over. */
+static int on_headers_complete(llhttp_t *parser)
+{
+    return parser->flags & F_TRANSFER_ENCODING ? HPE_PAUSED : 1;
+}
+
+static int on_message_complete(llhttp_t *parser)
+{
+    owner(parser)->flags |= FS_H1_COMPLETE;
+    return HPE_PAUSED;
+}
+
+static int on_body(llhttp_t *parser, const char *at, size_t n)
+{
+    if (!n)
+        return HPE_OK;
+    owner(parser)->piece = (fs_slice){at, n};
+    return HPE_PAUSED;
+}
+
+/* content_length is the chunk's size here. */
+static int on_chunk_header(llhttp_t *parser)
+{
+    fs_h1 *h1 = owner(parser);
+    const uint64_t most = h1->shared->limits->max_body;
+
+    if (most && parser->content_length > most - h1->body_read)
+        return stop(h1, FS_E_BODY_TOO_LARGE);
+    return HPE_OK;
+}
+
+static int count_extension(fs_h1 *h1, size_t n)
+{
+    h1->extension += (uint32_t)n;
+    return h1->extension > h1->shared->limits->max_chunk_extension ? stop(h1, FS_E_BAD_CHUNK) : HPE_OK;
+}
+
+static int on_chunk_extension(llhttp_t *parser, const char *at, size_t n)
+{
+    (void)at;
+    return count_extension(owner(parser), n);
+}
+
+/* The semicolon or the equals sign before it. */
+static int on_chunk_extension_complete(llhttp_t *parser)
+{
+    return count_extension(owner(parser), 1);
+}
+
+static const llhttp_settings_t settings = {
+    .on_url = on_url,
+    .on_version = on_version,
+    .on_version_complete = on_version_complete,
+    .on_header_field = on_header_field,
+    .on_header_value = on_header_value,
+    .on_headers_complete = on_headers_complete,
+    .on_body = on_body,
+    .on_message_complete = on_message_complete,
+    .on_chunk_header = on_chunk_header,
+    .on_chunk_extension_name = on_chunk_extension,
+    .on_chunk_extension_value = on_chunk_extension,
+    .on_chunk_extension_name_complete = on_chunk_extension_complete,
+    .on_chunk_extension_value_complete = on_chunk_extension_complete,
+};
+
+/* ---- errors --------------------------------------------------------------- */
+
+/*
+ * llhttp stops at the first byte that makes a method unknown to it. Whether it
+ * is a token (501) or not (400) shows only at the token's end, so that may have
+ * to be waited for. 0: not known yet.
+ */
+static int judge_method(fs_h1 *h1)
+{
+    const size_t have = (size_t)(h1->input + h1->input_len - h1->mark);
+    const size_t n = have < METHOD_MAX ? have : METHOD_MAX;
+    const char *space = memchr(h1->mark, ' ', n);
+
+    if (space)
+        return fs_is_token(h1->mark, (size_t)(space - h1->mark)) ? FS_E_METHOD_UNKNOWN : FS_E_BAD_METHOD;
+    if (!fs_is_token(h1->mark, n))
+        return FS_E_BAD_METHOD;
+    if (n == METHOD_MAX)
+        return FS_E_METHOD_UNKNOWN;
+    h1->flags |= FS_H1_BAD_METHOD;
+    fs_h1_advance(h1, h1->input_len);
+    return 0;
+}
+
+static int after_request_line(const fs_h1 *h1)
+{
+    return h1->version_len == VERSION_LEN &&
+           llhttp_get_error_pos(&h1->parser) - (h1->version + VERSION_LEN) > (ptrdiff_t)strlen("\r\n");
+}
+
+/* llhttp knows them, and refuses them once it sees "HTTP/". */
+static int is_rtsp_method(const fs_h1 *h1)
+{
+    return h1->parser.method >= HTTP_DESCRIBE && h1->parser.method <= HTTP_FLUSH;
+}
+
+static int head_error(fs_h1 *h1, llhttp_errno_t error)
+{
+    if (h1->error)
+        return h1->error; /* a callback's */
+    switch (error) {
+    case HPE_INVALID_METHOD:
+        return judge_method(h1);
+    case HPE_INVALID_URL:
+        return FS_E_BAD_TARGET;
+    case HPE_INVALID_CONSTANT:
+        return is_rtsp_method(h1) ? FS_E_METHOD_UNKNOWN : FS_E_BAD_REQUEST_LINE;
+    case HPE_INVALID_VERSION:
+        return h1->version_len == VERSION_LEN && !is_version_known(&h1->parser) ? FS_E_VERSION : FS_E_BAD_REQUEST_LINE;
+    case HPE_INVALID_TRANSFER_ENCODING:
+        return FS_E_BAD_FRAMING;
+    case HPE_INVALID_CONTENT_LENGTH:
+    case HPE_UNEXPECTED_CONTENT_LENGTH:
+        return h1->parser.flags & F_TRANSFER_ENCODING ? FS_E_BAD_FRAMING : FS_E_BAD_LENGTH;
+    default:
+        return after_request_line(h1) ? FS_E_BAD_FIELD : FS_E_BAD_REQUEST_LINE;
+    }
+}
+
+static int chunk_error(const fs_h1 *h1)
+{
+    if (h1->error)
+        return h1->error; /* a callback's */
+    return h1->parser.flags & F_TRAILING ? FS_E_BAD_TRAILER : FS_E_BAD_CHUNK;
+}
+
+/* ---- driving it ------------------------------------------------------------ */
+
+static llhttp_errno_t execute(fs_h1 *h1, size_t n)
+{
+    const llhttp_errno_t error = llhttp_execute(&h1->parser, h1->input, n);
+
+    if (error == HPE_OK) {
+        fs_h1_advance(h1, n);
+    } else if (error == HPE_PAUSED) {
+        fs_h1_advance(h1, (size_t)(llhttp_get_error_pos(&h1->parser) - h1->input));
+        llhttp_resume(&h1->parser);
+    }
+    return error;
+}
+
+void fs_h1_parse_begin(fs_h1 *h1)
+{
+    llhttp_init(&h1->parser, HTTP_REQUEST, &settings);
+    h1->flags &= FS_H1_OF_CONNECTION;
+    h1->mark = h1->input;
+    h1->target = h1->version = NULL;
+    h1->target_len = 0;
+    h1->version_len = 0;
+    h1->fields = h1->shared->scratch;
+    h1->nfields = 0;
+}
+
+/*
+ * How many bytes may be parsed before a limit is met: llhttp never sees more,
+ * so that what is refused does not depend on how the bytes came. 0: it is met.
+ */
+static size_t allowance(const fs_h1 *h1)
+{
+    const fs_limits *limits = h1->shared->limits;
+    const size_t used = (size_t)(h1->input - h1->mark);
+    size_t most = limits->max_head;
+
+    if (h1->version_len < VERSION_LEN && limits->max_request_line < most)
+        most = limits->max_request_line;
+    return used < most ? most - used : 0;
+}
+
+static int limit_error(const fs_h1 *h1)
+{
+    return h1->version_len < VERSION_LEN ? FS_E_TARGET_TOO_LONG : FS_E_HEAD_TOO_LARGE;
+}
+
+/* 1: the head is complete. 0: more bytes are needed. */
+static int parse_run(fs_h1 *h1)
+{
+    const size_t n = allowance(h1);
+    llhttp_errno_t error;
+
+    if (!n)
+        return limit_error(h1);
+    error = execute(h1, n < h1->input_len ? n : h1->input_len);
+    if (error == HPE_OK)
+        return 0;
+    return error == HPE_PAUSED ? 1 : head_error(h1, error);
+}
+
+int fs_h1_parse_head(fs_h1 *h1)
+{
+    for (;;) {
+        int result = h1->input_len ? 1 : fs_h1_pull(h1);
+
+        if (result <= 0)
+            return result;
+        result = h1->flags & FS_H1_BAD_METHOD ? judge_method(h1) : parse_run(h1);
+        if (result)
+            return result;
+    }
+}
+
+/* Trailers have the limits of a head. */
+static int trailers_fit(const fs_h1 *h1)
+{
+    return !h1->mark || (size_t)(h1->input - h1->mark) <= h1->shared->limits->max_head;
+}
+
+int fs_h1_parse_chunked(fs_h1 *h1)
+{
+    h1->piece = (fs_slice){NULL, 0};
+    for (;;) {
+        const int pulled = h1->input_len ? 1 : fs_h1_pull(h1);
+        llhttp_errno_t error;
+
+        if (pulled <= 0)
+            return pulled;
+        error = execute(h1, h1->input_len);
+        if (error != HPE_OK && error != HPE_PAUSED)
+            return chunk_error(h1);
+        if (!trailers_fit(h1))
+            return FS_E_HEAD_TOO_LARGE;
+        if (error == HPE_PAUSED) {
+            h1->body_read += h1->piece.n;
+            return 1;
+        }
+    }
+}
