@@ -87,7 +87,7 @@ cdef class AccessLog:
     cdef size_t used
     cdef uint64_t oldest                # monotonic ms of the first line that waits, 0 when none does
     cdef int64_t second                 # that `date` stands for
-    cdef char date[32]
+    cdef char date[48]
     cdef size_t date_len
     cdef uint64_t dropped
     cdef object logger

@@ -587,7 +587,8 @@ cdef void call_owner(object owner, Task task) noexcept:
     try:
         owner(task)
     except BaseException as error:
-        task._loop.call_exception_handler({"message": "a task's owner failed", "exception": error, "task": task})
+        # no "task" here: the loop would call the handler in its context, which this step is in already
+        task._loop.call_exception_handler({"message": f"the owner of {task!r} failed", "exception": error})
 
 
 include "inline_runner.pxi"

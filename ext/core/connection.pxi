@@ -81,6 +81,9 @@ cdef class Connection:
                     self.driver.schedule(self)
                     break
                 rounds += 1
+                if rounds > 1 and fs_h1_settle(&self.h1) < 0:   # the next recv overwrites the shared buffer
+                    self.lost(FS_E_NOMEM)
+                    break
                 if not self.receive_bytes():
                     break
                 self.drain_events()
