@@ -3,6 +3,7 @@
 `convert` raises ValueError with a reason that reads on after the option's name.
 """
 
+import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -228,8 +229,6 @@ class Peers:
 
 
 def _peer(entry: object) -> str:
-    import ipaddress  # 5 ms of start-up that most configurations do not need
-
     text = str(entry).strip()
     if text in ("*", UNIX_PEER):
         return text

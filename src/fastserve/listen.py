@@ -65,7 +65,7 @@ def _bracketed(host: str) -> str:
 
 
 def _reason(error: OSError) -> str:
-    return (os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)).lower()
+    return os.strerror(error.errno).lower() if error.errno else str(error)
 
 
 def _tcp(host: str, port: int, backlog: int) -> list[socket.socket]:

@@ -184,7 +184,10 @@ def signals(stop: Callable[[], None]) -> Iterator[None]:
 
 
 async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """The work's result; None when the event came first, and then the work is cancelled."""
+    """The work's result; None when the event came first, and then the work is not begun or cancelled."""
+    if event.is_set():
+        work.close()
+        return None
     task = asyncio.ensure_future(work)
     waiting = asyncio.ensure_future(event.wait())
     try:

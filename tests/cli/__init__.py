@@ -1,0 +1,1 @@
+"""The Python layer: options, sockets, application, lifespan, and the command as a process."""

@@ -1,0 +1,108 @@
+"""`fastserve.Config`: what it takes, what it refuses and in which words."""
+
+import dataclasses
+import math
+import sys
+from typing import Any
+
+import pytest
+
+import fastserve
+from fastserve import Config
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+def test_takes_an_application_or_its_place() -> None:
+    assert Config(app).app is app
+    assert Config("module:attribute").app == "module:attribute"
+
+
+def test_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config(app).port = 1  # type: ignore[misc]
+
+
+def test_has_no_side_effect() -> None:
+    Config("no_such_module:app", log_config="/nonexistent", uds="/nonexistent/socket")
+    assert "no_such_module" not in sys.modules
+
+
+def test_values_from_python_are_as_good_as_texts() -> None:
+    assert Config(app, port="80") == Config(app, port=80)
+    assert Config(app, timeout_write=3) == Config(app, timeout_write="3.0")
+    assert Config(app, headers=[("a", "b"), (b"c", b"\xe9")]).headers == ((b"a", b"b"), (b"c", b"\xe9"))
+    assert Config(app, forwarded_allow_ips=["10.0.0.1"]) == Config(app, forwarded_allow_ips="10.0.0.1")
+    assert Config(app, uds=None, use_colors=None) == Config(app)
+
+
+def test_limits_are_in_the_cores_names_and_milliseconds() -> None:
+    limits = Config(app, timeout_keep_alive=0.25, limit_request_head="1M", limit_request_body=0).limits
+    assert limits["timeout_keep_alive"] == 250
+    assert limits["max_head"] == 1 << 20
+    assert limits["max_body"] == 0
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"prot": 1}, "unknown option 'prot'; did you mean 'port'?"),
+    ({"xyzzy": 1}, "unknown option 'xyzzy'"),
+    ({"workers": 2}, "unknown option 'workers'"),
+    ({"port": 65536}, "port: 65536 is not between 0 and 65535"),
+    ({"port": -1}, "port: -1 is not between 0 and 65535"),
+    ({"port": "http"}, "port: 'http' is not a whole number"),
+    ({"port": True}, "port: True is not a whole number"),
+    ({"port": 80.0}, "port: 80.0 is not a whole number"),
+    ({"port": None}, "port: None is not a whole number"),
+    ({"host": 1}, "host: 1 is not a string"),
+    ({"host": "a\0b"}, "host: 'a\\x00b' contains a NUL"),
+    ({"loop": "trio"}, "loop: 'trio' is not one of auto, uvloop, asyncio"),
+    ({"interface": "wsgi"}, "interface: 'wsgi' is not one of auto, asgi3, asgi2"),
+    ({"factory": 1}, "factory: 1 is neither true nor false"),
+    ({"root_path": "api"}, "root_path: 'api' does not begin with '/'"),
+    ({"limit_request_body": "10X"}, "limit_request_body: '10X' is not a size (such as 8192, 8K, 10M or 1G)"),
+    ({"limit_request_body": "-1"}, "limit_request_body: '-1' is not a size (such as 8192, 8K, 10M or 1G)"),
+    ({"limit_request_body": -1}, "limit_request_body: -1 is not between 0 and 4611686018427387904"),
+    ({"limit_request_fields": 1001}, "limit_request_fields: 1001 is not between 1 and 1000"),
+    ({"timeout_write": 0}, "timeout_write: 0 is not between 0.001 and 86400 seconds"),
+    ({"timeout_write": math.nan}, "timeout_write: nan is not between 0.001 and 86400 seconds"),
+    ({"timeout_write": "soon"}, "timeout_write: 'soon' is not a number of seconds"),
+    ({"timeout_write": True}, "timeout_write: True is not a number of seconds"),
+    ({"timeout_graceful_shutdown": -1}, "timeout_graceful_shutdown: -1 is not between 0 and 86400 seconds"),
+    ({"headers": "no colon"}, "headers: 'no colon' is not of the form 'Name: value'"),
+    ({"headers": [("a b", "c")]}, "headers: 'a b' is not a valid field name"),
+    ({"headers": [("", "c")]}, "headers: '' is not a valid field name"),
+    ({"headers": [("a", "b\r\nc: d")]}, "headers: the value of 'a' contains a control character"),
+    ({"headers": [("a", "\u20ac")]}, "headers: '\u20ac' has characters beyond Latin-1"),
+    ({"headers": [("a",)]}, "headers: ('a',) is not a pair of name and value"),
+    ({"headers": 1}, "headers: 1 is not a list of header fields"),
+    (
+        {"forwarded_allow_ips": "10.0.0.1/8"},
+        "forwarded_allow_ips: 10.0.0.1/8 has host bits set",
+    ),
+    (
+        {"forwarded_allow_ips": "proxy"},
+        "forwarded_allow_ips: 'proxy' does not appear to be an IPv4 or IPv6 network",
+    ),
+    ({"uds": "a", "fd": 3}, "uds, fd: only one of them can be given"),
+]
+
+
+@pytest.mark.parametrize(("options", "reason"), REFUSED, ids=[reason for _, reason in REFUSED])
+def test_refuses(options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011: the whole message is compared
+        Config(app, **options)
+    assert str(caught.value) == reason
+
+
+def test_refuses_what_is_no_application() -> None:
+    with pytest.raises(ValueError, match=r"^app: 3 is neither callable nor a string 'module:attribute'$"):
+        Config(3)  # type: ignore[arg-type]
+
+
+def test_package_exports() -> None:
+    assert set(fastserve.__all__) == {"Config", "Server", "StartError", "__version__", "run"}
+    for name in fastserve.__all__:
+        assert getattr(fastserve, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        fastserve.nothing  # noqa: B018

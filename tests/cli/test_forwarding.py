@@ -1,0 +1,152 @@
+"""Forwarding fields: who is believed, and what is taken from whom."""
+
+from typing import Any
+
+import pytest
+
+from fastserve.proxy import TrustedProxies
+
+PEER = ("127.0.0.1", 5000)
+
+
+def applied(peers: list[str], *fields: tuple[bytes, bytes]) -> dict[str, Any]:
+    headers = [(b"host", b"inner:8000"), (b"accept", b"*/*"), *fields]
+    scope = {"type": "http", "scheme": "http", "client": PEER, "headers": headers}
+    TrustedProxies(peers).apply(scope)
+    return scope
+
+
+@pytest.mark.parametrize(
+    ("peers", "host", "trusted"),
+    [
+        (["127.0.0.1"], "127.0.0.1", True),
+        (["127.0.0.1"], "127.0.0.2", False),
+        (["127.0.0.1"], "::1", False),
+        (["127.0.0.1"], None, False),
+        (["unix"], None, True),
+        (["unix"], "127.0.0.1", False),
+        (["*"], None, True),
+        (["*"], "203.0.113.9", True),
+        (["10.0.0.0/8"], "10.255.0.1", True),
+        (["10.0.0.0/8"], "11.0.0.1", False),
+        (["2001:db8::/32"], "2001:db8:1::2", True),
+        (["2001:db8::/32"], "2001:db9::2", False),
+        (["127.0.0.1"], "::ffff:127.0.0.1", True),
+        ([], "127.0.0.1", False),
+        ([], None, False),
+    ],
+)
+def test_trusted_peers(peers: list[str], host: str | None, trusted: bool) -> None:
+    assert TrustedProxies(peers).trusts(host) is trusted
+
+
+@pytest.mark.parametrize(
+    ("value", "client"),
+    [
+        (b"203.0.113.9", ("203.0.113.9", 0)),
+        (b"203.0.113.9:4711", ("203.0.113.9", 4711)),
+        (b"2001:db8::1", ("2001:db8::1", 0)),
+        (b"[2001:db8::1]", ("2001:db8::1", 0)),
+        (b"[2001:db8::1]:4711", ("2001:db8::1", 4711)),
+        (b"2001:DB8:0::1", ("2001:db8::1", 0)),
+        (b"::ffff:203.0.113.9", ("203.0.113.9", 0)),
+        # the rightmost hop that is not trusted; what a client wrote itself stands left of it
+        (b"1.1.1.1, 203.0.113.9", ("203.0.113.9", 0)),
+        (b"1.1.1.1, 203.0.113.9, 10.0.0.7", ("203.0.113.9", 0)),
+        (b"1.1.1.1,203.0.113.9:80,10.0.0.7:81,127.0.0.1", ("203.0.113.9", 80)),
+        # nobody but proxies: the outermost
+        (b"10.0.0.9, 10.0.0.7", ("10.0.0.9", 0)),
+        # empty elements do not count
+        (b" , 203.0.113.9 ,, 10.0.0.7 ,", ("203.0.113.9", 0)),
+        # what cannot be read hides what stands left of it
+        (b"1.1.1.1, unknown, 10.0.0.7", ("10.0.0.7", 0)),
+        (b"1.1.1.1, unknown", PEER),
+        (b"", PEER),
+        (b"example.org", PEER),
+        (b"_hidden", PEER),
+        (b"203.0.113.9:", PEER),
+        (b"203.0.113.9:65536", PEER),
+        (b"203.0.113.9:-1", PEER),
+        (b"203.0.113.256", PEER),
+        (b"0203.0.113.9", PEER),
+        (b"[203.0.113.9", PEER),
+        (b"fe80::1%eth0", PEER),
+        (b"203.0.113.9\xff", PEER),
+        (b"\xb2.1.1.1", PEER),
+    ],
+)
+def test_client(value: bytes, client: tuple[str, int]) -> None:
+    scope = applied(["127.0.0.1", "10.0.0.0/8"], (b"x-forwarded-for", value))
+    assert scope["client"] == client
+    assert isinstance(scope["client"], tuple)
+    assert isinstance(scope["client"][1], int)
+
+
+def test_client_over_several_lines() -> None:
+    lines = [(b"x-forwarded-for", each) for each in (b"1.1.1.1", b"203.0.113.9, 10.0.0.8", b"10.0.0.7")]
+    assert applied(["10.0.0.0/8"], *lines)["client"] == ("203.0.113.9", 0)
+
+
+def test_star_believes_every_hop() -> None:
+    assert applied(["*"], (b"x-forwarded-for", b"1.1.1.1, 2.2.2.2"))["client"] == ("1.1.1.1", 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "scheme"),
+    [
+        (b"https", "https"),
+        (b"HTTPS", "https"),
+        (b" https ", "https"),
+        (b"http", "http"),
+        (b"gopher", "http"),
+        (b"", "http"),
+        (b"https;", "http"),
+        (b"http, https", "https"),
+        (b"https, gopher", "http"),
+    ],
+)
+def test_scheme(value: bytes, scheme: str) -> None:
+    assert applied(["*"], (b"x-forwarded-proto", value))["scheme"] == scheme
+
+
+def test_scheme_and_host_are_those_of_the_clients_hop() -> None:
+    scope = applied(
+        ["127.0.0.1", "10.0.0.0/8"],
+        (b"x-forwarded-for", b"1.1.1.1, 203.0.113.9, 10.0.0.7"),
+        (b"x-forwarded-proto", b"gopher, https, http"),
+        (b"x-forwarded-host", b"forged.example, example.org, inner"),
+    )
+    assert (scope["client"], scope["scheme"]) == (("203.0.113.9", 0), "https")
+    assert scope["headers"][0] == (b"host", b"example.org")
+
+
+def test_a_single_scheme_counts_for_every_hop() -> None:
+    scope = applied(["10.0.0.0/8"], (b"x-forwarded-for", b"203.0.113.9, 10.0.0.7"), (b"x-forwarded-proto", b"https"))
+    assert scope["scheme"] == "https"
+
+
+@pytest.mark.parametrize("host", [b"example.org", b"example.org:8443", b"192.0.2.1", b"[2001:db8::1]:80", b"a_b-c.d"])
+def test_host(host: bytes) -> None:
+    field = (b"x-forwarded-host", host)
+    assert applied(["*"], field)["headers"] == [(b"host", host), (b"accept", b"*/*"), field]
+
+
+@pytest.mark.parametrize("host", [b"", b"a b", b"a/b", b"user@a", b"a:", b"a:x", b"a:123456", b"[::1", b"\xe9.org"])
+def test_malformed_host_is_ignored(host: bytes) -> None:
+    field = (b"x-forwarded-host", host)
+    assert applied(["*"], field)["headers"] == [(b"host", b"inner:8000"), (b"accept", b"*/*"), field]
+
+
+def test_host_comes_first_and_once_wherever_it_was() -> None:
+    headers = [(b"accept", b"*/*"), (b"x-forwarded-host", b"example.org"), (b"host", b"inner")]
+    scope = {"scheme": "http", "client": PEER, "headers": headers}
+    TrustedProxies(["*"]).apply(scope)
+    assert scope["headers"] == [(b"host", b"example.org"), (b"accept", b"*/*"), (b"x-forwarded-host", b"example.org")]
+    assert headers[0] == (b"accept", b"*/*"), "the list that was there is not changed"
+
+
+def test_without_a_forwarding_field_nothing_changes() -> None:
+    before = {"scheme": "http", "client": PEER, "headers": [(b"host", b"a"), (b"forwarded", b"for=1.1.1.1")]}
+    scope = dict(before)
+    TrustedProxies(["*"]).apply(scope)
+    assert scope == before

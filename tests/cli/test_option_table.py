@@ -1,0 +1,210 @@
+"""The table of options, and what it drives: flags, variables, their order, the help and the reference page."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fastserve.server
+from fastserve import reference
+from fastserve.cli import command
+from fastserve.config import Config
+from fastserve.errors import ExitStatus
+from fastserve.kinds import Fields, Kind, Seconds, Switch
+from fastserve.options import GROUPS, OPTIONS, Option
+
+Parse = Callable[..., Config]
+
+SAMPLES = {
+    "app_dir": ("lib", "lib"),
+    "interface": ("asgi2", "asgi2"),
+    "loop": ("asyncio", "asyncio"),
+    "lifespan": ("off", "off"),
+    "root_path": ("/api/", "/api"),
+    "host": ("::1", "::1"),
+    "port": ("0", 0),
+    "uds": ("server.sock", "server.sock"),
+    "fd": ("3", 3),
+    "backlog": ("5", 5),
+    "forwarded_allow_ips": ("10.0.0.0/8, ::1,*", ("10.0.0.0/8", "::1", "*")),
+    "headers": ("X-One: 1", ((b"X-One", b"1"),)),
+    "log_level": ("DEBUG", "debug"),
+    "log_config": ("log.json", "log.json"),
+    "access_logfile": ("access.log", "access.log"),
+    "limit_request_line": ("4K", 4096),
+    "limit_request_head": ("16k", 16384),
+    "limit_request_fields": ("1000", 1000),
+    "limit_request_body": ("10MiB", 10 << 20),
+    "limit_pipelined": ("1", 1),
+    "limit_keep_alive_requests": ("9", 9),
+    "limit_concurrency": ("7", 7),
+    "timeout_first_byte": ("0.5", 0.5),
+    "timeout_request_head": ("2", 2.0),
+    "timeout_keep_alive": ("3.25", 3.25),
+    "timeout_request_body": ("4", 4.0),
+    "timeout_write": ("5", 5.0),
+    "timeout_graceful_shutdown": ("0", 0.0),
+}
+"""For every option with a value: a text, and what becomes of it."""
+
+VALUED = [option for option in OPTIONS if not isinstance(option.kind, Switch)]
+SWITCHES = [option for option in OPTIONS if isinstance(option.kind, Switch)]
+OFF_FLAGS = [option for option in SWITCHES if "/" in option.flags]
+
+
+def names(options: list[Option]) -> list[str]:
+    return [option.name for option in options]
+
+
+@pytest.fixture
+def parse(monkeypatch: pytest.MonkeyPatch) -> Parse:
+    """The configuration that a command line and variables lead to."""
+    monkeypatch.delenv("PORT", raising=False)
+    for option in OPTIONS:
+        monkeypatch.delenv(option.environment[0], raising=False)
+    monkeypatch.delenv("FASTSERVE_APP", raising=False)
+    seen: list[Config] = []
+
+    def record(config: Config) -> ExitStatus:
+        seen.append(config)
+        return ExitStatus.CLEAN
+
+    monkeypatch.setattr(fastserve.server, "run_process", record)
+
+    def parsed(*arguments: str, **variables: str) -> Config:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        command.main(list(arguments), prog_name="fastserve", standalone_mode=False)
+        return seen.pop()
+
+    return parsed
+
+
+def test_names_flags_and_variables_are_unique() -> None:
+    flags = [flag for option in OPTIONS for flag in option.flags.split("/")]
+    variables = [name for option in OPTIONS for name in option.environment]
+    assert len(set(flags)) == len(flags)
+    assert len(set(variables)) == len(variables)
+    assert {option.group for option in OPTIONS} == set(GROUPS)
+
+
+def test_every_option_with_a_value_has_a_sample() -> None:
+    assert set(SAMPLES) == set(names(VALUED))
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=names(list(OPTIONS)))
+def test_a_default_is_a_value_of_its_kind(option: Option) -> None:
+    if option.default is not None and option.name != "app_dir":
+        assert option.kind.convert(option.default) == option.default
+
+
+@pytest.mark.parametrize("option", [option for option in VALUED if option.default], ids=lambda option: option.name)
+def test_a_shown_default_reads_back(option: Option) -> None:
+    assert option.kind.convert(option.kind.show(option.default)) == option.default
+
+
+def test_limits_and_their_defaults_are_the_cores() -> None:
+    from fastserve._core import LIMITS
+
+    config = Config("a:b")
+    assert config.limits == {name: LIMITS[name] for name in config.limits}
+    assert all(
+        option.limit.startswith("timeout_") == isinstance(option.kind, Seconds) for option in OPTIONS if option.limit
+    )
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_flag_sets_the_option(parse: Parse, name: str) -> None:
+    option = next(option for option in OPTIONS if option.name == name)
+    text, value = SAMPLES[name]
+    assert value != option.default
+    assert getattr(parse("a:b", f"--{option.flag}", text), name) == value
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_variable_sets_the_option(parse: Parse, name: str) -> None:
+    option = next(option for option in OPTIONS if option.name == name)
+    text, value = SAMPLES[name]
+    assert getattr(parse("a:b", **{option.environment[0]: text}), name) == value
+
+
+@pytest.mark.parametrize("option", SWITCHES, ids=names(SWITCHES))
+def test_switch_on(parse: Parse, option: Option) -> None:
+    assert getattr(parse("a:b", f"--{option.flag}"), option.name) is True
+    assert getattr(parse("a:b", **{option.environment[0]: "yes"}), option.name) is True
+
+
+@pytest.mark.parametrize("option", OFF_FLAGS, ids=names(OFF_FLAGS))
+def test_switch_off(parse: Parse, option: Option) -> None:
+    assert getattr(parse("a:b", f"--no-{option.flag}"), option.name) is False
+    assert getattr(parse("a:b", **{option.environment[0]: "off"}), option.name) is False
+
+
+def test_without_anything_every_option_has_its_default(parse: Parse) -> None:
+    assert parse("a:b") == Config("a:b")
+
+
+def test_flag_counts_before_variable(parse: Parse) -> None:
+    config = parse("a:b", "--host", "::1", "--access-log", FASTSERVE_HOST="127.0.0.2", FASTSERVE_ACCESS_LOG="no")
+    assert (config.host, config.access_log) == ("::1", True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "port"),
+    [
+        ([], {"PORT": "81"}, 81),
+        ([], {"PORT": ""}, 8000),
+        ([], {"PORT": "81", "FASTSERVE_PORT": "82"}, 82),
+        ([], {"PORT": "81", "FASTSERVE_PORT": ""}, 81),
+        (["--port", "83"], {"PORT": "81", "FASTSERVE_PORT": "82"}, 83),
+    ],
+)
+def test_port_variable_is_the_last_resort(
+    parse: Parse, arguments: list[str], variables: dict[str, str], port: int
+) -> None:
+    assert parse("a:b", *arguments, **variables).port == port
+
+
+def test_application_from_the_environment(parse: Parse) -> None:
+    assert parse(FASTSERVE_APP="a:b").app == "a:b"
+    assert parse("c:d", FASTSERVE_APP="a:b").app == "c:d"
+
+
+def test_header_is_repeatable(parse: Parse) -> None:
+    expected = ((b"X-One", b"1"), (b"x-two", b"a: b"), (b"X-Empty", b""))
+    assert parse("a:b", "--header", "X-One: 1", "--header", "x-two:a: b", "--header", "X-Empty:").headers == expected
+    assert parse("a:b", FASTSERVE_HEADER="X-One: 1\nx-two: a: b\n\nX-Empty:\n").headers == expected
+
+
+@pytest.mark.parametrize("kind", {option.kind for option in OPTIONS if not isinstance(option.kind, Switch | Fields)})
+def test_every_kind_names_its_value(kind: Kind) -> None:
+    assert kind.metavar
+
+
+def test_reference_page_is_made_from_the_table() -> None:
+    committed = Path(__file__).parents[2] / "docs" / "options.md"
+    assert committed.read_text() == reference.page(), "run: python -m fastserve.reference > docs/options.md"
+
+
+def test_help_shows_every_option_in_its_group(run: Any) -> None:
+    ended = run("--help")
+    assert (ended.status, ended.stderr) == (0, "")
+    text = ended.stdout
+    headings = [text.index(f"\n{group}:\n") for group in GROUPS]
+    assert headings == sorted(headings)
+    for option in OPTIONS:
+        begin = headings[GROUPS.index(option.group)]
+        end = ([*headings, len(text)])[GROUPS.index(option.group) + 1]
+        assert f"  --{option.flag} " in text[begin:end].replace("\n", " \n")
+
+
+def test_help_imports_neither_core_nor_event_loop() -> None:
+    code = (
+        "import sys; from fastserve.cli import command; command.main(['--help'], standalone_mode=False); "
+        "print(sorted({'asyncio', 'uvloop', 'fastserve._core'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
+    assert done.stderr == "[]\n"
