@@ -100,7 +100,8 @@ class Lifespan:
             clean = await self._ask_to_stop(patience)
         elif self._phase is Phase.ENDED:
             clean = self._report_end()
-        await self.abandon(RETURN_GRACE if clean else 0)
+        answered = self._phase in (Phase.STOPPED, Phase.FAILED)
+        await self.abandon(RETURN_GRACE if answered else 0)
         return clean
 
     async def _ask_to_stop(self, patience: float) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Self
 
 import pytest
+
 from serving.process import Output
 
 COMMAND = [sys.executable, "-m", "fastserve"]

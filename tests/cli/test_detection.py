@@ -201,7 +201,8 @@ def test_wsgi_is_refused_for_now() -> None:
 
 
 def test_interface_can_be_forced() -> None:
-    assert load(Config(wsgi, interface="asgi3")) is wsgi
+    forced: Any = load(Config(wsgi, interface="asgi3"))
+    assert forced is wsgi
     assert load(Config(anything, interface="asgi2")) is not anything
 
 

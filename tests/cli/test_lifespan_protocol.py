@@ -79,7 +79,6 @@ def test_state_is_what_the_application_put_there() -> None:
 
     async def check() -> None:
         lifespan = Lifespan(app, "auto")
-        assert lifespan.state is None
         await lifespan.startup()
         assert lifespan.state == {"pool": 7}
         await lifespan.shutdown(5)

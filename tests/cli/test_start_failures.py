@@ -57,9 +57,11 @@ START = [
     ("hello:app.inner", "module 'hello' has no attribute 'app.inner'"),
     ("nowhere:app", "there is no module 'nowhere' in {directory} or the module search path"),
     ("os:environ", "os:environ is not an application: a _Environ is not callable"),
-    ("wsgiref.simple_server:demo_app", "wsgiref.simple_server:demo_app is a WSGI application; only ASGI applications "
-                                       "are served"),
-]  # fmt: skip
+    (
+        "wsgiref.simple_server:demo_app",
+        "wsgiref.simple_server:demo_app is a WSGI application; only ASGI applications are served",
+    ),
+]
 
 
 @pytest.mark.parametrize(("target", "reason"), START, ids=[row[0] for row in START])
@@ -121,8 +123,10 @@ TRACEBACKS = [
     (
         "def configure():\n    raise OSError('no settings')\nconfigure()\n",
         "OSError: no settings",
-        '  File "{path}", line 3, in <module>\n    configure()\n'
-        "  File \"{path}\", line 2, in configure\n    raise OSError('no settings')\n",
+        (
+            '  File "{path}", line 3, in <module>\n    configure()\n'
+            "  File \"{path}\", line 2, in configure\n    raise OSError('no settings')\n"
+        ),
     ),
 ]
 
