@@ -1,6 +1,7 @@
 """The inline task (see the module's docstring); its C interface is ext/core/_task.pxd."""
 
-from asyncio import AbstractEventLoop, Task as AsyncioTask
+from asyncio import AbstractEventLoop
+from asyncio import Task as AsyncioTask
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, TypeVar
@@ -8,6 +9,8 @@ from typing import Any, TypeVar
 _T = TypeVar("_T")
 
 class Task(AsyncioTask[_T]):
+    _must_cancel: bool
+    _log_destroy_pending: bool
     def __init__(
         self,
         coro: Coroutine[Any, Any, _T],

@@ -9,13 +9,14 @@ import importlib
 import sys
 import unittest
 from asyncio import futures
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 from fastserve._task import Task
+from task.loops import make_task
 
 # These tests make warnings, unraisable exceptions and never-retrieved ones on purpose.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -34,10 +35,6 @@ def suite(name: str) -> ModuleType | None:
         return importlib.import_module(f"test.test_asyncio.{name}")
     except (ModuleNotFoundError, unittest.SkipTest):
         return None
-
-
-def make_task(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any) -> Task[Any]:
-    return Task(coro, loop=loop, **options)
 
 
 def leave_out(cls: type) -> type:
