@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tools import field_table
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -30,3 +32,7 @@ def test_c_rooms() -> None:
     assert done.returncode == 0, f"the C tests failed:\n{done.stdout[-4000:]}"
     for source in (ROOT / "tests" / "c").glob("test_*.c"):
         assert f"{source.stem} " in done.stdout, f"{source.name} was not run"
+
+
+def test_the_table_of_field_names_is_what_the_tool_makes() -> None:
+    assert field_table.TABLE.read_text(encoding="ascii") == field_table.render(field_table.names())

@@ -17,8 +17,8 @@ SLOT_BITS = 10
 WORD = (1 << 32) - 1
 
 WITH_CONSTANT = """
-    host content-length transfer-encoding connection expect upgrade te trailer keep-alive proxy-connection http2-settings
-    date server content-type cookie authorization proxy-authorization
+    host content-length transfer-encoding connection expect upgrade te trailer keep-alive proxy-connection
+    http2-settings date server content-type cookie authorization proxy-authorization
     x-forwarded-for x-forwarded-proto x-forwarded-host forwarded
 """
 

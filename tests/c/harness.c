@@ -112,18 +112,36 @@ int harness_end(void)
 
 /* ---- guarded copies ------------------------------------------------------- */
 
+/* Released ones stay unreadable and mapped until they are needed again, the older first. */
+static guarded spare[2];
+
+static char *map_unreadable(size_t size)
+{
+    char *map = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (map == MAP_FAILED)
+        FAIL("mmap of %zu bytes failed", size);
+    return map;
+}
+
 guarded guarded_copy(const char *bytes, size_t n)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     const size_t room = (n + page - 1) / page * page;
     guarded copy = {.n = n, .map_size = room + page};
+    char *end;
 
-    copy.map = mmap(NULL, copy.map_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (copy.map == MAP_FAILED)
-        FAIL("mmap of %zu bytes failed", copy.map_size);
-    if (room > 0 && mprotect(copy.map, room, PROT_READ | PROT_WRITE) != 0)
+    if (spare[0].map && spare[0].map_size >= copy.map_size) {
+        copy.map = spare[0].map;
+        copy.map_size = spare[0].map_size;
+        spare[0] = (guarded){0};
+    } else {
+        copy.map = map_unreadable(copy.map_size);
+    }
+    end = copy.map + copy.map_size - page;
+    if (room > 0 && mprotect(end - room, room, PROT_READ | PROT_WRITE) != 0)
         FAIL("mprotect of %zu bytes failed", room);
-    copy.p = copy.map + room - n;
+    copy.p = end - n;
     if (n > 0)
         memcpy(copy.p, bytes, n);
     return copy;
@@ -131,14 +149,12 @@ guarded guarded_copy(const char *bytes, size_t n)
 
 void guarded_release(guarded *copy)
 {
-    /* Unmapped addresses are soon mapped again; an unreadable page stays a trap a little longer. */
-    static guarded last;
-
     if (mprotect(copy->map, copy->map_size, PROT_NONE) != 0)
         FAIL("mprotect failed");
-    if (last.map && munmap(last.map, last.map_size) != 0)
+    if (spare[0].map && munmap(spare[0].map, spare[0].map_size) != 0)
         FAIL("munmap failed");
-    last = *copy;
+    spare[0] = spare[1];
+    spare[1] = *copy;
     *copy = (guarded){0};
 }
 
