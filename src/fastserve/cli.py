@@ -1,5 +1,6 @@
 """The command `fastserve`, made from the table of options."""
 
+import signal
 import sys
 from typing import Any
 
@@ -22,6 +23,8 @@ def main() -> None:
         status = ExitStatus.USAGE
     except click.Abort:
         status = ExitStatus.INTERRUPTED
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # one that comes while the interpreter ends changes nothing
     sys.exit(status or ExitStatus.CLEAN)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, NoReturn
+from typing import Any
 
 from fastserve import application, logs
 from fastserve.config import Config
@@ -86,7 +86,7 @@ class Server:
         try:
             access_log = logs.AccessLog(self.config)
             worker = Worker(self.config, application.load(self.config), listeners, access_log.fd)
-            with self._reachable(worker.stop), signals(self.shutdown):
+            with self._reachable(worker.stop), signals(lambda: self._stop_now(worker.stop)):
                 clean = await worker.serve(lambda: self._announce(listeners))
             logger.info("stopped")
             return clean
@@ -94,6 +94,10 @@ class Server:
             listeners.close()
             if access_log is not None:
                 access_log.close()
+
+    def _stop_now(self, stop: Callable[[], None]) -> None:
+        self._stop_requested = True
+        stop()
 
     @contextmanager
     def _reachable(self, stop: Callable[[], None]) -> Iterator[None]:
@@ -155,26 +159,34 @@ def run_process(config: Config) -> ExitStatus:
 def _run(config: Config) -> bool:
     from fastserve.worker import new_loop_factory
 
-    with _interruptible(), asyncio.Runner(loop_factory=new_loop_factory(config.loop)) as runner:
-        return runner.run(Server(config).serve())
+    server = Server(config)
+    with _process_signals(server), asyncio.Runner(loop_factory=new_loop_factory(config.loop)) as runner:
+        return runner.run(server.serve())
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Ctrl-C interrupts an import that hangs. asyncio.Runner's own handler, which would only cancel
-    a coroutine that does not await, stays away when it finds another one."""
+def _process_signals(server: Server) -> Iterator[None]:
+    """Signals while the server does not take them itself. Before: Ctrl-C interrupts an import that hangs, where
+    asyncio.Runner's own handler would only cancel a coroutine that does not await. After: the process is ending
+    anyway, and a late signal must not make it look killed."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, _interrupt)
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if server.should_exit:
+            return
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _without_ours(trace: TracebackType | None) -> TracebackType | None:

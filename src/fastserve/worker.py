@@ -87,10 +87,13 @@ class Worker:
         return clean and not self._forced.is_set()
 
     def stop(self) -> None:
-        """Begins the graceful stop; called again, it ends everything at once. Only from the loop's thread."""
+        """Begins the graceful stop; called again, it ends everything at once. Only from a callback of the loop,
+        where the driver is not at work."""
         if not self._stopping.is_set():
             logger.info("stopping")
             self._stopping.set()
+            if self._driver is not None:
+                self._begin_drain(self._driver)
         elif not self._forced.is_set():
             logger.warning("stopping at once")
             self._forced.set()
@@ -120,16 +123,19 @@ class Worker:
         self._driver = driver
         return driver
 
-    async def _drain(self, driver: Driver) -> None:
-        """Lets the requests in flight come to their end: first by themselves, then told, then cancelled."""
+    def _begin_drain(self, driver: Driver) -> None:
+        """Takes nobody new, and lets the connections come to their end."""
         patience = self._config.timeout_graceful_shutdown
-        begin = asyncio.get_running_loop().time()
-        self._deadline = begin + patience
+        self._deadline = asyncio.get_running_loop().time() + patience
         driver.stop_listening()
         self._listeners.close()
         driver.drain(min(IDLE_GRACE, patience / 2))
         driver.when_idle(self._drained.set)
-        if await self._drained_by(begin + patience / 2):
+
+    async def _drain(self, driver: Driver) -> None:
+        """Waits for the requests in flight: first they end by themselves, then they are told, then cancelled."""
+        patience = self._config.timeout_graceful_shutdown
+        if await self._drained_by(self._deadline - patience / 2):
             return
         driver.tell_streams()
         if await self._drained_by(self._deadline):

@@ -240,6 +240,17 @@ def test_stop_runs_the_shutdown(launch: Launch, module: Module, number: signal.S
     )
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_after_the_stop_does_not_change_the_exit_status(
+    launch: Launch, module: Module, number: signal.Signals
+) -> None:
+    module("late", "import atexit, hello, time\napp = hello.app\natexit.register(time.sleep, 0.3)\n")
+    launched = launch("late:app")
+    launched.port()
+    launched.signal(number).stderr.wait_for("[INFO] stopped\n")
+    assert launched.signal(number).end().status == 0
+
+
 def test_failed_shutdown_is_an_exit_status(launch: Launch, module: Module) -> None:
     launched = start(launch, module, FAILED)
     launched.port()
