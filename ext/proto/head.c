@@ -77,12 +77,12 @@ static size_t render_date_line(char *out, int64_t seconds)
 
 void fs_head_common_init(fs_head_common *common, int date_on)
 {
-    *common = (fs_head_common){.date_on = date_on != 0, .date_second = -1};
+    *common = (fs_head_common){.date_on = date_on != 0};
 }
 
 void fs_head_set_time(fs_head_common *common, int64_t unix_seconds)
 {
-    if (!common->date_on || unix_seconds == common->date_second)
+    if (!common->date_on || (common->date_len && unix_seconds == common->date_second))
         return;
     common->date_second = unix_seconds;
     unix_seconds = unix_seconds < 0 ? 0 : unix_seconds > LAST_SECOND ? LAST_SECOND : unix_seconds;

@@ -28,6 +28,7 @@ static void known_dates(void)
 
 static void dates_outside_of_four_digit_years_are_the_nearest(void)
 {
+    CHECK_DATE(-1, "Thu, 01 Jan 1970 00:00:00 GMT");
     CHECK_DATE(-5, "Thu, 01 Jan 1970 00:00:00 GMT");
     CHECK_DATE(INT64_MIN, "Thu, 01 Jan 1970 00:00:00 GMT");
     CHECK_DATE(INT64_C(253402300799), "Fri, 31 Dec 9999 23:59:59 GMT");
