@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastserve.config import Config
-from fastserve.errors import StartError
+from fastserve.errors import StartError, summary
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -64,18 +64,14 @@ def import_object(target: str, app_dir: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
             raise StartError(f"there is no module {error.name!r} in {directory} or the module search path") from None
-        raise StartError(f"cannot import {module_name!r}: {_summary(error)}") from error
+        raise StartError(f"cannot import {module_name!r}: {summary(error)}") from error
     except Exception as error:
-        raise StartError(f"cannot import {module_name!r}: {_summary(error)}") from error
+        raise StartError(f"cannot import {module_name!r}: {summary(error)}") from error
     for part in attribute.split("."):
         if not hasattr(found, part):
             raise StartError(f"module {module_name!r} has no attribute {attribute!r}")
         found = getattr(found, part)
     return found
-
-
-def _summary(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".partition("\n")[0].removesuffix(": ")
 
 
 def _make(factory: Any, name: str) -> Any:
@@ -84,7 +80,7 @@ def _make(factory: Any, name: str) -> Any:
     try:
         return factory()
     except Exception as error:
-        raise StartError(f"the factory {name} failed: {_summary(error)}") from error
+        raise StartError(f"the factory {name} failed: {summary(error)}") from error
 
 
 def detect(app: Any, name: str) -> Finding:

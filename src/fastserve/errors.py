@@ -28,3 +28,8 @@ class ExitStatus(enum.IntEnum):
     USAGE = 2, "an unknown option or a bad value"
     NOT_CLEAN = 3, "the application's shutdown failed, or a second signal forced the stop"
     INTERRUPTED = 130, "Ctrl-C while the application was imported"
+
+
+def summary(error: BaseException | None) -> str:
+    """An exception in one line: its type and the first line of its text."""
+    return f"{type(error).__name__}: {error}".partition("\n")[0].removesuffix(": ")

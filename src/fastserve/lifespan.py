@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastserve.application import ASGI3
-from fastserve.errors import StartError
+from fastserve.errors import StartError, summary
 
 logger = logging.getLogger("fastserve")
 
@@ -83,7 +83,7 @@ class Lifespan:
             self._without()
 
     def _without(self) -> None:
-        how = f"raised {_summary(self._error)}" if self._error is not None else "returned"
+        how = f"raised {summary(self._error)}" if self._error is not None else "returned"
         if self._mode == "on":
             raise StartError(f"the application does not support lifespan: it {how}") from self._error
         logger.info("the application does not support lifespan (it %s); going on without", how)
@@ -122,7 +122,7 @@ class Lifespan:
         """An application may return early; it may not raise."""
         if self._error is None:
             return True
-        logger.error("the application's lifespan raised %s", _summary(self._error), exc_info=self._error)
+        logger.error("the application's lifespan raised %s", summary(self._error), exc_info=self._error)
         return False
 
     async def abandon(self, grace: float = 0) -> None:
@@ -165,7 +165,3 @@ class Lifespan:
         if following is not None:
             self._phase = following
             self._moved.set()
-
-
-def _summary(error: BaseException | None) -> str:
-    return f"{type(error).__name__}: {error}".partition("\n")[0].removesuffix(": ")
