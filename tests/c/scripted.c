@@ -414,6 +414,8 @@ static void on_error(scripted *s, int error)
     CHECK_INT(s->failed_reading, 0);
     s->failed_reading = error;
     record_body(s);
+    s->events_before_error = s->events.n;
+    s->sent_before_error = s->sink.n;
     text_format(&s->events, "error %s\n", fs_error_describe(error)->name);
     note_result(s, error);
     note_result(s, fs_h1_refuse(&s->h1, error));

@@ -36,6 +36,7 @@ typedef struct scripted {
     text body;              /* of the current request, until it is recorded as one line */
     int nomem;              /* the machine or the sink ran out of memory */
     int failed_reading;     /* the error that next or eof gave */
+    size_t events_before_error, sent_before_error;
     unsigned requests;      /* completed */
 
     /* what was sent */
