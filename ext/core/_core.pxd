@@ -36,6 +36,7 @@ cdef enum ConnectionFlag:
     CONN_TRUSTED = 64       # the peer is a trusted proxy
     CONN_TRUST_KNOWN = 128
     CONN_FLUSHING = 512     # its out-queue is being sent: `send` called from a release must not send too
+    CONN_STALLED = 1024     # answers above the high-water mark: the next request waits
     CONN_MORE = 256         # the turn's share of requests is used up; the rest waits for the next turn
 
 
@@ -194,6 +195,8 @@ cdef class Connection:
     cdef uint64_t head_number           # h1.requests at that time: which head it was
     cdef uint64_t read_progress         # monotonic ms
     cdef uint64_t write_progress
+    cdef uint64_t unsent_at             # write_progress when `unsent` was asked for
+    cdef int unsent                     # bytes that the kernel had not got rid of then
     cdef fs_timer timer                 # may be armed earlier than `deadline`: it is then armed again
     cdef fs_address peer
     cdef fs_outqueue queue
@@ -221,6 +224,7 @@ cdef class Connection:
     cdef void settle(self)
     cdef void finish(self)
     cdef void set_deadline(self) noexcept
+    cdef bint peer_reads(self)
     cdef void log_rejected(self, int error)
     # exchange -> connection
     cdef bint full(self)

@@ -15,7 +15,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from cpython.tuple cimport PyTuple_GET_SIZE, PyTuple_Pack
 from cpython.unicode cimport (PyUnicode_AsUTF8AndSize, PyUnicode_Compare, PyUnicode_DecodeLatin1, PyUnicode_DecodeUTF8,
                               PyUnicode_GET_LENGTH)
-from libc.errno cimport (EAGAIN, EBADF, EINTR, EINVAL, EMFILE, ENFILE, ENOBUFS, ENODATA, ENOMEM, ENOTSOCK, errno)
+from libc.errno cimport (EAGAIN, EBADF, EINTR, EINVAL, EIO, EMFILE, ENFILE, ENOBUFS, ENODATA, ENOMEM, ENOTSOCK, errno)
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memset
 from libc.time cimport gmtime_r, strftime, time_t, tm

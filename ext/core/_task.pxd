@@ -54,7 +54,7 @@ cdef class Task:
     cdef int _settle(self, int status, PyObject *value) except -1
     cdef int _settle_failure(self, object exception) except -1
     cdef int _wait_for(self, object future) except -1
-    cdef int _wait_for_future(self, object future) except -1
+    cdef int _wait_for_future(self, object future, object loop) except -1
     cdef int _fail_later(self, str text) except -1
     cdef int _finish(self) except -1
     cdef int _mark_cancelled(self) except -1
@@ -70,7 +70,6 @@ cdef class InlineRunner:
     cdef object failure             # of the last run() that ended at once; see take_failure()
     cdef Task resting               # used again by the next run(), None while it is out
     cdef PyObject *registration     # head of the resting task's list of weak references; compared, never followed
-    cdef bint base_is_empty         # an empty context can be told from a changed one, and used again
     cdef bint debug                 # loop.get_debug() at construction: each run() gets a new task
 
     # Starts `coro` at once under a task that is current_task() while it runs. Returns the

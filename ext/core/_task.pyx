@@ -486,19 +486,19 @@ cdef class Task:
         if future is self:
             return self._fail_later(f"Task cannot await on itself: {self!r}")
         if type(future) is AsyncioFuture or type(future) is AsyncioTask or type(future) is Task:
-            return self._wait_for_future(future)
+            return self._wait_for_future(future, future._loop)
         if future is None:
             return self._call_step_soon(None)       # a bare yield: asyncio.sleep(0)
         blocking = getattr(future, "_asyncio_future_blocking", None)
         if blocking is not None:
-            return self._wait_for_future(future)
+            return self._wait_for_future(future, loop_of(future))
         if PyGen_CheckExact(future):
             return self._fail_later(
                 f"yield was used instead of yield from for generator in task {self!r} with {future!r}")
         return self._fail_later(f"Task got bad yield: {future!r}")
 
-    cdef int _wait_for_future(self, object future) except -1:
-        if loop_of(future) is not self._loop:
+    cdef int _wait_for_future(self, object future, object loop) except -1:
+        if loop is not self._loop:
             return self._fail_later(f"Task {self!r} got Future {future!r} attached to a different loop")
         if not future._asyncio_future_blocking:
             return self._fail_later(f"yield was used instead of yield from in task {self!r} with {future!r}")

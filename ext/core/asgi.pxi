@@ -206,6 +206,10 @@ cdef class ASGIExchange(Exchange):
                 "ASGI application returned without %s: %s %s",
                 "a response" if self.response <= RESPONSE_HELD else "completing its response",
                 self.method_name(), self.path_name())
+        if exception is None and self.broken:
+            # The application swallowed what `send` raised.
+            self.driver.logger.error("Broken response: %s: %s %s", fs_error_describe(self.broken).text.decode(),
+                                     self.method_name(), self.path_name())
         if self.stream != NULL:
             self.fail(error if error else FS_E_APP_NO_RESPONSE)
 
@@ -288,7 +292,12 @@ cdef class ASGIExchange(Exchange):
         else:
             fields = <object>value
             if type(fields) is not list and type(fields) is not tuple:
-                fields = list(fields)
+                try:
+                    fields = list(fields)
+                except TypeError:
+                    raise TypeError(
+                        f"'headers' of http.response.start are pairs of bytes, not {type(fields).__name__}") from None
+            check_fields(fields)
         value = PyDict_GetItemWithError(event, "trailers")
         self.trailers = value != NULL and PyObject_IsTrue(<object>value)
         self.fields = fields
@@ -476,25 +485,49 @@ cdef class ASGIExchange(Exchange):
         return RuntimeError(f"unexpected event {event['type']!r}: {expected}")
 
 
+cdef int check_fields(object pairs) except -1:
+    """Raises where a header is wrong: at the event that brings it, though its bytes are written only with the body."""
+    cdef fs_field field
+    cdef Py_ssize_t i
+    for i in range(PySequence_Fast_GET_SIZE(pairs)):
+        borrow_field(<object>PySequence_Fast_GET_ITEM(pairs, i), &field)
+        if not fs_is_token(field.name, field.name_len):
+            raise ValueError(f"not a header name: {<object>PySequence_Fast_GET_ITEM(pairs, i)!r:.100}")
+        if not fs_is_field_value(field.value, field.value_len):
+            raise ValueError(f"not a header value: {<object>PySequence_Fast_GET_ITEM(pairs, i)!r:.100}")
+    return 0
+
+
 cdef int collect_fields(object pairs, fs_field *fields, Py_ssize_t n) except -1:
     """Borrows name and value of each pair: they live as long as `pairs`, which is ours while it is read."""
     cdef Py_ssize_t i
-    cdef object pair, name, value
     for i in range(n):
-        pair = <object>PySequence_Fast_GET_ITEM(pairs, i)
-        if type(pair) is not tuple and type(pair) is not list or PySequence_Fast_GET_SIZE(pair) != 2:
-            raise TypeError(f"a header is a pair of bytes, not {pair!r:.100}")
-        name = <object>PySequence_Fast_GET_ITEM(pair, 0)
-        value = <object>PySequence_Fast_GET_ITEM(pair, 1)
-        if not PyBytes_Check(name) or not PyBytes_Check(value):
-            raise TypeError(f"a header is a pair of bytes, not {pair!r:.100}")
-        if PyBytes_GET_SIZE(name) > 65536 or PyBytes_GET_SIZE(value) > 16777216:
-            raise ValueError(f"header {<bytes>name[:40]!r} is too long")
-        fields[i].name = PyBytes_AS_STRING(name)
-        fields[i].value = PyBytes_AS_STRING(value)
-        fields[i].name_len = <uint32_t>PyBytes_GET_SIZE(name)
-        fields[i].value_len = <uint32_t>PyBytes_GET_SIZE(value)
-        fields[i].id = 0
+        borrow_field(<object>PySequence_Fast_GET_ITEM(pairs, i), &fields[i])
+    return 0
+
+
+cdef int borrow_field(object pair, fs_field *field) except -1:
+    cdef PyObject *name
+    cdef PyObject *value
+    if type(pair) is not tuple and type(pair) is not list or PySequence_Fast_GET_SIZE(pair) != 2:
+        raise TypeError(f"a header is a pair of bytes, not {pair!r:.100}")
+    name = PySequence_Fast_GET_ITEM(pair, 0)
+    value = PySequence_Fast_GET_ITEM(pair, 1)
+    if not PyBytes_Check(<object>name) or not PyBytes_Check(<object>value):
+        raise TypeError(f"a header is a pair of bytes, not {pair!r:.100}")
+    if PyBytes_GET_SIZE(<object>name) > 65536 or PyBytes_GET_SIZE(<object>value) > 16777216:
+        raise ValueError(f"a header is too long: {pair!r:.100}")
+    field.name = PyBytes_AS_STRING(<object>name)
+    field.value = PyBytes_AS_STRING(<object>value)
+    field.name_len = <uint32_t>PyBytes_GET_SIZE(<object>name)
+    field.value_len = <uint32_t>PyBytes_GET_SIZE(<object>value)
+    # White space around a value is not part of it (RFC 9110 section 5.5).
+    while field.value_len and field.value[field.value_len - 1] in (c' ', c'\t'):
+        field.value_len -= 1
+    while field.value_len and field.value[0] in (c' ', c'\t'):
+        field.value += 1
+        field.value_len -= 1
+    field.id = 0
     return 0
 
 

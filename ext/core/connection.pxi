@@ -72,7 +72,7 @@ cdef class Connection:
             return
         cdef int rounds = 0
         self.flags |= CONN_IN_TURN
-        self.flags &= ~<uint32_t>CONN_MORE
+        self.flags &= ~<uint32_t>(CONN_MORE | CONN_STALLED)
         self.answered = 0
         try:
             self.drain_events()
@@ -102,7 +102,7 @@ cdef class Connection:
 
     cdef bint wants_bytes(self) noexcept:
         """Whether recv is due. Pausing a reader is nothing but not asking: the flag remembers."""
-        if not self.flags & CONN_READABLE or self.flags & (CONN_EOF | CONN_MORE):
+        if not self.flags & CONN_READABLE or self.flags & (CONN_EOF | CONN_MORE | CONN_STALLED):
             return False
         if self.exchange is not None:
             if self.exchange.held >= self.driver.limits.body_high_water:
@@ -206,6 +206,9 @@ cdef class Connection:
                         return
                     exchange.start()
                     continue
+            elif self.queue.size >= driver.limits.high_water and self.full():
+                self.flags |= CONN_STALLED      # answers pile up: the next request waits until they have left
+                return
             elif self.answered >= driver.limits.max_pipelined and fs_h1_unread(&self.h1):
                 self.flags |= CONN_MORE
                 driver.schedule(self)
@@ -358,7 +361,7 @@ cdef class Connection:
     cdef void flush(self):
         cdef uint64_t sent = 0
         cdef int result
-        if self.queue.size == 0:
+        if self.queue.head == NULL:
             return
         self.flags |= CONN_FLUSHING
         result = fs_outqueue_flush(&self.queue, self.fd, FLUSH_BUDGET, &sent)
@@ -370,7 +373,8 @@ cdef class Connection:
             if sent >= FLUSH_BUDGET:
                 self.driver.schedule(self)
         elif result < 0:
-            self.lost(FS_E_APP_FILE if result == -ENODATA else FS_E_PEER_GONE)
+            self.lost(FS_E_APP_FILE if result in (-ENODATA, -EIO, -EBADF) else FS_E_NOMEM if result == -ENOMEM
+                      else FS_E_PEER_GONE)
             return
         if self.queue.size <= self.driver.limits.low_water and self.exchange is not None:
             self.exchange.on_drained()
@@ -387,6 +391,8 @@ cdef class Connection:
         if fs_h1_settle(&self.h1) < 0:
             self.lost(FS_E_NOMEM)
             return
+        if self.flags & CONN_STALLED and self.queue.size < self.driver.limits.high_water:
+            self.driver.schedule(self)      # the last flush made room, and no event will say so
         self.set_deadline()
 
     cdef void finish(self):
@@ -412,8 +418,11 @@ cdef class Connection:
             deadline = self.deadline if self.phase == PHASE_LINGER else self.driver.now + limits.timeout_linger
         elif self.queue.size:
             phase = PHASE_WRITE
-            if self.phase != PHASE_WRITE:
-                self.write_progress = self.driver.now
+            if self.phase != PHASE_WRITE or self.write_progress > self.unsent_at:
+                if self.phase != PHASE_WRITE:
+                    self.write_progress = self.driver.now
+                self.unsent_at = self.write_progress
+                self.unsent = fs_unsent(self.fd)
             deadline = self.write_progress + limits.timeout_write
         elif self.exchange is not None:
             if self.exchange.wants_body():
@@ -454,9 +463,21 @@ cdef class Connection:
             self.refuse(FS_E_TIMEOUT)
             self.turn()
         elif self.phase == PHASE_WRITE:
-            self.lost(FS_E_PEER_STALLED)
+            if self.peer_reads():
+                self.set_deadline()
+            else:
+                self.lost(FS_E_PEER_STALLED)
         else:
             self.close(False)
+
+    cdef bint peer_reads(self):
+        """Whether the kernel has got rid of bytes since the deadline was set: it takes more of ours only when a third
+        of its buffer is free, so a slow reader makes progress that no flush of ours can see."""
+        cdef int unsent = fs_unsent(self.fd)
+        if unsent < 0 or unsent >= self.unsent:
+            return False
+        self.write_progress = self.driver.now
+        return True
 
     cdef void drain(self):
         """The worker stops. An idle connection gets until `drain_until` to bring one more request."""

@@ -10,13 +10,12 @@ cdef class InlineRunner:
     left to whoever holds it, as an ordinary finished task.
 
     :param loop: the event loop
-    :param context: the context that each coroutine gets a copy of; None for an empty one
+    :param context: the context that each coroutine gets a copy of, not to be changed any more; None for an empty one
     """
 
     def __init__(self, loop, context=None):
         self.loop = loop
         self.base = PyContext_New() if context is None else context
-        self.base_is_empty = PyObject_Length(self.base) == 0
         self.debug = loop.get_debug()
 
     cpdef Task run(self, object coro):
@@ -62,8 +61,10 @@ cdef class InlineRunner:
 
     cdef Task _new_task(self):
         cdef Task task = Task.__new__(Task)
-        task._reset(self.loop)
+        task._loop = self.loop
         task._context = PyContext_Copy(self.base)
+        if self.debug:
+            task._source_traceback = format_helpers.extract_stack()
         task.state = FINISHED       # until it runs: all_tasks() must not show it
         register_task(task)
         # Kept alive by asyncio's WeakSet; a newer weak reference comes before it in the list.
@@ -74,7 +75,8 @@ cdef class InlineRunner:
         """Keep a task that nobody has touched for the next run."""
         task._coro = None
         task.state = FINISHED
-        if not (self.base_is_empty and FS_SOLE_OWNER(<PyObject *>task._context) and PyObject_Length(task._context) == 0):
+        # An empty context is the only one that can be told from a changed one; and a copy never has less than its base.
+        if not (FS_SOLE_OWNER(<PyObject *>task._context) and PyObject_Length(task._context) == 0):
             task._context = PyContext_Copy(self.base)
         if not self.debug:
             self.resting = task
@@ -111,7 +113,6 @@ cdef inline bint is_untouched(Task task, PyObject *registration) noexcept:
             and FS_WEAK_REFERENCES(<PyObject *>task) is registration
             and task._callbacks is None
             and task.name is None
-            and task._num_cancels_requested == 0
             and not task._must_cancel
             and not task._asyncio_future_blocking
             and task._log_destroy_pending

@@ -62,7 +62,11 @@ cdef extern from "net/outqueue.h" nogil:
     ctypedef struct fs_outpool:
         uint64_t live
 
+    ctypedef struct fs_outnode:
+        pass
+
     ctypedef struct fs_outqueue:
+        fs_outnode *head
         uint64_t size
 
     void fs_outpool_init(fs_outpool *pool, const fs_net_allocator *allocator,
@@ -97,5 +101,6 @@ cdef extern from "net/socket.h" nogil:
     size_t fs_address_format(const fs_address *address, char *text)
     ssize_t fs_recv(int fd, void *buffer, size_t size)
     int fs_shutdown_write(int fd)
+    int fs_unsent(int fd)
     void fs_close(int fd)
     void fs_close_reset(int fd)
