@@ -9,6 +9,7 @@ from bench.plan import HERE, Scenario
 from bench.process import HOST, on_core
 
 MARK = "REPORT "
+TIMEOUT = "10s"  # wrk counts slower answers as errors; more than a run lasts, they are only slow
 TIMEOUT_MARGIN = 30.0
 
 
@@ -45,7 +46,20 @@ def wrk_command(scenario: Scenario, port: int, seconds: float) -> list[str]:
     headers = [part for name, value in scenario.headers.items() for part in ("-H", f"{name}: {value}")]
     script = str(HERE / "wrk" / scenario.script)
     connections = str(scenario.connections)
-    command = [find_wrk(), "-t", "1", "-c", connections, "-d", f"{max(1, round(seconds))}s", "-s", script, *headers]
+    command = [
+        find_wrk(),
+        "--timeout",
+        TIMEOUT,
+        "-t",
+        "1",
+        "-c",
+        connections,
+        "-d",
+        f"{max(1, round(seconds))}s",
+        "-s",
+        script,
+        *headers,
+    ]
     command.append(f"http://{HOST}:{port}{scenario.path}")
     return [*command, "--", *scenario.script_args] if scenario.script_args else command
 
