@@ -95,7 +95,7 @@ static int leaves_body_unread(const fs_h1 *h1, const fs_response_head *head)
 {
     if (h1->reading != FS_H1_READ_BODY)
         return 0;
-    if (h1->flags & FS_H1_EXPECTS && !h1->body_read && !fs_h1_unread(h1))
+    if (h1->flags & FS_H1_EXPECTS)
         return 1;
     return head->flags & FS_RESPONSE_END && h1->body_wanted > h1->shared->limits->max_drain;
 }
