@@ -111,9 +111,13 @@ def test_h3_query_string_is_the_raw_bytes(server: Server, target: str, query: by
     assert scope_of(server, request(target))["query_string"] == query
 
 
-def test_h3_query_in_utf8_bytes(server: Server) -> None:
-    scope = scope_of(server, b"GET /scope?\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert scope["query_string"] == b"\xc3\xa9"
+def test_h3_target_with_bytes_above_ascii_is_refused_or_kept_as_it_is(server: Server) -> None:
+    """RFC 3986 has no such bytes in a URI; RFC 9112 section 3 asks for 400 and bears with them."""
+    with server.connect() as client:
+        answer = client.exchange(b"GET /scope?\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert answer.status in (200, 400)
+        if answer.status == 200:
+            assert ast.literal_eval(answer.body.decode())["query_string"] == b"\xc3\xa9"
 
 
 def test_h4_root_path_is_in_front_of_the_path(serve: Serve) -> None:

@@ -118,6 +118,7 @@ class Server:
         self.stdout = Output(self.process.stdout)
         self.stderr = Output(self.process.stderr)
         self.expected_tracebacks = 0
+        self.stopping = False
         self._mark = 0
         self.address: Address = ("127.0.0.1", 0)
         if listens:
@@ -198,6 +199,7 @@ class Server:
         )
 
     def signal(self, number: signal.Signals) -> None:
+        self.stopping = True
         os.kill(self.pid, number)
 
     def wait(self, timeout: float = 15.0) -> int:
@@ -214,7 +216,7 @@ class Server:
 
     def stop(self) -> None:
         """SIGTERM; the exit status must be 0."""
-        if self.process.poll() is None:
+        if self.process.poll() is None and not self.stopping:
             self.signal(signal.SIGTERM)
         status = self.wait()
         assert status == 0, f"exit status {status}:\n{self.stderr.text[-4000:]}"

@@ -240,7 +240,7 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await lifespan(receive, send)
         return
-    _, word, *rest = scope["path"].removeprefix(scope["root_path"]).split("/")
+    word, *rest = scope["path"].removeprefix(scope["root_path"]).removeprefix("/").split("/")
     match word:
         case "run":
             await perform(rest[0], scope, receive, send)
