@@ -113,7 +113,7 @@ cdef inline bint is_untouched(Task task, PyObject *registration) noexcept:
             and FS_WEAK_REFERENCES(<PyObject *>task) is registration
             and task._callbacks is None
             and task.name is None
-            and not task._must_cancel
+            and not task._must_cancel           # any cancel() within the first step sets it
             and not task._asyncio_future_blocking
             and task._log_destroy_pending
             and task._cancel_message is None

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 _T = TypeVar("_T")
 
 class Task(AsyncioTask[_T]):
+    _context: Context
+    _cancel_message: object
     _must_cancel: bool
     _log_destroy_pending: bool
     def __init__(
