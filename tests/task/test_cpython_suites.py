@@ -19,7 +19,7 @@ from fastserve._task import Task
 from task.loops import make_task
 
 # These tests make warnings, unraisable exceptions and never-retrieved ones on purpose.
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.slow]
 
 FOREIGN_METHOD = "calls asyncio.Future's own method on the task, which only asyncio's object layout allows"
 
