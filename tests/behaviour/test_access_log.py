@@ -112,7 +112,7 @@ def test_500_has_a_line(server: Server) -> None:
 
 def test_lines_cannot_be_forged(server: Server) -> None:
     with server.connect() as client:
-        client.send(b'GET /forged?"\\\xff%0a HTTP/1.1\r\nHost: a\r\n\r\n')
+        client.send(b'GET /forged?"\\%0a HTTP/1.1\r\nHost: a\r\n\r\n')
         client.answer()
     line = line_with(server, "/forged")
     assert '"' not in line["request"]
