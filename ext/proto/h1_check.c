@@ -31,11 +31,11 @@ static const uint8_t CLASS[256] = {
 
 static size_t span_of(const char *p, size_t n, uint8_t class)
 {
-    size_t i = 0;
+    const char *at = p, *end = p + n;
 
-    while (i < n && CLASS[(uint8_t)p[i]] & class)
-        i++;
-    return i;
+    while (at < end && CLASS[(uint8_t)*at] & class)
+        at++;
+    return (size_t)(at - p);
 }
 
 static char lower(char c)
@@ -107,14 +107,14 @@ static int is_port(const char *p, size_t n)
 {
     unsigned port = 0;
 
+    if (n > 5)
+        return 0;
     for (size_t i = 0; i < n; i++) {
         if (!is_digit(p[i]))
             return 0;
         port = port * 10 + (unsigned)(p[i] - '0');
-        if (port > 65535)
-            return 0;
     }
-    return 1;
+    return port <= 65535;
 }
 
 static int is_hex(char c)
@@ -219,8 +219,8 @@ static int check_request_line(const fs_h1 *h1, fs_request_head *head)
 
     if (!h1->target || !h1->target_len || !h1->version)
         return FS_E_BAD_REQUEST_LINE;
-    method_end = memchr(h1->mark, ' ', (size_t)(h1->target - h1->mark));
-    if (!method_end || method_end + 1 != h1->target)
+    method_end = h1->target - 1;
+    if (method_end - h1->mark < 1 || method_end[0] != ' ' || method_end[-1] == ' ')
         return FS_E_BAD_REQUEST_LINE;
     if (h1->target + h1->target_len + gap != h1->version || memcmp(h1->version - gap, between, gap) != 0)
         return FS_E_BAD_REQUEST_LINE;
@@ -416,7 +416,8 @@ int fs_h1_check_head(fs_h1 *h1, fs_request_head *head)
         return result;
     for (uint32_t i = 0; i < h1->nfields; i++) {
         normalize(&h1->fields[i]);
-        look_at(h1, head, &h1->fields[i], &found);
+        if (h1->fields[i].id - 1 < FS_FIELD_NAMED - 1)
+            look_at(h1, head, &h1->fields[i], &found);
     }
     if ((result = check_target(head, &authority)) < 0 || (result = check_host(h1, head, &found, authority)) < 0 ||
         (result = check_framing(h1, head, &found)) < 0 || (result = found.error) < 0)

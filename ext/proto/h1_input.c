@@ -151,14 +151,12 @@ static int keep_fields(fs_h1 *h1)
     return FS_OK;
 }
 
-fs_field *fs_h1_new_field(fs_h1 *h1)
+int fs_h1_grow_fields(fs_h1 *h1)
 {
-    if (h1->fields != h1->shared->scratch) {
-        if (grow_fields(h1, h1->shared->limits->max_fields + 1) < 0)
-            return NULL;
-        h1->fields = h1->store->fields;
-    }
-    return &h1->fields[h1->nfields++];
+    if (grow_fields(h1, h1->shared->limits->max_fields + 1) < 0)
+        return FS_E_NOMEM;
+    h1->fields = h1->store->fields;
+    return FS_OK;
 }
 
 void fs_h1_store_free(fs_h1 *h1)
@@ -184,7 +182,8 @@ int fs_h1_settle(fs_h1 *h1)
     char *start = h1->mark ? h1->mark : h1->input;
 
     if (!h1->mark && !fs_h1_unread(h1)) {
-        fs_h1_store_free(h1);
+        if (h1->store)
+            fs_h1_store_free(h1);
         return FS_OK;
     }
     if (keep_run(h1, start, (size_t)(h1->input + h1->input_len - start)) < 0)

@@ -24,8 +24,16 @@ static inline void fs_h1_advance(fs_h1 *h1, size_t n)
     h1->input_len -= n;
 }
 
+/* Room for one more in the store. FS_OK or FS_E_NOMEM. */
+int fs_h1_grow_fields(fs_h1 *h1);
+
 /* One more of at most limits->max_fields + 1 fields, which the caller counts and fills. NULL: out of memory. */
-fs_field *fs_h1_new_field(fs_h1 *h1);
+static inline fs_field *fs_h1_new_field(fs_h1 *h1)
+{
+    if (h1->fields != h1->shared->scratch && fs_h1_grow_fields(h1) < 0)
+        return NULL;
+    return &h1->fields[h1->nfields++];
+}
 
 void fs_h1_store_free(fs_h1 *h1);
 

@@ -49,21 +49,6 @@ void fs_h1_start(fs_h1 *h1)
     h1->keep = FS_H1_KEEP_OPEN;
 }
 
-void fs_h1_reading_on(fs_h1 *h1, fs_h1_reading_input input)
-{
-    h1->reading = fs_h1_reading_table[h1->reading][input];
-}
-
-void fs_h1_writing_on(fs_h1 *h1, fs_h1_writing_input input)
-{
-    h1->writing = fs_h1_writing_table[h1->writing][input];
-}
-
-void fs_h1_keep_on(fs_h1 *h1, fs_h1_keep_input input)
-{
-    h1->keep = fs_h1_keep_table[h1->keep][input];
-}
-
 void fs_h1_open_stream(fs_h1 *h1)
 {
     fs_stream *stream = &h1->stream;

@@ -4,8 +4,8 @@
 #include "h1.h"
 
 /*
- * The three machines of an HTTP/1 connection as tables. Only h1_state.c
- * assigns fs_h1.reading, .writing and .keep.
+ * The three machines of an HTTP/1 connection as tables. Only this header and
+ * h1_state.c assign fs_h1.reading, .writing and .keep.
  */
 
 typedef enum fs_h1_reading_input {
@@ -68,9 +68,20 @@ enum {
 
 void fs_h1_start(fs_h1 *h1);
 
-void fs_h1_reading_on(fs_h1 *h1, fs_h1_reading_input input);
-void fs_h1_writing_on(fs_h1 *h1, fs_h1_writing_input input);
-void fs_h1_keep_on(fs_h1 *h1, fs_h1_keep_input input);
+static inline void fs_h1_reading_on(fs_h1 *h1, fs_h1_reading_input input)
+{
+    h1->reading = fs_h1_reading_table[h1->reading][input];
+}
+
+static inline void fs_h1_writing_on(fs_h1 *h1, fs_h1_writing_input input)
+{
+    h1->writing = fs_h1_writing_table[h1->writing][input];
+}
+
+static inline void fs_h1_keep_on(fs_h1 *h1, fs_h1_keep_input input)
+{
+    h1->keep = fs_h1_keep_table[h1->keep][input];
+}
 
 /* A message has its head: the stream is fresh and waits for its answer. */
 void fs_h1_open_stream(fs_h1 *h1);

@@ -192,21 +192,28 @@ static int no_memory(fs_h1 *h1)
     return FS_E_NOMEM;
 }
 
-static int write_counted(fs_h1 *h1, piece piece, int end)
+static int write_what_fits(fs_h1 *h1, const piece *given)
 {
-    const int too_long = piece.n > h1->body_left;
+    piece piece = *given;
 
-    if (too_long)
-        piece.n = h1->body_left;
+    piece.n = h1->body_left;
     if (queue_piece(h1, &piece) < 0)
         return no_memory(h1);
-    h1->body_left -= piece.n;
     h1->stream.body_sent += piece.n;
-    if (too_long) {
-        fs_h1_keep_on(h1, FS_H1_ON_LAST);
-        fs_h1_end_response(h1);
-        return FS_E_APP_BODY_TOO_LONG;
-    }
+    h1->body_left = 0;
+    fs_h1_keep_on(h1, FS_H1_ON_LAST);
+    fs_h1_end_response(h1);
+    return FS_E_APP_BODY_TOO_LONG;
+}
+
+static int write_counted(fs_h1 *h1, const piece *piece, int end)
+{
+    if (piece->n > h1->body_left)
+        return write_what_fits(h1, piece);
+    if (queue_piece(h1, piece) < 0)
+        return no_memory(h1);
+    h1->body_left -= piece->n;
+    h1->stream.body_sent += piece->n;
     if (!end)
         return FS_OK;
     if (h1->body_left) {
@@ -217,17 +224,17 @@ static int write_counted(fs_h1 *h1, piece piece, int end)
     return FS_OK;
 }
 
-static int write_until_close(fs_h1 *h1, piece piece, int end)
+static int write_until_close(fs_h1 *h1, const piece *piece, int end)
 {
-    if (queue_piece(h1, &piece) < 0)
+    if (queue_piece(h1, piece) < 0)
         return no_memory(h1);
-    h1->stream.body_sent += piece.n;
+    h1->stream.body_sent += piece->n;
     if (end)
         fs_h1_end_response(h1);
     return FS_OK;
 }
 
-static int write_nowhere(fs_h1 *h1, piece piece, int end)
+static int write_nowhere(fs_h1 *h1, const piece *piece, int end)
 {
     (void)piece;
     if (end)
@@ -264,19 +271,19 @@ static int queue_chunk(fs_h1 *h1, const piece *piece, fs_slice after)
     return queue_text(h1, after.p, after.n);
 }
 
-static int write_chunk(fs_h1 *h1, piece piece, int end)
+static int write_chunk(fs_h1 *h1, const piece *piece, int end)
 {
     const int last = end && !(h1->flags & FS_H1_TRAILERS_DUE);
     const fs_slice tail = last ? FS_H1_SLICE("\r\n0\r\n\r\n") : FS_H1_SLICE("\r\n");
     int result = FS_OK;
 
-    if (piece.n)
-        result = queue_chunk(h1, &piece, tail);
+    if (piece->n)
+        result = queue_chunk(h1, piece, tail);
     else if (last)
         result = queue_text(h1, FS_H1_LINE("0\r\n\r\n"));
     if (result < 0)
         return no_memory(h1);
-    h1->stream.body_sent += piece.n;
+    h1->stream.body_sent += piece->n;
     if (last) {
         fs_h1_end_response(h1);
     } else if (end) {
@@ -286,7 +293,7 @@ static int write_chunk(fs_h1 *h1, piece piece, int end)
     return FS_OK;
 }
 
-static int write_out_of_order(fs_h1 *h1, piece piece, int end)
+static int write_out_of_order(fs_h1 *h1, const piece *piece, int end)
 {
     (void)h1;
     (void)piece;
@@ -294,7 +301,7 @@ static int write_out_of_order(fs_h1 *h1, piece piece, int end)
     return FS_E_APP_ORDER;
 }
 
-typedef int (*writer)(fs_h1 *h1, piece piece, int end);
+typedef int (*writer)(fs_h1 *h1, const piece *piece, int end);
 
 static const writer WRITERS[] = {
     [FS_H1_WRITE_IDLE] = write_out_of_order,
@@ -310,15 +317,17 @@ static const writer WRITERS[] = {
 static int op_body(fs_stream *stream, const char *p, size_t n, void *keeper, int end)
 {
     fs_h1 *h1 = owner(stream);
+    const piece piece = {.p = p ? p : "", .n = n, .owner = keeper};
 
-    return WRITERS[h1->writing](h1, (piece){.p = p ? p : "", .n = n, .owner = keeper}, end);
+    return WRITERS[h1->writing](h1, &piece, end);
 }
 
 static int op_file(fs_stream *stream, int fd, int64_t offset, uint64_t n, void *keeper, int end)
 {
     fs_h1 *h1 = owner(stream);
+    const piece piece = {.fd = fd, .offset = offset, .n = n, .owner = keeper};
 
-    return WRITERS[h1->writing](h1, (piece){.fd = fd, .offset = offset, .n = n, .owner = keeper}, end);
+    return WRITERS[h1->writing](h1, &piece, end);
 }
 
 /* ---- the end ------------------------------------------------------------------------ */
