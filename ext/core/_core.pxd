@@ -54,7 +54,36 @@ ctypedef struct Slot:
     uint32_t next_free
 
 
-# One line of the counters that live as C integers until somebody asks.
+# Places of a scope's keys: the order in which they stand in the dict.
+cdef enum ScopeKey:
+    SCOPE_TYPE
+    SCOPE_ASGI
+    SCOPE_HTTP_VERSION
+    SCOPE_SERVER
+    SCOPE_CLIENT
+    SCOPE_SCHEME
+    SCOPE_METHOD
+    SCOPE_ROOT_PATH
+    SCOPE_PATH
+    SCOPE_RAW_PATH
+    SCOPE_QUERY_STRING
+    SCOPE_HEADERS
+    SCOPE_EXTENSIONS
+    SCOPE_SIZE
+    # "state" follows where there is one
+
+
+# What an event of the application holds, borrowed; NULL where the key is missing.
+ctypedef struct EventView:
+    PyObject *type
+    PyObject *status
+    PyObject *headers
+    PyObject *trailers
+    PyObject *body
+    PyObject *more_body
+
+
+# They live as C integers until somebody asks.
 ctypedef struct Counters:
     uint64_t connections    # accepted
     uint64_t requests       # heads read
@@ -132,6 +161,8 @@ cdef class Driver:
     cdef bint started
     cdef bint closed
     cdef object idle_callback
+    cdef object start_type              # the application's own "http.response.start" and "http.response.body", which
+    cdef object body_type               # are the same objects each time: compared by address first
     cdef ASGIExchange spare                 # an exchange with its send and receive that left no trace: used again
     cdef fs_limits limits
     cdef fs_head_common head_common
@@ -281,10 +312,16 @@ cdef class Exchange:
 cdef class ASGIExchange(Exchange):
     cdef int response                   # Response
     cdef int status
-    cdef dict request_scope             # from begin() to start()
-    cdef dict asgi                      # scope["asgi"] and scope["extensions"] of the last request: used again when
-    cdef dict extensions                # the application has neither kept nor changed them
+    # The scope and the dicts in it. They serve the next request as well when the application has neither kept nor
+    # changed them; `given` says what stood where, and each of its objects has an owner beside the scope.
+    cdef dict request_scope
+    cdef dict asgi
+    cdef dict extensions
     cdef dict extensions_template       # that `extensions` was made from
+    cdef PyObject *given[SCOPE_SIZE]    # borrowed, in the order of scope_names
+    cdef Target target
+    cdef tuple client_given
+    cdef tuple server_given
     cdef bint end_given                 # `receive` has said more_body False
     cdef object fields                  # the sequence of pairs that `http.response.start` brought
     cdef bint trailers                  # announced by it
@@ -295,12 +332,16 @@ cdef class ASGIExchange(Exchange):
     cdef Receive receive
 
     cdef void reset(self)
-    cdef dict scope(self, fs_request_head *head)
+    cdef int fill_scope(self, fs_request_head *head) except -1
+    cdef int fresh_scope(self) except -1
+    cdef int place(self, int key, PyObject *value) except -1
+    cdef bint scope_is_free(self) noexcept
+    cdef int choose_extensions(self, fs_request_head *head) except -1
     cdef dict next_event(self)
     cdef void wake(self, list waiters)
     cdef object handle_send(self, object event)
-    cdef object start_response(self, dict event)
-    cdef object send_body(self, dict event)
+    cdef object start_response(self, dict event, EventView *view)
+    cdef object send_body(self, dict event, EventView *view)
     cdef object send_path(self, dict event)
     cdef object send_file(self, dict event)
     cdef object send_hints(self, dict event)

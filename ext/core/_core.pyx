@@ -13,8 +13,9 @@ from cpython.long cimport PyLong_Check
 from cpython.object cimport PyObject_IsTrue
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from cpython.tuple cimport PyTuple_GET_SIZE, PyTuple_Pack
-from cpython.unicode cimport (PyUnicode_AsUTF8AndSize, PyUnicode_Compare, PyUnicode_DecodeLatin1, PyUnicode_DecodeUTF8,
+from cpython.unicode cimport (PyUnicode_AsUTF8AndSize, PyUnicode_DecodeLatin1, PyUnicode_DecodeUTF8,
                               PyUnicode_GET_LENGTH)
+
 from libc.errno cimport (EAGAIN, EBADF, EINTR, EINVAL, EIO, EMFILE, ENFILE, ENOBUFS, ENODATA, ENOMEM, ENOTSOCK, errno)
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memset
@@ -41,6 +42,8 @@ cdef extern from "Python.h":
     PyObject *new_bytes "PyBytes_FromStringAndSize" (const char *p, Py_ssize_t n) except NULL
     int _PyBytes_Resize(PyObject **bytes, Py_ssize_t n) except -1
     bint PyCoro_CheckExact(object o)
+    bint PyUnicode_IS_ASCII(object o)
+    void *PyUnicode_DATA(object o)
     Py_ssize_t Py_REFCNT(PyObject *o)
 
 cdef extern from "<unistd.h>" nogil:

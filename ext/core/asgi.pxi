@@ -13,13 +13,41 @@ cdef enum:
 
 
 cdef inline bint is_text(object o, str expected) noexcept:
-    """Whether `o` equals one of our own short ASCII strings. Event types of the application are usually the same
-    interned object; where they are not, lengths and bytes decide."""
-    if o is expected:
-        return True
-    if type(o) is not str or PyUnicode_GET_LENGTH(o) != PyUnicode_GET_LENGTH(expected):
-        return False
-    return PyUnicode_Compare(o, expected) == 0
+    """Whether `o` equals one of our own short ASCII strings."""
+    return o is expected or (
+        type(o) is str and PyUnicode_IS_ASCII(o) and PyUnicode_GET_LENGTH(o) == PyUnicode_GET_LENGTH(expected)
+        and memcmp(PyUnicode_DATA(o), PyUnicode_DATA(expected), PyUnicode_GET_LENGTH(expected)) == 0)
+
+
+cdef int view_event(dict event, EventView *view) except -1:
+    """Reads an event in one pass. The keys of an application are names, and so interned: addresses tell them apart.
+    A key that is none of ours, or is one of ours and not interned, makes it look each of them up."""
+    cdef Py_ssize_t at = 0
+    cdef PyObject *name
+    cdef PyObject *value
+    memset(view, 0, sizeof(EventView))
+    while PyDict_Next(event, &at, &name, &value):
+        if name == <PyObject *>"type":
+            view.type = value
+        elif name == <PyObject *>"body":
+            view.body = value
+        elif name == <PyObject *>"more_body":
+            view.more_body = value
+        elif name == <PyObject *>"status":
+            view.status = value
+        elif name == <PyObject *>"headers":
+            view.headers = value
+        elif name == <PyObject *>"trailers":
+            view.trailers = value
+        else:
+            view.type = PyDict_GetItemWithError(event, "type")
+            view.body = PyDict_GetItemWithError(event, "body")
+            view.more_body = PyDict_GetItemWithError(event, "more_body")
+            view.status = PyDict_GetItemWithError(event, "status")
+            view.headers = PyDict_GetItemWithError(event, "headers")
+            view.trailers = PyDict_GetItemWithError(event, "trailers")
+            return 0
+    return 0
 
 
 @cython.final
@@ -69,70 +97,114 @@ cdef class ASGIExchange(Exchange):
     # ---- the connection's side
 
     cdef void begin(self, fs_request_head *head):
-        self.request_scope = self.scope(head)
+        self.fill_scope(head)
         self.body_ended = (head.flags & FS_HEAD_END) != 0
         self.wants_continue = (head.flags & FS_HEAD_EXPECT_CONTINUE) != 0
 
-    cdef dict scope(self, fs_request_head *head):
+    cdef int fill_scope(self, fs_request_head *head) except -1:
         cdef Driver driver = self.driver
         cdef Connection connection = self.connection
-        cdef dict scope = PyDict_Copy(driver.template)
         cdef Target target = driver.targets.find(head)
         cdef list headers = PyList_New(head.nfields)
+        cdef object path = target.path
         cdef tuple pair
-        cdef dict extensions
         cdef uint32_t i
         for i in range(head.nfields):
             pair = driver.fields.known(&head.fields[i])
             Py_INCREF(pair)
             PyList_SET_ITEM(headers, i, pair)
-        # A scope belongs to the application: nothing in it that can change is shared between requests.
-        if self.asgi is None:
-            self.asgi = PyDict_Copy(driver.asgi)
-        PyDict_SetItem(scope, "asgi", self.asgi)
-        PyDict_SetItem(scope, "method", method_name(head.method))
-        PyDict_SetItem(scope, "path", target.path)
-        PyDict_SetItem(scope, "raw_path", target.raw_path)
-        PyDict_SetItem(scope, "query_string", target.query)
-        PyDict_SetItem(scope, "headers", headers)
-        PyDict_SetItem(scope, "client", connection.client_address())
-        PyDict_SetItem(scope, "server", connection.server_address())
-        if head.version == FS_HTTP_1_1:
-            extensions = driver.extensions_trailers if head.flags & FS_HEAD_TE_TRAILERS else driver.extensions
-        else:
-            extensions = driver.extensions_1_0
-            PyDict_SetItem(scope, "http_version", "1.0")
-        if self.extensions is None or self.extensions_template is not extensions:
-            self.extensions = {name: {} for name in extensions}
-            self.extensions_template = extensions
-        PyDict_SetItem(scope, "extensions", self.extensions)
-        if driver.root_path:
-            PyDict_SetItem(scope, "path", driver.root_path + target.path)
-        if driver.state is not None:
-            PyDict_SetItem(scope, "state", driver.state.copy())
-        if head.flags & FS_HEAD_FORWARDED and connection.trusted():
-            driver.forwarding.apply(scope)
-        self.method = <object>PyDict_GetItemWithError(scope, "method")
+        if self.request_scope is None:
+            self.fresh_scope()
+        self.method = method_name(head.method) if not is_get(head) else "GET"
+        self.target = target
         self.raw_path = target.raw_path
-        self.logged = False
+        self.client_given = connection.client_address()
+        self.server_given = connection.server_address()
+        self.place(SCOPE_HTTP_VERSION, <PyObject *>"1.1" if head.version == FS_HTTP_1_1 else <PyObject *>"1.0")
+        self.place(SCOPE_SERVER, <PyObject *>self.server_given)
+        self.place(SCOPE_CLIENT, <PyObject *>self.client_given)
+        self.place(SCOPE_METHOD, <PyObject *>self.method)
+        self.place(SCOPE_PATH, <PyObject *>path)
+        self.place(SCOPE_RAW_PATH, <PyObject *>target.raw_path)
+        self.place(SCOPE_QUERY_STRING, <PyObject *>target.query)
+        self.choose_extensions(head)
+        self.place(SCOPE_EXTENSIONS, <PyObject *>self.extensions)
+        PyDict_SetItem(self.request_scope, "headers", headers)
+        self.given[<int>SCOPE_HEADERS] = <PyObject *>headers
+        if driver.root_path:
+            PyDict_SetItem(self.request_scope, "path", driver.root_path + path)
+        if driver.state is not None:
+            PyDict_SetItem(self.request_scope, "state", driver.state.copy())
+        if head.flags & FS_HEAD_FORWARDED and connection.trusted():
+            driver.forwarding.apply(self.request_scope)
         if driver.access_log.fd >= 0:
+            self.logged = False
             self.query = target.query
-            self.client = <object>PyDict_GetItemWithError(scope, "client")
+            self.client = <object>PyDict_GetItemWithError(self.request_scope, "client")
             self.version = head.version
             self.started_us = fs_monotonic_us()
-        return scope
+        return 0
+
+    cdef int fresh_scope(self) except -1:
+        cdef Py_ssize_t at = 0
+        cdef PyObject *name
+        cdef PyObject *value
+        cdef int i = 0
+        self.request_scope = PyDict_Copy(self.driver.template)
+        while i < SCOPE_SIZE and PyDict_Next(self.request_scope, &at, &name, &value):
+            self.given[i] = value
+            i += 1
+        if self.asgi is None:
+            self.asgi = PyDict_Copy(self.driver.asgi)
+        self.place(SCOPE_ASGI, <PyObject *>self.asgi)
+        return 0
+
+    cdef int place(self, int key, PyObject *value) except -1:
+        """Puts a value into the scope where another one stands."""
+        if self.given[key] != value:
+            PyDict_SetItem(self.request_scope, <object>scope_names[key], <object>value)
+            self.given[key] = value
+        return 0
+
+    cdef int choose_extensions(self, fs_request_head *head) except -1:
+        cdef Driver driver = self.driver
+        cdef dict template = driver.extensions
+        if head.version != FS_HTTP_1_1:
+            template = driver.extensions_1_0
+        elif head.flags & FS_HEAD_TE_TRAILERS:
+            template = driver.extensions_trailers
+        if self.extensions is None or self.extensions_template is not template:
+            self.extensions = {name: {} for name in template}
+            self.extensions_template = template
+        return 0
+
+    cdef bint scope_is_free(self) noexcept:
+        """Whether nobody else holds the scope and it is as it was given out. One with a state or a prefixed path has
+        values of its own and is made anew."""
+        cdef Py_ssize_t at = 0
+        cdef PyObject *name
+        cdef PyObject *value
+        cdef PyObject *scope = <PyObject *>self.request_scope
+        cdef int i
+        if Py_REFCNT(scope) != 1 or PyDict_Size(<object>scope) != SCOPE_SIZE:
+            return False
+        for i in range(SCOPE_SIZE):
+            if not PyDict_Next(<object>scope, &at, &name, &value):
+                return False
+            if name != scope_names[i] or value != self.given[i]:
+                return False
+        return (untouched(<PyObject *>self.asgi, self.driver.asgi)
+                and untouched(<PyObject *>self.extensions, self.extensions_template))
 
     cdef void reset(self):
         """Ready for another request; `send` and `receive` stay."""
-        self.method = self.raw_path = self.query = self.client = self.fields = None
+        if not self.scope_is_free():
+            self.request_scope = self.asgi = self.extensions = None
+        self.query = self.client = self.fields = None
         self.started = self.told = self.lost = self.body_ended = self.wants_continue = False
         self.end_given = self.trailers = self.trailers_given = False
         self.broken = 0
         self.response = RESPONSE_NONE
-        if not untouched(self.asgi, self.driver.asgi):
-            self.asgi = None
-        if not untouched(self.extensions, self.extensions_template):
-            self.extensions = None
 
     cdef void start(self):
         self.started = True
@@ -183,6 +255,7 @@ cdef class ASGIExchange(Exchange):
     cdef void let_go(self):
         self.send = None
         self.receive = None
+        self.request_scope = None
 
     cdef void cancel(self):
         self.driver.logger.warning("Cancelled, because the server stops: %s %s", self.method_name(), self.path_name())
@@ -251,18 +324,26 @@ cdef class ASGIExchange(Exchange):
     # ---- the application's side: send
 
     cdef object handle_send(self, object event):
+        cdef EventView view
         cdef PyObject *kind
         if not PyDict_Check(event):
             raise TypeError(f"send() takes an event as a dict, not {type(event).__name__}")
-        kind = PyDict_GetItemWithError(event, "type")
+        view_event(event, &view)
+        kind = view.type
         if kind == NULL:
             raise ValueError("the event has no 'type'")
         if self.lost:
             raise ClientDisconnected("the client has disconnected")
+        if kind == <PyObject *>self.driver.body_type:
+            return self.send_body(event, &view)
+        if kind == <PyObject *>self.driver.start_type:
+            return self.start_response(event, &view)
         if is_text(<object>kind, "http.response.body"):
-            return self.send_body(event)
+            self.driver.body_type = <object>kind
+            return self.send_body(event, &view)
         if is_text(<object>kind, "http.response.start"):
-            return self.start_response(event)
+            self.driver.start_type = <object>kind
+            return self.start_response(event, &view)
         if is_text(<object>kind, "http.response.pathsend"):
             return self.send_path(event)
         if is_text(<object>kind, "http.response.zerocopysend"):
@@ -273,8 +354,8 @@ cdef class ASGIExchange(Exchange):
             return self.send_trailers(event)
         raise ValueError(f"unexpected event type {<object>kind!r} on an http connection")
 
-    cdef object start_response(self, dict event):
-        cdef PyObject *value = PyDict_GetItemWithError(event, "status")
+    cdef object start_response(self, dict event, EventView *view):
+        cdef PyObject *value = view.status
         cdef object fields
         if self.response != RESPONSE_NONE:
             raise self.out_of_order(event)
@@ -286,7 +367,7 @@ cdef class ASGIExchange(Exchange):
         if not 200 <= status <= 999:
             raise ValueError(f"'status' of http.response.start is between 200 and 999, not {status}")
         self.status = status
-        value = PyDict_GetItemWithError(event, "headers")
+        value = view.headers
         if value == NULL:
             fields = ()
         else:
@@ -298,7 +379,7 @@ cdef class ASGIExchange(Exchange):
                     raise TypeError(
                         f"'headers' of http.response.start are pairs of bytes, not {type(fields).__name__}") from None
             check_fields(fields)
-        value = PyDict_GetItemWithError(event, "trailers")
+        value = view.trailers
         self.trailers = value != NULL and PyObject_IsTrue(<object>value)
         self.fields = fields
         self.response = RESPONSE_HELD
@@ -339,8 +420,8 @@ cdef class ASGIExchange(Exchange):
         self.response = RESPONSE_BODY
         return 0
 
-    cdef object send_body(self, dict event):
-        cdef PyObject *value = PyDict_GetItemWithError(event, "body")
+    cdef object send_body(self, dict event, EventView *view):
+        cdef PyObject *value = view.body
         cdef object body = b""
         cdef bint more = False
         cdef int result
@@ -350,7 +431,7 @@ cdef class ASGIExchange(Exchange):
                 if not isinstance(body, (bytes, bytearray, memoryview)):
                     raise TypeError(f"'body' of http.response.body is bytes, not {type(body).__name__}")
                 body = bytes(body)
-        value = PyDict_GetItemWithError(event, "more_body")
+        value = view.more_body
         if value != NULL:
             more = PyObject_IsTrue(<object>value)
         if self.response == RESPONSE_HELD:
@@ -544,17 +625,34 @@ cdef dict method_names = {
 }
 
 
+cdef inline bint is_get(fs_request_head *head) noexcept:
+    return head.method.n == 3 and memcmp(head.method.p, b"GET", 3) == 0
+
+
 cdef object method_name(fs_slice method):
-    if method.n == 3 and memcmp(method.p, b"GET", 3) == 0:
-        return "GET"
-    if method.n == 4 and memcmp(method.p, b"POST", 4) == 0:
-        return "POST"
     name = PyBytes_FromStringAndSize(method.p, method.n)
     known = method_names.get(name)
     return known if known is not None else name.decode("ascii")
 
 
-cdef bint untouched(dict given, dict template) noexcept:
+cdef tuple SCOPE_KEYS = (       # in the order of ScopeKey
+    "type", "asgi", "http_version", "server", "client", "scheme", "method", "root_path", "path", "raw_path",
+    "query_string", "headers", "extensions",
+)
+cdef PyObject *scope_names[SCOPE_SIZE]      # borrowed from SCOPE_KEYS
+
+
+cdef int fill_scope_names() except -1:
+    cdef int i
+    for i in range(SCOPE_SIZE):
+        scope_names[i] = PyTuple_GET_ITEM(SCOPE_KEYS, i)
+    return 0
+
+
+fill_scope_names()
+
+
+cdef bint untouched(PyObject *raw, dict template) noexcept:
     """Whether nobody else holds this copy of `template` and it is what it was: the same keys in the same order, with
     the same values, or with dicts of its own that are still empty."""
     cdef Py_ssize_t at = 0, expected_at = 0
@@ -562,10 +660,11 @@ cdef bint untouched(dict given, dict template) noexcept:
     cdef PyObject *value
     cdef PyObject *expected_name
     cdef PyObject *expected
-    if given is None or Py_REFCNT(<PyObject *>given) != 1 or PyDict_Size(given) != PyDict_Size(template):
+    # A scope that is free holds one reference, the exchange the other.
+    if raw == <PyObject *>None or Py_REFCNT(raw) != 2 or PyDict_Size(<object>raw) != PyDict_Size(template):
         return False
     while PyDict_Next(template, &expected_at, &expected_name, &expected):
-        if not PyDict_Next(given, &at, &name, &value) or name != expected_name:
+        if not PyDict_Next(<object>raw, &at, &name, &value) or name != expected_name:
             return False
         if value != expected and not (
                 type(<object>value) is dict and PyDict_Size(<object>value) == 0 and Py_REFCNT(value) == 1):

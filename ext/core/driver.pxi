@@ -148,11 +148,8 @@ cdef class Driver:
         self.extensions = {"http.response.early_hint": {}, "http.response.pathsend": {}, "http.response.zerocopysend": {}}
         self.extensions_trailers = {**self.extensions, "http.response.trailers": {}}
         self.extensions_1_0 = {"http.response.pathsend": {}, "http.response.zerocopysend": {}}
-        self.template = {
-            "type": "http", "asgi": None, "http_version": "1.1", "server": None, "client": None, "scheme": "http",
-            "method": None, "root_path": self.root_path, "path": None, "raw_path": None, "query_string": None,
-            "headers": None, "extensions": None,
-        }
+        self.template = dict.fromkeys(SCOPE_KEYS)
+        self.template.update({"type": "http", "http_version": "1.1", "scheme": "http", "root_path": self.root_path})
         if self.state is not None:
             self.template["state"] = None
 
@@ -386,11 +383,8 @@ cdef class Driver:
     cdef void run(self, ASGIExchange exchange):
         """Calls the application and runs its first step here and now. One that never suspends costs the loop nothing."""
         cdef Task task
-        cdef dict scope = exchange.request_scope
-        exchange.request_scope = None
         try:
-            coroutine = self.application(scope, exchange.receive, exchange.send)
-            scope = None        # the application's alone: give_exchange looks at who else holds its parts
+            coroutine = self.application(exchange.request_scope, exchange.receive, exchange.send)
             if not PyCoro_CheckExact(coroutine) and not asyncio.iscoroutine(coroutine):
                 coroutine = as_coroutine(coroutine)
             task = self.runner.run(coroutine)
@@ -403,6 +397,7 @@ cdef class Driver:
             exchange.finished(self.runner.take_failure() if self.runner.failure is not None else None)
             self.give_exchange(exchange)
             return
+        exchange.request_scope = None       # the application's alone from here on
         exchange.task = task
         self.working.add(exchange)
         task.watch(exchange, application_ended)
