@@ -66,6 +66,38 @@ static void run(const golden_case *one, size_t first, size_t step)
     runs++;
 }
 
+/* A request on another connection of the worker, whole in one turn: what connections share is used by it. */
+static void play_another(scripted *first)
+{
+    static const char request[] = "GET /other HTTP/1.1\r\nHost: b\r\nX: y\r\n\r\n";
+    scripted other;
+
+    scripted_open_beside(&other, first);
+    CHECK_INT(scripted_feed(&other, request, sizeof request - 1), FS_OK);
+    CHECK_INT(other.requests, 1);
+    CHECK_INT(other.failed_reading, 0);
+    scripted_close(&other);
+}
+
+/* Byte by byte, with another connection's turn before each of them. */
+static void run_interleaved(const golden_case *one)
+{
+    const size_t n = one->input.n, step = n > 2000 ? n / 500 : 1;
+    scripted s;
+
+    CHECK_INT(scripted_open(&s, &one->limits, &harness_allocator), FS_OK);
+    for (size_t at = 0; at < n; at += step) {
+        play_another(&s);
+        CHECK_INT(scripted_feed(&s, one->input.p + at, at + step < n ? step : n - at), FS_OK);
+    }
+    if (one->eof)
+        CHECK_INT(scripted_eof(&s), FS_OK);
+    judge(one, &s);
+    scripted_close(&s);
+    CHECK_INT(harness_live(), 0);
+    runs++;
+}
+
 static void run_without_memory(const golden_case *one, size_t first, size_t step, const char *how)
 {
     unsigned long nth = 1;
@@ -95,6 +127,8 @@ static void run_case(const golden_case *one)
         harness_note("%s:%d: %s, split at %zu", path, one->line, one->name, at);
         run(one, at, n - at);
     }
+    harness_note("%s:%d: %s, between another's turns", path, one->line, one->name);
+    run_interleaved(one);
     run_without_memory(one, n, n, "whole");
     run_without_memory(one, n / 2, n - n / 2, "in halves");
     run_without_memory(one, 1, 1, "byte by byte");

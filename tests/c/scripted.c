@@ -424,26 +424,39 @@ static void on_error(scripted *s, int error)
 
 /* ---- turns -------------------------------------------------------------------------- */
 
+static void start(scripted *s, fs_h1_shared *shared)
+{
+    s->shared = shared;
+    s->sink.base = (fs_sink){sink_reserve, sink_commit, sink_share, sink_file};
+    s->sink.owner = s;
+    fs_h1_init(&s->h1, shared, &s->sink.base);
+    s->opened = 1;
+}
+
 int scripted_open(scripted *s, const fs_limits *limits, const fs_allocator *allocator)
 {
     *s = (scripted){.limits = *limits, .allocator = allocator};
-    s->sink.base = (fs_sink){sink_reserve, sink_commit, sink_share, sink_file};
-    s->sink.owner = s;
     fs_head_common_init(&s->common, 0);
-    if (fs_h1_shared_init(&s->shared, &s->limits, allocator, &s->common) < 0) {
+    if (fs_h1_shared_init(&s->own, &s->limits, allocator, &s->common) < 0) {
         s->nomem = 1;
         return FS_E_NOMEM;
     }
-    fs_h1_init(&s->h1, &s->shared, &s->sink.base);
-    s->opened = 1;
+    start(s, &s->own);
     return FS_OK;
+}
+
+void scripted_open_beside(scripted *s, scripted *first)
+{
+    *s = (scripted){.limits = first->limits, .allocator = first->allocator};
+    start(s, first->shared);
 }
 
 void scripted_close(scripted *s)
 {
     if (s->opened)
         fs_h1_free(&s->h1);
-    fs_h1_shared_free(&s->shared);
+    if (s->shared == &s->own || !s->shared)
+        fs_h1_shared_free(&s->own);
     s->allocator->release(s->allocator->ctx, s->sink.p);
     text_free(&s->events);
     text_free(&s->body);

@@ -27,7 +27,8 @@ typedef struct scripted {
     const fs_allocator *allocator;
     fs_limits limits;
     fs_head_common common;
-    fs_h1_shared shared;
+    fs_h1_shared own;
+    fs_h1_shared *shared;   /* own, or that of the connection which this one was opened beside */
     fs_h1 h1;
     int opened;
 
@@ -57,6 +58,9 @@ typedef struct scripted {
 /* 0 or FS_E_NOMEM; scripted_close is due either way. */
 int scripted_open(scripted *s, const fs_limits *limits, const fs_allocator *allocator);
 void scripted_close(scripted *s);
+
+/* Another connection of the same worker. `first` outlives it. */
+void scripted_open_beside(scripted *s, scripted *first);
 
 /* One turn on bytes that are unreadable afterwards. FS_OK, or FS_E_NOMEM: the machine is then only good for closing. */
 int scripted_feed(scripted *s, const char *p, size_t n);
