@@ -79,6 +79,7 @@ typedef struct fs_h1 {
     uint32_t nfields;
     uint32_t target_len;
     uint32_t extension;            /* bytes of chunk extensions in this body */
+    uint32_t chunk_line;           /* bytes of framing since the last run of a chunked body */
     uint32_t flags;                /* FS_H1_* of h1_state.h */
     uint64_t body_left;            /* of the response: bytes that Content-Length still allows */
     uint64_t body_read;            /* of the request */

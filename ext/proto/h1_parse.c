@@ -7,7 +7,8 @@
 
 enum {
     VERSION_LEN = 3,   /* "1.1", after "HTTP/" */
-    METHOD_MAX = 32    /* more bytes of an unknown method are not waited for */
+    METHOD_MAX = 32,   /* more bytes of an unknown method are not waited for */
+    CHUNK_LINE = 64    /* line ends and a size with some zeros before it; extensions are counted by themselves */
 };
 
 static fs_h1 *owner(llhttp_t *parser)
@@ -321,18 +322,37 @@ static int trailers_fit(const fs_h1 *h1)
     return !h1->mark || (size_t)(h1->input - h1->mark) <= h1->shared->limits->max_head;
 }
 
+/* Bytes between two runs of body: a size may have zeros before it, but not for ever. */
+static int chunk_line_fits(fs_h1 *h1, size_t taken)
+{
+    const uint32_t most = CHUNK_LINE + h1->shared->limits->max_chunk_extension;
+
+    if (h1->mark)
+        return 1; /* trailers */
+    h1->chunk_line += (uint32_t)(taken - h1->piece.n < most ? taken - h1->piece.n : most + 1);
+    if (h1->chunk_line > most)
+        return 0;
+    if (h1->piece.n)
+        h1->chunk_line = 0;
+    return 1;
+}
+
 int fs_h1_parse_chunked(fs_h1 *h1)
 {
     h1->piece = (fs_slice){NULL, 0};
     for (;;) {
         const int pulled = h1->input_len ? 1 : fs_h1_pull(h1);
         llhttp_errno_t error;
+        size_t before;
 
         if (pulled <= 0)
             return pulled;
-        error = execute(h1, h1->input_len);
+        before = h1->input_len;
+        error = execute(h1, before);
         if (error != HPE_OK && error != HPE_PAUSED)
             return chunk_error(h1);
+        if (!chunk_line_fits(h1, before - h1->input_len))
+            return FS_E_BAD_CHUNK;
         if (!trailers_fit(h1))
             return FS_E_HEAD_TOO_LARGE;
         if (error == HPE_PAUSED) {

@@ -120,7 +120,7 @@ static int head_asked(const fs_h1 *h1)
 
 int fs_h1_fail(fs_h1 *h1, int error)
 {
-    if (h1->reading == FS_H1_READ_DRAIN)
+    if (h1->reading == FS_H1_READ_DRAIN || h1->reading == FS_H1_READ_TUNNEL)
         h1->flags |= FS_H1_ANSWERED;
     if (h1->reading == FS_H1_READ_IDLE)
         h1->flags &= FS_H1_OF_CONNECTION;

@@ -461,6 +461,31 @@ static void extension_limit(void)
     }
 }
 
+static void zeros_before_a_chunk_size_are_bounded(void)
+{
+    char zeros[4096];
+
+    memset(zeros, '0', sizeof zeros);
+    for (size_t step = 1; step <= sizeof zeros; step *= 64) {
+        size_t fed = 0;
+        int error = FS_OK;
+
+        open_machine();
+        request(CHUNKED "0005\r\nhello\r\n");
+        expect(FS_EVENT_BODY);
+        expect(FS_EVENT_NONE);
+        while (error == FS_OK && fed < sizeof zeros) {
+            fs_event event;
+
+            feed_bytes(zeros, step);
+            error = fs_h1_next(&m.h1, &event);
+            fed += step;
+        }
+        CHECK_INT(error, FS_E_BAD_CHUNK);
+        close_machine();
+    }
+}
+
 static void empty_lines_are_bounded(void)
 {
     char lines[256];
@@ -648,6 +673,9 @@ static void an_upgrade_makes_a_tunnel(void)
     CHECK_INT(fs_h1_eof(&m.h1), FS_OK);
     expect(FS_EVENT_NONE);
     CHECK_INT(fs_h1_upgrade(&m.h1, NULL, 0), FS_E_APP_ORDER);
+    CHECK_INT(fs_h1_refuse(&m.h1, FS_E_TIMEOUT), FS_OK);
+    CHECK_INT(m.out.n, 0);
+    CHECK(fs_h1_must_close(&m.h1));
     close_machine();
 }
 
@@ -730,6 +758,7 @@ int main(void)
     RUN(field_limit);
     RUN(body_limit);
     RUN(extension_limit);
+    RUN(zeros_before_a_chunk_size_are_bounded);
     RUN(empty_lines_are_bounded);
     RUN(the_next_head_waits_for_the_answer);
     RUN(a_whole_request_allocates_nothing);
