@@ -318,6 +318,8 @@ cdef class ASGIExchange(Exchange):
     cdef dict asgi
     cdef dict extensions
     cdef dict extensions_template       # that `extensions` was made from
+    cdef tuple asgi_items               # keys and values in turn, as they were given out
+    cdef tuple extensions_items
     cdef PyObject *given[SCOPE_SIZE]    # borrowed, in the order of scope_names
     cdef Target target
     cdef tuple client_given

@@ -58,6 +58,7 @@ cdef extern from "<poll.h>" nogil:
 
 cdef extern from "slots.h":
     bint FS_DEBUG
+    void fs_keep_freed_memory()
     bint fs_exchange_is_free(PyObject *exchange, PyObject *send, PyObject *receive, Py_ssize_t known)
 
 cdef dict live_objects = {"connections": 0, "exchanges": 0}
@@ -74,6 +75,11 @@ fill_field_names()
 
 DEBUG = bool(FS_DEBUG)
 LLHTTP_VERSION = f"{LLHTTP_VERSION_MAJOR}.{LLHTTP_VERSION_MINOR}.{LLHTTP_VERSION_PATCH}"
+
+
+def keep_freed_memory():
+    """Tunes the allocator for large bodies; only in a process of our own, an embedding program's is not ours to tune."""
+    fs_keep_freed_memory()
 
 
 def ledger():

@@ -156,6 +156,7 @@ cdef class ASGIExchange(Exchange):
             i += 1
         if self.asgi is None:
             self.asgi = PyDict_Copy(self.driver.asgi)
+            self.asgi_items = flat_items(self.asgi)
         self.place(SCOPE_ASGI, <PyObject *>self.asgi)
         return 0
 
@@ -175,6 +176,7 @@ cdef class ASGIExchange(Exchange):
             template = driver.extensions_trailers
         if self.extensions is None or self.extensions_template is not template:
             self.extensions = {name: {} for name in template}
+            self.extensions_items = flat_items(self.extensions)
             self.extensions_template = template
         return 0
 
@@ -193,8 +195,8 @@ cdef class ASGIExchange(Exchange):
                 return False
             if name != scope_names[i] or value != self.given[i]:
                 return False
-        return (untouched(<PyObject *>self.asgi, self.driver.asgi)
-                and untouched(<PyObject *>self.extensions, self.extensions_template))
+        return (untouched(<PyObject *>self.asgi, <PyObject *>self.asgi_items)
+                and untouched(<PyObject *>self.extensions, <PyObject *>self.extensions_items))
 
     cdef void reset(self):
         """Ready for another request; `send` and `receive` stay."""
@@ -283,7 +285,7 @@ cdef class ASGIExchange(Exchange):
             # The application swallowed what `send` raised.
             self.driver.logger.error("Broken response: %s: %s %s", fs_error_describe(self.broken).text.decode(),
                                      self.method_name(), self.path_name())
-        if self.stream != NULL:
+        if self.stream != NULL and not self.lost:
             self.fail(error if error else FS_E_APP_NO_RESPONSE)
 
     def method_name(self):
@@ -652,23 +654,27 @@ cdef int fill_scope_names() except -1:
 fill_scope_names()
 
 
-cdef bint untouched(PyObject *raw, dict template) noexcept:
-    """Whether nobody else holds this copy of `template` and it is what it was: the same keys in the same order, with
-    the same values, or with dicts of its own that are still empty."""
-    cdef Py_ssize_t at = 0, expected_at = 0
+cdef tuple flat_items(dict given):
+    """Keys and values in turn: what `untouched` compares with, and what keeps the values' addresses their own."""
+    flat = []
+    for item in given.items():
+        flat.extend(item)
+    return tuple(flat)
+
+
+cdef bint untouched(PyObject *given, PyObject *items) noexcept:
+    """Whether only the scope and the exchange hold this dict and it is as it was, the empty dicts in it included."""
+    cdef Py_ssize_t at = 0, i = 0
     cdef PyObject *name
     cdef PyObject *value
-    cdef PyObject *expected_name
-    cdef PyObject *expected
-    # A scope that is free holds one reference, the exchange the other.
-    if raw == <PyObject *>None or Py_REFCNT(raw) != 2 or PyDict_Size(<object>raw) != PyDict_Size(template):
+    if Py_REFCNT(given) != 2 or 2 * PyDict_Size(<object>given) != PyTuple_GET_SIZE(<object>items):
         return False
-    while PyDict_Next(template, &expected_at, &expected_name, &expected):
-        if not PyDict_Next(<object>raw, &at, &name, &value) or name != expected_name:
+    while PyDict_Next(<object>given, &at, &name, &value):
+        if name != PyTuple_GET_ITEM(<object>items, i) or value != PyTuple_GET_ITEM(<object>items, i + 1):
             return False
-        if value != expected and not (
-                type(<object>value) is dict and PyDict_Size(<object>value) == 0 and Py_REFCNT(value) == 1):
+        if type(<object>value) is dict and (PyDict_Size(<object>value) != 0 or Py_REFCNT(value) != 2):
             return False
+        i += 2
     return True
 
 

@@ -276,13 +276,14 @@ cdef class Connection:
             self.log_rejected(error)
             return
         # The application sees a client that has gone; what it still sends has nowhere to go.
+        # It is called all the same when it has not been yet: how the bytes were cut must not decide what it sees.
         exchange.on_lost()
+        if not exchange.started:
+            exchange.start()
         fs_h1_refuse(&self.h1, error)
         exchange.log(self.h1.stream.status if answered else fs_error_describe(error).status)
         self.exchange = None
         exchange.detach()
-        if not exchange.started:
-            exchange.let_go()
 
     cdef void log_rejected(self, int error):
         cdef Driver driver = self.driver
@@ -311,7 +312,6 @@ cdef class Connection:
             if self.flags & CONN_READABLE or fs_h1_unread(&self.h1):
                 self.driver.schedule(self)
             elif self.phase != PHASE_BODY:
-                self.read_progress = self.driver.now
                 self.set_deadline()
 
     cdef void response_ended(self):
@@ -427,6 +427,8 @@ cdef class Connection:
         elif self.exchange is not None:
             if self.exchange.wants_body():
                 phase = PHASE_BODY
+                if self.phase != PHASE_BODY:
+                    self.read_progress = self.driver.now    # the client is late from now on, not from before
                 deadline = self.read_progress + limits.timeout_body
         elif self.h1.reading == FS_H1_READ_HEAD:
             phase = PHASE_HEAD

@@ -3,7 +3,7 @@
 import logging
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 class Forwarding(Protocol):
     """Who may set the client's address, and how (X-Forwarded-For, -Proto, -Host)."""
@@ -13,7 +13,12 @@ class Forwarding(Protocol):
     def apply(self, scope: MutableMapping[str, Any]) -> None:
         """Rewrites client, scheme and the host field of a request that came from a trusted peer."""
 
-ASGIApplication = Callable[[dict[str, Any], Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
+Receive: TypeAlias = Callable[[], Awaitable[Any]]
+Send: TypeAlias = Callable[[Any], Awaitable[None]]
+ASGIApplication: TypeAlias = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
+
+class ClientDisconnected(ConnectionResetError):
+    """Raised by `send` when nothing can reach the client any more."""
 
 LIMITS: Mapping[str, int]
 """Every limit's name and default, from `ext/proto/limits.h`; times in milliseconds."""
@@ -86,6 +91,9 @@ class Driver:
 
     def counters(self) -> dict[str, int]:
         """Requests, connections, bytes in and out, and a count for each error name since the start."""
+
+def keep_freed_memory() -> None:
+    """Has the allocator keep a few megabytes between large bodies. Only for a process that is all the server's."""
 
 def ledger() -> dict[str, int]:
     """Live connections, exchanges, tasks and queue nodes; empty in a build without `FASTSERVE_DEBUG=1`."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from fastserve._core import Driver
+from fastserve._core import Driver, keep_freed_memory
 from fastserve.application import ASGI3
 from fastserve.config import Config
 from fastserve.errors import StartError
