@@ -2,73 +2,9 @@
 
 #include "fields.h"
 #include "h1_input.h"
+#include "h1_match.h"
 #include "h1_state.h"
-
-#include <string.h>
-
-/* ---- classes of bytes ---------------------------------------------------- */
-
-enum {
-    TARGET = 1,        /* may stand in a target */
-    PLAIN = 2,         /* likewise, and a path of these is not to be decoded */
-    REG_NAME = 4,      /* RFC 3986 section 3.2.2, but for percent */
-    LITERAL = 8        /* inside the brackets of an IP literal */
-};
-
-#define ANY (TARGET | PLAIN | REG_NAME | LITERAL)
-#define SUB_DELIM (TARGET | PLAIN | REG_NAME | LITERAL)
-
-/* A target is tolerant where nobody can be misled: bytes above 0x7f and the
- * like of "|" pass, as they do nearly everywhere. '?' ends a path. */
-static const uint8_t CLASS[256] = {
-    ['!'] = SUB_DELIM, ['"'] = TARGET | PLAIN, ['$'] = SUB_DELIM, ['%'] = TARGET, ['&' ... ','] = SUB_DELIM,
-    ['-' ... '.'] = ANY, ['/'] = TARGET | PLAIN, ['0' ... '9'] = ANY, [':'] = TARGET | PLAIN | LITERAL,
-    [';'] = SUB_DELIM, ['<'] = TARGET | PLAIN, ['='] = SUB_DELIM, ['>'] = TARGET | PLAIN, ['?'] = TARGET,
-    ['@'] = TARGET | PLAIN, ['A' ... 'Z'] = ANY, ['['] = TARGET | PLAIN, ['\\'] = TARGET | PLAIN,
-    [']'] = TARGET | PLAIN, ['^'] = TARGET | PLAIN, ['_'] = ANY, ['`'] = TARGET | PLAIN, ['a' ... 'z'] = ANY,
-    ['{' ... '}'] = TARGET | PLAIN, ['~'] = ANY, [0x80 ... 0xff] = TARGET,
-};
-
-static size_t span_of(const char *p, size_t n, uint8_t class)
-{
-    const char *at = p, *end = p + n;
-
-    while (at < end && CLASS[(uint8_t)*at] & class)
-        at++;
-    return (size_t)(at - p);
-}
-
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-}
-
-static int is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static int is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-/* `text` is lower-case. */
-static int same(const char *p, size_t n, const char *text)
-{
-    size_t i = 0;
-
-    while (i < n && text[i] && lower(p[i]) == text[i])
-        i++;
-    return i == n && !text[i];
-}
-
-static int starts(const char *p, size_t n, const char *text)
-{
-    const size_t length = strlen(text);
-
-    return n >= length && same(p, length, text);
-}
+#include "h1_target.h"
 
 /* ---- lists ----------------------------------------------------------------- */
 
@@ -81,9 +17,9 @@ static fs_slice next_member(fs_slice *list)
 
     list->p += taken;
     list->n -= taken;
-    while (member.n && is_blank(member.p[0]))
+    while (member.n && fs_h1_is_blank(member.p[0]))
         member.p++, member.n--;
-    while (member.n && is_blank(member.p[member.n - 1]))
+    while (member.n && fs_h1_is_blank(member.p[member.n - 1]))
         member.n--;
     return member;
 }
@@ -95,120 +31,13 @@ int fs_h1_list_has(const char *list, size_t n, const char *member)
     while (rest.n) {
         const fs_slice each = next_member(&rest);
 
-        if (same(each.p, each.n, member))
+        if (fs_h1_same(each.p, each.n, member))
             return 1;
     }
     return 0;
 }
 
-/* ---- Host and target ------------------------------------------------------- */
-
-static int is_port(const char *p, size_t n)
-{
-    unsigned port = 0;
-
-    if (n > 5)
-        return 0;
-    for (size_t i = 0; i < n; i++) {
-        if (!is_digit(p[i]))
-            return 0;
-        port = port * 10 + (unsigned)(p[i] - '0');
-    }
-    return port <= 65535;
-}
-
-static int is_hex(char c)
-{
-    return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'f');
-}
-
-/* Length of a reg-name or IPv4 address at p. */
-static size_t reg_name(const char *p, size_t n)
-{
-    size_t i = 0;
-
-    for (;;) {
-        i += span_of(p + i, n - i, REG_NAME);
-        if (n - i < 3 || p[i] != '%' || !is_hex(p[i + 1]) || !is_hex(p[i + 2]))
-            return i;
-        i += 3;
-    }
-}
-
-/* Length of "[...]" at p, 0 when it is none. */
-static size_t ip_literal(const char *p, size_t n)
-{
-    const size_t inside = span_of(p + 1, n - 1, LITERAL);
-
-    return inside && inside + 1 < n && p[inside + 1] == ']' ? inside + 2 : 0;
-}
-
-/* uri-host [ ":" port ], RFC 9110 section 7.2; an empty one is allowed. */
-static int is_host(const char *p, size_t n)
-{
-    size_t i;
-
-    if (n && p[0] == '[') {
-        i = ip_literal(p, n);
-        if (!i)
-            return 0;
-    } else {
-        i = reg_name(p, n);
-    }
-    return i == n || (p[i] == ':' && is_port(p + i + 1, n - i - 1));
-}
-
-/* Splits what begins with a slash, or is empty, or begins with a question mark. */
-static int split_path(fs_request_head *head, const char *p, size_t n)
-{
-    size_t i = span_of(p, n, PLAIN);
-
-    if (i < n && p[i] != '?') {
-        head->flags |= FS_HEAD_ESCAPED;
-        while (i < n && p[i] != '?' && CLASS[(uint8_t)p[i]] & TARGET)
-            i++;
-    }
-    head->path = i ? (fs_slice){p, i} : (fs_slice){"/", 1};
-    head->query = (fs_slice){p + i, 0};
-    if (i == n)
-        return FS_OK;
-    if (p[i] != '?')
-        return FS_E_BAD_TARGET;
-    head->query = (fs_slice){p + i + 1, n - i - 1};
-    return span_of(head->query.p, head->query.n, TARGET) == head->query.n ? FS_OK : FS_E_BAD_TARGET;
-}
-
-/* RFC 9112 section 3.2.2; *authority is where the request goes, instead of Host. */
-static int absolute_form(fs_request_head *head, fs_slice *authority)
-{
-    const char *p = head->target.p;
-    const size_t n = head->target.n;
-    const size_t scheme = starts(p, n, "http://") ? 7 : starts(p, n, "https://") ? 8 : 0;
-    size_t end = scheme;
-
-    if (!scheme)
-        return FS_E_BAD_TARGET;
-    while (end < n && p[end] != '/' && p[end] != '?')
-        end++;
-    *authority = (fs_slice){p + scheme, end - scheme};
-    if (!authority->n || authority->p[0] == ':' || !is_host(authority->p, authority->n))
-        return FS_E_BAD_TARGET;
-    return split_path(head, p + end, n - end);
-}
-
-static int check_target(fs_request_head *head, fs_slice *authority)
-{
-    const fs_slice target = head->target;
-
-    if (target.p[0] == '/')
-        return split_path(head, target.p, target.n);
-    if (target.n == 1 && target.p[0] == '*') {
-        head->path = target;
-        head->query = (fs_slice){target.p + 1, 0};
-        return same(head->method.p, head->method.n, "options") ? FS_OK : FS_E_BAD_TARGET;
-    }
-    return absolute_form(head, authority);
-}
+/* ---- request line ------------------------------------------------------------ */
 
 /* Method SP target SP "HTTP/" version, each once: llhttp also takes more spaces, and other protocols. */
 static int check_request_line(const fs_h1 *h1, fs_request_head *head)
@@ -236,7 +65,7 @@ static void lower_name(fs_field *field)
     char *name = (char *)(uintptr_t)field->name; /* in the receive buffer or the store, both ours to write */
 
     for (uint32_t i = 0; i < field->name_len; i++)
-        name[i] = lower(name[i]);
+        name[i] = fs_h1_lower(name[i]);
 }
 
 /* Value without blanks at its end (llhttp drops those at the start), name in lower case, id. */
@@ -244,7 +73,7 @@ static void normalize(fs_field *field)
 {
     size_t n;
 
-    while (field->value_len && is_blank(field->value[field->value_len - 1]))
+    while (field->value_len && fs_h1_is_blank(field->value[field->value_len - 1]))
         field->value_len--;
     field->id = fs_field_find(field->name, field->name_len);
     if (field->id)
@@ -268,7 +97,7 @@ static int is_coding(fs_slice member)
     const char *parameters = memchr(member.p, ';', member.n);
     size_t n = parameters ? (size_t)(parameters - member.p) : member.n;
 
-    while (n && is_blank(member.p[n - 1]))
+    while (n && fs_h1_is_blank(member.p[n - 1]))
         n--;
     return fs_is_token(member.p, n);
 }
@@ -298,7 +127,7 @@ static void look_at(fs_h1 *h1, fs_request_head *head, fs_field *field, findings 
         found->bad_coding |= !is_coding_list(field);
         break;
     case FS_FIELD_EXPECT: /* to be ignored in HTTP/1.0: RFC 9110 section 10.1.1 */
-        if (same(field->value, field->value_len, "100-continue"))
+        if (fs_h1_same(field->value, field->value_len, "100-continue"))
             h1->flags |= FS_H1_EXPECTS;
         else if (head->version != FS_HTTP_1_0)
             found->error = FS_E_EXPECTATION;
@@ -328,7 +157,7 @@ static int check_host(fs_h1 *h1, const fs_request_head *head, const findings *fo
 
     if (found->hosts > 1 || (!host && head->version != FS_HTTP_1_0))
         return FS_E_BAD_HOST;
-    if (host && !is_host(host->value, host->value_len))
+    if (host && !fs_h1_is_host(host->value, host->value_len))
         return FS_E_BAD_HOST;
     if (!authority.p)
         return FS_OK;
@@ -352,7 +181,7 @@ static int check_framing(fs_h1 *h1, fs_request_head *head, const findings *found
     if (found->codings) {
         if (head->version == FS_HTTP_1_0 || found->bad_coding)
             return FS_E_BAD_FRAMING;
-        if (found->codings > 1 || !same(found->coding->value, found->coding->value_len, "chunked"))
+        if (found->codings > 1 || !fs_h1_same(found->coding->value, found->coding->value_len, "chunked"))
             return FS_E_CODING_UNKNOWN;
         h1->flags |= FS_H1_CHUNKED_BODY;
         return FS_OK;
@@ -419,7 +248,7 @@ int fs_h1_check_head(fs_h1 *h1, fs_request_head *head)
         if (h1->fields[i].id - 1 < FS_FIELD_NAMED - 1)
             look_at(h1, head, &h1->fields[i], &found);
     }
-    if ((result = check_target(head, &authority)) < 0 || (result = check_host(h1, head, &found, authority)) < 0 ||
+    if ((result = fs_h1_check_target(head, &authority)) < 0 || (result = check_host(h1, head, &found, authority)) < 0 ||
         (result = check_framing(h1, head, &found)) < 0 || (result = found.error) < 0)
         return result;
     set_flags(h1, head, &found);
@@ -438,7 +267,7 @@ int fs_h1_forbidden_trailer(uint32_t id, const char *name, size_t n)
         "range", "retry-after", "set-cookie", "vary", "www-authenticate",
     };
 
-    if (starts(name, n, "content-") || starts(name, n, "if-") || starts(name, n, "x-forwarded-"))
+    if (fs_h1_starts(name, n, "content-") || fs_h1_starts(name, n, "if-") || fs_h1_starts(name, n, "x-forwarded-"))
         return 1;
     switch (id) {
     case FS_FIELD_HOST:
@@ -461,7 +290,7 @@ int fs_h1_forbidden_trailer(uint32_t id, const char *name, size_t n)
         break;
     }
     for (size_t i = 0; i < sizeof more / sizeof *more; i++)
-        if (same(name, n, more[i]))
+        if (fs_h1_same(name, n, more[i]))
             return 1;
     return 0;
 }

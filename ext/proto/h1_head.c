@@ -2,6 +2,7 @@
 
 #include "fields.h"
 #include "h1_check.h"
+#include "h1_match.h"
 
 #include <string.h>
 
@@ -54,19 +55,14 @@ static char *put_name(char *p, const fs_field *field, uint32_t id)
     return bad ? NULL : p + field->name_len;
 }
 
-static int is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
 /* Blanks around a value are not part of it (RFC 9110 section 5.5). */
 static fs_slice value_of(const fs_field *field)
 {
     fs_slice value = {field->value, field->value_len};
 
-    while (value.n && is_blank(value.p[value.n - 1]))
+    while (value.n && fs_h1_is_blank(value.p[value.n - 1]))
         value.n--;
-    while (value.n && is_blank(value.p[0]))
+    while (value.n && fs_h1_is_blank(value.p[0]))
         value.p++, value.n--;
     return value;
 }

@@ -214,9 +214,11 @@ static void whole_messages(void)
                "POST / ? 11 flags 0 length 5 host=a;content-length=5;\n[hello]\nend\n" GET_EVENTS),
          GIVES(POST("Content-Length: 0\r\n"), "POST / ? 11 flags 1 length 0 host=a;content-length=0;\nend\n"),
          GIVES(POST("Transfer-Encoding:  Chunked \r\n") "5;a=\"b;\\\"c\"\r\nhello\r\n001\r\n!\r\n0\r\n\r\n" GET,
-               "POST / ? 11 flags 0 length -1 host=a;transfer-encoding=Chunked;\n[hello!]\ntrailers \nend\n" GET_EVENTS),
+               "POST / ? 11 flags 0 length -1 host=a;transfer-encoding=Chunked;\n[hello!]\ntrailers \nend\n"
+               GET_EVENTS),
          GIVES("OPTIONS * HTTP/1.1\r\n" HOST "\r\n", "OPTIONS * ? 11 flags 1 length -1 host=a;\nend\n"),
-         GIVES("GET HTTP://[::1]:8/x?y HTTP/1.1\r\n" HOST "\r\n", "GET /x ?y 11 flags 1 length -1 host=[::1]:8;\nend\n"),
+         GIVES("GET HTTP://[::1]:8/x?y HTTP/1.1\r\n" HOST "\r\n",
+               "GET /x ?y 11 flags 1 length -1 host=[::1]:8;\nend\n"),
          GIVES("GET https://a?b HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
                "GET / ?b 10 flags 1 length -1 connection=keep-alive;host=a;\nend\n"),
          GIVES("GET / HTTP/1.1\r\n" HOST "X-Forwarded-For: b\r\nTE: x, trailers\r\n\r\n",
@@ -265,24 +267,35 @@ static void targets_and_hosts(void)
          ERROR("GET http://u@a/ HTTP/1.1\r\n" HOST "\r\n", "bad-target"),
          ERROR("GET http://a:b/ HTTP/1.1\r\n" HOST "\r\n", "bad-target"),
          ERROR("GET http://a/ HTTP/1.1\r\n\r\n", "bad-host"), ERROR("GET / HTTP/1.1\r\n\r\n", "bad-host"),
-         ERROR("GET / HTTP/1.1\r\n" HOST HOST "\r\n", "bad-host"), ERROR("GET / HTTP/1.0\r\n" HOST HOST "\r\n", "bad-host"),
-         ERROR("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "bad-host"), ERROR("GET / HTTP/1.1\r\nHost: a/\r\n\r\n", "bad-host"),
-         ERROR("GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", "bad-host"), ERROR("GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", "bad-host"),
-         ERROR("GET / HTTP/1.1\r\nHost: []\r\n\r\n", "bad-host"), ERROR("GET / HTTP/1.1\r\nHost: [::1]x\r\n\r\n", "bad-host"),
-         ERROR("GET / HTTP/1.1\r\nHost: a:65536\r\n\r\n", "bad-host"), ERROR("GET / HTTP/1.1\r\nHost: a%4\r\n\r\n", "bad-host"),
+         ERROR("GET / HTTP/1.1\r\n" HOST HOST "\r\n", "bad-host"),
+         ERROR("GET / HTTP/1.0\r\n" HOST HOST "\r\n", "bad-host"),
+         ERROR("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "bad-host"),
+         ERROR("GET / HTTP/1.1\r\nHost: a/\r\n\r\n", "bad-host"),
+         ERROR("GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", "bad-host"),
+         ERROR("GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", "bad-host"),
+         ERROR("GET / HTTP/1.1\r\nHost: []\r\n\r\n", "bad-host"),
+         ERROR("GET / HTTP/1.1\r\nHost: [::1]x\r\n\r\n", "bad-host"),
+         ERROR("GET / HTTP/1.1\r\nHost: a:65536\r\n\r\n", "bad-host"),
+         ERROR("GET / HTTP/1.1\r\nHost: a%4\r\n\r\n", "bad-host"),
          ERROR("GET / HTTP/1.1\r\nHost: \xe9\r\n\r\n", "bad-host"));
     ROWS(GIVES("GET / HTTP/1.1\r\nHost:\r\n\r\n", "GET / ? 11 flags 1 length -1 host=;\nend\n"),
-         GIVES("GET / HTTP/1.1\r\nHost: a%4f_b:65535\r\n\r\n", "GET / ? 11 flags 1 length -1 host=a%4f_b:65535;\nend\n"));
+         GIVES("GET / HTTP/1.1\r\nHost: a%4f_b:65535\r\n\r\n",
+               "GET / ? 11 flags 1 length -1 host=a%4f_b:65535;\nend\n"));
 }
 
 static void fields_of_a_head(void)
 {
-    ROWS(ERROR("GET / HTTP/1.1\r\n" HOST "\n", "bad-field"), ERROR("GET / HTTP/1.1\r\nHost: a\nA: b\r\n\r\n", "bad-field"),
-         ERROR("GET / HTTP/1.1\r\n" HOST " b\r\n\r\n", "bad-field"), ERROR("GET / HTTP/1.1\r\n Host: a\r\n\r\n", "bad-field"),
-         ERROR("GET / HTTP/1.1\r\nHost : a\r\n\r\n", "bad-field"), ERROR("GET / HTTP/1.1\r\n" HOST ": a\r\n\r\n", "bad-field"),
-         ERROR("GET / HTTP/1.1\r\n" HOST "A\r\n\r\n", "bad-field"), ERROR("GET / HTTP/1.1\r\n" HOST "A(: b\r\n\r\n", "bad-field"),
+    ROWS(ERROR("GET / HTTP/1.1\r\n" HOST "\n", "bad-field"),
+         ERROR("GET / HTTP/1.1\r\nHost: a\nA: b\r\n\r\n", "bad-field"),
+         ERROR("GET / HTTP/1.1\r\n" HOST " b\r\n\r\n", "bad-field"),
+         ERROR("GET / HTTP/1.1\r\n Host: a\r\n\r\n", "bad-field"),
+         ERROR("GET / HTTP/1.1\r\nHost : a\r\n\r\n", "bad-field"),
+         ERROR("GET / HTTP/1.1\r\n" HOST ": a\r\n\r\n", "bad-field"),
+         ERROR("GET / HTTP/1.1\r\n" HOST "A\r\n\r\n", "bad-field"),
+         ERROR("GET / HTTP/1.1\r\n" HOST "A(: b\r\n\r\n", "bad-field"),
          ERROR("GET / HTTP/1.1\r\n" HOST "A\xe9: b\r\n\r\n", "bad-field"),
-         ERROR("GET / HTTP/1.1\r\n" HOST "A: b\0c\r\n\r\n", "bad-field"), ERROR("GET / HTTP/1.1\r\n" HOST "A: b\rc\r\n\r\n", "bad-field"),
+         ERROR("GET / HTTP/1.1\r\n" HOST "A: b\0c\r\n\r\n", "bad-field"),
+         ERROR("GET / HTTP/1.1\r\n" HOST "A: b\rc\r\n\r\n", "bad-field"),
          ERROR("GET / HTTP/1.1\r\n" HOST "A: b\x7f\r\n\r\n", "bad-field"),
          ERROR("GET / HTTP/1.1\r\n" HOST "Connection: b\x01\r\n\r\n", "bad-field"),
          ERROR("GET / HTTP/1.1\r\n" HOST "Upgrade: \x02\r\n\r\n", "bad-field"),
@@ -305,9 +318,11 @@ static void framing(void)
          ERROR(POST("Transfer-Encoding: chunked; a=b\r\n"), "coding-unknown"),
          ERROR(POST("Transfer-Encoding: xchunked\r\n"), "coding-unknown"),
          ERROR(POST("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n"), "coding-unknown"),
-         ERROR(POST("Transfer-Encoding: \r\n"), "bad-framing"), ERROR(POST("Transfer-Encoding: chunked, chunked\r\n"), "bad-framing"),
+         ERROR(POST("Transfer-Encoding: \r\n"), "bad-framing"),
+         ERROR(POST("Transfer-Encoding: chunked, chunked\r\n"), "bad-framing"),
          ERROR(POST("Transfer-Encoding: chunked, gzip\r\n"), "bad-framing"),
-         ERROR(POST("Transfer-Encoding: ,\r\n"), "bad-framing"), ERROR(POST("Transfer-Encoding: a b\r\n"), "bad-framing"),
+         ERROR(POST("Transfer-Encoding: ,\r\n"), "bad-framing"),
+         ERROR(POST("Transfer-Encoding: a b\r\n"), "bad-framing"),
          ERROR("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "bad-framing"));
 }
 
@@ -321,15 +336,19 @@ static void chunks(void)
          BAD("0x1\r\n", "bad-chunk"), BAD("1 \r\n", "bad-chunk"), BAD(" 1\r\n", "bad-chunk"), BAD("1\na", "bad-chunk"),
          BAD("10000000000000000\r\n", "bad-chunk"), BAD("ffffffffffffffff\r\n", "body-too-large"),
          BAD("3\r\nabc0\r\n", "[abc]\nbad-chunk"), BAD("3\r\nabcd\r\n", "[abc]\nbad-chunk"),
-         BAD("3\r\nabc\n0\r\n", "[abc]\nbad-chunk"), BAD("3;\x01\r\n", "bad-chunk"), BAD("3;a=\"b\n\"\r\n", "bad-chunk"),
-         BAD("1\r\na\r\n0\r\nA b\r\n\r\n", "[a]\nbad-trailer"), BAD("1\r\na\r\n0\r\nA: b\r\n c\r\n\r\n", "[a]\nbad-trailer"),
-         BAD("0\r\nA : b\r\n\r\n", "bad-trailer"), BAD("0\r\nA: b\0\r\n\r\n", "bad-trailer"), BAD("0\r\n\n", "bad-trailer"));
+         BAD("3\r\nabc\n0\r\n", "[abc]\nbad-chunk"), BAD("3;\x01\r\n", "bad-chunk"),
+         BAD("3;a=\"b\n\"\r\n", "bad-chunk"),
+         BAD("1\r\na\r\n0\r\nA b\r\n\r\n", "[a]\nbad-trailer"),
+         BAD("1\r\na\r\n0\r\nA: b\r\n c\r\n\r\n", "[a]\nbad-trailer"),
+         BAD("0\r\nA : b\r\n\r\n", "bad-trailer"), BAD("0\r\nA: b\0\r\n\r\n", "bad-trailer"),
+         BAD("0\r\n\n", "bad-trailer"));
 }
 
 static void trailers(void)
 {
     ROWS(GIVES(CHUNKED "1\r\na\r\n0\r\nX-A:  b \r\nContent-Length: 7\r\nTransfer-Encoding: gzip\r\nHost: b\r\n"
-               "Connection: close\r\nAuthorization: x\r\nCookie: c\r\nContent-Type: d\r\nIf-Match: e\r\nY: z\r\n\r\n" GET,
+               "Connection: close\r\nAuthorization: x\r\nCookie: c\r\nContent-Type: d\r\nIf-Match: e\r\n"
+               "Y: z\r\n\r\n" GET,
                CHUNKED_EVENTS "[a]\ntrailers x-a=b;y=z;\nend\n" GET_EVENTS));
 }
 
@@ -346,7 +365,8 @@ static void the_end_of_input(void)
 static void flags_of_an_upgrade(void)
 {
     ROWS(GIVES("GET / HTTP/1.1\r\n" HOST "Connection: keep-alive, Upgrade\r\nUpgrade: x, WebSocket\r\n\r\n" GET,
-               "GET / ? 11 flags 5 length -1 host=a;connection=keep-alive, Upgrade;upgrade=x, WebSocket;\nend\n" GET_EVENTS),
+               "GET / ? 11 flags 5 length -1 host=a;connection=keep-alive, Upgrade;upgrade=x, WebSocket;\nend\n"
+               GET_EVENTS),
          GIVES("GET / HTTP/1.1\r\n" HOST "Upgrade: websocket\r\n\r\n" GET,
                "GET / ? 11 flags 1 length -1 host=a;upgrade=websocket;\nend\n" GET_EVENTS),
          GIVES("POST / HTTP/1.1\r\n" HOST "Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n\r\nx" GET,

@@ -130,7 +130,8 @@ static void pieces_are_chunked(void)
     CHECK_INT(body(stream, "hello", 0), FS_OK);
     CHECK_INT(stream->ops->body(stream, NULL, 0, NULL, 0), FS_OK);
     CHECK_INT(body(stream, "0123456789abcdefg", 1), FS_OK);
-    CHECK_OUT("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n11\r\n0123456789abcdefg\r\n0\r\n\r\n");
+    CHECK_OUT("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+              "5\r\nhello\r\n11\r\n0123456789abcdefg\r\n0\r\n\r\n");
     stream = request(GET);
     CHECK_INT(head(stream, 200, NULL, 0, -1), FS_OK);
     CHECK_INT(body(stream, "", 1), FS_OK);
@@ -247,7 +248,9 @@ static void head_204_and_304_have_no_body(void)
 static void their_own_length_is_kept_but_for_204(void)
 {
     const fs_field length = field("content-length", "1000");
-    static const struct { const char *request; int status; } rows[] = {{HEAD, 200}, {GET, 304}, {HEAD, 304}, {GET, 204}};
+    static const struct { const char *request; int status; } rows[] = {
+        {HEAD, 200}, {GET, 304}, {HEAD, 304}, {GET, 204},
+    };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         fs_stream *stream;
@@ -408,7 +411,8 @@ static void early_hints(void)
 
 static int trailer_head(fs_stream *stream, uint32_t flags)
 {
-    const fs_response_head given = {.status = 200, .reason = {"", 0}, .flags = FS_RESPONSE_TRAILERS | flags, .length = 3};
+    const fs_response_head given = {.status = 200, .reason = {"", 0}, .flags = FS_RESPONSE_TRAILERS | flags,
+                                    .length = 3};
 
     return stream->ops->head(stream, &given);
 }

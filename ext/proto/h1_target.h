@@ -1,0 +1,17 @@
+#ifndef FS_PROTO_H1_TARGET_H
+#define FS_PROTO_H1_TARGET_H
+
+#include "stream.h"
+
+/* uri-host [ ":" port ], RFC 9110 section 7.2; an empty one is allowed. */
+int fs_h1_is_host(const char *p, size_t n);
+
+/*
+ * Sets path, query and FS_HEAD_ESCAPED from head->target, which is not empty,
+ * in the forms of RFC 9112 section 3.2 that a server gets. *authority is set for
+ * an absolute target: it is where the request goes, instead of Host.
+ * FS_OK or FS_E_BAD_TARGET.
+ */
+int fs_h1_check_target(fs_request_head *head, fs_slice *authority);
+
+#endif
