@@ -75,21 +75,28 @@ static int begin_field(fs_h1 *h1, const char *at, size_t n)
     field = fs_h1_new_field(h1);
     if (!field)
         return stop(h1, FS_E_NOMEM);
-    *field = (fs_field){.name = at, .name_len = (uint32_t)n};
+    field->name = at;
+    field->name_len = (uint32_t)n;
+    field->value = NULL;
+    field->value_len = 0;
     return HPE_OK;
+}
+
+/* Whatever its name, a trailer field frames nothing (RFC 9110 section 6.5.1): llhttp is not to look. */
+static void disarm_trailer(fs_h1 *h1, const char *at)
+{
+    h1->parser.flags = F_TRAILING;
+    h1->parser.header_state = 0;
+    if (!h1->mark)
+        h1->mark = writable(at);
 }
 
 static int on_header_field(llhttp_t *parser, const char *at, size_t n)
 {
     fs_h1 *h1 = owner(parser);
 
-    if (parser->flags & F_TRAILING) {
-        /* Whatever its name, a trailer field frames nothing (RFC 9110 section 6.5.1): llhttp is not to look. */
-        parser->flags = F_TRAILING;
-        parser->header_state = 0;
-        if (!h1->mark)
-            h1->mark = writable(at);
-    }
+    if (__builtin_expect(parser->flags & F_TRAILING, 0))
+        disarm_trailer(h1, at);
     if (h1->nfields && !(h1->flags & FS_H1_IN_VALUE)) {
         h1->fields[h1->nfields - 1].name_len += (uint32_t)n;
         return HPE_OK;
