@@ -48,7 +48,7 @@ MODULES: Mapping[str, set[str]] = {
 THIRD_PARTY: Mapping[str, set[str]] = {"cli": {"click"}, "worker": {"uvloop"}, "logs": {"yaml"}}
 
 LIBC = re.compile(
-    r"(assert|ctype|errno|fcntl|inttypes|limits|netdb|poll|signal|stdarg|stdbool|stddef|stdint|stdio|stdlib|string|"
+    r"(assert|ctype|errno|fcntl|inttypes|limits|malloc|netdb|poll|signal|stdarg|stdbool|stddef|stdint|stdio|stdlib|string|"
     r"strings|time|unistd|(sys|netinet|arpa|linux)/\w+)\.h"
 )
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)

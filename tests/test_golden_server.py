@@ -55,4 +55,4 @@ def test_golden_case(case: Case, serve: Serve) -> None:
             cut = f"in {len(pieces)} pieces, the first {pieces[0]!r}"
             assert case.mismatch(reply) is None, f"{case.mismatch(reply)} ({cut})"
             assert ended == case.closes, cut
-    server.expected_tracebacks = server.stderr_of_this_test().count("Traceback (most recent")
+    server.tracebacks_matter = False

@@ -53,7 +53,7 @@ typedef struct fs_h1_shared {
     const fs_allocator *allocator; /* borrowed */
     fs_head_common *common;        /* borrowed */
     fs_field *scratch;             /* limits->max_fields entries, and one for the Host of an absolute target */
-    int draining;                  /* the worker stops: every head says Connection: close */
+    int draining;                  /* the worker stops: a head with nothing unread behind its request says Connection: close */
 } fs_h1_shared;
 
 int fs_h1_shared_init(fs_h1_shared *shared, const fs_limits *limits,

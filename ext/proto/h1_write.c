@@ -100,10 +100,16 @@ static int leaves_body_unread(const fs_h1 *h1, const fs_response_head *head)
     return head->flags & FS_RESPONSE_END && h1->body_wanted > h1->shared->limits->max_drain;
 }
 
+/* A worker that stops still answers what had arrived: the last of the pipelined answers says close. */
+static int is_drained(const fs_h1 *h1)
+{
+    return h1->shared->draining && fs_h1_unread(h1) == 0;
+}
+
 static int closes_after(const fs_h1 *h1, const fs_response_head *head, const fs_h1_said *said,
                         fs_h1_writing_input framing)
 {
-    return h1->keep != FS_H1_KEEP_OPEN || said->close || h1->shared->draining || framing == FS_H1_ON_CLOSE ||
+    return h1->keep != FS_H1_KEEP_OPEN || said->close || is_drained(h1) || framing == FS_H1_ON_CLOSE ||
            leaves_body_unread(h1, head);
 }
 

@@ -235,7 +235,7 @@ def test_e3_zerocopysend_past_the_end_does_not_invent_bytes(server: Server, file
         except (BrokenAnswer, ConnectionResetError):
             pass
     run.journal()
-    server.expected_tracebacks = server.stderr_of_this_test().count("Traceback (most")
+    server.tracebacks_matter = False
 
 
 def test_e3_zerocopysend_of_no_file_raises(server: Server) -> None:

@@ -240,7 +240,7 @@ def test_body_longer_than_its_length_is_cut(server: Server) -> None:
         assert client.answer().body == b"abc"
         assert client.closed()
     server.stderr.wait(lambda text: "ontent-" in text and run.key in text)
-    server.expected_tracebacks = server.stderr_of_this_test().count("Traceback (most")
+    server.tracebacks_matter = False
 
 
 def test_body_longer_than_its_length_over_two_pieces_is_cut(server: Server) -> None:
@@ -252,7 +252,7 @@ def test_body_longer_than_its_length_over_two_pieces_is_cut(server: Server) -> N
         assert client.answer().body == b"abc"
         assert client.closed()
     server.stderr.wait(lambda text: run.key in text)
-    server.expected_tracebacks = server.stderr_of_this_test().count("Traceback (most")
+    server.tracebacks_matter = False
 
 
 def test_body_shorter_than_its_length_closes_visibly(server: Server) -> None:
@@ -265,7 +265,7 @@ def test_body_shorter_than_its_length_closes_visibly(server: Server) -> None:
         with pytest.raises((BrokenAnswer, ConnectionResetError)):
             client.answer()
     server.stderr.wait(lambda text: run.key in text)
-    server.expected_tracebacks = server.stderr_of_this_test().count("Traceback (most")
+    server.tracebacks_matter = False
 
 
 @pytest.mark.parametrize(

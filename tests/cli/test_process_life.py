@@ -305,7 +305,7 @@ def connection_is_refused(port: int) -> bool:
     while time.monotonic() < deadline:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=5).close()
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, ConnectionResetError):  # reset: it came while the listener was being closed
             return True
     return False
 
