@@ -111,6 +111,30 @@ cdef class Target:
     cdef bytes query
 
 
+cdef class ScopeBuilder:
+    cdef str root_path
+    cdef object state                   # None or lifespan's state, copied for each request
+    cdef FieldCache fields
+    cdef TargetCache targets
+    cdef dict prototype
+    cdef PyObject *given[SCOPE_SIZE]    # what stands in the prototype, in the order of SCOPE_KEYS
+    cdef dict asgi_template
+    cdef dict asgi                      # of the last scope
+    cdef tuple asgi_items               # its keys and values in turn, as they were given out
+    cdef dict extensions                # of the last scope
+    cdef tuple extensions_items
+    cdef tuple extension_names          # that it was made of, one of the next three
+    cdef tuple extensions_1_1
+    cdef tuple extensions_trailers
+    cdef tuple extensions_1_0
+    cdef Target target                  # of the last scope
+    cdef object method                  # likewise
+    cdef dict build(self, fs_request_head *head, Connection connection)
+    cdef list headers(self, fs_request_head *head)
+    cdef int place(self, int key, PyObject *value) except -1
+    cdef int choose_extensions(self, fs_request_head *head) except -1
+
+
 cdef class AccessLog:
     cdef int fd                         # -1: off; not owned
     cdef char *buffer
@@ -140,18 +164,10 @@ cdef class Driver:
     cdef object loop
     cdef object logger
     cdef object forwarding              # None or a Forwarding
-    cdef object state                   # None or lifespan's state, copied for each request
-    cdef str root_path
     cdef bytes server_line
     cdef bytes extra_lines
-    cdef dict template                  # scope's constant keys; copied for each request
-    cdef dict asgi                      # template of scope["asgi"]
-    cdef dict extensions                # template of scope["extensions"]
-    cdef dict extensions_trailers       # the same with http.response.trailers
-    cdef dict extensions_1_0
     cdef InlineRunner runner
-    cdef FieldCache fields
-    cdef TargetCache targets
+    cdef ScopeBuilder scopes
     cdef AccessLog access_log
     cdef set working                    # strong: exchanges whose application had suspended (asyncio holds tasks weakly)
     cdef list scheduled                 # connections that want a turn outside of poll
@@ -187,26 +203,26 @@ cdef class Driver:
 
     cdef list listeners(self)
     cdef list connections_(self)
-    cdef void pause_accepting(self, int error)
-    cdef void resume_accepting(self)
-    cdef void forget_listener(self, Listener listener)
-    cdef void dispatch(self, object owner, uint32_t events)
+    cdef int pause_accepting(self, int error) except -1
+    cdef int resume_accepting(self) except -1
+    cdef int forget_listener(self, Listener listener) except -1
+    cdef int dispatch(self, object owner, uint32_t events) except -1
     cdef int take_slot(self, object owner) except -1
     cdef void free_slot(self, uint32_t index) noexcept
     cdef void *token(self, uint32_t index) noexcept
     cdef void clock(self) noexcept
-    cdef void accept_from(self, Listener listener)
+    cdef int accept_from(self, Listener listener) except -1
     cdef int open_connection(self, int fd, fs_address *peer, Listener listener) except -1
-    cdef void schedule(self, Connection connection)
-    cdef void schedule_sweep(self)
-    cdef void finish_batch(self)
-    cdef void expire(self)
+    cdef int schedule(self, Connection connection) except -1
+    cdef int schedule_sweep(self) except -1
+    cdef int finish_batch(self) except -1
+    cdef int expire(self) except -1
     cdef void count_error(self, int error) noexcept
-    cdef void check_idle(self)
-    cdef void run(self, ASGIExchange exchange)
+    cdef int check_idle(self) except -1
+    cdef int run(self, ASGIExchange exchange) except -1
     cdef ASGIExchange take_exchange(self)
-    cdef void give_exchange(self, ASGIExchange exchange)
-    cdef void set_timer(self)
+    cdef int give_exchange(self, ASGIExchange exchange) except -1
+    cdef int set_timer(self) except -1
 
 
 cdef class Connection:
@@ -235,33 +251,33 @@ cdef class Connection:
     cdef fs_h1 h1
 
     # driver -> connection
-    cdef void ready(self, uint32_t events)
-    cdef void turn(self)
-    cdef void expired(self)
-    cdef void drain(self)
-    cdef void lost(self, int error)
-    cdef void close(self, bint reset)
+    cdef int ready(self, uint32_t events) except -1
+    cdef int turn(self) except -1
+    cdef int expired(self) except -1
+    cdef int drain(self) except -1
+    cdef int lost(self, int error) except -1
+    cdef int close(self, bint reset) except -1
     # the steps of a turn
     cdef bint wants_bytes(self) noexcept
     cdef bint receive_bytes(self)
     cdef bint receive_failed(self, ssize_t n)
     cdef int receive_direct(self) except -1
-    cdef void drain_events(self)
-    cdef void open_exchange(self, fs_event *event)
-    cdef void refuse(self, int error)
-    cdef void refuse_overloaded(self, fs_event *event)
-    cdef void peer_closed(self)
-    cdef void flush(self)
-    cdef void settle(self)
-    cdef void finish(self)
+    cdef int drain_events(self) except -1
+    cdef int open_exchange(self, fs_event *event) except -1
+    cdef int refuse(self, int error) except -1
+    cdef int refuse_overloaded(self, fs_event *event) except -1
+    cdef int peer_closed(self) except -1
+    cdef int flush(self) except -1
+    cdef int settle(self) except -1
+    cdef int finish(self) except -1
     cdef void set_deadline(self) noexcept
     cdef bint peer_reads(self)
-    cdef void log_rejected(self, int error)
+    cdef int log_rejected(self, int error) except -1
     # exchange -> connection
     cdef bint full(self)
-    cdef void written(self)
-    cdef void want_body(self)
-    cdef void response_ended(self)
+    cdef int written(self) except -1
+    cdef int want_body(self) except -1
+    cdef int response_ended(self) except -1
     cdef tuple client_address(self)
     cdef tuple server_address(self)
     cdef bint trusted(self)
@@ -291,39 +307,28 @@ cdef class Exchange:
     cdef int broken                     # the application's error that broke the response, 0
 
     # connection -> exchange
-    cdef void begin(self, fs_request_head *head)
-    cdef void start(self)
-    cdef void on_body(self, const char *p, size_t n, bint end)
-    cdef void on_body_object(self, bytes piece, bint end)
-    cdef void on_end(self)
-    cdef void on_disconnect(self)
-    cdef void on_lost(self)
-    cdef void on_drained(self)
+    cdef int begin(self, fs_request_head *head) except -1
+    cdef int start(self) except -1
+    cdef int on_body(self, const char *p, size_t n, bint end) except -1
+    cdef int on_body_object(self, bytes piece, bint end) except -1
+    cdef int on_end(self) except -1
+    cdef int on_disconnect(self) except -1
+    cdef int on_lost(self) except -1
+    cdef int on_drained(self) except -1
     cdef bint wants_body(self) noexcept
     # driver -> exchange
-    cdef void finished(self, object exception)
-    cdef void cancel(self)
-    cdef void let_go(self)
-    cdef void detach(self)
-    cdef void log(self, int status)
-    cdef void fail(self, int error)
+    cdef int finished(self, object exception) except -1
+    cdef int cancel(self) except -1
+    cdef int let_go(self) except -1
+    cdef int detach(self) except -1
+    cdef int log(self, int status) except -1
+    cdef int fail(self, int error) except -1
 
 
 cdef class ASGIExchange(Exchange):
     cdef int response                   # Response
     cdef int status
-    # The scope and the dicts in it. They serve the next request as well when the application has neither kept nor
-    # changed them; `given` says what stood where, and each of its objects has an owner beside the scope.
-    cdef dict request_scope
-    cdef dict asgi
-    cdef dict extensions
-    cdef dict extensions_template       # that `extensions` was made from
-    cdef tuple asgi_items               # keys and values in turn, as they were given out
-    cdef tuple extensions_items
-    cdef PyObject *given[SCOPE_SIZE]    # borrowed, in the order of scope_names
-    cdef Target target
-    cdef tuple client_given
-    cdef tuple server_given
+    cdef dict request_scope             # from begin() to start()
     cdef bint end_given                 # `receive` has said more_body False
     cdef object fields                  # the sequence of pairs that `http.response.start` brought
     cdef bint trailers                  # announced by it
@@ -333,14 +338,9 @@ cdef class ASGIExchange(Exchange):
     cdef Send send
     cdef Receive receive
 
-    cdef void reset(self)
-    cdef int fill_scope(self, fs_request_head *head) except -1
-    cdef int fresh_scope(self) except -1
-    cdef int place(self, int key, PyObject *value) except -1
-    cdef bint scope_is_free(self) noexcept
-    cdef int choose_extensions(self, fs_request_head *head) except -1
+    cdef int reset(self) except -1
     cdef dict next_event(self)
-    cdef void wake(self, list waiters)
+    cdef int wake(self, list waiters) except -1
     cdef object handle_send(self, object event)
     cdef object start_response(self, dict event, EventView *view)
     cdef object send_body(self, dict event, EventView *view)
@@ -351,7 +351,7 @@ cdef class ASGIExchange(Exchange):
     cdef int write_head(self, bint end, uint64_t length) except -1
     cdef object after_body(self, int result)
     cdef object after_write(self)
-    cdef void end(self)
+    cdef int end(self) except -1
     cdef int check(self, int result) except -1
 
 

@@ -64,6 +64,7 @@ cdef extern from "slots.h":
 cdef dict live_objects = {"connections": 0, "exchanges": 0}
 
 include "cache.pxi"
+include "scope.pxi"
 include "access_log.pxi"
 include "awaitable.pxi"
 include "exchange.pxi"

@@ -96,119 +96,32 @@ cdef class ASGIExchange(Exchange):
 
     # ---- the connection's side
 
-    cdef void begin(self, fs_request_head *head):
-        self.fill_scope(head)
+    cdef int begin(self, fs_request_head *head) except -1:
+        cdef Driver driver = self.driver
+        self.request_scope = driver.scopes.build(head, self.connection)
+        self.method = driver.scopes.method
+        self.raw_path = driver.scopes.target.raw_path
         self.body_ended = (head.flags & FS_HEAD_END) != 0
         self.wants_continue = (head.flags & FS_HEAD_EXPECT_CONTINUE) != 0
-
-    cdef int fill_scope(self, fs_request_head *head) except -1:
-        cdef Driver driver = self.driver
-        cdef Connection connection = self.connection
-        cdef Target target = driver.targets.find(head)
-        cdef list headers = PyList_New(head.nfields)
-        cdef object path = target.path
-        cdef tuple pair
-        cdef uint32_t i
-        for i in range(head.nfields):
-            pair = driver.fields.known(&head.fields[i])
-            Py_INCREF(pair)
-            PyList_SET_ITEM(headers, i, pair)
-        if self.request_scope is None:
-            self.fresh_scope()
-        self.method = method_name(head.method) if not is_get(head) else "GET"
-        self.target = target
-        self.raw_path = target.raw_path
-        self.client_given = connection.client_address()
-        self.server_given = connection.server_address()
-        self.place(SCOPE_HTTP_VERSION, <PyObject *>"1.1" if head.version == FS_HTTP_1_1 else <PyObject *>"1.0")
-        self.place(SCOPE_SERVER, <PyObject *>self.server_given)
-        self.place(SCOPE_CLIENT, <PyObject *>self.client_given)
-        self.place(SCOPE_METHOD, <PyObject *>self.method)
-        self.place(SCOPE_PATH, <PyObject *>path)
-        self.place(SCOPE_RAW_PATH, <PyObject *>target.raw_path)
-        self.place(SCOPE_QUERY_STRING, <PyObject *>target.query)
-        self.choose_extensions(head)
-        self.place(SCOPE_EXTENSIONS, <PyObject *>self.extensions)
-        PyDict_SetItem(self.request_scope, "headers", headers)
-        self.given[<int>SCOPE_HEADERS] = <PyObject *>headers
-        if driver.root_path:
-            PyDict_SetItem(self.request_scope, "path", driver.root_path + path)
-        if driver.state is not None:
-            PyDict_SetItem(self.request_scope, "state", driver.state.copy())
-        if head.flags & FS_HEAD_FORWARDED and connection.trusted():
+        if head.flags & FS_HEAD_FORWARDED and self.connection.trusted():
             driver.forwarding.apply(self.request_scope)
         if driver.access_log.fd >= 0:
             self.logged = False
-            self.query = target.query
+            self.query = driver.scopes.target.query
             self.client = <object>PyDict_GetItemWithError(self.request_scope, "client")
             self.version = head.version
             self.started_us = fs_monotonic_us()
         return 0
 
-    cdef int fresh_scope(self) except -1:
-        cdef Py_ssize_t at = 0
-        cdef PyObject *name
-        cdef PyObject *value
-        cdef int i = 0
-        self.request_scope = PyDict_Copy(self.driver.template)
-        while i < SCOPE_SIZE and PyDict_Next(self.request_scope, &at, &name, &value):
-            self.given[i] = value
-            i += 1
-        if self.asgi is None:
-            self.asgi = PyDict_Copy(self.driver.asgi)
-            self.asgi_items = flat_items(self.asgi)
-        self.place(SCOPE_ASGI, <PyObject *>self.asgi)
-        return 0
-
-    cdef int place(self, int key, PyObject *value) except -1:
-        """Puts a value into the scope where another one stands."""
-        if self.given[key] != value:
-            PyDict_SetItem(self.request_scope, <object>scope_names[key], <object>value)
-            self.given[key] = value
-        return 0
-
-    cdef int choose_extensions(self, fs_request_head *head) except -1:
-        cdef Driver driver = self.driver
-        cdef dict template = driver.extensions
-        if head.version != FS_HTTP_1_1:
-            template = driver.extensions_1_0
-        elif head.flags & FS_HEAD_TE_TRAILERS:
-            template = driver.extensions_trailers
-        if self.extensions is None or self.extensions_template is not template:
-            self.extensions = {name: {} for name in template}
-            self.extensions_items = flat_items(self.extensions)
-            self.extensions_template = template
-        return 0
-
-    cdef bint scope_is_free(self) noexcept:
-        """Whether nobody else holds the scope and it is as it was given out. One with a state or a prefixed path has
-        values of its own and is made anew."""
-        cdef Py_ssize_t at = 0
-        cdef PyObject *name
-        cdef PyObject *value
-        cdef PyObject *scope = <PyObject *>self.request_scope
-        cdef int i
-        if Py_REFCNT(scope) != 1 or PyDict_Size(<object>scope) != SCOPE_SIZE:
-            return False
-        for i in range(SCOPE_SIZE):
-            if not PyDict_Next(<object>scope, &at, &name, &value):
-                return False
-            if name != scope_names[i] or value != self.given[i]:
-                return False
-        return (untouched(<PyObject *>self.asgi, <PyObject *>self.asgi_items)
-                and untouched(<PyObject *>self.extensions, <PyObject *>self.extensions_items))
-
-    cdef void reset(self):
+    cdef int reset(self) except -1:
         """Ready for another request; `send` and `receive` stay."""
-        if not self.scope_is_free():
-            self.request_scope = self.asgi = self.extensions = None
         self.query = self.client = self.fields = None
         self.started = self.told = self.lost = self.body_ended = self.wants_continue = False
         self.end_given = self.trailers = self.trailers_given = False
         self.broken = 0
         self.response = RESPONSE_NONE
 
-    cdef void start(self):
+    cdef int start(self) except -1:
         self.started = True
         self.running = True
         self.driver.run(self)
@@ -216,54 +129,53 @@ cdef class ASGIExchange(Exchange):
     cdef bint wants_body(self) noexcept:
         return PyList_GET_SIZE(self.receivers) != 0 and not self.body_ended
 
-    cdef void on_body_object(self, bytes piece, bint end):
+    cdef int on_body_object(self, bytes piece, bint end) except -1:
         Exchange.on_body_object(self, piece, end)
         self.wants_continue = False
         self.wake(self.receivers)
 
-    cdef void on_end(self):
+    cdef int on_end(self) except -1:
         self.body_ended = True
         self.wake(self.receivers)
 
-    cdef void on_disconnect(self):
+    cdef int on_disconnect(self) except -1:
         self.told = True
         self.wake(self.receivers)
 
-    cdef void on_lost(self):
+    cdef int on_lost(self) except -1:
         self.told = True
         self.lost = True
         self.wake(self.receivers)
         self.wake(self.senders)
 
-    cdef void on_drained(self):
+    cdef int on_drained(self) except -1:
         self.wake(self.senders)
 
-    cdef void wake(self, list waiters):
+    cdef int wake(self, list waiters) except -1:
         # All of them: one that is cancelled at this moment must not swallow the others' turn.
         cdef object future
         if PyList_GET_SIZE(waiters) == 0:
-            return
+            return 0
         for future in waiters:
             if not future.done():
                 future.set_result(None)
         waiters.clear()
 
-    cdef void detach(self):
+    cdef int detach(self) except -1:
         Exchange.detach(self)
         self.fields = None
         self.wake(self.receivers)
         self.wake(self.senders)
 
-    cdef void let_go(self):
+    cdef int let_go(self) except -1:
         self.send = None
         self.receive = None
-        self.request_scope = None
 
-    cdef void cancel(self):
+    cdef int cancel(self) except -1:
         self.driver.logger.warning("Cancelled, because the server stops: %s %s", self.method_name(), self.path_name())
         self.task.cancel("the server stops")
 
-    cdef void finished(self, object exception):
+    cdef int finished(self, object exception) except -1:
         """The application has returned or raised. Its exception is logged here, once, with method and path."""
         cdef int error = 0
         self.running = False
@@ -458,7 +370,7 @@ cdef class ASGIExchange(Exchange):
             self.response = RESPONSE_TRAILERS
         return self.after_write()
 
-    cdef void end(self):
+    cdef int end(self) except -1:
         self.response = RESPONSE_DONE
         self.connection.response_ended()
 
@@ -619,63 +531,6 @@ cdef uint64_t regular_size(int fd, object name) except? 0:
     if not stat.S_ISREG(status.st_mode):
         raise ValueError(f"{name!r} is not a regular file")
     return status.st_size
-
-
-cdef dict method_names = {
-    name.encode(): sys.intern(name)
-    for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE")
-}
-
-
-cdef inline bint is_get(fs_request_head *head) noexcept:
-    return head.method.n == 3 and memcmp(head.method.p, b"GET", 3) == 0
-
-
-cdef object method_name(fs_slice method):
-    name = PyBytes_FromStringAndSize(method.p, method.n)
-    known = method_names.get(name)
-    return known if known is not None else name.decode("ascii")
-
-
-cdef tuple SCOPE_KEYS = (       # in the order of ScopeKey
-    "type", "asgi", "http_version", "server", "client", "scheme", "method", "root_path", "path", "raw_path",
-    "query_string", "headers", "extensions",
-)
-cdef PyObject *scope_names[SCOPE_SIZE]      # borrowed from SCOPE_KEYS
-
-
-cdef int fill_scope_names() except -1:
-    cdef int i
-    for i in range(SCOPE_SIZE):
-        scope_names[i] = PyTuple_GET_ITEM(SCOPE_KEYS, i)
-    return 0
-
-
-fill_scope_names()
-
-
-cdef tuple flat_items(dict given):
-    """Keys and values in turn: what `untouched` compares with, and what keeps the values' addresses their own."""
-    flat = []
-    for item in given.items():
-        flat.extend(item)
-    return tuple(flat)
-
-
-cdef bint untouched(PyObject *given, PyObject *items) noexcept:
-    """Whether only the scope and the exchange hold this dict and it is as it was, the empty dicts in it included."""
-    cdef Py_ssize_t at = 0, i = 0
-    cdef PyObject *name
-    cdef PyObject *value
-    if Py_REFCNT(given) != 2 or 2 * PyDict_Size(<object>given) != PyTuple_GET_SIZE(<object>items):
-        return False
-    while PyDict_Next(<object>given, &at, &name, &value):
-        if name != PyTuple_GET_ITEM(<object>items, i) or value != PyTuple_GET_ITEM(<object>items, i + 1):
-            return False
-        if type(<object>value) is dict and (PyDict_Size(<object>value) != 0 or Py_REFCNT(value) != 2):
-            return False
-        i += 2
-    return True
 
 
 @cython.final

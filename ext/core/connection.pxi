@@ -54,7 +54,7 @@ cdef class Connection:
 
     # ---- what wakes it
 
-    cdef void ready(self, uint32_t events):
+    cdef int ready(self, uint32_t events) except -1:
         if events & (FS_READABLE | FS_PEER_CLOSED | FS_HANGUP):
             self.flags |= CONN_READABLE
         if events & FS_PEER_CLOSED:
@@ -67,9 +67,9 @@ cdef class Connection:
         elif events & (FS_READABLE | FS_PEER_CLOSED) or self.queue.size:
             self.turn()
 
-    cdef void turn(self):
+    cdef int turn(self) except -1:
         if self.fd < 0 or self.flags & CONN_IN_TURN:
-            return
+            return 0
         cdef int rounds = 0
         self.flags |= CONN_IN_TURN
         self.flags &= ~<uint32_t>(CONN_MORE | CONN_STALLED)
@@ -175,12 +175,12 @@ cdef class Connection:
             self.exchange.on_body_object(body, end != 0)
         return 1
 
-    cdef void peer_closed(self):
+    cdef int peer_closed(self) except -1:
         """The peer's FIN. It may only have closed its half: what it asked for is still answered."""
         cdef int result
         if self.flags & CONN_LINGERING:
             self.close(False)
-            return
+            return 0
         result = fs_h1_eof(&self.h1)
         if self.exchange is not None:
             self.exchange.on_disconnect()
@@ -193,7 +193,7 @@ cdef class Connection:
 
     # ---- events
 
-    cdef void drain_events(self):
+    cdef int drain_events(self) except -1:
         cdef Driver driver = self.driver
         cdef fs_event event
         cdef Exchange exchange
@@ -203,20 +203,20 @@ cdef class Connection:
             if exchange is not None:
                 if exchange.held >= driver.limits.body_high_water:
                     if exchange.started:
-                        return
+                        return 0
                     exchange.start()
                     continue
             elif self.queue.size >= driver.limits.high_water and self.full():
                 self.flags |= CONN_STALLED      # answers pile up: the next request waits until they have left
-                return
+                return 0
             elif self.answered >= driver.limits.max_pipelined and fs_h1_unread(&self.h1):
                 self.flags |= CONN_MORE
                 driver.schedule(self)
-                return
+                return 0
             result = fs_h1_next(&self.h1, &event)
             if result < 0:
                 self.refuse(result)
-                return
+                return 0
             if event.kind == FS_EVENT_HEAD:
                 self.open_exchange(&event)
             elif event.kind == FS_EVENT_BODY:
@@ -232,16 +232,16 @@ cdef class Connection:
             elif exchange is not None and not exchange.started:
                 exchange.start()
             else:
-                return
+                return 0
 
-    cdef void open_exchange(self, fs_event *event):
+    cdef int open_exchange(self, fs_event *event) except -1:
         cdef Driver driver = self.driver
         cdef ASGIExchange exchange
         self.answered += 1
         driver.counters_.requests += 1
         if driver.limits.max_concurrency and driver.in_flight >= driver.limits.max_concurrency:
             self.refuse_overloaded(event)
-            return
+            return 0
         exchange = driver.take_exchange()
         exchange.connection = self
         exchange.stream = event.stream
@@ -252,7 +252,7 @@ cdef class Connection:
         if event.head.flags & FS_HEAD_END:
             exchange.start()
 
-    cdef void refuse_overloaded(self, fs_event *event):
+    cdef int refuse_overloaded(self, fs_event *event) except -1:
         cdef fs_stream *stream = event.stream
         cdef Driver driver = self.driver
         driver.counters_.overloaded += 1
@@ -265,7 +265,7 @@ cdef class Connection:
                                    PyBytes_FromStringAndSize(event.head.query.p, event.head.query.n),
                                    event.head.version, 503, stream.body_sent, 0, driver.now)
 
-    cdef void refuse(self, int error):
+    cdef int refuse(self, int error) except -1:
         """The peer's fault: answered with its status where it can be, then the connection ends."""
         cdef Driver driver = self.driver
         cdef Exchange exchange = self.exchange
@@ -274,7 +274,7 @@ cdef class Connection:
         if exchange is None:
             fs_h1_refuse(&self.h1, error)
             self.log_rejected(error)
-            return
+            return 0
         # The application sees a client that has gone; what it still sends has nowhere to go.
         # It is called all the same when it has not been yet: how the bytes were cut must not decide what it sees.
         exchange.on_lost()
@@ -285,7 +285,7 @@ cdef class Connection:
         self.exchange = None
         exchange.detach()
 
-    cdef void log_rejected(self, int error):
+    cdef int log_rejected(self, int error) except -1:
         cdef Driver driver = self.driver
         cdef int status = fs_error_describe(error).status
         if driver.access_log.fd >= 0 and status:
@@ -301,12 +301,12 @@ cdef class Connection:
             self.flush()
         return self.fd >= 0 and self.queue.size >= self.driver.limits.high_water
 
-    cdef void written(self):
+    cdef int written(self) except -1:
         """Something was queued. Inside a turn it leaves at the turn's end, elsewhere when the loop comes round."""
         if not self.flags & (CONN_IN_TURN | CONN_SCHEDULED) and self.fd >= 0:
             self.driver.schedule(self)
 
-    cdef void want_body(self):
+    cdef int want_body(self) except -1:
         """The application has taken body bytes, or waits for some: reading goes on where it was paused."""
         if not self.flags & (CONN_IN_TURN | CONN_SCHEDULED) and self.fd >= 0:
             if self.flags & CONN_READABLE or fs_h1_unread(&self.h1):
@@ -314,11 +314,11 @@ cdef class Connection:
             elif self.phase != PHASE_BODY:
                 self.set_deadline()
 
-    cdef void response_ended(self):
+    cdef int response_ended(self) except -1:
         """The last byte of the answer is queued, or it was broken off. The next request may come."""
         cdef Exchange exchange = self.exchange
         if exchange is None:
-            return
+            return 0
         exchange.log(exchange.stream.status)
         self.exchange = None
         exchange.detach()
@@ -358,11 +358,11 @@ cdef class Connection:
 
     # ---- bytes out, and the end of a turn
 
-    cdef void flush(self):
+    cdef int flush(self) except -1:
         cdef uint64_t sent = 0
         cdef int result
         if self.queue.head == NULL:
-            return
+            return 0
         self.flags |= CONN_FLUSHING
         result = fs_outqueue_flush(&self.queue, self.fd, FLUSH_BUDGET, &sent)
         self.flags &= ~<uint32_t>CONN_FLUSHING
@@ -375,11 +375,11 @@ cdef class Connection:
         elif result < 0:
             self.lost(FS_E_APP_FILE if result in (-ENODATA, -EIO, -EBADF) else FS_E_NOMEM if result == -ENOMEM
                       else FS_E_PEER_GONE)
-            return
+            return 0
         if self.queue.size <= self.driver.limits.low_water and self.exchange is not None:
             self.exchange.on_drained()
 
-    cdef void settle(self):
+    cdef int settle(self) except -1:
         """Ends the connection where it is due, keeps what must outlive the receive buffer, and sets the deadline."""
         if self.queue.size == 0 and self.exchange is None:
             if self.flags & CONN_LINGERING:
@@ -387,15 +387,15 @@ cdef class Connection:
             elif fs_h1_must_close(&self.h1) or (self.flags & CONN_EOF and not fs_h1_unread(&self.h1)):
                 self.finish()
                 if self.fd < 0:
-                    return
+                    return 0
         if fs_h1_settle(&self.h1) < 0:
             self.lost(FS_E_NOMEM)
-            return
+            return 0
         if self.flags & CONN_STALLED and self.queue.size < self.driver.limits.high_water:
             self.driver.schedule(self)      # the last flush made room, and no event will say so
         self.set_deadline()
 
-    cdef void finish(self):
+    cdef int finish(self) except -1:
         if fs_h1_must_reset(&self.h1):
             self.close(True)
         elif self.flags & CONN_EOF or not fs_h1_must_linger(&self.h1):
@@ -404,7 +404,7 @@ cdef class Connection:
             # RFC 9112 section 9.6: bytes that nobody reads would turn the close into a reset, which may overtake the answer.
             if fs_shutdown_write(self.fd) < 0:
                 self.close(False)
-                return
+                return 0
             self.flags |= CONN_LINGERING
             self.driver.schedule(self)
 
@@ -453,14 +453,14 @@ cdef class Connection:
         if deadline and (self.timer.next == NULL or self.timer.due > deadline):
             fs_wheel_arm(&self.driver.wheel, &self.timer, deadline)
 
-    cdef void expired(self):
+    cdef int expired(self) except -1:
         """The timer fired: too early where the deadline has moved, or there is none."""
         cdef Driver driver = self.driver
         if self.fd < 0 or self.deadline == 0:
-            return
+            return 0
         if driver.now < self.deadline:
             fs_wheel_arm(&driver.wheel, &self.timer, self.deadline)
-            return
+            return 0
         if self.phase == PHASE_HEAD or self.phase == PHASE_BODY and self.exchange is not None:
             self.refuse(FS_E_TIMEOUT)
             self.turn()
@@ -481,18 +481,18 @@ cdef class Connection:
         self.write_progress = self.driver.now
         return True
 
-    cdef void drain(self):
+    cdef int drain(self) except -1:
         """The worker stops. An idle connection gets until `drain_until` to bring one more request."""
         if self.fd >= 0 and not self.flags & CONN_IN_TURN:
             self.set_deadline()
 
     # ---- the end
 
-    cdef void lost(self, int error):
+    cdef int lost(self, int error) except -1:
         """Nothing reaches the peer any more, or nothing may."""
         cdef Exchange exchange = self.exchange
         if self.fd < 0:
-            return
+            return 0
         self.driver.count_error(error)
         if exchange is not None:
             exchange.on_lost()
@@ -501,12 +501,12 @@ cdef class Connection:
             exchange.detach()
         self.close(True)
 
-    cdef void close(self, bint reset):
+    cdef int close(self, bint reset) except -1:
         """Closes the descriptor, once. The object itself is freed when the batch has ended."""
         cdef Driver driver = self.driver
         cdef int fd = self.fd
         if fd < 0:
-            return
+            return 0
         self.fd = -1
         self.deadline = 0
         fs_wheel_disarm(&driver.wheel, &self.timer)

@@ -92,14 +92,10 @@ cdef class Driver:
         self.loop = loop
         self.logger = logger
         self.forwarding = forwarding
-        self.state = state
-        self.root_path = root_path
         self.server_line = header_lines([(b"server", server_header)]) if server_header else b""
         self.extra_lines = header_lines(headers)
-        self.make_templates()
         self.runner = InlineRunner(loop)
-        self.fields = FieldCache()
-        self.targets = TargetCache()
+        self.scopes = ScopeBuilder(root_path, state)
         self.access_log = AccessLog(access_log_fd, logger)
         self.working = set()
         self.scheduled = []
@@ -141,17 +137,6 @@ cdef class Driver:
         if result < 0:
             self.poller.fd = -1
             raise OSError(-result, f"epoll cannot be opened: {os.strerror(-result)}")
-
-    def make_templates(self):
-        # Every key stands in the template, so that the copy has room for all of them and never grows.
-        self.asgi = {"version": "3.0", "spec_version": "2.5"}
-        self.extensions = {"http.response.early_hint": {}, "http.response.pathsend": {}, "http.response.zerocopysend": {}}
-        self.extensions_trailers = {**self.extensions, "http.response.trailers": {}}
-        self.extensions_1_0 = {"http.response.pathsend": {}, "http.response.zerocopysend": {}}
-        self.template = dict.fromkeys(SCOPE_KEYS)
-        self.template.update({"type": "http", "http_version": "1.1", "scheme": "http", "root_path": self.root_path})
-        if self.state is not None:
-            self.template["state"] = None
 
     # ---- descriptors
 
@@ -209,7 +194,7 @@ cdef class Driver:
         return [<object>self.slots[i].owner for i in range(self.slot_count)
                 if self.slots[i].owner != NULL and type(<object>self.slots[i].owner) is Connection]
 
-    cdef void accept_from(self, Listener listener):
+    cdef int accept_from(self, Listener listener) except -1:
         cdef fs_address peer
         cdef int fd, i
         for i in range(ACCEPT_BATCH):
@@ -218,19 +203,19 @@ cdef class Driver:
                 self.counters_.connections += 1
                 self.open_connection(fd, &peer, listener)
             elif fd == FS_AGAIN:
-                return
+                return 0
             elif -fd in (EMFILE, ENFILE, ENOBUFS, ENOMEM):
                 self.pause_accepting(-fd)
-                return
+                return 0
             elif -fd in (EBADF, EINVAL, ENOTSOCK):
                 # Somebody closed the socket under us.
                 self.logger.error("A listening socket is gone: %s", os.strerror(-fd))
                 self.forget_listener(listener)
-                return
+                return 0
             else:
                 self.counters_.accept_errors += 1    # the client went before it was taken: accept(2) says to go on
 
-    cdef void pause_accepting(self, int error):
+    cdef int pause_accepting(self, int error) except -1:
         """No descriptors left. The listeners are level-triggered: they rest, or the loop would spin."""
         if self.accept_paused_until == 0:
             self.logger.error("No connection can be accepted: %s. Raise the limit of open files, or set "
@@ -241,13 +226,13 @@ cdef class Driver:
             fs_poller_remove(&self.poller, (<Listener>listener).fd)
         fs_wheel_arm(&self.wheel, &self.accept_timer, self.accept_paused_until)
 
-    cdef void resume_accepting(self):
+    cdef int resume_accepting(self) except -1:
         self.accept_paused_until = 0
         for listener in self.listeners():
             fs_poller_add_listener(&self.poller, (<Listener>listener).fd, self.token((<Listener>listener).slot),
                                    (<Listener>listener).shared)
 
-    cdef void forget_listener(self, Listener listener):
+    cdef int forget_listener(self, Listener listener) except -1:
         fs_poller_remove(&self.poller, listener.fd)
         self.free_slot(listener.slot)
 
@@ -317,13 +302,13 @@ cdef class Driver:
             self.polling = False
             self.finish_batch()
 
-    cdef void dispatch(self, object owner, uint32_t events):
+    cdef int dispatch(self, object owner, uint32_t events) except -1:
         if type(owner) is Connection:
             (<Connection>owner).ready(events)
         else:
             self.accept_from(<Listener>owner)
 
-    cdef void finish_batch(self):
+    cdef int finish_batch(self) except -1:
         if PyList_GET_SIZE(self.dead):
             self.dead.clear()
             self.check_idle()
@@ -331,18 +316,18 @@ cdef class Driver:
             fs_wheel_arm(&self.wheel, &self.log_timer, self.access_log.oldest + LOG_AGE_MS)
         self.set_timer()
 
-    cdef void set_timer(self):
+    cdef int set_timer(self) except -1:
         cdef int result = fs_poller_set_timer(&self.poller, fs_wheel_next(&self.wheel))
         if result < 0:
             raise OSError(-result, os.strerror(-result))
 
-    cdef void expire(self):
+    cdef int expire(self) except -1:
         cdef fs_timer *timer
         cdef Connection connection
         while True:
             timer = fs_wheel_expire(&self.wheel, self.now)
             if timer == NULL:
-                return
+                return 0
             if timer == &self.accept_timer:
                 self.resume_accepting()
             elif timer == &self.log_timer:
@@ -351,15 +336,15 @@ cdef class Driver:
                 connection = connection_of(timer)
                 connection.expired()
 
-    cdef void schedule(self, Connection connection):
+    cdef int schedule(self, Connection connection) except -1:
         """A turn for this connection when the loop comes round."""
         if connection.flags & CONN_SCHEDULED:
-            return
+            return 0
         connection.flags |= CONN_SCHEDULED
         self.scheduled.append(connection)
         self.schedule_sweep()
 
-    cdef void schedule_sweep(self):
+    cdef int schedule_sweep(self) except -1:
         if not self.sweep_scheduled and not self.loop.is_closed():
             self.sweep_scheduled = True
             self.loop.call_soon(self.sweep)
@@ -380,11 +365,14 @@ cdef class Driver:
 
     # ---- applications
 
-    cdef void run(self, ASGIExchange exchange):
+    cdef int run(self, ASGIExchange exchange) except -1:
         """Calls the application and runs its first step here and now. One that never suspends costs the loop nothing."""
         cdef Task task
+        cdef dict scope = exchange.request_scope
+        exchange.request_scope = None
         try:
-            coroutine = self.application(exchange.request_scope, exchange.receive, exchange.send)
+            coroutine = self.application(scope, exchange.receive, exchange.send)
+            scope = None        # the application's alone
             if not PyCoro_CheckExact(coroutine) and not asyncio.iscoroutine(coroutine):
                 coroutine = as_coroutine(coroutine)
             task = self.runner.run(coroutine)
@@ -392,12 +380,11 @@ cdef class Driver:
         except BaseException as failure:
             exchange.finished(failure)
             self.give_exchange(exchange)
-            return
+            return 0
         if task is None:
             exchange.finished(self.runner.take_failure() if self.runner.failure is not None else None)
             self.give_exchange(exchange)
-            return
-        exchange.request_scope = None       # the application's alone from here on
+            return 0
         exchange.task = task
         self.working.add(exchange)
         task.watch(exchange, application_ended)
@@ -409,7 +396,7 @@ cdef class Driver:
         self.spare = None
         return exchange
 
-    cdef void give_exchange(self, ASGIExchange exchange):
+    cdef int give_exchange(self, ASGIExchange exchange) except -1:
         """Keeps it for the next request, where the application kept neither `send` nor `receive`."""
         if self.spare is None and fs_exchange_is_free(<PyObject *>exchange, <PyObject *>exchange.send, <PyObject *>exchange.receive, 3):
             exchange.reset()
@@ -417,7 +404,7 @@ cdef class Driver:
         else:
             exchange.let_go()
 
-    cdef void check_idle(self):
+    cdef int check_idle(self) except -1:
         if self.idle_callback is not None and self.live == 0 and len(self.working) == 0:
             callback, self.idle_callback = self.idle_callback, None
             callback()

@@ -21,52 +21,52 @@ cdef bint caused_by_disconnect(object exception):
 
 cdef class Exchange:
 
-    cdef void begin(self, fs_request_head *head):
+    cdef int begin(self, fs_request_head *head) except -1:
         """Takes what it needs of a request's head; the slices are gone when it returns."""
         raise NotImplementedError
 
-    cdef void start(self):
+    cdef int start(self) except -1:
         """Calls the application, once."""
         raise NotImplementedError
 
-    cdef void on_body(self, const char *p, size_t n, bint end):
+    cdef int on_body(self, const char *p, size_t n, bint end) except -1:
         self.on_body_object(PyBytes_FromStringAndSize(p, n), end)
 
-    cdef void on_body_object(self, bytes piece, bint end):
+    cdef int on_body_object(self, bytes piece, bint end) except -1:
         self.pieces.append(piece)
         self.held += PyBytes_GET_SIZE(piece)
         if end:
             self.body_ended = True
 
-    cdef void on_end(self):
+    cdef int on_end(self) except -1:
         self.body_ended = True
 
-    cdef void on_disconnect(self):
+    cdef int on_disconnect(self) except -1:
         """The client sends no more: it may still read (RFC 9112 section 9.6)."""
         self.told = True
 
-    cdef void on_lost(self):
+    cdef int on_lost(self) except -1:
         """Nothing reaches the client any more; the stream is about to go."""
         self.told = True
         self.lost = True
 
-    cdef void on_drained(self):
+    cdef int on_drained(self) except -1:
         """The out-queue has fallen below its low-water mark."""
 
     cdef bint wants_body(self) noexcept:
         """Whether the application waits for body bytes: only then is the client late."""
         return False
 
-    cdef void finished(self, object exception):
+    cdef int finished(self, object exception) except -1:
         """The application has returned or raised."""
 
-    cdef void let_go(self):
+    cdef int let_go(self) except -1:
         """The exchange is not used again: what refers to itself is cut."""
 
-    cdef void cancel(self):
+    cdef int cancel(self) except -1:
         """Ends the application by force."""
 
-    cdef void detach(self):
+    cdef int detach(self) except -1:
         """Cuts the exchange from its stream and connection: what the application still holds only says so."""
         if self.stream != NULL:
             self.stream.exchange = NULL
@@ -76,22 +76,22 @@ cdef class Exchange:
         self.pieces.clear()
         self.held = 0
 
-    cdef void log(self, int status):
+    cdef int log(self, int status) except -1:
         """The access log's line, once, when the answer has ended one way or the other."""
         cdef Driver driver = self.driver
         if driver.access_log.fd < 0 or self.logged or self.method is None:
-            return
+            return 0
         self.logged = True
         driver.access_log.line(self.client, self.method, self.raw_path, self.query, self.version, status,
                                self.stream.body_sent if self.stream != NULL else 0,
                                fs_monotonic_us() - self.started_us, driver.now)
 
-    cdef void fail(self, int error):
+    cdef int fail(self, int error) except -1:
         """The application's fault: a 500 while the head is still here, a visibly broken answer after it."""
         cdef Connection connection = self.connection
         cdef fs_stream *stream = self.stream
         if stream == NULL or stream.ended:
-            return
+            return 0
         if not self.told:
             self.driver.count_error(error)
         if stream.head_sent:

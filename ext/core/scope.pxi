@@ -1,0 +1,144 @@
+# The scope of a request (ASGI HTTP specification 2.5, "HTTP Connection Scope").
+
+cdef dict method_names = {
+    name.encode(): sys.intern(name)
+    for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE")
+}
+
+
+cdef object method_name(fs_slice method):
+    name = PyBytes_FromStringAndSize(method.p, method.n)
+    known = method_names.get(name)
+    return known if known is not None else name.decode("ascii")
+
+
+cdef tuple SCOPE_KEYS = (       # in the order of ScopeKey
+    "type", "asgi", "http_version", "server", "client", "scheme", "method", "root_path", "path", "raw_path",
+    "query_string", "headers", "extensions",
+)
+cdef PyObject *scope_names[SCOPE_SIZE]      # borrowed from SCOPE_KEYS
+
+
+cdef int fill_scope_names() except -1:
+    cdef int i
+    for i in range(SCOPE_SIZE):
+        scope_names[i] = PyTuple_GET_ITEM(SCOPE_KEYS, i)
+    return 0
+
+
+fill_scope_names()
+
+
+@cython.final
+cdef class ScopeBuilder:
+    """Makes scopes. It keeps a prototype, in which the values of the last request stand, and copies it: the copy of a
+    dict costs less than filling one, and most values are the same from request to request.
+
+    A scope belongs to the application, and so do the dicts in it. `asgi` and `extensions` serve the next scope as well
+    when the one before has gone and left them as they were; otherwise they are made anew."""
+
+    def __cinit__(self, str root_path, state):
+        cdef int i
+        self.root_path = root_path
+        self.state = state
+        self.fields = FieldCache()
+        self.targets = TargetCache()
+        self.asgi_template = {"version": "3.0", "spec_version": "2.5"}
+        plain = ["http.response.early_hint", "http.response.pathsend", "http.response.zerocopysend"]
+        self.extensions_1_1 = tuple(plain)
+        self.extensions_trailers = (*plain, "http.response.trailers")
+        self.extensions_1_0 = ("http.response.pathsend", "http.response.zerocopysend")
+        # Every key stands in the prototype, so that a copy has room for all of them and never grows.
+        self.prototype = dict.fromkeys(SCOPE_KEYS)
+        if state is not None:
+            self.prototype["state"] = None
+        for i in range(SCOPE_SIZE):
+            self.given[i] = <PyObject *>None
+        self.place(SCOPE_TYPE, <PyObject *>"http")
+        self.place(SCOPE_SCHEME, <PyObject *>"http")
+        self.place(SCOPE_ROOT_PATH, <PyObject *>root_path)
+
+    cdef int place(self, int key, PyObject *value) except -1:
+        if self.given[key] != value:
+            PyDict_SetItem(self.prototype, <object>scope_names[key], <object>value)
+            self.given[key] = value     # borrowed: the prototype owns it for as long as it stands there
+        return 0
+
+    cdef dict build(self, fs_request_head *head, Connection connection):
+        cdef Target target = self.targets.find(head)
+        cdef object client = connection.client_address()
+        cdef object server = connection.server_address()
+        cdef dict scope
+        self.target = target
+        self.method = "GET" if is_get(head) else method_name(head.method)
+        self.place(SCOPE_HTTP_VERSION, <PyObject *>"1.1" if head.version == FS_HTTP_1_1 else <PyObject *>"1.0")
+        self.place(SCOPE_CLIENT, <PyObject *>client)
+        self.place(SCOPE_SERVER, <PyObject *>server)
+        self.place(SCOPE_METHOD, <PyObject *>self.method)
+        self.place(SCOPE_PATH, <PyObject *>target.path)
+        self.place(SCOPE_RAW_PATH, <PyObject *>target.raw_path)
+        self.place(SCOPE_QUERY_STRING, <PyObject *>target.query)
+        self.choose_extensions(head)
+        if not untouched(<PyObject *>self.asgi, <PyObject *>self.asgi_items):
+            self.asgi = PyDict_Copy(self.asgi_template)
+            self.asgi_items = flat_items(self.asgi)
+        self.place(SCOPE_ASGI, <PyObject *>self.asgi)
+        self.place(SCOPE_EXTENSIONS, <PyObject *>self.extensions)
+        scope = PyDict_Copy(self.prototype)
+        PyDict_SetItem(scope, "headers", self.headers(head))
+        if self.root_path:
+            PyDict_SetItem(scope, "path", self.root_path + target.path)
+        if self.state is not None:
+            PyDict_SetItem(scope, "state", self.state.copy())
+        return scope
+
+    cdef list headers(self, fs_request_head *head):
+        cdef list headers = PyList_New(head.nfields)
+        cdef tuple pair
+        cdef uint32_t i
+        for i in range(head.nfields):
+            pair = self.fields.known(&head.fields[i])
+            Py_INCREF(pair)
+            PyList_SET_ITEM(headers, i, pair)
+        return headers
+
+    cdef int choose_extensions(self, fs_request_head *head) except -1:
+        cdef tuple names = self.extensions_1_1
+        if head.version != FS_HTTP_1_1:
+            names = self.extensions_1_0
+        elif head.flags & FS_HEAD_TE_TRAILERS:
+            names = self.extensions_trailers
+        if self.extension_names is not names or not untouched(<PyObject *>self.extensions,
+                                                              <PyObject *>self.extensions_items):
+            self.extensions = {name: {} for name in names}
+            self.extensions_items = flat_items(self.extensions)
+            self.extension_names = names
+        return 0
+
+
+cdef inline bint is_get(fs_request_head *head) noexcept:
+    return head.method.n == 3 and memcmp(head.method.p, b"GET", 3) == 0
+
+
+cdef tuple flat_items(dict given):
+    """Keys and values in turn: what `untouched` compares with, and what keeps the values' addresses their own."""
+    flat = []
+    for item in given.items():
+        flat.extend(item)
+    return tuple(flat)
+
+
+cdef bint untouched(PyObject *given, PyObject *items) noexcept:
+    """Whether only the builder and its prototype hold this dict and it is as it was, the empty dicts in it included."""
+    cdef Py_ssize_t at = 0, i = 0
+    cdef PyObject *name
+    cdef PyObject *value
+    if given == <PyObject *>None or Py_REFCNT(given) != 2 or 2 * PyDict_Size(<object>given) != PyTuple_GET_SIZE(<object>items):
+        return False
+    while PyDict_Next(<object>given, &at, &name, &value):
+        if name != PyTuple_GET_ITEM(<object>items, i) or value != PyTuple_GET_ITEM(<object>items, i + 1):
+            return False
+        if type(<object>value) is dict and (PyDict_Size(<object>value) != 0 or Py_REFCNT(value) != 2):
+            return False
+        i += 2
+    return True
