@@ -317,7 +317,12 @@ cdef class Driver:
         self.set_timer()
 
     cdef int set_timer(self) except -1:
-        cdef int result = fs_poller_set_timer(&self.poller, fs_wheel_next(&self.wheel))
+        cdef uint64_t due = fs_wheel_next(&self.wheel)
+        cdef int result
+        # A timer that is armed for an earlier time is left alone: firing once for nothing costs less than each move.
+        if self.poller.timer_due and (due == 0 or due >= self.poller.timer_due):
+            return 0
+        result = fs_poller_set_timer(&self.poller, due)
         if result < 0:
             raise OSError(-result, os.strerror(-result))
 

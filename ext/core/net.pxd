@@ -27,6 +27,7 @@ cdef extern from "net/poller.h" nogil:
 
     ctypedef struct fs_poller:
         int fd
+        uint64_t timer_due
 
     int fs_poller_open(fs_poller *poller)
     void fs_poller_close(fs_poller *poller)
