@@ -54,6 +54,10 @@ ctypedef struct Slot:
     uint32_t next_free
 
 
+cdef enum:
+    DEFER_MAX = 16          # turns whose answers are sent together
+
+
 # Places of a scope's keys: the order in which they stand in the dict.
 cdef enum ScopeKey:
     SCOPE_TYPE
@@ -171,6 +175,8 @@ cdef class Driver:
     cdef AccessLog access_log
     cdef set working                    # strong: exchanges whose application had suspended (asyncio holds tasks weakly)
     cdef list scheduled                 # connections that want a turn outside of poll
+    cdef PyObject *deferred[DEFER_MAX]  # strong: connections whose turn has still to end
+    cdef uint32_t deferred_count
     cdef list dead                      # closed in this batch; freed when it ends
     cdef bint sweep_scheduled
     cdef bint polling                   # poll() is on the stack
@@ -216,6 +222,8 @@ cdef class Driver:
     cdef int schedule(self, Connection connection) except -1
     cdef int schedule_sweep(self) except -1
     cdef int finish_batch(self) except -1
+    cdef int defer(self, Connection connection) except -1
+    cdef int send_deferred(self) except -1
     cdef int expire(self) except -1
     cdef void count_error(self, int error) noexcept
     cdef int check_idle(self) except -1
@@ -236,6 +244,7 @@ cdef class Connection:
     cdef uint32_t flags                 # CONN_*
     cdef Phase phase
     cdef uint32_t answered              # requests of this turn
+    cdef uint32_t pulls                 # receives of this turn in the application's own steps
     cdef uint32_t lingered              # bytes thrown away after the last answer
     cdef uint64_t deadline              # monotonic ms, 0: none
     cdef uint64_t head_since            # monotonic ms of a head's first byte
@@ -269,6 +278,8 @@ cdef class Connection:
     cdef int peer_closed(self) except -1
     cdef int flush(self) except -1
     cdef int settle(self) except -1
+    cdef int end_turn(self) except -1
+    cdef int broken(self) except -1
     cdef int finish(self) except -1
     cdef void set_deadline(self) noexcept
     cdef bint peer_reads(self)
@@ -276,6 +287,7 @@ cdef class Connection:
     # exchange -> connection
     cdef bint full(self)
     cdef int written(self) except -1
+    cdef bint pull(self)
     cdef int want_body(self) except -1
     cdef int response_ended(self) except -1
     cdef tuple client_address(self)

@@ -211,9 +211,13 @@ cdef class ASGIExchange(Exchange):
     cdef dict next_event(self):
         """The next event, or None where the application has to wait; then the client is asked for more."""
         cdef Connection connection = self.connection
-        cdef size_t held = self.held
+        cdef size_t held
         cdef object body
         cdef bint more
+        if self.held == 0 and not self.body_ended and not self.told and connection is not None:
+            if connection.pull():
+                connection = self.connection
+        held = self.held
         if held or (self.body_ended and not self.end_given):
             body = b"" if held == 0 else self.pieces[0] if PyList_GET_SIZE(self.pieces) == 1 else b"".join(self.pieces)
             more = not self.body_ended

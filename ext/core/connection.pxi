@@ -21,6 +21,7 @@ cdef int sink_file(fs_sink *sink, int fd, int64_t offset, uint64_t n, void *owne
 cdef enum:
     FLUSH_BUDGET = 4 << 20      # bytes one connection may send in a turn
     RECEIVES_A_TURN = 16        # a fast sender does not keep the worker from the others
+    PULLS_A_TURN = 8            # an application that reads a body keeps the loop from the others no longer than this
     DIRECT_MIN = 32768          # bytes of body that are worth receiving into their final place
     DIRECT_MAX = 262144
 
@@ -63,6 +64,7 @@ cdef class Connection:
             # Both directions are gone. What had arrived before is still served, its answer has nowhere to go.
             self.flags |= CONN_PEER_CLOSED
             self.turn()
+            self.flush()
             self.lost(FS_E_PEER_GONE)
         elif events & (FS_READABLE | FS_PEER_CLOSED) or self.queue.size:
             self.turn()
@@ -74,6 +76,7 @@ cdef class Connection:
         self.flags |= CONN_IN_TURN
         self.flags &= ~<uint32_t>(CONN_MORE | CONN_STALLED)
         self.answered = 0
+        self.pulls = 0
         try:
             self.drain_events()
             while self.fd >= 0 and self.wants_bytes():
@@ -87,16 +90,39 @@ cdef class Connection:
                 if not self.receive_bytes():
                     break
                 self.drain_events()
-            if self.fd >= 0:
-                self.flush()
+            # The next connection receives into the same buffer: what must outlive it is copied now.
+            if self.fd >= 0 and fs_h1_settle(&self.h1) < 0:
+                self.lost(FS_E_NOMEM)
+        except BaseException:
+            self.broken()
+        finally:
+            self.flags &= ~<uint32_t>CONN_IN_TURN
+        if self.driver.polling:
+            self.driver.defer(self)
+        else:
+            self.end_turn()
+        return 0
+
+    cdef int end_turn(self) except -1:
+        """Sends what the turn has queued and settles what the connection waits for now."""
+        if self.fd < 0:
+            return 0
+        self.flags |= CONN_IN_TURN
+        try:
+            self.flush()
             if self.fd >= 0:
                 self.settle()
         except BaseException:
-            self.driver.logger.critical("Internal error: the connection is closed", exc_info=True)
-            self.driver.count_error(FS_E_INTERNAL)
-            self.lost(FS_E_INTERNAL)
+            self.broken()
         finally:
             self.flags &= ~<uint32_t>CONN_IN_TURN
+        return 0
+
+    cdef int broken(self) except -1:
+        self.driver.logger.critical("Internal error: the connection is closed", exc_info=True)
+        self.driver.count_error(FS_E_INTERNAL)
+        self.lost(FS_E_INTERNAL)
+        return 0
 
     # ---- bytes in
 
@@ -306,6 +332,28 @@ cdef class Connection:
         if not self.flags & (CONN_IN_TURN | CONN_SCHEDULED) and self.fd >= 0:
             self.driver.schedule(self)
 
+    cdef bint pull(self):
+        """The application waits for body bytes: what the socket holds by now is received at once, within the
+        application's own step, a few times a turn. Waking it through the loop costs more than the bytes do."""
+        if self.flags & CONN_IN_TURN or self.fd < 0 or self.pulls == PULLS_A_TURN or not self.wants_bytes():
+            return False
+        self.pulls += 1
+        self.flags |= CONN_IN_TURN
+        try:
+            if fs_h1_settle(&self.h1) < 0:
+                raise MemoryError()
+            self.receive_bytes()
+            self.drain_events()
+            if self.fd >= 0 and fs_h1_settle(&self.h1) < 0:
+                raise MemoryError()
+        except BaseException:
+            self.broken()
+        finally:
+            self.flags &= ~<uint32_t>CONN_IN_TURN
+        if self.queue.size or self.exchange is None:
+            self.written()
+        return True
+
     cdef int want_body(self) except -1:
         """The application has taken body bytes, or waits for some: reading goes on where it was paused."""
         if not self.flags & (CONN_IN_TURN | CONN_SCHEDULED) and self.fd >= 0:
@@ -380,7 +428,7 @@ cdef class Connection:
             self.exchange.on_drained()
 
     cdef int settle(self) except -1:
-        """Ends the connection where it is due, keeps what must outlive the receive buffer, and sets the deadline."""
+        """Ends the connection where it is due, or sets its deadline."""
         if self.queue.size == 0 and self.exchange is None:
             if self.flags & CONN_LINGERING:
                 pass
@@ -388,9 +436,6 @@ cdef class Connection:
                 self.finish()
                 if self.fd < 0:
                     return 0
-        if fs_h1_settle(&self.h1) < 0:
-            self.lost(FS_E_NOMEM)
-            return 0
         if self.flags & CONN_STALLED and self.queue.size < self.driver.limits.high_water:
             self.driver.schedule(self)      # the last flush made room, and no event will say so
         self.set_deadline()

@@ -298,6 +298,7 @@ cdef class Driver:
                 if slot.owner == NULL or slot.generation != <uint32_t>((watch & ~TOKEN) >> 32):
                     continue    # closed earlier in this batch, or kept alive by a forked child
                 self.dispatch(<object>slot.owner, ready[i].events)
+            self.send_deferred()
         finally:
             self.polling = False
             self.finish_batch()
@@ -307,6 +308,26 @@ cdef class Driver:
             (<Connection>owner).ready(events)
         else:
             self.accept_from(<Listener>owner)
+
+    cdef int defer(self, Connection connection) except -1:
+        """The ends of turns, where the answers are sent, wait for one another, a few at a time: the kernel's way out
+        is long, and the parser, the interpreter and the application stay in the caches until it is taken."""
+        Py_INCREF(connection)
+        self.deferred[self.deferred_count] = <PyObject *>connection
+        self.deferred_count += 1
+        if self.deferred_count == DEFER_MAX:
+            self.send_deferred()
+        return 0
+
+    cdef int send_deferred(self) except -1:
+        cdef uint32_t i, n = self.deferred_count
+        cdef Connection connection
+        self.deferred_count = 0
+        for i in range(n):
+            connection = <Connection>self.deferred[i]
+            Py_DECREF(connection)
+            connection.end_turn()
+        return 0
 
     cdef int finish_batch(self) except -1:
         if PyList_GET_SIZE(self.dead):
