@@ -179,6 +179,7 @@ cdef class Driver:
     cdef uint32_t deferred_count
     cdef list dead                      # closed in this batch; freed when it ends
     cdef bint sweep_scheduled
+    cdef bint idle_stack                # in poll() or sweep(), and no application's code below us on the stack
     cdef bint polling                   # poll() is on the stack
     cdef bint started
     cdef bint closed
@@ -345,14 +346,15 @@ cdef class ASGIExchange(Exchange):
     cdef object fields                  # the sequence of pairs that `http.response.start` brought
     cdef bint trailers                  # announced by it
     cdef bint trailers_given            # the application has sent all of them, and nobody wanted them
-    cdef list receivers                 # futures of `receive` calls that wait
+    cdef list receivers                 # Wakeups of `receive` calls that wait
     cdef list senders                   # futures of `send` calls that wait
     cdef Send send
     cdef Receive receive
 
     cdef int reset(self) except -1
     cdef dict next_event(self)
-    cdef int wake(self, list waiters) except -1
+    cdef int wake_receivers(self, bint here) except -1
+    cdef int wake_senders(self) except -1
     cdef object handle_send(self, object event)
     cdef object start_response(self, dict event, EventView *view)
     cdef object send_body(self, dict event, EventView *view)

@@ -25,6 +25,7 @@ from net cimport *
 from proto cimport *
 
 import asyncio
+import contextvars
 import os
 import socket
 import stat

@@ -132,40 +132,62 @@ cdef class ASGIExchange(Exchange):
     cdef int on_body_object(self, bytes piece, bint end) except -1:
         Exchange.on_body_object(self, piece, end)
         self.wants_continue = False
-        self.wake(self.receivers)
+        self.wake_receivers(True)
 
     cdef int on_end(self) except -1:
         self.body_ended = True
-        self.wake(self.receivers)
+        self.wake_receivers(True)
 
     cdef int on_disconnect(self) except -1:
         self.told = True
-        self.wake(self.receivers)
+        self.wake_receivers(False)
 
     cdef int on_lost(self) except -1:
         self.told = True
         self.lost = True
-        self.wake(self.receivers)
-        self.wake(self.senders)
+        self.wake_receivers(False)
+        self.wake_senders()
 
     cdef int on_drained(self) except -1:
-        self.wake(self.senders)
+        self.wake_senders()
 
-    cdef int wake(self, list waiters) except -1:
-        # All of them: one that is cancelled at this moment must not swallow the others' turn.
-        cdef object future
-        if PyList_GET_SIZE(waiters) == 0:
+    # All that wait are woken: one that is cancelled at this moment must not swallow the others' turn.
+
+    cdef int wake_receivers(self, bint here) except -1:
+        """`here`: on request of the driver's turn, where the application may go on at once unless it is running."""
+        cdef list waiting = self.receivers
+        cdef Driver driver = self.driver
+        cdef Wakeup wakeup
+        cdef Py_ssize_t n = PyList_GET_SIZE(waiting)
+        if n == 0:
             return 0
-        for future in waiters:
+        self.receivers = []
+        if n > 1 or not here or not driver.idle_stack:
+            for wakeup in waiting:
+                wakeup.fire(False)
+            return 0
+        wakeup = waiting[0]
+        driver.idle_stack = False
+        try:
+            wakeup.fire(True)
+        finally:
+            driver.idle_stack = True
+        return 0
+
+    cdef int wake_senders(self) except -1:
+        cdef object future
+        if PyList_GET_SIZE(self.senders) == 0:
+            return 0
+        for future in self.senders:
             if not future.done():
                 future.set_result(None)
-        waiters.clear()
+        self.senders.clear()
 
     cdef int detach(self) except -1:
         Exchange.detach(self)
         self.fields = None
-        self.wake(self.receivers)
-        self.wake(self.senders)
+        self.wake_receivers(False)
+        self.wake_senders()
 
     cdef int let_go(self) except -1:
         self.send = None

@@ -70,13 +70,107 @@ cdef object DONE = Done()
 
 
 @cython.final
+cdef class Wakeup:
+    """What a `receive` that waits yields to its task: future-like (asyncio's documented duck type) and no more than
+    that. When a body piece arrives, the driver calls the task's wake-up itself instead of scheduling it: the
+    application reads on inside the driver's turn, as its first step ran inside one."""
+
+    cdef object loop
+    cdef object callback            # of the one task that waits, as nearly always
+    cdef object context
+    cdef list others                # (callback, context) of further ones
+    cdef bint blocking
+    cdef bint ended
+    cdef bint was_cancelled
+    cdef object message
+
+    @property
+    def _asyncio_future_blocking(self):
+        return self.blocking
+
+    @_asyncio_future_blocking.setter
+    def _asyncio_future_blocking(self, value):
+        self.blocking = value
+
+    @property
+    def _loop(self):
+        return self.loop
+
+    def get_loop(self):
+        return self.loop
+
+    def done(self):
+        return self.ended
+
+    def cancelled(self):
+        return self.was_cancelled
+
+    def result(self):
+        if self.was_cancelled:
+            raise asyncio.CancelledError() if self.message is None else asyncio.CancelledError(self.message)
+        if not self.ended:
+            raise asyncio.InvalidStateError("nothing has been received yet")
+
+    def exception(self):
+        self.result()
+
+    def cancel(self, msg=None):
+        if self.ended:
+            return False
+        self.was_cancelled = True
+        self.message = msg
+        self.fire(False)
+        return True
+
+    def add_done_callback(self, callback, *, context=None):
+        if context is None:
+            context = contextvars.copy_context()
+        if self.ended:
+            self.loop.call_soon(callback, self, context=context)
+        elif self.callback is None:
+            self.callback = callback
+            self.context = context
+        else:
+            if self.others is None:
+                self.others = []
+            self.others.append((callback, context))
+
+    def remove_done_callback(self, callback):
+        kept = [] if self.others is None else [pair for pair in self.others if pair[0] != callback]
+        removed = 0 if self.others is None else len(self.others) - len(kept)
+        self.others = kept or None
+        if self.callback is not None and self.callback == callback:
+            self.callback = self.context = None
+            removed += 1
+        return removed
+
+    cdef int fire(self, bint here) except -1:
+        """`here`: no task is on the stack, so the task that waits may go on within this call."""
+        cdef object callback = self.callback, context = self.context
+        if self.ended:
+            return 0
+        self.ended = True
+        self.callback = self.context = None
+        if self.others is not None:
+            for pair in self.others:
+                self.loop.call_soon(pair[0], self, context=pair[1])
+            self.others = None
+        if callback is None:
+            return 0
+        if here:
+            context.run(callback, self)
+        else:
+            self.loop.call_soon(callback, self, context=context)
+        return 0
+
+
+@cython.final
 cdef class Received:
     """One `receive()`. The event is taken when it is awaited and not when it is called, so that a call that was
     cancelled before it began loses nothing."""
 
     cdef ASGIExchange exchange
-    cdef object future          # that it waits on, with its iterator; None before
-    cdef object iterator
+    cdef Wakeup waiting         # None while it does not wait
 
     def __await__(self):
         return self
@@ -95,36 +189,39 @@ cdef class Received:
         raise_thrown(args)
 
     def close(self):
-        if self.future is not None:
+        if self.waiting is not None:
             try:
-                self.exchange.receivers.remove(self.future)
+                self.exchange.receivers.remove(self.waiting)
             except ValueError:
                 pass    # it was woken already
-            self.future = self.iterator = None
+            self.waiting = None
 
 
 cdef int received_step(PyObject *raw, PyObject **result) except -1:
     cdef Received self = <Received>raw
     cdef ASGIExchange exchange = self.exchange
-    cdef int kind
+    cdef Wakeup waiting = self.waiting
     cdef dict event
     if exchange is None:
         raise TypeError("receive() makes these")
-    if self.iterator is not None:
-        kind = PyIter_Send(<PyObject *>self.iterator, <PyObject *>None, result)
-        if kind == PYGEN_NEXT:
-            return PYGEN_NEXT
-        Py_DECREF(<object>result[0])
-        self.future = self.iterator = None
+    if waiting is not None:
+        if not waiting.ended:
+            raise RuntimeError("await wasn't used with a future")
+        self.waiting = None
+        waiting.result()
     event = exchange.next_event()
     if event is not None:
         Py_INCREF(event)
         result[0] = <PyObject *>event
         return PYGEN_RETURN
-    self.future = exchange.driver.loop.create_future()
-    exchange.receivers.append(self.future)
-    self.iterator = self.future.__await__()
-    return PyIter_Send(<PyObject *>self.iterator, <PyObject *>None, result)
+    waiting = Wakeup.__new__(Wakeup)
+    waiting.loop = exchange.driver.loop
+    waiting.blocking = True
+    exchange.receivers.append(waiting)
+    self.waiting = waiting
+    Py_INCREF(waiting)
+    result[0] = <PyObject *>waiting
+    return PYGEN_NEXT
 
 
 @cython.final

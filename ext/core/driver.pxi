@@ -287,7 +287,7 @@ cdef class Driver:
         if n < 0:
             raise OSError(-n, os.strerror(-n))
         self.clock()
-        self.polling = True
+        self.polling = self.idle_stack = True
         try:
             for i in range(n):
                 watch = <uint64_t>ready[i].watch
@@ -300,7 +300,7 @@ cdef class Driver:
                 self.dispatch(<object>slot.owner, ready[i].events)
             self.send_deferred()
         finally:
-            self.polling = False
+            self.polling = self.idle_stack = False
             self.finish_batch()
 
     cdef int dispatch(self, object owner, uint32_t events) except -1:
@@ -384,10 +384,14 @@ cdef class Driver:
             return
         self.scheduled = []
         self.clock()
-        for connection in scheduled:
-            connection.flags &= ~<uint32_t>CONN_SCHEDULED
-            connection.turn()
-        self.finish_batch()
+        self.idle_stack = True
+        try:
+            for connection in scheduled:
+                connection.flags &= ~<uint32_t>CONN_SCHEDULED
+                connection.turn()
+        finally:
+            self.idle_stack = False
+            self.finish_batch()
 
     # ---- applications
 
@@ -395,7 +399,9 @@ cdef class Driver:
         """Calls the application and runs its first step here and now. One that never suspends costs the loop nothing."""
         cdef Task task
         cdef dict scope = exchange.request_scope
+        cdef bint idle_stack = self.idle_stack
         exchange.request_scope = None
+        self.idle_stack = False
         try:
             coroutine = self.application(scope, exchange.receive, exchange.send)
             scope = None        # the application's alone
@@ -404,9 +410,11 @@ cdef class Driver:
             task = self.runner.run(coroutine)
             coroutine = None
         except BaseException as failure:
+            self.idle_stack = idle_stack
             exchange.finished(failure)
             self.give_exchange(exchange)
             return 0
+        self.idle_stack = idle_stack
         if task is None:
             exchange.finished(self.runner.take_failure() if self.runner.failure is not None else None)
             self.give_exchange(exchange)
