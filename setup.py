@@ -47,12 +47,14 @@ QUOTED = ["-iquote", "ext", "-iquote", "ext/core"]
 # -march=native: the wheel runs on any machine of its kind.
 COMPILE = [*QUOTED, "-std=gnu11", "-fvisibility=hidden", "-fno-plt", "-g1"]
 # Link-time optimization inlines across the rooms, the parser and the generated C: a fifth of a small request's own cost.
-COMPILE += ["-O1", "-UNDEBUG", "-DFS_DEBUG=1"] if DEBUG else ["-O1"] if SANITIZE else ["-O3", "-flto=auto"]
+# clang's needs a linker plug-in that is often missing, so it goes without.
+LTO = [] if DEBUG or SANITIZE or "clang" in os.environ.get("CC", "") else ["-flto=auto"]
+COMPILE += ["-O1", "-UNDEBUG", "-DFS_DEBUG=1"] if DEBUG else ["-O1"] if SANITIZE else ["-O3", *LTO]
 SANITIZERS = (
     ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-fno-sanitize-recover=undefined"] if SANITIZE else []
 )
 COMPILE += SANITIZERS
-LINK = ["-Wl,-z,now", "-Wl,-z,relro", *([] if DEBUG or SANITIZE else ["-O3", "-flto=auto"]), *SANITIZERS]
+LINK = ["-Wl,-z,now", "-Wl,-z,relro", *(["-O3", *LTO] if LTO else []), *SANITIZERS]
 
 # Cython's own C trips over these through no fault of the .pyx.
 QUIET = ["-Wno-unused-function", "-Wno-unused-but-set-variable", "-Wno-sign-compare"]
