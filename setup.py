@@ -46,8 +46,8 @@ QUOTED = ["-iquote", "ext", "-iquote", "ext/core"]
 # Line tables are for profiles. Calls into the interpreter go through the GOT without a detour over the PLT. Never
 # -march=native: the wheel runs on any machine of its kind.
 COMPILE = [*QUOTED, "-std=gnu11", "-fvisibility=hidden", "-fno-plt", "-g1"]
-# Link-time optimization inlines across the rooms, the parser and the generated C: a fifth of a small request's own cost.
-# clang's needs a linker plug-in that is often missing, so it goes without.
+# Link-time optimization inlines across the rooms, the parser and the generated C. clang's needs a linker plug-in that
+# is often missing, so it goes without.
 LTO = [] if DEBUG or SANITIZE or "clang" in os.environ.get("CC", "") else ["-flto=auto"]
 COMPILE += ["-O1", "-UNDEBUG", "-DFS_DEBUG=1"] if DEBUG else ["-O1"] if SANITIZE else ["-O3", *LTO]
 SANITIZERS = (

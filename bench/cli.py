@@ -22,7 +22,8 @@ DEFAULT = f"the scenario's own, or {', '.join(DEFAULT_SERVERS)}"
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0 when all went well, 1 when a row has errors or a threshold is missed, 2 when nothing could run."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that every server is stopped
+    for number in (signal.SIGTERM, signal.SIGINT):  # unwinds, so that every server is stopped
+        signal.signal(number, lambda received, _frame: sys.exit(128 + received))
     options = _parser().parse_args(arguments)
     try:
         plan = load_plan()

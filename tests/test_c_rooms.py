@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import field_table
+import field_table
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -17,7 +17,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Any]]
 Send: TypeAlias = Callable[[Any], Awaitable[None]]
 ASGIApplication: TypeAlias = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 
-class ClientDisconnected(ConnectionResetError):
+class ClientDisconnected(ConnectionResetError):  # noqa: N818  (an event, named as the specification names it)
     """Raised by `send` when nothing can reach the client any more."""
 
 LIMITS: Mapping[str, int]

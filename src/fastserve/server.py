@@ -157,9 +157,9 @@ def run_process(config: Config) -> ExitStatus:
 
 
 def _run(config: Config) -> bool:
-    from fastserve.worker import keep_freed_memory, new_loop_factory
+    from fastserve.worker import new_loop_factory, own_process
 
-    keep_freed_memory()
+    own_process()
     server = Server(config)
     with _process_signals(server), asyncio.Runner(loop_factory=new_loop_factory(config.loop)) as runner:
         return runner.run(server.serve())

@@ -8,7 +8,8 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from fastserve._core import Driver, keep_freed_memory
+from fastserve import _core
+from fastserve._core import Driver
 from fastserve.application import ASGI3
 from fastserve.config import Config
 from fastserve.errors import StartError
@@ -45,6 +46,11 @@ def new_loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
         return asyncio.SelectorEventLoop
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory
+
+
+def own_process() -> None:
+    """Tunes what a whole process of the server may tune; not called where the server is embedded."""
+    _core.keep_freed_memory()
 
 
 class Worker:

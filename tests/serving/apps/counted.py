@@ -4,7 +4,7 @@ import atexit
 import gc
 import sys
 
-from scripted import app, ledger
+from scripted import app, ledger  # type: ignore[import-not-found]  # beside it in --app-dir
 
 __all__ = ["app"]
 

@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-import scripted
+import scripted  # type: ignore[import-not-found]  # beside it in --app-dir
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:

@@ -20,9 +20,8 @@ async def plain() -> dict[str, Any]:
 
 
 @app.post("/echo")
-async def echo() -> bytes:
-    data: bytes = await request.get_data()
-    return data
+async def echo() -> str | bytes:
+    return await request.get_data()
 
 
 @app.post("/upload")
@@ -41,5 +40,5 @@ async def stream() -> Response:
 
 
 @app.get("/crash")
-async def crash() -> None:
+async def crash() -> str:
     raise RuntimeError("quart route fails")
