@@ -25,8 +25,10 @@ cdef int view_event(dict event, EventView *view) except -1:
     cdef Py_ssize_t at = 0
     cdef PyObject *name
     cdef PyObject *value
+    cdef Py_ssize_t left = PyDict_Size(event)
     memset(view, 0, sizeof(EventView))
-    while PyDict_Next(event, &at, &name, &value):
+    while left and PyDict_Next(event, &at, &name, &value):
+        left -= 1
         if name == <PyObject *>"type":
             view.type = value
         elif name == <PyObject *>"body":
@@ -330,33 +332,27 @@ cdef class ASGIExchange(Exchange):
         cdef fs_field on_stack[FIELDS_ON_STACK]
         cdef fs_field *fields = on_stack
         cdef fs_response_head head
-        cdef Py_ssize_t n = PySequence_Fast_GET_SIZE(self.fields)
+        cdef object pairs = self.fields
+        cdef object room
+        cdef Py_ssize_t n = PySequence_Fast_GET_SIZE(pairs)
         cdef int result
+        self.fields = None
+        self.response = RESPONSE_NONE
         if n > FIELDS_ON_STACK:
             if n > 65536:
                 raise ValueError("more than 65536 response headers")
-            fields = <fs_field *>malloc(n * sizeof(fs_field))
-            if fields == NULL:
-                raise MemoryError()
-        try:
-            collect_fields(self.fields, fields, n)
-            memset(&head, 0, sizeof(head))
-            head.status = self.status
-            head.fields = fields
-            head.nfields = <uint32_t>n
-            head.length = length
-            head.flags = (FS_RESPONSE_END if end and not self.trailers else 0) | (FS_RESPONSE_TRAILERS if self.trailers else 0)
-            result = self.stream.ops.head(self.stream, &head)
-        except BaseException:
-            self.response = RESPONSE_NONE
-            raise
-        finally:
-            if fields != on_stack:
-                free(fields)
+            room = PyBytes_FromStringAndSize(NULL, n * sizeof(fs_field))    # freed with this call, however it ends
+            fields = <fs_field *>PyBytes_AS_STRING(room)
+        collect_fields(pairs, fields, n)
+        memset(&head, 0, sizeof(head))
+        head.status = self.status
+        head.fields = fields
+        head.nfields = <uint32_t>n
+        head.length = length
+        head.flags = (FS_RESPONSE_END if end and not self.trailers else 0) | (FS_RESPONSE_TRAILERS if self.trailers else 0)
+        result = self.stream.ops.head(self.stream, &head)
         if result < 0:
-            self.response = RESPONSE_NONE
             raise application_error(result)
-        self.fields = None
         self.response = RESPONSE_BODY
         return 0
 

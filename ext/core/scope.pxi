@@ -135,7 +135,7 @@ cdef bint untouched(PyObject *given, PyObject *items) noexcept:
     cdef PyObject *value
     if given == <PyObject *>None or Py_REFCNT(given) != 2 or 2 * PyDict_Size(<object>given) != PyTuple_GET_SIZE(<object>items):
         return False
-    while PyDict_Next(<object>given, &at, &name, &value):
+    while i < PyTuple_GET_SIZE(<object>items) and PyDict_Next(<object>given, &at, &name, &value):
         if name != PyTuple_GET_ITEM(<object>items, i) or value != PyTuple_GET_ITEM(<object>items, i + 1):
             return False
         if type(<object>value) is dict and (PyDict_Size(<object>value) != 0 or Py_REFCNT(value) != 2):
