@@ -48,16 +48,15 @@ GET = b"GET / HTTP/1.1"
         pytest.param([GET, b"Host: a:80b"], id="port"),
         pytest.param([GET, b"Host: [::1"], id="bracket"),
         pytest.param([GET, b"Host: a?b"], id="query"),
-        pytest.param([GET, b"Host: a,b"], id="list"),
     ],
 )
 def test_bad_host_is_400(server: Server, lines: list[bytes]) -> None:
-    if lines[-1] == b"Host: a,b":
-        pytest.skip("a comma is a sub-delim of reg-name: RFC 3986 section 3.2.2 allows it")
     assert refused(server, head(*lines)).status == 400
 
 
-@pytest.mark.parametrize("value", [b"a", b"a:80", b"a:", b"[::1]:80", b"127.0.0.1", b"a_b-c.example.", b""])
+@pytest.mark.parametrize(
+    "value", [b"a", b"a:80", b"a:", b"[::1]:80", b"127.0.0.1", b"a_b-c.example.", b"a,b", b""]
+)  # a comma: RFC 3986 3.2.2
 def test_good_host_is_served(server: Server, value: bytes) -> None:
     assert (b"host", value) in scope_of(server, head(b"GET /scope HTTP/1.1", b"Host: " + value))["headers"]
 
