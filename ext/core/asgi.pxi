@@ -188,6 +188,7 @@ cdef class ASGIExchange(Exchange):
     cdef int detach(self) except -1:
         Exchange.detach(self)
         self.fields = None
+        self.response = RESPONSE_DONE       # a task that the application left behind may still send: there is no stream
         self.wake_receivers(False)
         self.wake_senders()
 
