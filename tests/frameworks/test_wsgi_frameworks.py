@@ -1,0 +1,232 @@
+"""What every WSGI framework does, on one thread and on eight: routes, forms, files, streams, failures, cookies."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+
+from serving import Serve, Server
+
+EVERY = [
+    "with_flask",
+    "with_django_wsgi",
+    "with_pyramid",
+    "with_bottle",
+    "with_falcon_wsgi",
+    "with_webpy",
+    "with_poorwsgi",
+]
+CRASHES = {
+    "with_flask": "flask view fails",
+    "with_django_wsgi": "django view fails",
+    "with_pyramid": "pyramid view fails",
+    "with_bottle": "bottle view fails",
+    "with_falcon_wsgi": "falcon resource fails",
+    "with_webpy": "web.py view fails",
+    "with_poorwsgi": "poorwsgi view fails",
+}
+LINES = "".join(f"{number}\n" for number in range(100))
+PROPAGATES = ["with_pyramid"]  # the others answer 500 and log by themselves
+BUFFER = 512 * 1024  # --body-buffer-size: a larger body is in a temporary file
+
+
+class Site(NamedTuple):
+    server: Server
+    client: httpx.Client
+
+
+@pytest.fixture
+def loop() -> str:
+    """A WSGI application runs without an event loop; `serve` is not repeated for each."""
+    return "auto"
+
+
+@pytest.fixture(params=[1, 8], ids=["one-thread", "eight-threads"])
+def threads(request: pytest.FixtureRequest) -> int:
+    number: int = request.param
+    return number
+
+
+@pytest.fixture(params=EVERY)
+def name(request: pytest.FixtureRequest) -> str:
+    module: str = request.param
+    return module
+
+
+@pytest.fixture
+def site(serve: Serve, threads: int, name: str) -> Iterator[Site]:
+    server = serve(f"{name}:app", threads=threads)
+    with httpx.Client(base_url=server.url, timeout=10, trust_env=False) as client:
+        yield Site(server, client)
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that no socket buffer takes at once."""
+    path = tmp_path_factory.mktemp("download") / "sample.bin"
+    path.write_bytes(bytes(range(256)) * 12_000)
+    return path
+
+
+def content(size: int) -> bytes:
+    return (b"0123456789\r\n--x" * (size // 15 + 1))[:size]
+
+
+def test_route_with_a_parameter_and_a_query(site: Site) -> None:
+    url = f"{site.server.url}/items/17"
+    answer = site.client.get("/items/17", params={"name": "é & ü"}).json()
+    assert answer == {"number": 17, "name": "é & ü", "client": "127.0.0.1", "url": url}
+
+
+def test_form(site: Site) -> None:
+    response = site.client.post("/form", data={"name": "é=&", "several": ["a", "b"]})
+    assert response.json() == {"name": "é=&", "several": ["a", "b"]}
+
+
+@pytest.mark.parametrize("size", [1, 1000, BUFFER, 3_000_000])
+def test_upload(site: Site, size: int) -> None:
+    body = content(size)
+    files = {"file": ("n.bin", body, "application/octet-stream")}
+    response = site.client.post("/upload", data={"title": "a file"}, files=files)
+    digest = hashlib.sha256(body).hexdigest()
+    assert response.json() == {"title": "a file", "name": "n.bin", "size": size, "sha256": digest}
+
+
+@pytest.mark.parametrize("size", [1, BUFFER, BUFFER + 1])
+def test_body_is_echoed(site: Site, size: int) -> None:
+    response = site.client.post("/echo", content=content(size), headers={"content-type": "application/octet-stream"})
+    assert response.content == content(size)
+
+
+@pytest.mark.parametrize("name", ["with_flask", "with_pyramid", "with_falcon_wsgi"])
+def test_chunked_body_is_read_to_its_end(site: Site) -> None:
+    """The frameworks that know wsgi.input_terminated or read to the end; the others go by Content-Length alone."""
+    pieces = [content(1000)] * 1000
+    headers = {"content-type": "application/octet-stream"}
+    assert site.client.post("/echo", content=iter(pieces), headers=headers).content == b"".join(pieces)
+
+
+def test_download(site: Site, sample: Path) -> None:
+    response = site.client.get("/file", params={"path": str(sample)})
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/octet-stream"
+    assert response.headers["content-length"] == str(sample.stat().st_size)
+    assert response.headers["content-disposition"].startswith("attachment")
+    assert response.content == sample.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["with_flask", "with_pyramid", "with_bottle"])
+def test_part_of_a_file(site: Site, sample: Path) -> None:
+    headers = {"range": "bytes=1000-200999", "accept-encoding": "identity"}
+    response = site.client.get("/file", params={"path": str(sample)}, headers=headers)
+    assert (response.status_code, response.headers["content-length"]) == (206, "200000")
+    assert response.content == sample.read_bytes()[1000:201_000]
+
+
+@pytest.mark.parametrize("name", ["with_flask", "with_bottle"])
+def test_file_that_the_client_has(site: Site, sample: Path) -> None:
+    first = site.client.get("/file", params={"path": str(sample)})
+    headers = {"if-modified-since": first.headers["last-modified"]}
+    second = site.client.get("/file", params={"path": str(sample)}, headers=headers)
+    assert (second.status_code, second.content) == (304, b"")
+    assert site.client.get("/items/1").status_code == 200
+
+
+def test_stream(site: Site) -> None:
+    for _ in range(2):
+        response = site.client.get("/stream")
+        assert response.text == LINES
+        assert response.headers["transfer-encoding"] == "chunked"
+
+
+def test_stream_that_fails_does_not_end_well(site: Site) -> None:
+    with pytest.raises(httpx.RemoteProtocolError):
+        site.client.get("/broken")
+    site.server.expect_traceback("stream fails", "Exception in WSGI application: GET /broken")
+    assert site.client.get("/items/1").status_code == 200
+
+
+def test_failing_view_is_500_and_one_traceback(site: Site, name: str) -> None:
+    assert site.client.get("/crash").status_code == 500
+    log = site.server.expect_traceback(CRASHES[name])
+    assert ("Exception in WSGI application: GET /crash" in log) == (name in PROPAGATES)
+    assert site.client.get("/items/1").status_code == 200
+
+
+def test_cookies(site: Site) -> None:
+    for visit in ("1", "2", "3"):
+        response = site.client.get("/visits")
+        assert response.text == visit
+        assert len(response.headers.get_list("set-cookie")) == 2
+    assert site.client.cookies["theme"] == "dark"
+
+
+def test_head_and_unknown_path(site: Site) -> None:
+    assert site.client.get("/nothing/here").status_code == 404
+    response = site.client.head("/items/1")
+    assert response.status_code in (200, 405)
+    assert response.content == b""
+    assert site.client.get("/items/1").status_code == 200
+
+
+def test_parallel_requests_do_not_see_each_other(site: Site) -> None:
+    """Frameworks keep the request in their thread or context: each answer has to be that of its own request."""
+
+    def visit(number: int) -> tuple[int, str, str]:
+        item = site.client.get(f"/items/{number}", params={"name": f"n{number}"}).json()
+        form = site.client.post("/form", data={"name": f"f{number}", "several": ["a", "b"]}).json()
+        return item["number"], item["name"], form["name"]
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(visit, range(100)))
+    assert answers == [(number, f"n{number}", f"f{number}") for number in range(100)]
+
+
+@pytest.mark.parametrize("name", ["with_django_wsgi"])
+def test_django_admin(site: Site) -> None:
+    """A login with its form, the page behind it and each of the style sheets that it names."""
+    page = site.client.get("/admin/login/")
+    login = {"username": "admin", "password": "secret", "csrfmiddlewaretoken": hidden_token(page.text)}
+    answer = site.client.post("/admin/login/?next=/admin/", data=login)
+    assert (answer.status_code, answer.headers["location"]) == (302, "/admin/")
+    page = site.client.get("/admin/")
+    assert "Site administration" in page.text
+    sheets = re.findall(r'href="(/static/admin/[^"]+\.css)"', page.text)
+    assert sheets
+    for sheet in sheets:
+        response = site.client.get(sheet)
+        assert (response.status_code, response.headers["content-type"]) == (200, "text/css")
+        assert len(response.content) == int(response.headers["content-length"])
+
+
+@pytest.mark.parametrize("name", ["with_django_wsgi"])
+def test_django_admin_writes_to_its_database(site: Site) -> None:
+    page = site.client.get("/admin/login/")
+    login = {"username": "admin", "password": "secret", "csrfmiddlewaretoken": hidden_token(page.text)}
+    site.client.post("/admin/login/", data=login)
+    page = site.client.get("/admin/auth/group/add/")
+    group = {"name": "Редакторы", "csrfmiddlewaretoken": hidden_token(page.text)}
+    added = site.client.post("/admin/auth/group/add/", data=group, follow_redirects=True)
+    assert added.status_code == 200
+    assert "Редакторы" in site.client.get("/admin/auth/group/").text
+
+
+@pytest.mark.parametrize("name", ["with_django_wsgi"])
+@pytest.mark.parametrize("size", [10, 3_000_000])
+def test_django_upload_under_csrf(site: Site, size: int) -> None:
+    token = site.client.get("/token").text
+    files = {"file": ("n.bin", content(size))}
+    assert site.client.post("/protected", data={"title": "x"}, files=files).status_code == 403
+    answer = site.client.post("/protected", data={"title": "x", "csrfmiddlewaretoken": token}, files=files)
+    assert answer.json()["sha256"] == hashlib.sha256(content(size)).hexdigest()
+
+
+def hidden_token(page: str) -> str:
+    match = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
+    assert match
+    return match[1]
