@@ -50,7 +50,9 @@ def _checked(option: Option, value: object) -> object:
 
 
 def _core_unit(option: Option, value: float) -> int:
-    return round(value * 1000) if isinstance(option.kind, Seconds) else int(value)
+    if isinstance(option.kind, Seconds):
+        return max(round(value * 1000), 1) if value else 0  # a time too short for the core is not "off"
+    return int(value)
 
 
 def _unknown(name: str) -> str:

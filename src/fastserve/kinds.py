@@ -91,6 +91,8 @@ class Size:
     minimum: int
     maximum: int
     metavar: str = "SIZE"
+    or_zero: bool = False
+    """0 is a value too, though it is less than the minimum."""
 
     def convert(self, value: object) -> int:
         if isinstance(value, str):
@@ -98,7 +100,10 @@ class Size:
             if match is None:
                 raise ValueError(f"{value!r} is not a size (such as 8192, 8K, 10M or 1G)")
             value = int(match[1]) * _UNITS[match[2].lower()]
-        return Integer(self.minimum, self.maximum).convert(value)
+        size = Integer(0 if self.or_zero else self.minimum, self.maximum).convert(value)
+        if 0 < size < self.minimum:
+            raise ValueError(f"{size} is neither 0 nor at least {self.show(self.minimum)}")
+        return size
 
     def show(self, value: object) -> str:
         assert isinstance(value, int)

@@ -103,7 +103,7 @@ class Options:
         peers=(UVICORN,),
     )  # fmt: skip
     interface: str = option(
-        "auto", Choice(("auto", "asgi3", "asgi2")), APPLICATION,
+        "auto", Choice(("auto", "asgi3", "asgi2", "wsgi")), APPLICATION,
         "How the application is called; auto finds out by its signature.", peers=(UVICORN,),
     )  # fmt: skip
     loop: str = option(
@@ -116,8 +116,17 @@ class Options:
         peers=(UVICORN,),
     )  # fmt: skip
     root_path: str = option(
-        "", MountPath(), APPLICATION, "The path under which a proxy mounts the application (ASGI root_path).",
-        peers=(UVICORN,),
+        "", MountPath(), APPLICATION,
+        "The path under which a proxy mounts the application (ASGI root_path, WSGI SCRIPT_NAME).", peers=(UVICORN,),
+    )  # fmt: skip
+    threads: int = option(
+        8, Integer(1, 1024), APPLICATION,
+        "Most calls of a WSGI application at the same time; with 1 all of them are made in the main thread.",
+        peers=(GUNICORN,),
+    )  # fmt: skip
+    thread_stack_size: int = option(
+        0, Size(128 << 10, 1 << 30, or_zero=True), APPLICATION,
+        "Stack in bytes of each thread that calls a WSGI application, at least 128K; 0 is the system's default.",
     )  # fmt: skip
 
     host: str = option(
@@ -160,6 +169,10 @@ class Options:
     date_header: bool = option(
         True, Switch(), PROXY, "Send a Date field when the application sends none.", peers=(UVICORN,)
     )
+    header_underscores: str = option(
+        "drop", Choice(("drop", "allow")), PROXY,
+        "Header fields with an underscore in the name: a WSGI application cannot tell them from those with a dash.",
+    )  # fmt: skip
 
     log_level: str | None = option(
         None, Choice(("critical", "error", "warning", "info", "debug")), LOGGING,
@@ -195,6 +208,11 @@ class Options:
         1 << 30, Size(0, _MOST), LIMITS, "Largest request body in bytes (answered 413); 0 is no limit.",
         limit="max_body",
     )  # fmt: skip
+    body_buffer_size: int = option(
+        512 << 10, Size(0, _MOST), LIMITS,
+        "Bytes of a WSGI application's request body that are held in memory; a longer one goes to a file in TMPDIR.",
+        limit="body_buffer",
+    )  # fmt: skip
     limit_pipelined: int = option(
         64, Integer(1, _UINT32), LIMITS, "Requests of one connection served before others get their turn.",
         limit="max_pipelined",
@@ -223,6 +241,11 @@ class Options:
     timeout_request_body: float = option(
         30.0, Seconds(), TIMEOUTS, "A request body that makes no progress (answered 408).", limit="timeout_body"
     )
+    timeout_request: float = option(
+        0.0, Seconds(0.0), TIMEOUTS,
+        "An application that takes longer for an answer is logged with its stack (answered 504); 0 is no limit.",
+        limit="timeout_request",
+    )  # fmt: skip
     timeout_write: float = option(
         60.0, Seconds(), TIMEOUTS, "A client that takes nothing of its answer is disconnected.", limit="timeout_write"
     )

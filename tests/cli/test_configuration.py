@@ -44,6 +44,16 @@ def test_limits_are_in_the_cores_names_and_milliseconds() -> None:
     assert limits["max_body"] == 0
 
 
+@pytest.mark.parametrize(("seconds", "milliseconds"), [(0, 0), (0.0001, 1), (0.0014, 1), (2.5, 2500)])
+def test_the_shortest_time_does_not_become_none(seconds: float, milliseconds: int) -> None:
+    assert Config(app, timeout_request=seconds).limits["timeout_request"] == milliseconds
+
+
+@pytest.mark.parametrize("size", [0, 131072, 131073, 1 << 30])
+def test_a_stack_is_the_systems_or_large_enough(size: int) -> None:
+    assert Config(app, thread_stack_size=str(size)).thread_stack_size == size
+
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"prot": 1}, "unknown option 'prot'; did you mean 'port'?"),
     ({"xyzzy": 1}, "unknown option 'xyzzy'"),
@@ -57,7 +67,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"host": 1}, "host: 1 is not a string"),
     ({"host": "a\0b"}, "host: 'a\\x00b' contains a NUL"),
     ({"loop": "trio"}, "loop: 'trio' is not one of auto, uvloop, asyncio"),
-    ({"interface": "wsgi"}, "interface: 'wsgi' is not one of auto, asgi3, asgi2"),
+    ({"interface": "cgi"}, "interface: 'cgi' is not one of auto, asgi3, asgi2, wsgi"),
+    ({"threads": 0}, "threads: 0 is not between 1 and 1024"),
+    ({"threads": 1025}, "threads: 1025 is not between 1 and 1024"),
+    ({"thread_stack_size": "5"}, "thread_stack_size: 5 is neither 0 nor at least 128K"),
+    ({"thread_stack_size": 131071}, "thread_stack_size: 131071 is neither 0 nor at least 128K"),
+    ({"thread_stack_size": -1}, "thread_stack_size: -1 is not between 0 and 1073741824"),
+    ({"thread_stack_size": "2G"}, "thread_stack_size: 2147483648 is not between 0 and 1073741824"),
+    ({"header_underscores": "keep"}, "header_underscores: 'keep' is not one of drop, allow"),
     ({"factory": 1}, "factory: 1 is neither true nor false"),
     ({"root_path": "api"}, "root_path: 'api' does not begin with '/'"),
     ({"limit_request_body": "10X"}, "limit_request_body: '10X' is not a size (such as 8192, 8K, 10M or 1G)"),

@@ -20,10 +20,12 @@ Parse = Callable[..., Config]
 
 SAMPLES = {
     "app_dir": ("lib", "lib"),
-    "interface": ("asgi2", "asgi2"),
+    "interface": ("WSGI", "wsgi"),
     "loop": ("asyncio", "asyncio"),
     "lifespan": ("off", "off"),
     "root_path": ("/api/", "/api"),
+    "threads": ("1", 1),
+    "thread_stack_size": ("128K", 131072),
     "host": ("::1", "::1"),
     "port": ("0", 0),
     "uds": ("server.sock", "server.sock"),
@@ -31,6 +33,7 @@ SAMPLES = {
     "backlog": ("5", 5),
     "forwarded_allow_ips": ("10.0.0.0/8, ::1,*", ("10.0.0.0/8", "::1", "*")),
     "headers": ("X-One: 1", ((b"X-One", b"1"),)),
+    "header_underscores": ("allow", "allow"),
     "log_level": ("DEBUG", "debug"),
     "log_config": ("log.json", "log.json"),
     "access_logfile": ("access.log", "access.log"),
@@ -38,6 +41,7 @@ SAMPLES = {
     "limit_request_head": ("16k", 16384),
     "limit_request_fields": ("1000", 1000),
     "limit_request_body": ("10MiB", 10 << 20),
+    "body_buffer_size": ("0", 0),
     "limit_pipelined": ("1", 1),
     "limit_keep_alive_requests": ("9", 9),
     "limit_concurrency": ("7", 7),
@@ -45,6 +49,7 @@ SAMPLES = {
     "timeout_request_head": ("2", 2.0),
     "timeout_keep_alive": ("3.25", 3.25),
     "timeout_request_body": ("4", 4.0),
+    "timeout_request": ("1.5", 1.5),
     "timeout_write": ("5", 5.0),
     "timeout_graceful_shutdown": ("0", 0.0),
 }
