@@ -133,7 +133,7 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
 command = _Command(
     "fastserve",
     callback=_serve,
-    help="Serve the ASGI application APP, which is written module:attribute.",
+    help="Serve the application APP, which is written module:attribute.",
     epilog=EPILOG,
     context_settings={"help_option_names": ["--help"], "max_content_width": 120},
     params=[
