@@ -1,9 +1,9 @@
-"""Forwarding: client, scheme and host from a trusted proxy's X-Forwarded-For, -Proto and -Host."""
+"""Forwarding: what a trusted proxy says about client, scheme and host in X-Forwarded-For, -Proto and -Host."""
 
 import ipaddress
 import re
-from collections.abc import Iterable, MutableMapping
-from typing import Any
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from fastserve.kinds import UNIX_PEER
 
@@ -14,6 +14,17 @@ _SCHEMES = frozenset({"http", "https"})
 # A name, an IPv4 address or an IPv6 address in brackets; perhaps a port.
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _HOP_WITH_PORT = re.compile(r"(?:\[([^\]]+)\]|([0-9.]+))(?::([0-9]{1,5}))?", re.ASCII)
+
+
+class Forwarded(NamedTuple):
+    """What a proxy says about a request. A malformed value is as good as absent."""
+
+    client: tuple[str, int] | None
+    """Address and port (0: unknown); None when nothing was said."""
+    scheme: str
+    """http, https, or empty when nothing was said."""
+    host: bytes
+    """For the Host field; empty when nothing was said."""
 
 
 class TrustedProxies:
@@ -38,21 +49,16 @@ class TrustedProxies:
     def _trusts(self, host: Address) -> bool:
         return self._all or any(host in network for network in self._networks)
 
-    def apply(self, scope: MutableMapping[str, Any]) -> None:
-        """Rewrites a request that came from a trusted peer. A malformed value is as good as absent."""
-        forwarded = [(name, value) for name, value in scope["headers"] if name.startswith(b"x-forwarded-")]
-        if not forwarded:
-            return
+    def read(self, fields: Iterable[tuple[bytes, bytes]]) -> Forwarded:
+        """What the fields of a request from a trusted peer say.
+
+        fields: names in lower case; those that are no forwarding fields are passed over.
+        """
+        forwarded = [field for field in fields if field[0].startswith(b"x-forwarded-")]
         distance, client = self._client(_elements(forwarded, b"x-forwarded-for"))
-        if client is not None:
-            scope["client"] = client
         scheme = _at(_elements(forwarded, b"x-forwarded-proto"), distance).lower()
-        if scheme in _SCHEMES:
-            scope["scheme"] = scheme
         host = _at(_elements(forwarded, b"x-forwarded-host"), distance).encode("latin-1")
-        if _HOST.fullmatch(host):
-            rest = [field for field in scope["headers"] if field[0] != b"host"]
-            scope["headers"] = [(b"host", host), *rest]
+        return Forwarded(client, scheme if scheme in _SCHEMES else "", host if _HOST.fullmatch(host) else b"")
 
     def _client(self, hops: list[str]) -> tuple[int, tuple[str, int] | None]:
         """The rightmost hop that is not trusted, or the leftmost of trusted ones; and how far from the right it is.
