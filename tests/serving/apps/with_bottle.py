@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bottle import BaseRequest, Bottle, request, response, static_file
+from bottle import Bottle, request, response, static_file
 
-BaseRequest.MEMFILE_MAX = 1 << 20  # what request.body.read() and a form's texts may take: 100 KiB is Bottle's own
 app = Bottle()
 
 
