@@ -1,12 +1,14 @@
-"""The application: imported or made, its interface found out, and given the one form that the core calls."""
+"""The application: imported or made, and its interface found out."""
 
 import functools
 import importlib
 import inspect
 import logging
+import re
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from pathlib import Path
+from types import MethodWrapperType
 from typing import Any, NamedTuple
 
 from fastserve.config import Config
@@ -21,34 +23,39 @@ ASGI2 = Callable[[dict[str, Any]], Callable[[Receive, Send], Awaitable[None]]]
 logger = logging.getLogger("fastserve")
 
 
+class Application(NamedTuple):
+    """What is served, in a form that the core calls."""
+
+    interface: str
+    """asgi3 or wsgi."""
+    call: Callable[..., Any]
+
+
 class Finding(NamedTuple):
     """The interface of an application."""
 
     interface: str
     """asgi3, asgi2 or wsgi."""
     doubt: str
-    """Why it might be another one; empty when its signature leaves no doubt."""
+    """Why it might be another one, and what decided; empty when there is no doubt."""
 
 
-def load(config: Config) -> ASGI3:
-    """The configured application in ASGI 3 form; raises StartError with the reason."""
+def load(config: Config) -> Application:
+    """The configured application; one for ASGI 2 in ASGI 3 form. Raises StartError with the reason."""
     name = config.app if isinstance(config.app, str) else _name(config.app)
     found = import_object(config.app, config.app_dir) if isinstance(config.app, str) else config.app
     if config.factory:
         found = _make(found, name)
+    if not callable(found):
+        raise StartError(f"{name} is not an application: {_type(found)} is not callable")
     interface = config.interface
     if interface == "auto":
         interface, doubt = detect(found, name)
         if doubt:
-            logger.info("%s is taken for an %s application: %s", name, _TITLES[interface], doubt)
-    elif not callable(found):
-        raise StartError(f"{name} is not an application: {_type(found)} is not callable")
-    if interface == "wsgi":
-        raise StartError(f"{name} is a WSGI application; only ASGI applications are served")
-    return asgi3_from_asgi2(found) if interface == "asgi2" else found
-
-
-_TITLES = {"asgi3": "ASGI 3", "asgi2": "ASGI 2", "wsgi": "WSGI"}
+            logger.info("%s is taken for %s: %s (--interface says otherwise)", name, _TITLES[interface], doubt)
+    if interface == "asgi2":
+        return Application("asgi3", asgi3_from_asgi2(found))
+    return Application(interface, found)
 
 
 def import_object(target: str, app_dir: str) -> Any:
@@ -83,33 +90,73 @@ def _make(factory: Any, name: str) -> Any:
         raise StartError(f"the factory {name} failed: {summary(error)}") from error
 
 
-def detect(app: Any, name: str) -> Finding:
+# The arguments of the first call. Where several fit and no name tells, the first of them is taken: nearly everything
+# for ASGI 3 is a coroutine function, with which no other interface fits, and nothing new is written for ASGI 2.
+_ARGUMENTS = {"wsgi": 2, "asgi3": 3, "asgi2": 1}
+_TITLES = {"wsgi": "WSGI", "asgi3": "ASGI 3", "asgi2": "ASGI 2"}
+_WSGI_NAMES = frozenset({"environ", "env", "start_response"})
+_ASGI_NAMES = frozenset({"scope", "receive", "send"})
+# How Cython's `embedsignature` and C modules begin a docstring: "name(one, two=None)".
+_DOCUMENTED_CALL = re.compile(r"[\w.]+\(([^)]*)\)")
+
+
+def detect(app: Callable[..., Any], name: str) -> Finding:
     """Finds the interface by what the application can be called with; raises StartError for what is none."""
-    if not callable(app):
-        raise StartError(f"{name} is not an application: {_type(app)} is not callable")
-    try:
-        signature = inspect.signature(app)
-    except (TypeError, ValueError):
-        return Finding("asgi3", "its signature cannot be read")
-    takes = frozenset(count for count in range(4) if _takes(signature, count))
-    if 3 in takes:
-        if inspect.isclass(app) and not hasattr(app, "__await__"):
-            raise StartError(f"{name} is not an application: an instance of the class cannot be awaited")
-        return _three(takes, signature)
-    # One that can do without any argument is rather a factory whose parameters have defaults.
-    if 1 in takes and 0 not in takes and not _is_async(app):
-        return Finding("asgi2", "" if takes == {1} else "it can be called with one argument, but also with two")
-    if 2 in takes and not _is_async(app):
-        return Finding("wsgi", "")
-    raise StartError(f"{name} is not an application: {_misfit(app, takes)}")
+    signature = _signature(app)
+    fits = [interface for interface in _ARGUMENTS if _fits(app, signature, interface)]
+    if not fits:
+        raise StartError(f"{name} is not an application: {_misfit(app, signature)}")
+    names = _named(_names(app, signature))
+    named = [interface for interface in fits if interface in names]
+    likely = named or fits
+    if signature is None:
+        return Finding(likely[0], f"its signature cannot be read, {_without_signature(fits, named)}")
+    return Finding(likely[0], _choice(likely) if len(likely) > 1 else "")
 
 
-def _three(takes: frozenset[int], signature: inspect.Signature) -> Finding:
-    if next(iter(signature.parameters), "") == "environ":
-        return Finding("wsgi", "")
-    if takes & {1, 2}:
-        return Finding("asgi3", "it can be called with three arguments, but also with fewer")
-    return Finding("asgi3", "")
+def _signature(app: Any) -> inspect.Signature | None:
+    """None where it cannot be read, as with Cython's functions without `binding` and its extension types."""
+    call: Any = getattr(app, "__call__", None)  # noqa: B004  (an instance may have one of its own)
+    own = not inspect.isclass(app) and not isinstance(call, MethodWrapperType)
+    for readable in (app, call) if own else (app,):
+        try:
+            return inspect.signature(readable)
+        except (TypeError, ValueError, NameError):  # NameError: annotations are evaluated late (PEP 649)
+            continue
+    return None
+
+
+def _fits(app: Any, signature: inspect.Signature | None, interface: str) -> bool:
+    if inspect.isclass(app):
+        if not _makes(app, interface):
+            return False
+    elif _is_async(app) and interface != "asgi3":
+        return False
+    if signature is None:
+        return True
+    if _takes(signature, 0) and not _is_variadic(signature) and interface not in _named(signature.parameters):
+        return False  # rather a factory whose parameters have defaults
+    return _takes(signature, _ARGUMENTS[interface])
+
+
+def _makes(kind: type, interface: str) -> bool:
+    """Whether an instance is what the first call of the interface has to return."""
+    if interface == "asgi2":
+        call = _method(kind, "__call__")
+        return inspect.iscoroutinefunction(call) and _takes(inspect.signature(call), 3)  # self, receive, send
+    return _method(kind, "__await__" if interface == "asgi3" else "__iter__") is not None
+
+
+def _method(kind: type, name: str) -> Any:
+    """What instances have; `getattr` would find what the metaclass has for the class itself."""
+    return next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
+
+
+def _is_async(app: Any) -> bool:
+    """Whether calling it makes a coroutine, seen through partials and callable objects."""
+    while isinstance(app, functools.partial):
+        app = app.func
+    return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(getattr(app, "__call__", None))  # noqa: B004
 
 
 def _takes(signature: inspect.Signature, count: int) -> bool:
@@ -120,19 +167,47 @@ def _takes(signature: inspect.Signature, count: int) -> bool:
     return True
 
 
-def _is_async(app: Any) -> bool:
-    """Whether calling it makes a coroutine, seen through partials and callable objects."""
-    while isinstance(app, functools.partial):
-        app = app.func
-    if inspect.isclass(app):
-        return False
-    return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(getattr(app, "__call__", None))  # noqa: B004
+def _is_variadic(signature: inspect.Signature) -> bool:
+    return any(parameter.kind is parameter.VAR_POSITIONAL for parameter in signature.parameters.values())
 
 
-def _misfit(app: Any, takes: frozenset[int]) -> str:
-    if 0 in takes:
+def _names(app: Any, signature: inspect.Signature | None) -> Iterable[str]:
+    if signature is not None:
+        return signature.parameters
+    call = _DOCUMENTED_CALL.match(getattr(app, "__doc__", None) or "")
+    return re.findall(r"\w+", call[1]) if call else ()
+
+
+def _named(names: Iterable[str]) -> tuple[str, ...]:
+    """The interfaces in whose terms the parameters are named."""
+    wsgi, asgi = not _WSGI_NAMES.isdisjoint(names), not _ASGI_NAMES.isdisjoint(names)
+    if wsgi == asgi:
+        return ()
+    return ("wsgi",) if wsgi else ("asgi3", "asgi2")
+
+
+def _choice(likely: list[str]) -> str:
+    could = " and as ".join(_TITLES[interface] for interface in likely)
+    why = "it is not a coroutine function" if likely[0] == "wsgi" else "the newer one counts"
+    return f"it can be called as {could}; {why}"
+
+
+def _without_signature(fits: list[str], named: list[str]) -> str:
+    if named:
+        return "but its docstring names the parameters"
+    if len(fits) == 1:
+        return "but it fits no other interface"
+    return "and nothing shows that it is a coroutine function"
+
+
+def _misfit(app: Any, signature: inspect.Signature | None) -> str:
+    if signature is not None and _takes(signature, 0):
         return "it takes no argument; a factory needs --factory"
-    return f"{_type(app)} takes neither (scope, receive, send) nor (scope)"
+    if signature is None or any(_takes(signature, count) for count in _ARGUMENTS.values()):
+        if inspect.isclass(app):
+            return "an instance of the class can neither be awaited, nor iterated, nor called with (receive, send)"
+        return "a coroutine function has to take (scope, receive, send)"
+    return f"{_type(app)} takes neither (scope, receive, send), nor (environ, start_response), nor (scope)"
 
 
 def _type(found: Any) -> str:
