@@ -24,10 +24,11 @@ ROOMS: Mapping[str, set[str]] = {
     "core": {"libc", "net", "proto", "llhttp", "python"},  # llhttp: its version number, nothing else
 }
 
-# What each module of src/fastserve may import of it, each line only from lines above it. Only the worker has the core.
+# What each module of src/fastserve may import of it, each line only from lines above it. Only the workers have the core.
 MODULES: Mapping[str, set[str]] = {
     "errors": set(),
     "kinds": set(),
+    "version": set(),
     "_core": set(),
     "options": {"kinds"},
     "config": {"kinds", "options"},
@@ -38,8 +39,9 @@ MODULES: Mapping[str, set[str]] = {
     "logs": {"config", "errors"},
     "lifespan": {"application", "errors"},
     "worker": {"_core", "application", "config", "errors", "lifespan", "listen", "proxy"},
-    "server": {"application", "config", "errors", "listen", "logs", "worker"},
-    "__init__": {"config", "errors", "server"},
+    "threaded_worker": {"_core", "config", "errors", "listen", "version", "worker"},
+    "server": {"application", "config", "errors", "listen", "logs", "threaded_worker", "worker"},
+    "__init__": {"config", "errors", "server", "version"},
     "cli": {"__init__", "config", "errors", "kinds", "options", "server"},
     "__main__": {"cli"},
 }
@@ -48,8 +50,8 @@ MODULES: Mapping[str, set[str]] = {
 THIRD_PARTY: Mapping[str, set[str]] = {"cli": {"click"}, "worker": {"uvloop"}, "logs": {"yaml"}}
 
 LIBC = re.compile(
-    r"(assert|ctype|errno|fcntl|inttypes|limits|malloc|netdb|poll|signal|stdarg|stdbool|stddef|stdint|stdio|stdlib|string|"
-    r"strings|time|unistd|(sys|netinet|arpa|linux)/\w+)\.h"
+    r"(assert|ctype|errno|fcntl|inttypes|limits|malloc|netdb|poll|pthread|signal|stdarg|stdatomic|stdbool|stddef|stdint|"
+    r"stdio|stdlib|string|strings|time|unistd|(sys|netinet|arpa|linux)/\w+)\.h"
 )
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 EXTERN = re.compile(r"""^\s*cdef\s+extern\s+from\s+["'](<?)([^"'>]+)>?["']""", re.MULTILINE)

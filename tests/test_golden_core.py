@@ -35,10 +35,9 @@ class Bench:
         self.seen: list[tuple[dict[str, Any], bytearray]] = []
         logger = logging.getLogger("golden")
         logger.disabled = True
-        self.driver = _core.Driver(
-            self.application, loop=loop, logger=logger, limits=case.limits, server_header=None, date_header=False
-        )
-        self.driver.start()
+        interface = _core.ASGI(self.application, loop=loop)
+        self.driver = _core.Driver(interface, logger=logger, limits=case.limits, server_header=None, date_header=False)
+        interface.start()
 
     async def application(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         body = bytearray()

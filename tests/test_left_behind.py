@@ -5,7 +5,7 @@ import logging
 import socket
 from typing import Any
 
-from fastserve._core import Driver
+from fastserve._core import ASGI, Driver
 
 EVENTS: list[dict[str, Any]] = [
     {"type": "http.response.early_hint", "links": []},
@@ -26,8 +26,9 @@ async def outcomes() -> list[str]:
     loop = asyncio.get_running_loop()
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
-    driver = Driver(app, loop=loop, logger=logging.getLogger("left_behind"))
-    driver.start()
+    interface = ASGI(app, loop=loop)
+    driver = Driver(interface, logger=logging.getLogger("left_behind"))
+    interface.start()
     driver.adopt(theirs.detach())
     with ours:
         await loop.sock_sendall(ours, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")

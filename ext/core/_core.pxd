@@ -1,14 +1,14 @@
 # Every object layout of fastserve._core on one page, with the methods that other files of the module call. A file
-# of the module is one idea: driver.pxi, connection.pxi, exchange.pxi, asgi.pxi, ...; _core.pyx includes them.
+# of the module is one idea: driver.pxi, connection.pxi, exchange.pxi, asgi.pxi, wsgi.pxi, ...; _core.pyx includes them.
 #
 # Ownership: Driver -> (slots) -> Connection -> (exchange) -> Exchange is a chain of strong references. The way
 # back is `Exchange.connection`, cut when either ends. What outlives its owner (an application that keeps `send`)
 # holds an Exchange whose connection is None: it raises or ignores, and never reaches freed memory.
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from cpython.ref cimport PyObject
 
-from net cimport fs_address, fs_outpool, fs_outqueue, fs_poller, fs_timer, fs_wheel
+from net cimport (FS_POLL_BATCH, fs_address, fs_outpool, fs_outqueue, fs_poller, fs_ready, fs_relay, fs_timer, fs_wheel)
 from proto cimport (fs_event, fs_field, fs_h1, fs_h1_shared, fs_head_common, fs_limits, fs_request_head, fs_sink,
                     fs_slice, fs_stream)
 from fastserve._task cimport InlineRunner, Task
@@ -21,6 +21,7 @@ cdef enum Phase:
     PHASE_HEAD
     PHASE_KEEP_ALIVE
     PHASE_BODY
+    PHASE_APPLICATION       # the application's own deadline, where it has one
     PHASE_WRITE
     PHASE_LINGER
     PHASE_DRAIN             # idle while the worker stops
@@ -37,6 +38,7 @@ cdef enum ConnectionFlag:
     CONN_TRUST_KNOWN = 128
     CONN_FLUSHING = 512     # its out-queue is being sent: `send` called from a release must not send too
     CONN_STALLED = 1024     # answers above the high-water mark: the next request waits
+    CONN_DEFERRED = 2048    # stands in Driver.deferred
     CONN_MORE = 256         # the turn's share of requests is used up; the rest waits for the next turn
 
 
@@ -105,14 +107,18 @@ cdef class FieldCache:
 
 cdef class TargetCache:
     cdef PyObject *entries[256]         # strong Target objects; direct-mapped
+    cdef str script_name                # WSGI: what is taken off the front of a path; None: ASGI
     cdef Target find(self, const fs_request_head *head)
+    cdef Target make(self, const fs_request_head *head)
 
 
 cdef class Target:
     cdef bytes key                      # the target as sent
-    cdef str path                       # decoded
+    cdef str path                       # decoded: from UTF-8 for ASGI, bytes seen through Latin-1 for WSGI
     cdef bytes raw_path
     cdef bytes query
+    cdef str uri                        # WSGI: key and query as native strings (PEP 3333); None for ASGI
+    cdef str query_string
 
 
 cdef class ScopeBuilder:
@@ -139,6 +145,62 @@ cdef class ScopeBuilder:
     cdef int choose_extensions(self, fs_request_head *head) except -1
 
 
+# Places of the keys of an environ whose values change from request to request, beside those of the fields.
+cdef enum EnvironKey:
+    ENV_METHOD
+    ENV_PATH_INFO
+    ENV_QUERY_STRING
+    ENV_REQUEST_URI
+    ENV_RAW_URI
+    ENV_PROTOCOL
+    ENV_SERVER_NAME
+    ENV_SERVER_PORT
+    ENV_REMOTE_ADDR
+    ENV_REMOTE_PORT
+    ENV_SIZE
+
+
+# One field of a request as environ has it, shared by all requests of a worker: nothing in it changes.
+cdef class EnvironField:
+    cdef bytes name                     # as received, lower-case
+    cdef str key
+    cdef str value
+
+
+cdef class EnvironFields:
+    cdef PyObject *entries[1024]        # strong EnvironFields; direct-mapped
+    cdef PyObject *keys[256]            # strong (name, key) tuples of unknown names; direct-mapped
+    cdef str key_of(self, const fs_field *field)
+    cdef EnvironField make(self, const fs_field *field)
+    cdef EnvironField known(self, const fs_field *field)
+
+
+# An environ for requests that have the same fields in the same order: the values are those of the last one.
+cdef class EnvironShape:
+    cdef dict environ
+    cdef list fields                    # EnvironField objects, None for those that are not passed on or not kept
+    cdef list keys                      # their keys, None for those that are not passed on
+    cdef bint joined                    # a key comes twice: made anew each time
+    cdef uint64_t hash
+    cdef PyObject *given[ENV_SIZE]      # borrowed: environ owns them
+
+
+cdef class EnvironBuilder:
+    cdef dict base                      # what is the same in every environ of this worker
+    cdef EnvironFields fields
+    cdef TargetCache targets
+    cdef bint underscores               # names with an underscore are passed on
+    cdef list shapes                    # EnvironShape or None; direct-mapped by hash
+    cdef Target target                  # of the last environ
+    cdef str method                     # likewise
+    cdef dict build(self, const fs_request_head *head, Connection connection)
+    cdef EnvironShape shape_for(self, const fs_request_head *head)
+    cdef EnvironShape new_shape(self, const fs_request_head *head, uint64_t hash)
+    cdef bint fit(self, EnvironShape shape, const fs_request_head *head) except -1
+    cdef bint passes(self, const fs_field *field) noexcept
+    cdef int add_secrets(self, dict environ, EnvironShape shape, const fs_request_head *head) except -1
+
+
 cdef class AccessLog:
     cdef int fd                         # -1: off; not owned
     cdef char *buffer
@@ -163,30 +225,95 @@ cdef class Listener:
     cdef tuple server                   # (host, port) or (path, None); None where each connection has its own
 
 
-cdef class Driver:
+# How an application is called, and what drives the driver: an event loop, or threads.
+cdef class Interface:
+    cdef Driver driver                  # None before it has one, and once that is closed
+    cdef Exchange open(self)            # for the next request
+    cdef int attach(self, Driver driver) except -1
+    cdef int detach(self) except -1
+    cdef int wake(self) except -1       # a turn was scheduled
+    cdef int clear(self) except -1      # drops what is kept for the next request
+    cdef Py_ssize_t busy(self) noexcept # calls of the application that have not ended
+    cdef Py_ssize_t cancel(self) except -1
+
+
+cdef class ASGI(Interface):
     cdef object application
     cdef object loop
+    cdef InlineRunner runner
+    cdef ScopeBuilder scopes
+    cdef set working                    # strong: exchanges whose application had suspended (asyncio holds tasks weakly)
+    cdef object start_type              # the application's own "http.response.start" and "http.response.body", which
+    cdef object body_type               # are the same objects each time: compared by address first
+    cdef ASGIExchange spare             # an exchange with its send and receive that left no trace: used again
+    cdef int run(self, ASGIExchange exchange) except -1
+    cdef int give(self, ASGIExchange exchange) except -1
+
+
+cdef class WSGI(Interface):
+    cdef object application
+    cdef EnvironBuilder environs
+    cdef Threads threads
+    cdef list spares                    # exchanges that left no trace
+    cdef int give(self, WSGIExchange exchange) except -1
+
+
+# The threads of a worker without an event loop.
+cdef class Threads:
+    cdef Driver driver                  # None until it serves
+    cdef fs_relay relay
+    cdef bint relay_made
+    cdef unsigned most                  # calls of the application at the same time
+    cdef size_t stack_size              # 0: the system's
+    cdef bint watched                   # another thread can take over from a call that lasts
+    cdef bint halted
+    cdef unsigned count                 # threads alive
+    cdef int number                     # of the newest one
+    cdef unsigned running               # calls of the application at this moment
+    cdef uint32_t slow                  # share of slow steps lately, SLOW_ONE when all were
+    cdef uint64_t last_step             # monotonic us at which the last step of this batch began, 0 for none
+    cdef WSGIExchange first, last       # those that wait for a step
+    cdef WSGIExchange later             # those that have had their share of this round, the newest first
+    cdef list calls                     # what `call_soon` was given
+    cdef object ended                   # set when a worker with several threads has come to its end
+    cdef fs_ready batch[FS_POLL_BATCH]
+    cdef int at, n                      # in the batch
+    cdef void enter(self) noexcept
+    cdef void leave(self) noexcept
+    cdef bint leads(self, int me) noexcept
+    cdef bint defers(self, int me) noexcept
+    cdef int push(self, WSGIExchange exchange) except -1
+    cdef WSGIExchange pop(self)
+    cdef int postpone(self, WSGIExchange exchange) except -1
+    cdef int recall(self) except -1
+    cdef int life(self, int me) except -1
+    cdef int lead(self, int me) except -1
+    cdef int step(self, int me) except -1
+    cdef int come_round(self) except -1
+    cdef int wait(self, int timeout_ms) except -1
+    cdef int hand_over(self) except -1
+    cdef int new_thread(self) except -1
+    cdef int make_calls(self) except -1
+    cdef void learn(self, bint slow) noexcept
+
+
+cdef class Driver:
+    cdef Interface interface
     cdef object logger
     cdef object forwarding              # None or a Forwarding
     cdef bytes server_line
     cdef bytes extra_lines
-    cdef InlineRunner runner
-    cdef ScopeBuilder scopes
     cdef AccessLog access_log
-    cdef set working                    # strong: exchanges whose application had suspended (asyncio holds tasks weakly)
     cdef list scheduled                 # connections that want a turn outside of poll
     cdef PyObject *deferred[DEFER_MAX]  # strong: connections whose turn has still to end
     cdef uint32_t deferred_count
     cdef list dead                      # closed in this batch; freed when it ends
     cdef bint sweep_scheduled
     cdef bint idle_stack                # in poll() or sweep(), and no application's code below us on the stack
-    cdef bint polling                   # poll() is on the stack
-    cdef bint started
+    cdef bint polling                   # a batch is being worked on, and this thread's turns may end later in it
     cdef bint closed
     cdef object idle_callback
-    cdef object start_type              # the application's own "http.response.start" and "http.response.body", which
-    cdef object body_type               # are the same objects each time: compared by address first
-    cdef ASGIExchange spare                 # an exchange with its send and receive that left no trace: used again
+    cdef object alarm_callback
     cdef fs_limits limits
     cdef fs_head_common head_common
     cdef fs_h1_shared h1_shared
@@ -207,13 +334,14 @@ cdef class Driver:
     cdef uint64_t accept_paused_until   # no descriptors left: monotonic ms, 0 when not paused
     cdef fs_timer accept_timer
     cdef fs_timer log_timer
+    cdef fs_timer alarm_timer
 
     cdef list listeners(self)
     cdef list connections_(self)
     cdef int pause_accepting(self, int error) except -1
     cdef int resume_accepting(self) except -1
     cdef int forget_listener(self, Listener listener) except -1
-    cdef int dispatch(self, object owner, uint32_t events) except -1
+    cdef int take(self, const fs_ready *ready) except -1
     cdef int take_slot(self, object owner) except -1
     cdef void free_slot(self, uint32_t index) noexcept
     cdef void *token(self, uint32_t index) noexcept
@@ -222,15 +350,13 @@ cdef class Driver:
     cdef int open_connection(self, int fd, fs_address *peer, Listener listener) except -1
     cdef int schedule(self, Connection connection) except -1
     cdef int schedule_sweep(self) except -1
+    cdef int take_scheduled(self) except -1
     cdef int finish_batch(self) except -1
     cdef int defer(self, Connection connection) except -1
     cdef int send_deferred(self) except -1
     cdef int expire(self) except -1
     cdef void count_error(self, int error) noexcept
     cdef int check_idle(self) except -1
-    cdef int run(self, ASGIExchange exchange) except -1
-    cdef ASGIExchange take_exchange(self)
-    cdef int give_exchange(self, ASGIExchange exchange) except -1
     cdef int set_timer(self) except -1
 
 
@@ -240,6 +366,7 @@ cdef class Connection:
     cdef Exchange exchange              # the request that is being read or answered
     cdef tuple client                   # made with the first request
     cdef tuple server
+    cdef object memo                    # what the interface wants to know of the connection again
     cdef int fd                         # owned; -1 once closed
     cdef uint32_t slot
     cdef uint32_t flags                 # CONN_*
@@ -274,6 +401,7 @@ cdef class Connection:
     cdef int receive_direct(self) except -1
     cdef int drain_events(self) except -1
     cdef int open_exchange(self, fs_event *event) except -1
+    cdef int overdue(self) except -1
     cdef int refuse(self, int error) except -1
     cdef int refuse_overloaded(self, fs_event *event) except -1
     cdef int peer_closed(self) except -1
@@ -301,21 +429,22 @@ cdef class Exchange:
     cdef Driver driver
     cdef Connection connection          # None once the response has ended or the connection is gone
     cdef fs_stream *stream              # NULL together with it
-    cdef Task task                      # the application's, once it has suspended
     cdef object client                  # for the log: kept only while there is one
     cdef object method
     cdef object raw_path
     cdef object query
     cdef int version
     cdef uint64_t started_us            # monotonic, 0 without an access log
+    cdef uint64_t since                 # monotonic ms at which the application's time began, 0 before
     cdef bint logged                    # the access log has its line
-    cdef bint started                   # the application has been called
+    cdef bint started                   # the application has been called, or will be when the body is there
+    cdef bint queued                    # a step in the application is due, and after it another turn
     cdef bint running                   # it has not returned yet
     cdef bint told                      # http.disconnect is due: the client has left or the worker stops
     cdef bint lost                      # nothing can be sent any more
     cdef bint body_ended                # the whole request body has arrived
     cdef bint wants_continue            # Expect: 100-continue, not answered yet
-    cdef size_t held                    # bytes of `pieces`
+    cdef size_t held                    # bytes of `pieces` by which reading is paused
     cdef list pieces                    # request body that the application has not taken
     cdef int broken                     # the application's error that broke the response, 0
 
@@ -323,22 +452,25 @@ cdef class Exchange:
     cdef int begin(self, fs_request_head *head) except -1
     cdef int start(self) except -1
     cdef int on_body(self, const char *p, size_t n, bint end) except -1
-    cdef int on_body_object(self, bytes piece, bint end) except -1
+    cdef char *body_room(self, size_t wanted, size_t *given) except NULL
+    cdef int body_filled(self, size_t n, bint end) except -1
     cdef int on_end(self) except -1
     cdef int on_disconnect(self) except -1
     cdef int on_lost(self) except -1
     cdef int on_drained(self) except -1
+    cdef int on_refused(self) except -1
+    cdef int on_overdue(self) except -1
     cdef bint wants_body(self) noexcept
     # driver -> exchange
-    cdef int finished(self, object exception) except -1
-    cdef int cancel(self) except -1
-    cdef int let_go(self) except -1
     cdef int detach(self) except -1
     cdef int log(self, int status) except -1
     cdef int fail(self, int error) except -1
 
 
 cdef class ASGIExchange(Exchange):
+    cdef ASGI interface
+    cdef Task task                      # the application's, once it has suspended
+    cdef PyObject *filling              # owned: body bytes that are being received
     cdef int response                   # Response
     cdef int status
     cdef dict request_scope             # from begin() to start()
@@ -351,6 +483,10 @@ cdef class ASGIExchange(Exchange):
     cdef Send send
     cdef Receive receive
 
+    cdef int take_body(self, bytes piece, bint end) except -1
+    cdef int finished(self, object exception) except -1
+    cdef int cancel(self) except -1
+    cdef int let_go(self) except -1
     cdef int reset(self) except -1
     cdef dict next_event(self)
     cdef int wake_receivers(self, bint here) except -1
@@ -378,3 +514,101 @@ cdef class Send:
 cdef class Receive:
     cdef void *vectorcall
     cdef ASGIExchange exchange
+
+
+# What a WSGI application has still to do.
+cdef enum Progress:
+    WSGI_READING            # the body is still coming: the application has not been called
+    WSGI_CALL               # it is to be called
+    WSGI_PULL               # its iterable is to be pulled
+    WSGI_CLOSE              # the iterable is only to be closed
+    WSGI_DONE
+
+
+cdef class WSGIExchange(Exchange):
+    cdef WSGI interface
+    cdef Threads threads
+    cdef int progress                   # Progress
+    cdef bint paused                    # waits for room in the out-queue
+    cdef bint overdue                   # was answered 504; whoever runs it is still inside the application
+    cdef int worker                     # number of the thread whose step it is
+    cdef unsigned long ident            # of that thread, as Python has it; 0 outside a step
+    cdef WSGIExchange next              # in the queue
+    cdef dict environ                   # from begin() to the call
+    # the request's body
+    cdef BodyStore body
+    # the response
+    cdef object status                  # str, None until start_response
+    cdef int code                       # of it
+    cdef tuple fields                   # pairs of str
+    cdef object said_length             # what the application gave as Content-Length, or None
+    cdef object iterable                # what the application returned
+    cdef object iterator
+    cdef bint single                    # the iterable says that it has one element
+    cdef object room                    # an event that `write` waits for, or None
+    cdef StartResponse start_response
+    cdef Write write
+    cdef EarlyHints early_hints
+
+    cdef int reset(self) except -1
+    cdef int let_go(self) except -1
+    cdef int perform(self) except -1
+    cdef int call(self) except -1
+    cdef int answer(self, object result) except -1
+    cdef int answer_whole(self, bytes body) except -1
+    cdef int answer_file(self, FileWrapper wrapper) except -1
+    cdef int pull(self) except -1
+    cdef int send_piece(self, bytes piece) except -1
+    cdef int after_body(self, int result) except -1
+    cdef int end_body(self) except -1
+    cdef int completed(self) except -1
+    cdef int give_turn(self, Connection connection) except -1
+    cdef int leave_soon(self) except -1
+    cdef int expect_body(self, fs_request_head *head) except -1
+    cdef int unstored(self, error) except -1
+    cdef int enqueue(self) except -1
+    cdef int write_head(self, bint end, uint64_t length) except -1
+    cdef int failed(self, object failure) except -1
+    cdef int close_iterable(self) except -1
+    cdef object handle_start(self, object status, object headers, object exc_info)
+    cdef int handle_write(self, object data) except -1
+    cdef int handle_hints(self, object headers) except -1
+    cdef int wait_for_room(self) except -1
+    cdef int wait_alone(self) except -1
+
+
+# The body of a request on its way to an application that is called when all of it is there.
+cdef class BodyStore:
+    cdef uint64_t limit                 # bytes in memory
+    cdef int64_t length                 # announced, -1: chunked
+    cdef uint64_t size                  # received
+    cdef bytes whole                    # of an announced length within the limit: filled in place
+    cdef list pieces                    # otherwise, until they exceed the limit
+    cdef object file                    # and then
+    cdef char *scratch                  # the driver's receive buffer, borrowed
+    cdef size_t scratch_size
+    cdef char *room(self, size_t wanted, size_t *given) except NULL
+    cdef int filled(self, size_t n) except -1
+    cdef int add(self, const char *p, size_t n) except -1
+    cdef int spill(self) except -1
+    cdef int to_file(self, const char *p, size_t n) except -1
+    cdef object input(self)
+
+
+# The callables of a WSGI application.
+cdef class StartResponse:
+    cdef void *vectorcall               # first field, as in Send
+    cdef WSGIExchange exchange
+
+
+cdef class Write:
+    cdef WSGIExchange exchange
+
+
+cdef class EarlyHints:
+    cdef WSGIExchange exchange
+
+
+cdef class FileWrapper:
+    cdef readonly object filelike
+    cdef readonly object block_size

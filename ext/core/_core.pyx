@@ -1,4 +1,4 @@
-"""The compiled core: sockets, HTTP/1.1 and the ASGI exchange of one worker.
+"""The compiled core: sockets, HTTP/1.1, and the ASGI and WSGI exchanges of one worker.
 
 Joins the C rooms `net` and `proto` to Python. Each included file is one idea; _core.pxd has every object's layout.
 """
@@ -6,8 +6,9 @@ Joins the C rooms `net` and `proto` to Python. Each included file is one idea; _
 cimport cython
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.dict cimport PyDict_Check, PyDict_Copy, PyDict_Next, PyDict_SetItem, PyDict_Size
-from cpython.exc cimport PyErr_Clear
+from cpython.dict cimport (PyDict_Check, PyDict_Contains, PyDict_Copy, PyDict_DelItem, PyDict_Next, PyDict_SetItem,
+                           PyDict_Size)
+from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear, PyErr_Occurred
 from cpython.list cimport PyList_GET_SIZE, PyList_New
 from cpython.long cimport PyLong_Check
 from cpython.object cimport PyObject_IsTrue
@@ -18,7 +19,7 @@ from cpython.unicode cimport (PyUnicode_AsUTF8AndSize, PyUnicode_DecodeLatin1, P
 
 from libc.errno cimport (EAGAIN, EBADF, EINTR, EINVAL, EIO, EMFILE, ENFILE, ENOBUFS, ENODATA, ENOMEM, ENOTSOCK, errno)
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memset
 from libc.time cimport gmtime_r, strftime, time_t, tm
 
 from net cimport *
@@ -26,10 +27,14 @@ from proto cimport *
 
 import asyncio
 import contextvars
+import io
 import os
 import socket
 import stat
 import sys
+import tempfile
+import threading
+import traceback
 import types
 
 cdef extern from "Python.h":
@@ -68,8 +73,14 @@ include "cache.pxi"
 include "scope.pxi"
 include "access_log.pxi"
 include "awaitable.pxi"
+include "interface.pxi"
 include "exchange.pxi"
 include "asgi.pxi"
+include "environ.pxi"
+include "body_store.pxi"
+include "file_wrapper.pxi"
+include "wsgi.pxi"
+include "threads.pxi"
 include "connection.pxi"
 include "driver.pxi"
 

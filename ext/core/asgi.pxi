@@ -69,21 +69,114 @@ cdef OpenFile own_descriptor(int fd):
     return file
 
 
-cdef object application_error(int error):
-    cdef const fs_error_info *info = fs_error_describe(error)
-    text = info.text.decode()
-    if error == FS_E_NOMEM:
-        return MemoryError(text)
-    if error == FS_E_APP_ORDER or error == FS_E_INTERNAL:
-        return RuntimeError(text)
-    return ValueError(text)
+@cython.final
+cdef class ASGI(Interface):
+    """Calls an ASGI 3 application on an event loop, which watches the driver's descriptor."""
+
+    def __cinit__(self, application, *, loop, str root_path="", state=None):
+        self.application = application
+        self.loop = loop
+        self.runner = InlineRunner(loop)
+        self.scopes = ScopeBuilder(root_path, state)
+        self.working = set()
+
+    def start(self):
+        self.loop.add_reader(self.driver.poller.fd, self.driver.poll)
+
+    cdef int detach(self) except -1:
+        if self.driver is not None and not self.loop.is_closed():
+            self.loop.remove_reader(self.driver.poller.fd)
+        self.driver = None
+
+    cdef int wake(self) except -1:
+        if not self.loop.is_closed():
+            self.loop.call_soon(self.driver.sweep)
+
+    cdef Py_ssize_t busy(self) noexcept:
+        return len(self.working)
+
+    cdef Py_ssize_t cancel(self) except -1:
+        cdef ASGIExchange exchange
+        working = list(self.working)
+        for exchange in working:
+            exchange.cancel()
+        return len(working)
+
+    cdef Exchange open(self):
+        cdef ASGIExchange exchange = self.spare
+        if exchange is None:
+            return ASGIExchange.__new__(ASGIExchange, self)
+        self.spare = None
+        return exchange
+
+    cdef int give(self, ASGIExchange exchange) except -1:
+        """Keeps it for the next request, where the application kept neither `send` nor `receive`."""
+        if self.spare is None and fs_exchange_is_free(<PyObject *>exchange, <PyObject *>exchange.send, <PyObject *>exchange.receive, 3):
+            exchange.reset()
+            self.spare = exchange
+        else:
+            exchange.let_go()
+
+    cdef int clear(self) except -1:
+        if self.spare is not None:
+            self.spare.let_go()
+            self.spare = None
+
+    cdef int run(self, ASGIExchange exchange) except -1:
+        """Calls the application and runs its first step here and now. One that never suspends costs the loop nothing."""
+        cdef Driver driver = self.driver
+        cdef Task task
+        cdef dict scope = exchange.request_scope
+        cdef bint idle_stack = driver.idle_stack
+        exchange.request_scope = None
+        driver.idle_stack = False
+        try:
+            coroutine = self.application(scope, exchange.receive, exchange.send)
+            scope = None        # the application's alone
+            if not PyCoro_CheckExact(coroutine) and not asyncio.iscoroutine(coroutine):
+                coroutine = as_coroutine(coroutine)
+            task = self.runner.run(coroutine)
+            coroutine = None
+        except BaseException as failure:
+            driver.idle_stack = idle_stack
+            exchange.finished(failure)
+            self.give(exchange)
+            return 0
+        driver.idle_stack = idle_stack
+        if task is None:
+            exchange.finished(self.runner.take_failure() if self.runner.failure is not None else None)
+            self.give(exchange)
+            return 0
+        exchange.task = task
+        self.working.add(exchange)
+        task.watch(exchange, application_ended)
+
+
+cdef void application_ended(object owner, Task task) noexcept:
+    """A task that had suspended is done (called inside its last step)."""
+    cdef ASGIExchange exchange = <ASGIExchange>owner
+    cdef Driver driver = exchange.driver
+    exchange.interface.working.discard(exchange)
+    try:
+        exchange.finished(task.outcome())
+        exchange.let_go()
+        driver.check_idle()
+    except BaseException:
+        driver.logger.critical("Internal error at the end of a request", exc_info=True)
+
+
+async def as_coroutine(awaitable):
+    """An application may return any awaitable; a task runs coroutines."""
+    return await awaitable
 
 
 @cython.final
 cdef class ASGIExchange(Exchange):
 
-    def __cinit__(self, Driver driver):
-        self.driver = driver
+    def __cinit__(self, ASGI interface):
+        if interface is not None:
+            self.interface = interface
+            self.driver = interface.driver
         self.pieces = []
         self.receivers = []
         self.senders = []
@@ -93,6 +186,7 @@ cdef class ASGIExchange(Exchange):
             live_objects["exchanges"] += 1
 
     def __dealloc__(self):
+        Py_XDECREF(self.filling)
         if FS_DEBUG:
             live_objects["exchanges"] -= 1
 
@@ -100,16 +194,17 @@ cdef class ASGIExchange(Exchange):
 
     cdef int begin(self, fs_request_head *head) except -1:
         cdef Driver driver = self.driver
-        self.request_scope = driver.scopes.build(head, self.connection)
-        self.method = driver.scopes.method
-        self.raw_path = driver.scopes.target.raw_path
+        cdef ScopeBuilder scopes = self.interface.scopes
+        self.request_scope = scopes.build(head, self.connection)
+        self.method = scopes.method
+        self.raw_path = scopes.target.raw_path
         self.body_ended = (head.flags & FS_HEAD_END) != 0
         self.wants_continue = (head.flags & FS_HEAD_EXPECT_CONTINUE) != 0
         if head.flags & FS_HEAD_FORWARDED and self.connection.trusted():
-            driver.forwarding.apply(self.request_scope)
+            apply_to_scope(self.request_scope, driver.forwarding.read(forwarding_fields(head)))
         if driver.access_log.fd >= 0:
             self.logged = False
-            self.query = driver.scopes.target.query
+            self.query = scopes.target.query
             self.client = <object>PyDict_GetItemWithError(self.request_scope, "client")
             self.version = head.version
             self.started_us = fs_monotonic_us()
@@ -121,18 +216,45 @@ cdef class ASGIExchange(Exchange):
         self.started = self.told = self.lost = self.body_ended = self.wants_continue = False
         self.end_given = self.trailers = self.trailers_given = False
         self.broken = 0
+        self.since = 0
         self.response = RESPONSE_NONE
 
     cdef int start(self) except -1:
         self.started = True
         self.running = True
-        self.driver.run(self)
+        self.since = self.driver.now
+        self.interface.run(self)
 
     cdef bint wants_body(self) noexcept:
         return PyList_GET_SIZE(self.receivers) != 0 and not self.body_ended
 
-    cdef int on_body_object(self, bytes piece, bint end) except -1:
-        Exchange.on_body_object(self, piece, end)
+    cdef int on_body(self, const char *p, size_t n, bint end) except -1:
+        self.take_body(PyBytes_FromStringAndSize(p, n), end)
+
+    cdef char *body_room(self, size_t wanted, size_t *given) except NULL:
+        Py_XDECREF(self.filling)
+        self.filling = NULL
+        self.filling = new_bytes(NULL, wanted)
+        given[0] = wanted
+        return PyBytes_AS_STRING(<object>self.filling)
+
+    cdef int body_filled(self, size_t n, bint end) except -1:
+        cdef PyObject *piece = self.filling
+        self.filling = NULL
+        if n == 0:
+            Py_DECREF(<object>piece)
+            return 0
+        if <Py_ssize_t>n < PyBytes_GET_SIZE(<object>piece):
+            _PyBytes_Resize(&piece, n)
+        body = <bytes>piece
+        Py_DECREF(body)
+        self.take_body(body, end)
+
+    cdef int take_body(self, bytes piece, bint end) except -1:
+        self.pieces.append(piece)
+        self.held += PyBytes_GET_SIZE(piece)
+        if end:
+            self.body_ended = True
         self.wants_continue = False
         self.wake_receivers(True)
 
@@ -149,6 +271,25 @@ cdef class ASGIExchange(Exchange):
         self.lost = True
         self.wake_receivers(False)
         self.wake_senders()
+
+    cdef int on_refused(self) except -1:
+        # The application sees a client that has gone; what it still sends has nowhere to go.
+        # It is called all the same when it has not been yet: how the bytes were cut must not decide what it sees.
+        self.on_lost()
+        if not self.started:
+            self.start()
+
+    cdef int on_overdue(self) except -1:
+        cdef Task task = self.task
+        if task is None:
+            return 0
+        stack = io.StringIO()
+        task.print_stack(file=stack)
+        self.driver.logger.error("The application did not answer within %g seconds: %s %s\n%s",
+                                 self.driver.limits.timeout_request / 1000.0, self.method_name(), self.path_name(),
+                                 stack.getvalue().rstrip())
+        self.fail(FS_E_APP_TIMEOUT)
+        task.cancel("the application did not answer in time")
 
     cdef int on_drained(self) except -1:
         self.wake_senders()
@@ -225,12 +366,6 @@ cdef class ASGIExchange(Exchange):
         if self.stream != NULL and not self.lost:
             self.fail(error if error else FS_E_APP_NO_RESPONSE)
 
-    def method_name(self):
-        return self.method or "-"
-
-    def path_name(self):
-        return self.raw_path.decode("ascii", "backslashreplace") if self.raw_path is not None else "-"
-
     # ---- the application's side: receive
 
     cdef dict next_event(self):
@@ -277,15 +412,15 @@ cdef class ASGIExchange(Exchange):
             raise ValueError("the event has no 'type'")
         if self.lost:
             raise ClientDisconnected("the client has disconnected")
-        if kind == <PyObject *>self.driver.body_type:
+        if kind == <PyObject *>self.interface.body_type:
             return self.send_body(event, &view)
-        if kind == <PyObject *>self.driver.start_type:
+        if kind == <PyObject *>self.interface.start_type:
             return self.start_response(event, &view)
         if is_text(<object>kind, "http.response.body"):
-            self.driver.body_type = <object>kind
+            self.interface.body_type = <object>kind
             return self.send_body(event, &view)
         if is_text(<object>kind, "http.response.start"):
-            self.driver.start_type = <object>kind
+            self.interface.start_type = <object>kind
             return self.start_response(event, &view)
         if is_text(<object>kind, "http.response.pathsend"):
             return self.send_path(event)
@@ -539,12 +674,7 @@ cdef int borrow_field(object pair, fs_field *field) except -1:
     field.value = PyBytes_AS_STRING(<object>value)
     field.name_len = <uint32_t>PyBytes_GET_SIZE(<object>name)
     field.value_len = <uint32_t>PyBytes_GET_SIZE(<object>value)
-    # White space around a value is not part of it (RFC 9110 section 5.5).
-    while field.value_len and field.value[field.value_len - 1] in (c' ', c'\t'):
-        field.value_len -= 1
-    while field.value_len and field.value[0] in (c' ', c'\t'):
-        field.value += 1
-        field.value_len -= 1
+    trim_value(field)
     field.id = 0
     return 0
 

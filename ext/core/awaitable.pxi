@@ -215,7 +215,7 @@ cdef int received_step(PyObject *raw, PyObject **result) except -1:
         result[0] = <PyObject *>event
         return PYGEN_RETURN
     waiting = Wakeup.__new__(Wakeup)
-    waiting.loop = exchange.driver.loop
+    waiting.loop = exchange.interface.loop
     waiting.blocking = True
     exchange.receivers.append(waiting)
     self.waiting = waiting
@@ -275,7 +275,7 @@ cdef int drained_step(PyObject *raw, PyObject **result) except -1:
         Py_INCREF(None)
         result[0] = <PyObject *>None
         return PYGEN_RETURN
-    self.future = exchange.driver.loop.create_future()
+    self.future = exchange.interface.loop.create_future()
     exchange.senders.append(self.future)
     self.iterator = self.future.__await__()
     return PyIter_Send(<PyObject *>self.iterator, <PyObject *>None, result)

@@ -48,6 +48,18 @@ cdef inline bint sensitive(uint32_t id) noexcept nogil:
     return id == FS_FIELD_COOKIE or id == FS_FIELD_AUTHORIZATION or id == FS_FIELD_PROXY_AUTHORIZATION
 
 
+cdef inline bint worth_keeping(const fs_field *field) noexcept nogil:
+    return field.value_len <= FIELD_VALUE_MAX and field.name_len <= FIELD_VALUE_MAX and not sensitive(field.id)
+
+
+cdef inline uint64_t hash_field(const fs_field *field) noexcept nogil:
+    cdef uint64_t h = hash_seed + field.id
+    if field.id == FS_FIELD_UNKNOWN:
+        h = hash_bytes(h, field.name, field.name_len)
+    h = hash_bytes(h ^ field.value_len, field.value, field.value_len)
+    return h ^ (h >> 32)
+
+
 cdef inline tuple field_tuple(const fs_field *field):
     cdef object name, value
     if field.id != FS_FIELD_UNKNOWN:
@@ -70,18 +82,11 @@ cdef class FieldCache:
             Py_XDECREF(self.entries[i])
 
     cdef tuple known(self, const fs_field *field):
-        cdef uint64_t h
         cdef PyObject **place
         cdef tuple entry
-        if field.value_len > FIELD_VALUE_MAX or sensitive(field.id):
+        if not worth_keeping(field):
             return field_tuple(field)
-        h = hash_seed + field.id
-        if field.id == FS_FIELD_UNKNOWN:
-            if field.name_len > FIELD_VALUE_MAX:
-                return field_tuple(field)
-            h = hash_bytes(h, field.name, field.name_len)
-        h = hash_bytes(h ^ field.value_len, field.value, field.value_len)
-        place = &self.entries[(h ^ (h >> 32)) % FIELD_SLOTS]
+        place = &self.entries[hash_field(field) % FIELD_SLOTS]
         if place[0] != NULL:
             entry = <tuple>place[0]
             if (bytes_equal(<object>PyTuple_GET_ITEM(entry, 1), field.value, field.value_len)
@@ -99,8 +104,8 @@ cdef class Target:
     """A request target taken apart (RFC 9112 section 3.2): what the scope says of it."""
 
 
-cdef str decode_path(const char *p, size_t n):
-    # Percent-decoding and then UTF-8, as the ASGI specification asks of `path`; what is not UTF-8 is replaced.
+cdef bytearray unescape(const char *p, size_t n):
+    """Percent-decoded; a percent sign without two digits stays."""
     cdef bytearray out = bytearray(n)
     cdef char *q = PyByteArray_AS_STRING(out)
     cdef size_t used = 0, i = 0
@@ -117,7 +122,7 @@ cdef str decode_path(const char *p, size_t n):
         q[used] = p[i]
         used += 1
         i += 1
-    return PyUnicode_DecodeUTF8(q, used, "replace")
+    return out[:used]
 
 
 cdef inline int hex_digit(char c) noexcept nogil:
@@ -130,42 +135,59 @@ cdef inline int hex_digit(char c) noexcept nogil:
     return -1
 
 
-cdef Target make_target(const fs_request_head *head):
-    cdef Target target = Target.__new__(Target)
-    target.key = PyBytes_FromStringAndSize(head.target.p, head.target.n)
-    target.raw_path = PyBytes_FromStringAndSize(head.path.p, head.path.n)
-    target.query = PyBytes_FromStringAndSize(head.query.p, head.query.n)
-    if head.flags & FS_HEAD_ESCAPED:
-        target.path = decode_path(head.path.p, head.path.n)
-    else:
-        target.path = PyUnicode_DecodeLatin1(head.path.p, head.path.n, NULL)
-    return target
-
-
 @cython.final
 cdef class TargetCache:
 
-    def __cinit__(self):
+    def __cinit__(self, str script_name=None):
+        self.script_name = script_name
         memset(self.entries, 0, sizeof(self.entries))
 
     def __dealloc__(self):
         for i in range(TARGET_SLOTS):
             Py_XDECREF(self.entries[i])
 
+    cdef Target make(self, const fs_request_head *head):
+        cdef Target target = Target.__new__(Target)
+        target.key = PyBytes_FromStringAndSize(head.target.p, head.target.n)
+        target.raw_path = PyBytes_FromStringAndSize(head.path.p, head.path.n)
+        target.query = PyBytes_FromStringAndSize(head.query.p, head.query.n)
+        if self.script_name is not None:
+            # PEP 3333, "Unicode Issues": bytes seen through Latin-1.
+            if head.flags & FS_HEAD_ESCAPED:
+                path = unescape(head.path.p, head.path.n).decode("latin-1")
+            else:
+                path = PyUnicode_DecodeLatin1(head.path.p, head.path.n, NULL)
+            target.path = path_info(path, self.script_name)
+            target.uri = target.key.decode("latin-1")
+            target.query_string = target.query.decode("latin-1")
+        elif head.flags & FS_HEAD_ESCAPED:
+            # What is not UTF-8 is replaced: the ASGI specification leaves it open.
+            target.path = unescape(head.path.p, head.path.n).decode("utf-8", "replace")
+        else:
+            target.path = PyUnicode_DecodeLatin1(head.path.p, head.path.n, NULL)
+        return target
+
     cdef Target find(self, const fs_request_head *head):
         cdef uint64_t h
         cdef PyObject **place
         cdef Target target
         if head.target.n > TARGET_MAX:
-            return make_target(head)
+            return self.make(head)
         h = hash_bytes(hash_seed ^ head.target.n, head.target.p, head.target.n)
         place = &self.entries[(h ^ (h >> 32)) % TARGET_SLOTS]
         if place[0] != NULL:
             target = <Target>place[0]
             if bytes_equal(target.key, head.target.p, head.target.n):
                 return target
-        target = make_target(head)
+        target = self.make(head)
         Py_INCREF(target)
         Py_XDECREF(place[0])
         place[0] = <PyObject *>target
         return target
+
+
+cdef str path_info(str path, str script_name):
+    """What is left of a path below the place where the application is mounted (RFC 3875 section 4.1.5)."""
+    if script_name and (path == script_name or path.startswith(script_name + "/")):
+        return path[len(script_name):]
+    return path

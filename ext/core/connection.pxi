@@ -23,7 +23,7 @@ cdef enum:
     RECEIVES_A_TURN = 16        # a fast sender does not keep the worker from the others
     PULLS_A_TURN = 8            # an application that reads a body keeps the loop from the others no longer than this
     DIRECT_MIN = 32768          # bytes of body that are worth receiving into their final place
-    DIRECT_MAX = 262144
+    DIRECT_MAX = 262144         # and the most that is made room for
 
 
 @cython.final
@@ -97,7 +97,9 @@ cdef class Connection:
             self.broken()
         finally:
             self.flags &= ~<uint32_t>CONN_IN_TURN
-        if self.driver.polling:
+        if self.exchange is not None and self.exchange.queued and self.queue.size == 0:
+            self.set_deadline()         # the application's step comes next, and another turn after it
+        elif self.driver.polling:
             self.driver.defer(self)
         else:
             self.end_turn()
@@ -175,30 +177,25 @@ cdef class Connection:
         return False
 
     cdef int receive_direct(self) except -1:
-        """Body bytes straight into the object that the application gets: one copy less for large uploads."""
+        """Body bytes straight to where the exchange keeps them: one copy less for large uploads."""
         cdef Driver driver = self.driver
-        cdef size_t room = min(<uint64_t>DIRECT_MAX, fs_h1_body_wanted(&self.h1))
-        cdef PyObject *piece = new_bytes(NULL, room)
-        cdef ssize_t n
+        cdef Exchange exchange = self.exchange
+        cdef size_t room = 0
+        cdef char *place = exchange.body_room(min(<uint64_t>DIRECT_MAX, fs_h1_body_wanted(&self.h1)), &room)
+        cdef ssize_t n = fs_recv(self.fd, place, room)
         cdef int end = 0
         cdef int result
-        n = fs_recv(self.fd, PyBytes_AS_STRING(<object>piece), room)
         if n <= 0:
-            Py_DECREF(<object>piece)
+            exchange.body_filled(0, False)
             return self.receive_failed(n)
         driver.counters_.bytes_in += n
         self.read_progress = driver.now
-        if <size_t>n < room:
-            if not self.flags & CONN_PEER_CLOSED:
-                self.flags &= ~<uint32_t>CONN_READABLE
-            _PyBytes_Resize(&piece, n)
-        body = <object>piece
-        Py_DECREF(body)
+        if <size_t>n < room and not self.flags & CONN_PEER_CLOSED:
+            self.flags &= ~<uint32_t>CONN_READABLE
         result = fs_h1_body_direct(&self.h1, n, &end)
+        exchange.body_filled(n, end != 0)
         if result < 0:
             self.refuse(result)
-        else:
-            self.exchange.on_body_object(body, end != 0)
         return 1
 
     cdef int peer_closed(self) except -1:
@@ -210,7 +207,7 @@ cdef class Connection:
         result = fs_h1_eof(&self.h1)
         if self.exchange is not None:
             self.exchange.on_disconnect()
-            if not self.exchange.started:
+            if self.exchange is not None and not self.exchange.started:
                 self.exchange.start()
         elif result < 0:
             self.refuse(result)
@@ -262,13 +259,13 @@ cdef class Connection:
 
     cdef int open_exchange(self, fs_event *event) except -1:
         cdef Driver driver = self.driver
-        cdef ASGIExchange exchange
+        cdef Exchange exchange
         self.answered += 1
         driver.counters_.requests += 1
         if driver.limits.max_concurrency and driver.in_flight >= driver.limits.max_concurrency:
             self.refuse_overloaded(event)
             return 0
-        exchange = driver.take_exchange()
+        exchange = driver.interface.open()
         exchange.connection = self
         exchange.stream = event.stream
         event.stream.exchange = <void *>exchange
@@ -283,7 +280,7 @@ cdef class Connection:
         cdef Driver driver = self.driver
         driver.counters_.overloaded += 1
         driver.count_error(FS_E_OVERLOADED)
-        if send_text(stream, 503, b"Service Unavailable", &text_fields[1], 1) < 0:
+        if send_status(stream, 503) < 0:
             stream.ops.abort(stream, FS_E_OVERLOADED)
         if driver.access_log.fd >= 0:
             driver.access_log.line(self.client_address(), method_name(event.head.method),
@@ -301,11 +298,7 @@ cdef class Connection:
             fs_h1_refuse(&self.h1, error)
             self.log_rejected(error)
             return 0
-        # The application sees a client that has gone; what it still sends has nowhere to go.
-        # It is called all the same when it has not been yet: how the bytes were cut must not decide what it sees.
-        exchange.on_lost()
-        if not exchange.started:
-            exchange.start()
+        exchange.on_refused()
         fs_h1_refuse(&self.h1, error)
         exchange.log(self.h1.stream.status if answered else fs_error_describe(error).status)
         self.exchange = None
@@ -475,6 +468,9 @@ cdef class Connection:
                 if self.phase != PHASE_BODY:
                     self.read_progress = self.driver.now    # the client is late from now on, not from before
                 deadline = self.read_progress + limits.timeout_body
+            elif limits.timeout_request and self.exchange.since:
+                phase = PHASE_APPLICATION
+                deadline = self.exchange.since + limits.timeout_request
         elif self.h1.reading == FS_H1_READ_HEAD:
             phase = PHASE_HEAD
             if self.phase != PHASE_HEAD or self.head_number != self.h1.requests:
@@ -509,6 +505,8 @@ cdef class Connection:
         if self.phase == PHASE_HEAD or self.phase == PHASE_BODY and self.exchange is not None:
             self.refuse(FS_E_TIMEOUT)
             self.turn()
+        elif self.phase == PHASE_APPLICATION:
+            self.overdue()
         elif self.phase == PHASE_WRITE:
             if self.peer_reads():
                 self.set_deadline()
@@ -516,6 +514,12 @@ cdef class Connection:
                 self.lost(FS_E_PEER_STALLED)
         else:
             self.close(False)
+
+    cdef int overdue(self) except -1:
+        cdef Exchange exchange = self.exchange
+        if exchange is not None:
+            exchange.on_overdue()
+        self.turn()
 
     cdef bint peer_reads(self):
         """Whether the kernel has got rid of bytes since the deadline was set: it takes more of ours only when a third

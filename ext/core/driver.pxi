@@ -1,5 +1,5 @@
-# The driver: an event loop inside the event loop. It owns one epoll instance with every listener and connection;
-# the loop watches that one descriptor and calls poll() once a batch.
+# The driver owns one epoll instance with every listener and connection. An event loop watches that one descriptor and
+# calls poll() once a batch, or threads wait for it themselves (threads.pxi).
 
 cdef enum:
     RECEIVE_BUFFER = 262144     # bytes; one for all connections of a worker
@@ -47,12 +47,14 @@ cdef int set_limits(fs_limits *limits, dict given) except -1:
     limits.low_water = given["low_water"]
     limits.body_high_water = given["body_high_water"]
     limits.max_drain = given["max_drain"]
+    limits.body_buffer = given["body_buffer"]
     limits.timeout_first_byte = given["timeout_first_byte"]
     limits.timeout_head = given["timeout_head"]
     limits.timeout_keep_alive = given["timeout_keep_alive"]
     limits.timeout_body = given["timeout_body"]
     limits.timeout_write = given["timeout_write"]
     limits.timeout_linger = given["timeout_linger"]
+    limits.timeout_request = given["timeout_request"]
     return 0
 
 
@@ -80,24 +82,19 @@ cdef bytes header_lines(headers):
 @cython.final
 cdef class Driver:
 
-    def __cinit__(self, application, *, loop, logger, limits=None, str root_path="", server_header=b"fastserve",
-                  bint date_header=True, headers=(), state=None, int access_log_fd=-1, forwarding=None):
+    def __cinit__(self, Interface interface not None, *, logger, limits=None, server_header=b"fastserve",
+                  bint date_header=True, headers=(), int access_log_fd=-1, forwarding=None):
         unknown = set(limits or ()) - set(LIMITS)
         if unknown:
             raise ValueError(f"unknown limit {sorted(unknown)[0]!r}")
         set_limits(&self.limits, {**LIMITS, **(limits or {})})
         if not 1 <= self.limits.max_fields <= FS_MAX_FIELDS_CEILING:
             raise ValueError(f"max_fields is between 1 and {FS_MAX_FIELDS_CEILING}")
-        self.application = application
-        self.loop = loop
         self.logger = logger
         self.forwarding = forwarding
         self.server_line = header_lines([(b"server", server_header)]) if server_header else b""
         self.extra_lines = header_lines(headers)
-        self.runner = InlineRunner(loop)
-        self.scopes = ScopeBuilder(root_path, state)
         self.access_log = AccessLog(access_log_fd, logger)
-        self.working = set()
         self.scheduled = []
         self.dead = []
         self.poller.fd = -1
@@ -118,6 +115,8 @@ cdef class Driver:
         fs_wheel_init(&self.wheel, fs_monotonic_ms())
         self.open_poller()
         self.clock()
+        interface.attach(self)
+        self.interface = interface
 
     def __dealloc__(self):
         # Connections hold the driver: there is none left here. Listeners do not.
@@ -263,11 +262,6 @@ cdef class Driver:
 
     # ---- the batch
 
-    def start(self):
-        if not self.started:
-            self.started = True
-            self.loop.add_reader(self.poller.fd, self.poll)
-
     cdef void clock(self) noexcept:
         cdef int64_t second = fs_unix_seconds()
         self.now = fs_monotonic_ms()
@@ -279,8 +273,6 @@ cdef class Driver:
         """Takes what is ready, once, without waiting."""
         cdef fs_ready ready[FS_POLL_BATCH]
         cdef int n, i
-        cdef uint64_t watch
-        cdef Slot *slot
         if self.closed:
             return
         n = fs_poller_wait(&self.poller, ready, FS_POLL_BATCH, 0)
@@ -290,28 +282,33 @@ cdef class Driver:
         self.polling = self.idle_stack = True
         try:
             for i in range(n):
-                watch = <uint64_t>ready[i].watch
-                if not watch & TOKEN:
-                    self.expire()
-                    continue
-                slot = &self.slots[<uint32_t>watch]
-                if slot.owner == NULL or slot.generation != <uint32_t>((watch & ~TOKEN) >> 32):
-                    continue    # closed earlier in this batch, or kept alive by a forked child
-                self.dispatch(<object>slot.owner, ready[i].events)
+                self.take(&ready[i])
             self.send_deferred()
         finally:
             self.polling = self.idle_stack = False
             self.finish_batch()
 
-    cdef int dispatch(self, object owner, uint32_t events) except -1:
+    cdef int take(self, const fs_ready *ready) except -1:
+        cdef uint64_t watch = <uint64_t>ready.watch
+        cdef Slot *slot
+        if not watch & TOKEN:
+            self.expire()
+            return 0
+        slot = &self.slots[<uint32_t>watch]
+        if slot.owner == NULL or slot.generation != <uint32_t>((watch & ~TOKEN) >> 32):
+            return 0    # closed earlier in this batch, or kept alive by a forked child
+        owner = <object>slot.owner
         if type(owner) is Connection:
-            (<Connection>owner).ready(events)
+            (<Connection>owner).ready(ready.events)
         else:
             self.accept_from(<Listener>owner)
 
     cdef int defer(self, Connection connection) except -1:
         """The ends of turns, where the answers are sent, wait for one another, a few at a time: the kernel's way out
         is long, and the parser, the interpreter and the application stay in the caches until it is taken."""
+        if connection.flags & CONN_DEFERRED:
+            return 0
+        connection.flags |= CONN_DEFERRED
         Py_INCREF(connection)
         self.deferred[self.deferred_count] = <PyObject *>connection
         self.deferred_count += 1
@@ -320,12 +317,16 @@ cdef class Driver:
         return 0
 
     cdef int send_deferred(self) except -1:
+        cdef PyObject *deferred[DEFER_MAX]
         cdef uint32_t i, n = self.deferred_count
         cdef Connection connection
+        # A copy: what is sent may run the application's code, a destructor, and that may come back here.
+        memcpy(deferred, self.deferred, n * sizeof(PyObject *))
         self.deferred_count = 0
         for i in range(n):
-            connection = <Connection>self.deferred[i]
+            connection = <Connection>deferred[i]
             Py_DECREF(connection)
+            connection.flags &= ~<uint32_t>CONN_DEFERRED
             connection.end_turn()
         return 0
 
@@ -358,6 +359,9 @@ cdef class Driver:
                 self.resume_accepting()
             elif timer == &self.log_timer:
                 self.access_log.flush()
+            elif timer == &self.alarm_timer:
+                callback, self.alarm_callback = self.alarm_callback, None
+                callback()
             else:
                 connection = connection_of(timer)
                 connection.expired()
@@ -371,83 +375,41 @@ cdef class Driver:
         self.schedule_sweep()
 
     cdef int schedule_sweep(self) except -1:
-        if not self.sweep_scheduled and not self.loop.is_closed():
+        if not self.sweep_scheduled and not self.closed:
             self.sweep_scheduled = True
-            self.loop.call_soon(self.sweep)
+            self.interface.wake()
 
     def sweep(self):
         """The turns that were asked for outside of poll, and in it for later."""
-        cdef list scheduled = self.scheduled
-        cdef Connection connection
         self.sweep_scheduled = False
         if self.closed:
             return
-        self.scheduled = []
         self.clock()
         self.idle_stack = True
         try:
-            for connection in scheduled:
-                connection.flags &= ~<uint32_t>CONN_SCHEDULED
-                connection.turn()
+            self.take_scheduled()
         finally:
             self.idle_stack = False
             self.finish_batch()
 
-    # ---- applications
+    cdef int take_scheduled(self) except -1:
+        cdef list scheduled = self.scheduled
+        cdef Connection connection
+        self.scheduled = []
+        for connection in scheduled:
+            connection.flags &= ~<uint32_t>CONN_SCHEDULED
+            connection.turn()
 
-    cdef int run(self, ASGIExchange exchange) except -1:
-        """Calls the application and runs its first step here and now. One that never suspends costs the loop nothing."""
-        cdef Task task
-        cdef dict scope = exchange.request_scope
-        cdef bint idle_stack = self.idle_stack
-        exchange.request_scope = None
-        self.idle_stack = False
-        try:
-            coroutine = self.application(scope, exchange.receive, exchange.send)
-            scope = None        # the application's alone
-            if not PyCoro_CheckExact(coroutine) and not asyncio.iscoroutine(coroutine):
-                coroutine = as_coroutine(coroutine)
-            task = self.runner.run(coroutine)
-            coroutine = None
-        except BaseException as failure:
-            self.idle_stack = idle_stack
-            exchange.finished(failure)
-            self.give_exchange(exchange)
-            return 0
-        self.idle_stack = idle_stack
-        if task is None:
-            exchange.finished(self.runner.take_failure() if self.runner.failure is not None else None)
-            self.give_exchange(exchange)
-            return 0
-        exchange.task = task
-        self.working.add(exchange)
-        task.watch(exchange, application_ended)
-
-    cdef ASGIExchange take_exchange(self):
-        cdef ASGIExchange exchange = self.spare
-        if exchange is None:
-            return ASGIExchange.__new__(ASGIExchange, self)
-        self.spare = None
-        return exchange
-
-    cdef int give_exchange(self, ASGIExchange exchange) except -1:
-        """Keeps it for the next request, where the application kept neither `send` nor `receive`."""
-        if self.spare is None and fs_exchange_is_free(<PyObject *>exchange, <PyObject *>exchange.send, <PyObject *>exchange.receive, 3):
-            exchange.reset()
-            self.spare = exchange
-        else:
-            exchange.let_go()
+    # ---- the end
 
     cdef int check_idle(self) except -1:
-        if self.idle_callback is not None and self.live == 0 and len(self.working) == 0:
+        if self.idle_callback is not None and self.live == 0 and self.interface.busy() == 0:
             callback, self.idle_callback = self.idle_callback, None
             callback()
 
     cdef void count_error(self, int error) noexcept:
         if -512 < error < 0:
             self.errors[-error] += 1
-
-    # ---- the end
 
     def stop_listening(self):
         cdef Listener listener
@@ -476,12 +438,15 @@ cdef class Driver:
                 (<Connection>connection).exchange.on_disconnect()
 
     def cancel_requests(self):
-        cdef Exchange exchange
-        count = 0
-        for exchange in list(self.working):
-            count += 1
-            exchange.cancel()
-        return count
+        return self.interface.cancel()
+
+    def call_later(self, double seconds, callback):
+        self.alarm_callback = callback
+        self.clock()
+        fs_wheel_disarm(&self.wheel, &self.alarm_timer)
+        if callback is not None:
+            fs_wheel_arm(&self.wheel, &self.alarm_timer, self.now + <uint64_t>max(0.0, seconds * 1000))
+            self.set_timer()
 
     def when_idle(self, callback):
         self.idle_callback = callback
@@ -497,11 +462,8 @@ cdef class Driver:
             (<Connection>connection).flush()
             (<Connection>connection).lost(FS_E_PEER_GONE)
         self.closed = True
-        if self.started and not self.loop.is_closed():
-            self.loop.remove_reader(self.poller.fd)
-        if self.spare is not None:
-            self.spare.let_go()
-            self.spare = None
+        self.interface.clear()
+        self.interface.detach()
         self.dead.clear()
         self.scheduled.clear()
         self.access_log.flush()
@@ -523,7 +485,7 @@ cdef class Driver:
 
     @property
     def requests(self):
-        return max(self.in_flight, len(self.working))
+        return max(self.in_flight, self.interface.busy())
 
     def counters(self):
         cdef unsigned count, i
@@ -541,24 +503,6 @@ cdef class Driver:
             if -512 < table[i].code < 0:
                 counts["error_" + table[i].name.decode().replace("-", "_")] = self.errors[-table[i].code]
         return counts
-
-
-cdef void application_ended(object owner, Task task) noexcept:
-    """A task that had suspended is done (called inside its last step)."""
-    cdef ASGIExchange exchange = <ASGIExchange>owner
-    cdef Driver driver = exchange.driver
-    driver.working.discard(exchange)
-    try:
-        exchange.finished(task.outcome())
-        exchange.let_go()
-        driver.check_idle()
-    except BaseException:
-        driver.logger.critical("Internal error at the end of a request", exc_info=True)
-
-
-async def as_coroutine(awaitable):
-    """An application may return any awaitable; a task runs coroutines."""
-    return await awaitable
 
 
 cdef Connection connection_of(fs_timer *timer):

@@ -30,13 +30,15 @@ cdef class Exchange:
         raise NotImplementedError
 
     cdef int on_body(self, const char *p, size_t n, bint end) except -1:
-        self.on_body_object(PyBytes_FromStringAndSize(p, n), end)
+        """A piece of the body; `p` is gone when it returns."""
+        raise NotImplementedError
 
-    cdef int on_body_object(self, bytes piece, bint end) except -1:
-        self.pieces.append(piece)
-        self.held += PyBytes_GET_SIZE(piece)
-        if end:
-            self.body_ended = True
+    cdef char *body_room(self, size_t wanted, size_t *given) except NULL:
+        """Where body bytes may be received to; each call is followed by one of body_filled, with 0 when none came."""
+        raise NotImplementedError
+
+    cdef int body_filled(self, size_t n, bint end) except -1:
+        raise NotImplementedError
 
     cdef int on_end(self) except -1:
         self.body_ended = True
@@ -50,21 +52,19 @@ cdef class Exchange:
         self.told = True
         self.lost = True
 
+    cdef int on_refused(self) except -1:
+        """What follows of the request cannot be taken: it is about to be answered with its error."""
+        self.on_lost()
+
+    cdef int on_overdue(self) except -1:
+        """The application has not come to an end in the time that it has."""
+
     cdef int on_drained(self) except -1:
         """The out-queue has fallen below its low-water mark."""
 
     cdef bint wants_body(self) noexcept:
         """Whether the application waits for body bytes: only then is the client late."""
         return False
-
-    cdef int finished(self, object exception) except -1:
-        """The application has returned or raised."""
-
-    cdef int let_go(self) except -1:
-        """The exchange is not used again: what refers to itself is cut."""
-
-    cdef int cancel(self) except -1:
-        """Ends the application by force."""
 
     cdef int detach(self) except -1:
         """Cuts the exchange from its stream and connection: what the application still holds only says so."""
@@ -86,9 +86,16 @@ cdef class Exchange:
                                self.stream.body_sent if self.stream != NULL else 0,
                                fs_monotonic_us() - self.started_us, driver.now)
 
+    def method_name(self):
+        return self.method or "-"
+
+    def path_name(self):
+        return self.raw_path.decode("ascii", "backslashreplace") if self.raw_path is not None else "-"
+
     cdef int fail(self, int error) except -1:
-        """The application's fault: a 500 while the head is still here, a visibly broken answer after it."""
+        """The application's fault, or ours: its status while the head is still here, a visibly broken answer after it."""
         cdef Connection connection = self.connection
+        cdef int status = fs_error_describe(error).status
         cdef fs_stream *stream = self.stream
         if stream == NULL or stream.ended:
             return 0
@@ -96,7 +103,7 @@ cdef class Exchange:
             self.driver.count_error(error)
         if stream.head_sent:
             stream.ops.abort(stream, error)
-        elif send_text(stream, 500, b"Internal Server Error", NULL, 0) < 0:
+        elif send_status(stream, status) < 0:
             stream.ops.abort(stream, error)
         connection.response_ended()
 
@@ -106,21 +113,45 @@ text_fields[0] = fs_field(b"content-type", b"text/plain; charset=utf-8", 12, 25,
 text_fields[1] = fs_field(b"retry-after", b"1", 11, 1, 0)
 
 
-cdef int send_text(fs_stream *stream, int status, bytes text, const fs_field *extra, uint32_t nextra) noexcept:
-    """A whole answer of the server's own. FS_OK or the stream's error."""
+cdef int send_status(fs_stream *stream, int status) noexcept:
+    """A whole answer of the server's own: a status, its phrase as the text, Retry-After with a 503. FS_OK or the
+    stream's error."""
     cdef fs_response_head head
-    cdef fs_field fields[4]
+    cdef fs_slice text = fs_reason_phrase(status)
     cdef int result
     memset(&head, 0, sizeof(head))
-    fields[0] = text_fields[0]
-    for i in range(min(nextra, 3)):
-        fields[1 + i] = extra[i]
     head.status = status
-    head.fields = fields
-    head.nfields = 1 + min(nextra, 3)
+    head.fields = text_fields
+    head.nfields = 2 if status == 503 else 1
     head.flags = FS_RESPONSE_END
-    head.length = PyBytes_GET_SIZE(text)
+    head.length = text.n
     result = stream.ops.head(stream, &head)
     if result < 0:
         return result
-    return stream.ops.body(stream, PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), NULL, 1)
+    return stream.ops.body(stream, text.p, text.n, NULL, 1)
+
+
+cdef object application_error(int error):
+    cdef const fs_error_info *info = fs_error_describe(error)
+    text = info.text.decode()
+    if error == FS_E_NOMEM:
+        return MemoryError(text)
+    if error == FS_E_APP_ORDER or error == FS_E_INTERNAL:
+        return RuntimeError(text)
+    return ValueError(text)
+
+
+cdef inline void trim_value(fs_field *field) noexcept:
+    """White space around a value is not part of it (RFC 9110 section 5.5)."""
+    while field.value_len and field.value[field.value_len - 1] in (c' ', c'\t'):
+        field.value_len -= 1
+    while field.value_len and field.value[0] in (c' ', c'\t'):
+        field.value += 1
+        field.value_len -= 1
+
+
+cdef int raise_pending() except -1:
+    """Raises the exception that a C call has left; there may be none."""
+    if PyErr_Occurred() != NULL:
+        return -1
+    return 0

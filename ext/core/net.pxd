@@ -28,6 +28,7 @@ cdef extern from "net/poller.h" nogil:
     ctypedef struct fs_poller:
         int fd
         uint64_t timer_due
+        int wake_write
 
     int fs_poller_open(fs_poller *poller)
     void fs_poller_close(fs_poller *poller)
@@ -35,6 +36,10 @@ cdef extern from "net/poller.h" nogil:
     int fs_poller_add_listener(fs_poller *poller, int fd, void *watch, int shared)
     int fs_poller_remove(fs_poller *poller, int fd)
     int fs_poller_wait(fs_poller *poller, fs_ready *ready, int max, int timeout_ms)
+    int fs_poller_collect(const fs_poller *poller, fs_ready *ready, int max, int timeout_ms)
+    int fs_poller_sort_out(fs_poller *poller, fs_ready *ready, int count)
+    int fs_poller_open_wake(fs_poller *poller)
+    void fs_poller_wake(const fs_poller *poller)
     int fs_poller_set_timer(fs_poller *poller, uint64_t due_ms)
     uint64_t fs_monotonic_ms()
     int64_t fs_unix_seconds()
@@ -80,6 +85,27 @@ cdef extern from "net/outqueue.h" nogil:
     int fs_outqueue_file(fs_outqueue *queue, int fd, int64_t offset, uint64_t n, void *owner)
     int fs_outqueue_flush(fs_outqueue *queue, int fd, uint64_t budget, uint64_t *sent)
     void fs_outqueue_clear(fs_outqueue *queue)
+
+
+cdef extern from "net/relay.h" nogil:
+    ctypedef struct fs_relay:
+        unsigned depth
+        int leader
+        uint64_t taken
+
+    int fs_relay_init(fs_relay *relay)
+    void fs_relay_free(fs_relay *relay)
+    bint fs_relay_try(fs_relay *relay)
+    void fs_relay_lock(fs_relay *relay)
+    void fs_relay_unlock(fs_relay *relay)
+    void fs_relay_rest(fs_relay *relay)
+    bint fs_relay_can_wake(const fs_relay *relay)
+    void fs_relay_wake(fs_relay *relay)
+    void fs_relay_wake_all(fs_relay *relay)
+    void fs_relay_begin_step(fs_relay *relay)
+    bint fs_relay_end_step(fs_relay *relay, int me)
+    void fs_relay_watch(fs_relay *relay)
+    void fs_relay_end_watch(fs_relay *relay)
 
 
 cdef extern from "net/socket.h" nogil:

@@ -41,8 +41,10 @@ cdef extern from "proto/error.h" nogil:
         FS_E_APP_NO_RESPONSE
         FS_E_APP_TRAILER
         FS_E_APP_FILE
+        FS_E_APP_TIMEOUT
         FS_E_NOMEM
         FS_E_INTERNAL
+        FS_E_STORAGE
 
     ctypedef struct fs_error_info:
         int code
@@ -69,12 +71,14 @@ cdef extern from "proto/limits.h" nogil:
         uint32_t low_water
         uint32_t body_high_water
         uint32_t max_drain
+        uint64_t body_buffer
         uint32_t timeout_first_byte
         uint32_t timeout_head
         uint32_t timeout_keep_alive
         uint32_t timeout_body
         uint32_t timeout_write
         uint32_t timeout_linger
+        uint32_t timeout_request
 
     enum: FS_MAX_FIELDS_CEILING
     void fs_limits_default(fs_limits *limits)
@@ -86,6 +90,18 @@ cdef extern from "proto/fields.h" nogil:
         FS_FIELD_COOKIE
         FS_FIELD_AUTHORIZATION
         FS_FIELD_PROXY_AUTHORIZATION
+        FS_FIELD_CONTENT_LENGTH
+        FS_FIELD_CONTENT_TYPE
+        FS_FIELD_TRANSFER_ENCODING
+        FS_FIELD_CONNECTION
+        FS_FIELD_KEEP_ALIVE
+        FS_FIELD_TE
+        FS_FIELD_TRAILER
+        FS_FIELD_UPGRADE
+        FS_FIELD_HOST
+        FS_FIELD_X_FORWARDED_FOR
+        FS_FIELD_X_FORWARDED_PROTO
+        FS_FIELD_X_FORWARDED_HOST
     unsigned fs_field_count()
     const char *fs_field_name(uint32_t id, size_t *length)
     uint32_t fs_field_find(const char *name, size_t length)
@@ -147,6 +163,7 @@ cdef extern from "proto/stream.h" nogil:
     ctypedef struct fs_response_head:
         int status
         fs_slice reason
+        fs_slice reason
         const fs_field *fields
         uint32_t nfields
         uint32_t flags
@@ -185,6 +202,7 @@ cdef extern from "proto/head.h" nogil:
     int fs_is_token(const char *p, size_t n)
     int fs_is_field_value(const char *p, size_t n)
     size_t fs_decimal(char *out, uint64_t n)
+    fs_slice fs_reason_phrase(int status)
 
 
 cdef extern from "proto/h1.h" nogil:

@@ -116,7 +116,7 @@ cdef class ScopeBuilder:
         return 0
 
 
-cdef inline bint is_get(fs_request_head *head) noexcept:
+cdef inline bint is_get(const fs_request_head *head) noexcept:
     return head.method.n == 3 and memcmp(head.method.p, b"GET", 3) == 0
 
 
@@ -142,3 +142,27 @@ cdef bint untouched(PyObject *given, PyObject *items) noexcept:
             return False
         i += 2
     return True
+
+
+cdef list forwarding_fields(const fs_request_head *head):
+    """What a proxy says of the client, as pairs of bytes."""
+    cdef uint32_t i
+    cdef const fs_field *field
+    fields = []
+    for i in range(head.nfields):
+        field = &head.fields[i]
+        if field.id in (FS_FIELD_X_FORWARDED_FOR, FS_FIELD_X_FORWARDED_PROTO, FS_FIELD_X_FORWARDED_HOST):
+            fields.append((PyBytes_FromStringAndSize(field.name, field.name_len),
+                           PyBytes_FromStringAndSize(field.value, field.value_len)))
+    return fields
+
+
+cdef int apply_to_scope(dict scope, forwarded) except -1:
+    client, scheme, host = forwarded
+    if client is not None:
+        scope["client"] = client
+    if scheme:
+        scope["scheme"] = scheme
+    if host:
+        scope["headers"] = [(b"host", host), *(field for field in scope["headers"] if field[0] != b"host")]
+    return 0

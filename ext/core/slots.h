@@ -80,6 +80,28 @@ static inline int fs_exchange_is_free(PyObject *exchange, PyObject *send, PyObje
     return Py_REFCNT(send) == 1 && Py_REFCNT(receive) == 1 && Py_REFCNT(exchange) == known;
 }
 
+/* Likewise for WSGI: each of the three callables holds one reference of the exchange. */
+static inline int fs_request_is_over(PyObject *exchange, PyObject *start_response, PyObject *write,
+                                     PyObject *early_hints, Py_ssize_t known)
+{
+    return Py_REFCNT(start_response) == 1 && Py_REFCNT(write) == 1 && Py_REFCNT(early_hints) == 1 &&
+           Py_REFCNT(exchange) == known;
+}
+
+/* The result of a call as Cython wants it: NULL is an exception that is set. Takes the reference. */
+static inline PyObject *fs_owned(PyObject *result) { return result; }
+
+/* len() where the type has one, -1 where it has not, -2 with an exception set. */
+static inline Py_ssize_t fs_length_hint(PyObject *o)
+{
+    const PySequenceMethods *sequence = Py_TYPE(o)->tp_as_sequence;
+    const PyMappingMethods *mapping = Py_TYPE(o)->tp_as_mapping;
+
+    if (!(sequence && sequence->sq_length) && !(mapping && mapping->mp_length))
+        return -1;
+    return PyObject_Size(o) < 0 ? -2 : PyObject_Size(o);
+}
+
 /*
  * glibc gives the top of the heap back as soon as 128 KiB of it are free and
  * maps every larger block anew. A server that receives bodies in pieces of

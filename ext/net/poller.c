@@ -1,6 +1,11 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
 #include "poller.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
@@ -37,7 +42,7 @@ int fs_poller_open(fs_poller *poller)
 {
     int error;
 
-    poller->timer_fd = -1;
+    poller->timer_fd = poller->wake_read = poller->wake_write = -1;
     poller->timer_due = 0;
     poller->fd = epoll_create1(EPOLL_CLOEXEC);
     if (poller->fd < 0)
@@ -50,12 +55,13 @@ int fs_poller_open(fs_poller *poller)
 
 void fs_poller_close(fs_poller *poller)
 {
-    /* close(2) of these two has nothing to write back, so no failure to tell of. */
-    if (poller->timer_fd >= 0)
-        (void)close(poller->timer_fd);
-    if (poller->fd >= 0)
-        (void)close(poller->fd);
-    poller->fd = poller->timer_fd = -1;
+    const int fds[] = {poller->timer_fd, poller->wake_read, poller->wake_write, poller->fd};
+
+    /* close(2) of these has nothing to write back, so no failure to tell of. */
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+        if (fds[i] >= 0)
+            (void)close(fds[i]);
+    poller->fd = poller->timer_fd = poller->wake_read = poller->wake_write = -1;
     poller->timer_due = 0;
 }
 
@@ -91,22 +97,74 @@ static int take_expiry(fs_poller *poller)
     return 1;
 }
 
-int fs_poller_wait(fs_poller *poller, fs_ready *ready, int max, int timeout_ms)
+int fs_poller_collect(const fs_poller *poller, fs_ready *ready, int max, int timeout_ms)
 {
     struct epoll_event events[FS_POLL_BATCH];
-    int count, taken = 0;
+    int count;
 
     count = epoll_wait(poller->fd, events, max < FS_POLL_BATCH ? max : FS_POLL_BATCH, timeout_ms);
     if (count < 0)
         return errno == EINTR ? 0 : -errno;
+    for (int i = 0; i < count; i++)
+        ready[i] = (fs_ready){.watch = events[i].data.ptr, .events = ready_events(events[i].events)};
+    return count;
+}
+
+static void take_wakes(const fs_poller *poller)
+{
+    char bytes[64];
+
+    while (read(poller->wake_read, bytes, sizeof bytes) == (ssize_t)sizeof bytes)
+        ;
+}
+
+int fs_poller_sort_out(fs_poller *poller, fs_ready *ready, int count)
+{
+    int kept = 0;
+
     for (int i = 0; i < count; i++) {
-        if (events[i].data.ptr == poller && !take_expiry(poller))
+        if (ready[i].watch == &poller->wake_read) {
+            take_wakes(poller);
             continue;
-        ready[taken].watch = events[i].data.ptr;
-        ready[taken].events = ready_events(events[i].events);
-        taken++;
+        }
+        if (ready[i].watch == poller && !take_expiry(poller))
+            continue;
+        ready[kept++] = ready[i];
     }
-    return taken;
+    return kept;
+}
+
+int fs_poller_wait(fs_poller *poller, fs_ready *ready, int max, int timeout_ms)
+{
+    const int count = fs_poller_collect(poller, ready, max, timeout_ms);
+
+    return count < 0 ? count : fs_poller_sort_out(poller, ready, count);
+}
+
+int fs_poller_open_wake(fs_poller *poller)
+{
+    int ends[2], error;
+
+    if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) < 0)
+        return -errno;
+    error = epoll_register(poller, ends[0], EPOLLIN, &poller->wake_read);
+    if (error < 0) {
+        (void)close(ends[0]);
+        (void)close(ends[1]);
+        return error;
+    }
+    poller->wake_read = ends[0];
+    poller->wake_write = ends[1];
+    return 0;
+}
+
+void fs_poller_wake(const fs_poller *poller)
+{
+    const char byte = 0;
+
+    /* A pipe that is full wakes as well. */
+    while (write(poller->wake_write, &byte, 1) < 0 && errno == EINTR)
+        ;
 }
 
 int fs_poller_set_timer(fs_poller *poller, uint64_t due_ms)

@@ -28,6 +28,7 @@ typedef struct fs_poller {
     int fd;                  /* the epoll descriptor */
     int timer_fd;            /* a timerfd inside it */
     uint64_t timer_due;      /* monotonic ms it is armed for, 0 when it is not */
+    int wake_read, wake_write; /* a pipe inside it, -1 until fs_poller_open_wake */
 } fs_poller;
 
 #define FS_POLL_BATCH 256    /* events taken in one call, so that the application's callbacks get their turn */
@@ -59,6 +60,21 @@ int fs_poller_remove(fs_poller *poller, int fd);
  * read and disarmed here. Count or -errno; EINTR gives 0.
  */
 int fs_poller_wait(fs_poller *poller, fs_ready *ready, int max, int timeout_ms);
+
+/*
+ * The two halves of it, for threads that share a poller: collect changes
+ * nothing and may run while others call whatever they like, sort_out reads
+ * and disarms and wants to be alone. Between them the count is collect's.
+ */
+int fs_poller_collect(const fs_poller *poller, fs_ready *ready, int max, int timeout_ms);
+int fs_poller_sort_out(fs_poller *poller, fs_ready *ready, int count);
+
+/*
+ * Makes a pipe whose writing end wakes a wait: a byte there, from any thread or
+ * signal handler. The wake-up shows as a wait that returns, and as nothing else. 0 or -errno.
+ */
+int fs_poller_open_wake(fs_poller *poller);
+void fs_poller_wake(const fs_poller *poller);
 
 /* Arms the timer for a monotonic time in ms (0 disarms); no system call when it is armed for that already. */
 int fs_poller_set_timer(fs_poller *poller, uint64_t due_ms);

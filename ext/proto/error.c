@@ -45,9 +45,11 @@ static const fs_error_info TABLE[] = {
     {FS_E_APP_NO_RESPONSE, "app-no-response", 500, WS_INTERNAL, H2_INTERNAL, "the application ended without a response"},
     {FS_E_APP_TRAILER, "app-trailer", 500, WS_INTERNAL, H2_INTERNAL, "the application gave an invalid trailer field"},
     {FS_E_APP_FILE, "app-file", 500, WS_INTERNAL, H2_INTERNAL, "a file of the response could not be read"},
+    {FS_E_APP_TIMEOUT, "app-timeout", 504, WS_INTERNAL, H2_CANCEL, "the application did not answer in time"},
 
     {FS_E_NOMEM, "out-of-memory", 500, WS_INTERNAL, H2_INTERNAL, "out of memory"},
     {FS_E_INTERNAL, "internal", 500, WS_INTERNAL, H2_INTERNAL, "an invariant of the server is broken"},
+    {FS_E_STORAGE, "storage", 507, WS_INTERNAL, H2_INTERNAL, "the request body could not be stored"},
 };
 
 enum { ROWS = sizeof TABLE / sizeof TABLE[0] };

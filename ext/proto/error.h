@@ -51,9 +51,11 @@ enum {
     FS_E_APP_NO_RESPONSE = -308,
     FS_E_APP_TRAILER = -309,
     FS_E_APP_FILE = -310,            /* a file range that could not be read */
+    FS_E_APP_TIMEOUT = -311,         /* 504 */
 
     FS_E_NOMEM = -400,
-    FS_E_INTERNAL = -401
+    FS_E_INTERNAL = -401,
+    FS_E_STORAGE = -402              /* 507: a request body could not be put on disk */
 };
 
 typedef struct fs_error_info {

@@ -20,6 +20,7 @@ void fs_limits_default(fs_limits *limits)
         .low_water = 16 * KIB,
         .body_high_water = 64 * KIB,
         .max_drain = 256 * KIB,
+        .body_buffer = 512 * KIB,
 
         .timeout_first_byte = 15 * SECONDS,
         .timeout_head = 15 * SECONDS,
@@ -27,5 +28,6 @@ void fs_limits_default(fs_limits *limits)
         .timeout_body = 30 * SECONDS,
         .timeout_write = 60 * SECONDS,
         .timeout_linger = 2 * SECONDS,
+        .timeout_request = 0,
     };
 }

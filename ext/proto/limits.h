@@ -24,6 +24,7 @@ typedef struct fs_limits {
     uint32_t low_water;                  /*  16 KiB   and below which it goes on */
     uint32_t body_high_water;            /*  64 KiB   received body that the application has not taken */
     uint32_t max_drain;                  /* 256 KiB   unread body thrown away to keep a connection */
+    uint64_t body_buffer;                /* 512 KiB   of a body that is held in memory before it goes to a file (WSGI) */
 
     uint32_t timeout_first_byte;         /*    15 s   a new connection that says nothing */
     uint32_t timeout_head;               /*    15 s   half a head, counted from its first byte (408) */
@@ -31,6 +32,7 @@ typedef struct fs_limits {
     uint32_t timeout_body;               /*    30 s   a body without progress (408) */
     uint32_t timeout_write;              /*    60 s   a reader without progress */
     uint32_t timeout_linger;             /*     2 s   reading on after the last answer, so that it is not reset */
+    uint32_t timeout_request;            /*       0   an application that does not come to an end (504); 0: never */
 } fs_limits;
 
 #define FS_MAX_FIELDS_CEILING 1000

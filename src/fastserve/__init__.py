@@ -22,19 +22,11 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Imports what is asked for when it is asked for: `fastserve --help` needs no event loop."""
     if name == "__version__":
-        return _version()
+        from fastserve.version import version
+
+        return version()
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)
-
-
-def _version() -> str:
-    """The installed version; a checkout that is only on the path has none."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("fastserve")
-    except PackageNotFoundError:
-        return "unknown"

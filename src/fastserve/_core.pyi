@@ -1,8 +1,8 @@
-"""The compiled core: sockets, HTTP/1.1 and the ASGI exchange of one worker."""
+"""The compiled core: sockets, HTTP/1.1, and the ASGI and WSGI exchanges of one worker."""
 
 import logging
 from asyncio import AbstractEventLoop
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 class Forwarding(Protocol):
@@ -10,8 +10,9 @@ class Forwarding(Protocol):
 
     def trusts(self, host: str | None) -> bool:
         """Whether this peer is a trusted proxy; asked once a connection. None: a Unix socket."""
-    def apply(self, scope: MutableMapping[str, Any]) -> None:
-        """Rewrites client, scheme and the host field of a request that came from a trusted peer."""
+    def read(self, fields: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, int] | None, str, bytes]:
+        """Client, scheme and host that the fields of a request from a trusted peer name; None, "" and b"" where they
+        do not."""
 
 Receive: TypeAlias = Callable[[], Awaitable[Any]]
 Send: TypeAlias = Callable[[Any], Awaitable[None]]
@@ -28,31 +29,78 @@ DEBUG: bool
 
 LLHTTP_VERSION: str
 
-class Driver:
-    """One worker's sockets: an event loop inside the event loop.
+class Interface:
+    """How an application is called, and what drives the driver. It belongs to the one that it is given to."""
 
-    Owns an epoll instance that holds listeners and connections; the loop watches only that.
-    """
+class ASGI(Interface):
+    """Calls an ASGI 3 application on an event loop, which watches the driver's descriptor."""
 
     def __init__(
         self,
         application: ASGIApplication,
         *,
         loop: AbstractEventLoop,
+        root_path: str = "",
+        state: Mapping[str, Any] | None = None,
+    ) -> None: ...
+    def start(self) -> None:
+        """Registers with the loop; from here on connections are served."""
+
+class WSGI(Interface):
+    """Calls a WSGI application (PEP 3333) in threads, without an event loop."""
+
+    def __init__(
+        self,
+        application: Callable[..., Any],
+        *,
+        threads: int = 8,
+        stack_size: int = 0,
+        watched: bool = True,
+        root_path: str = "",
+        underscores: bool = False,
+        errors: Any = None,
+        software: str = "fastserve",
+    ) -> None:
+        """threads: calls of the application at the same time, at most.
+
+        stack_size: bytes for each thread; 0 for the system's.
+        watched: another thread drives on while a call lasts; without it all happens in the thread that serves.
+        underscores: pass on fields whose names have an underscore.
+        errors: wsgi.errors; the standard error where it is None.
+        """
+
+    def serve(self) -> None:
+        """Serves, in this thread or while it waits, until `halt`."""
+
+    def halt(self) -> None:
+        """Ends `serve`; calls of the application that last are left alone."""
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        """Has it called where the driver is not at work. From any thread and any signal handler."""
+
+    @property
+    def wake_fd(self) -> int:
+        """A byte written there ends the wait for events; for signal.set_wakeup_fd."""
+
+class Driver:
+    """One worker's sockets: an epoll instance that holds listeners and connections.
+
+    With ASGI, its methods are called in the loop's thread; with WSGI before `serve`, after it, or by `call_soon`.
+    """
+
+    def __init__(
+        self,
+        interface: Interface,
+        *,
         logger: logging.Logger,
         limits: Mapping[str, int] = ...,
-        root_path: str = "",
         server_header: bytes | None = b"fastserve",
         date_header: bool = True,
         headers: Sequence[tuple[bytes, bytes]] = (),
-        state: Mapping[str, Any] | None = None,
         access_log_fd: int = -1,
         forwarding: Forwarding | None = None,
     ) -> None:
         """Raises ValueError for an unknown limit or an invalid header, OSError when epoll cannot be opened."""
-
-    def start(self) -> None:
-        """Registers with the loop; from here on connections are served."""
 
     def add_listener(self, fd: int, *, shared: bool = False) -> None:
         """Watches a listening socket, which stays the caller's to close. `shared`: other processes watch it too."""
@@ -71,7 +119,11 @@ class Driver:
         """Gives every request in flight its `http.disconnect`."""
 
     def cancel_requests(self) -> int:
-        """Cancels the tasks of all requests in flight; how many there were. Each is logged."""
+        """Cancels the tasks of all requests in flight, or gives up what threads still work on; how many there were.
+        Each is logged."""
+
+    def call_later(self, seconds: float, callback: Callable[[], None] | None) -> None:
+        """Calls it once, after that time; the one before is forgotten."""
 
     def close(self) -> None:
         """Closes every connection, leaves the loop, writes the access log out. Idempotent."""

@@ -10,18 +10,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastserve import application, logs
+from fastserve.application import Application
 from fastserve.config import Config
 from fastserve.errors import ExitStatus, StartError
 from fastserve.listen import Listeners, address, open_listeners
+
+if TYPE_CHECKING:
+    from fastserve.threaded_worker import ThreadedWorker
 
 logger = logging.getLogger("fastserve")
 
 
 class Server:
-    """One worker in the running loop. Serves once; logging is left to the program that embeds it.
+    """One worker. Serves once; logging is left to the program that embeds it.
 
     started: set when connections are served, for other threads; a coroutine awaits `wait_started`.
     """
@@ -69,31 +73,92 @@ class Server:
 
         sockets: listening stream sockets to use instead of the configured address; the server closes them.
         Raises StartError when it cannot start. A cancelled task stops at once, and the lifespan is still ended.
+        A WSGI application is served in threads beside the loop.
         """
-        if self._used:
-            raise RuntimeError("a Server serves once")
-        self._used = True
+        self._begin()
         try:
-            return await self._serve(sockets)
+            with self._opened(sockets) as (listeners, access_log):
+                app = application.load(self.config)
+                if app.interface == "wsgi":
+                    return await self._serve_beside(app, listeners, access_log)
+                return await self._serve_here(app, listeners, access_log)
         finally:
             self._settled.set()
 
-    async def _serve(self, sockets: Sequence[socket.socket] | None) -> bool:
-        from fastserve.worker import Worker, signals  # the compiled core, which `fastserve --help` does not need
+    def serve_process(self) -> bool:
+        """The same as a process of its own, from the main thread; what a WSGI application needs is no event loop."""
+        from fastserve.worker import new_loop_factory
 
+        self._begin()
+        with self._opened(None) as (listeners, access_log):
+            if self.config.interface == "wsgi":
+                return self._serve_threads(application.load(self.config), listeners, access_log)
+            with asyncio.Runner(loop_factory=new_loop_factory(self.config.loop)) as runner:
+                outcome = runner.run(self._load_and_serve(listeners, access_log))
+            if isinstance(outcome, bool):
+                return outcome
+            return self._serve_threads(outcome, listeners, access_log)
+
+    async def _load_and_serve(self, listeners: Listeners, access_log: int) -> bool | Application:
+        """The module of an ASGI application is imported inside the loop, as it may expect one; that of another gives
+        its application back."""
+        app = application.load(self.config)
+        if app.interface == "wsgi":
+            return app
+        return await self._serve_here(app, listeners, access_log)
+
+    def _begin(self) -> None:
+        if self._used:
+            raise RuntimeError("a Server serves once")
+        self._used = True
+
+    @contextmanager
+    def _opened(self, sockets: Sequence[socket.socket] | None) -> Iterator[tuple[Listeners, int]]:
         listeners = Listeners(sockets) if sockets is not None else open_listeners(self.config)
         access_log = None
         try:
             access_log = logs.AccessLog(self.config)
-            worker = Worker(self.config, application.load(self.config), listeners, access_log.fd)
-            with self._reachable(worker.stop), signals(lambda: self._stop_now(worker.stop)):
-                clean = await worker.serve(lambda: self._announce(listeners))
+            yield listeners, access_log.fd
             logger.info("stopped")
-            return clean
         finally:
             listeners.close()
             if access_log is not None:
                 access_log.close()
+
+    async def _serve_here(self, app: Application, listeners: Listeners, access_log: int) -> bool:
+        from fastserve.worker import Worker, signals  # the compiled core, which `fastserve --help` does not need
+
+        worker = Worker(self.config, app.call, listeners, access_log)
+        loop = asyncio.get_running_loop()
+        with self._reachable(lambda: _soon(loop, worker.stop)), signals(lambda: self._stop_now(worker.stop)):
+            return await worker.serve(lambda: self._announce(listeners))
+
+    async def _serve_beside(self, app: Application, listeners: Listeners, access_log: int) -> bool:
+        from fastserve.worker import signals
+
+        worker = self._threaded(app, listeners, access_log)
+        loop = asyncio.get_running_loop()
+        serving = loop.create_task(
+            asyncio.to_thread(worker.serve, lambda: _soon(loop, lambda: self._announce(listeners)))
+        )
+        with self._reachable(worker.stop), signals(lambda: self._stop_now(worker.stop)):
+            try:
+                return await asyncio.shield(serving)
+            except asyncio.CancelledError:
+                worker.stop()
+                worker.stop()
+                await serving
+                raise
+
+    def _serve_threads(self, app: Application, listeners: Listeners, access_log: int) -> bool:
+        worker = self._threaded(app, listeners, access_log)
+        with self._reachable(worker.stop), worker.signals(lambda: self._stop_now(worker.stop)):
+            return worker.serve(lambda: self._announce(listeners))
+
+    def _threaded(self, app: Application, listeners: Listeners, access_log: int) -> "ThreadedWorker":
+        from fastserve.threaded_worker import ThreadedWorker
+
+        return ThreadedWorker(self.config, app.call, listeners, access_log)
 
     def _stop_now(self, stop: Callable[[], None]) -> None:
         self._stop_requested = True
@@ -101,10 +166,9 @@ class Server:
 
     @contextmanager
     def _reachable(self, stop: Callable[[], None]) -> Iterator[None]:
-        """Lets `shutdown` reach the worker, also if it was called before."""
-        loop = asyncio.get_running_loop()
+        """Lets `shutdown` reach the worker, also if it was called before. `stop` may be called from any thread."""
         with self._lock:
-            self._stop = lambda: _soon(loop, stop)
+            self._stop = stop
             if self._stop_requested:
                 self._stop()
         try:
@@ -157,12 +221,12 @@ def run_process(config: Config) -> ExitStatus:
 
 
 def _run(config: Config) -> bool:
-    from fastserve.worker import new_loop_factory, own_process
+    from fastserve.worker import own_process
 
     own_process()
     server = Server(config)
-    with _process_signals(server), asyncio.Runner(loop_factory=new_loop_factory(config.loop)) as runner:
-        return runner.run(server.serve())
+    with _process_signals(server):
+        return server.serve_process()
 
 
 @contextmanager

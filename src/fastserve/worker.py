@@ -1,4 +1,4 @@
-"""One worker: an event loop, the driver in it, and the way from the lifespan's startup to its shutdown."""
+"""A worker for ASGI: an event loop, the driver in it, and the way from the lifespan's startup to its shutdown."""
 
 import asyncio
 import logging
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from fastserve import _core
-from fastserve._core import Driver
+from fastserve._core import ASGI, Driver, Interface
 from fastserve.application import ASGI3
 from fastserve.config import Config
 from fastserve.errors import StartError
@@ -51,6 +51,29 @@ def new_loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
 def own_process() -> None:
     """Tunes what a whole process of the server may tune; not called where the server is embedded."""
     _core.keep_freed_memory()
+
+
+def new_driver(interface: Interface, config: Config, listeners: Listeners, access_log: int) -> Driver:
+    """A driver that watches the listeners, for the interface to start. Raises StartError.
+
+    access_log: a descriptor, which stays the caller's; -1 for none.
+    """
+    try:
+        driver = Driver(
+            interface,
+            logger=error_logger,
+            limits=config.limits,
+            server_header=SERVER if config.server_header else None,
+            date_header=config.date_header,
+            headers=config.headers,
+            access_log_fd=access_log,
+            forwarding=TrustedProxies(config.forwarded_allow_ips) if config.proxy_headers else None,
+        )
+        for each in listeners.sockets:
+            driver.add_listener(each.fileno())
+    except (OSError, ValueError) as error:
+        raise StartError(f"cannot serve: {error}") from error
+    return driver
 
 
 class Worker:
@@ -106,27 +129,14 @@ class Worker:
             self._drained.set()
 
     def _open(self) -> Driver:
-        config = self._config
-        try:
-            driver = Driver(
-                self._app,
-                loop=asyncio.get_running_loop(),
-                logger=error_logger,
-                limits=config.limits,
-                root_path=config.root_path,
-                server_header=SERVER if config.server_header else None,
-                date_header=config.date_header,
-                headers=config.headers,
-                state=self._lifespan.state,
-                access_log_fd=self._access_log,
-                forwarding=TrustedProxies(config.forwarded_allow_ips) if config.proxy_headers else None,
-            )
-            for each in self._listeners.sockets:
-                driver.add_listener(each.fileno())
-            driver.start()
-        except (OSError, ValueError) as error:
-            raise StartError(f"cannot serve: {error}") from error
-        self._driver = driver
+        interface = ASGI(
+            self._app,
+            loop=asyncio.get_running_loop(),
+            root_path=self._config.root_path,
+            state=self._lifespan.state,
+        )
+        self._driver = driver = new_driver(interface, self._config, self._listeners, self._access_log)
+        interface.start()
         return driver
 
     def _begin_drain(self, driver: Driver) -> None:

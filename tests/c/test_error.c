@@ -16,7 +16,8 @@ static const struct { int code, status; } EXPECTED[] = {
     {FS_E_APP_STATUS, 500}, {FS_E_APP_FIELD_NAME, 500}, {FS_E_APP_FIELD_VALUE, 500}, {FS_E_APP_LENGTH, 500},
     {FS_E_APP_BODY_TOO_LONG, 500}, {FS_E_APP_BODY_TOO_SHORT, 500}, {FS_E_APP_ORDER, 500}, {FS_E_APP_RAISED, 500},
     {FS_E_APP_NO_RESPONSE, 500}, {FS_E_APP_TRAILER, 500}, {FS_E_APP_FILE, 500},
-    {FS_E_NOMEM, 500}, {FS_E_INTERNAL, 500},
+    {FS_E_APP_TIMEOUT, 504},
+    {FS_E_NOMEM, 500}, {FS_E_INTERNAL, 500}, {FS_E_STORAGE, 507},
 };
 
 enum { CODES = sizeof EXPECTED / sizeof EXPECTED[0] };
@@ -45,7 +46,7 @@ static void bands_have_no_gaps(void)
     CHECK_INT(known, CODES);
     for (int code = FS_E_BAD_METHOD; code <= FS_E_BAD_REQUEST_LINE; code++)
         CHECK_INT(fs_error_describe(code)->code, code);
-    for (int code = FS_E_APP_FILE; code <= FS_E_APP_STATUS; code++)
+    for (int code = FS_E_APP_TIMEOUT; code <= FS_E_APP_STATUS; code++)
         CHECK_INT(fs_error_describe(code)->code, code);
 }
 

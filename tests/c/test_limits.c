@@ -33,6 +33,7 @@ static void flow(void)
     CHECK_INT(limits.low_water, 16384);
     CHECK_INT(limits.body_high_water, 65536);
     CHECK_INT(limits.max_drain, 262144);
+    CHECK_INT(limits.body_buffer, 524288);
 }
 
 static void times(void)
@@ -45,6 +46,7 @@ static void times(void)
     CHECK_INT(limits.timeout_body, 30000);
     CHECK_INT(limits.timeout_write, 60000);
     CHECK_INT(limits.timeout_linger, 2000);
+    CHECK_INT(limits.timeout_request, 0);
 }
 
 static void limits_fit_each_other(void)

@@ -1,0 +1,27 @@
+# How an application is called, and what drives the driver. The connection and the driver know no more of either.
+
+cdef class Interface:
+    """Of one worker. It belongs to the driver that it was given to, and knows it until that is closed."""
+
+    cdef int attach(self, Driver driver) except -1:
+        if self.driver is not None:
+            raise ValueError("the interface belongs to another driver already")
+        self.driver = driver
+
+    cdef int detach(self) except -1:
+        self.driver = None
+
+    cdef Exchange open(self):
+        raise NotImplementedError
+
+    cdef int wake(self) except -1:
+        raise NotImplementedError
+
+    cdef int clear(self) except -1:
+        """Drops what is kept for the next request."""
+
+    cdef Py_ssize_t busy(self) noexcept:
+        return 0
+
+    cdef Py_ssize_t cancel(self) except -1:
+        return 0

@@ -1,0 +1,285 @@
+# The threads of a worker without an event loop. One of them leads: it waits for events, reads requests, and runs the
+# application itself, so that a fast one costs no hand-over. When a call lasts, the relay's watch (net/relay.h) lets
+# another thread lead on; when calls have lasted lately, the leader gives the lead away before each call.
+#
+# Everything of the driver is touched under the relay's lock. Nobody waits for it with the GIL held: whoever holds the
+# lock may be waiting for the GIL.
+
+cdef enum:
+    SLOW_ONE = 65536            # the share of slow steps, when all were
+    SLOW_PART = 64              # a step moves the share by this part of the way: one slow call in a thousand is nothing
+    SLOW_LIMIT = 8192           # an eighth: from here on the lead is handed over before a call
+    SLOW_US = 500               # a step that lasts longer is slow
+
+
+@cython.final
+cdef class Threads:
+
+    def __cinit__(self, unsigned most, size_t stack_size, bint watched):
+        cdef int result = fs_relay_init(&self.relay)
+        if result < 0:
+            raise OSError(-result, os.strerror(-result))
+        self.relay_made = True
+        self.most = most
+        self.stack_size = stack_size
+        self.watched = watched
+        self.calls = []
+
+    def __dealloc__(self):
+        if self.relay_made:
+            fs_relay_free(&self.relay)
+
+    # ---- the lock
+
+    cdef void enter(self) noexcept:
+        if not fs_relay_try(&self.relay):
+            with nogil:
+                fs_relay_lock(&self.relay)
+
+    cdef void leave(self) noexcept:
+        fs_relay_unlock(&self.relay)
+
+    cdef bint leads(self, int me) noexcept:
+        return self.relay.leader == me
+
+    cdef bint defers(self, int me) noexcept:
+        """Whether an answer may leave together with those that come after it: nobody waits long for them."""
+        return self.relay.leader == me and (self.watched or self.slow < SLOW_LIMIT)
+
+    # ---- the steps that wait
+
+    cdef int push(self, WSGIExchange exchange) except -1:
+        exchange.queued = True
+        if self.first is None:
+            self.first = exchange
+        else:
+            self.last.next = exchange
+        self.last = exchange
+
+    cdef WSGIExchange pop(self):
+        cdef WSGIExchange exchange = self.first
+        self.first = exchange.next
+        if self.first is None:
+            self.last = None
+        exchange.next = None
+        exchange.queued = False
+        return exchange
+
+    cdef int postpone(self, WSGIExchange exchange) except -1:
+        """Goes on in the next round: events get their turn first."""
+        exchange.queued = True
+        exchange.next = self.later
+        self.later = exchange
+
+    cdef int recall(self) except -1:
+        cdef WSGIExchange exchange
+        while self.later is not None:
+            exchange = self.later
+            self.later = exchange.next
+            exchange.next = None
+            self.push(exchange)
+
+    # ---- a thread's life
+
+    def serve(self):
+        """Serves in this thread, or in threads of its own while this one waits, until `halt`."""
+        if self.driver is None:
+            raise RuntimeError("there is no driver to serve")
+        if not self.watched:
+            self.number = self.count = 1
+            self.life(1)
+            return
+        self.ended = threading.Event()
+        watch = threading.Thread(target=self.watch, name="fastserve-watch", daemon=True)
+        watch.start()
+        try:
+            self.enter()
+            try:
+                self.new_thread()
+            finally:
+                self.leave()
+            self.ended.wait()
+        finally:
+            self.enter()
+            fs_relay_end_watch(&self.relay)
+            self.leave()
+            watch.join()
+
+    def watch(self):
+        with nogil:
+            fs_relay_watch(&self.relay)
+
+    def run(self, int me):
+        self.life(me)
+
+    cdef int life(self, int me) except -1:
+        cdef bint spoilt = False
+        self.enter()
+        try:
+            while not self.halted and not spoilt:
+                if self.relay.leader == 0:
+                    self.relay.leader = me
+                    spoilt = self.lead(me)
+                elif self.first is not None and self.running < self.most:
+                    spoilt = self.step(me)
+                else:
+                    with nogil:
+                        fs_relay_rest(&self.relay)
+        finally:
+            self.count -= 1
+            if self.relay.leader == me:
+                self.relay.leader = 0
+                fs_relay_wake(&self.relay)
+            if self.halted and self.ended is not None and self.count <= self.running:
+                self.ended.set()    # the others are inside the application, and nobody knows for how long
+            self.leave()
+
+    cdef int new_thread(self) except -1:
+        self.number += 1
+        thread = threading.Thread(target=self.run, args=(self.number,), name=f"fastserve-{self.number}", daemon=True)
+        before = threading.stack_size(self.stack_size) if self.stack_size else 0
+        try:
+            thread.start()
+            self.count += 1
+        except RuntimeError as error:
+            self.driver.logger.error("A thread cannot be started: %s", error)
+        finally:
+            if self.stack_size:
+                threading.stack_size(before)
+
+    cdef int hand_over(self) except -1:
+        """Gives the lead away."""
+        self.relay.leader = 0
+        if fs_relay_can_wake(&self.relay):
+            fs_relay_wake(&self.relay)
+        elif self.count <= self.most:
+            self.new_thread()
+
+    cdef int lead(self, int me) except -1:
+        """Drives until the lead is lost. Gives 1 where the thread should end, as `step` does."""
+        cdef Driver driver = self.driver
+        if self.watched and not fs_relay_can_wake(&self.relay) and self.count <= self.most:
+            self.new_thread()       # that can take the lead when it has to be taken away
+        driver.clock()
+        driver.polling = True
+        while self.relay.leader == me and not self.halted:
+            try:
+                if self.first is not None and self.running < self.most:
+                    if self.watched and self.slow >= SLOW_LIMIT:
+                        driver.send_deferred()
+                        self.hand_over()
+                        driver.polling = False
+                        return self.step(me)
+                    if self.step(me):
+                        return 1
+                elif self.at < self.n:
+                    self.at += 1
+                    driver.take(&self.batch[self.at - 1])
+                else:
+                    self.come_round()
+            except BaseException:
+                driver.logger.critical("Internal error in the driver", exc_info=True)
+        driver.polling = False
+        return 0
+
+    cdef int come_round(self) except -1:
+        """The batch is done: its answers leave, and the next one is waited for."""
+        cdef Driver driver = self.driver
+        driver.sweep_scheduled = False
+        driver.take_scheduled()
+        driver.send_deferred()
+        self.make_calls()
+        driver.finish_batch()
+        if self.halted:
+            return 0
+        self.last_step = 0
+        busy = self.later is not None or PyList_GET_SIZE(driver.scheduled) or (
+            self.first is not None and self.running < self.most)
+        self.wait(0 if busy else -1)
+        self.recall()
+
+    cdef int wait(self, int timeout_ms) except -1:
+        cdef Driver driver = self.driver
+        cdef int n
+        driver.polling = False
+        with nogil:
+            fs_relay_unlock(&self.relay)
+            n = fs_poller_collect(&driver.poller, self.batch, FS_POLL_BATCH, timeout_ms)
+        try:
+            PyErr_CheckSignals()
+        finally:
+            self.enter()
+            driver.polling = True
+        self.at = self.n = 0
+        if n < 0:
+            raise OSError(-n, os.strerror(-n))
+        self.n = fs_poller_sort_out(&driver.poller, self.batch, n)
+        driver.clock()
+
+    cdef int make_calls(self) except -1:
+        while self.calls:
+            call = self.calls.pop(0)
+            call()
+
+    # ---- one step
+
+    cdef int step(self, int me) except -1:
+        """Runs the application for the first that waits. Gives 1 where the thread should end after it: its call was
+        given up long ago, and nobody knows what it has left behind."""
+        cdef Driver driver = self.driver
+        cdef WSGIExchange exchange = self.pop()
+        cdef bint leading = self.leads(me)
+        cdef uint64_t began = fs_monotonic_us()
+        if leading and not self.watched:
+            # Nobody watches: the time from one step to the next tells.
+            if self.last_step:
+                self.learn(began - self.last_step > SLOW_US)
+            self.last_step = began
+        driver.polling = False
+        self.running += 1
+        exchange.worker = me
+        if leading and self.watched:
+            fs_relay_begin_step(&self.relay)
+            exchange.perform()
+            self.learn(not fs_relay_end_step(&self.relay, me))
+        else:
+            exchange.perform()
+            if not leading:
+                self.learn(fs_monotonic_us() - began > SLOW_US)
+        self.running -= 1
+        driver.polling = self.leads(me)
+        if not driver.polling:
+            driver.finish_batch()
+        if driver.idle_callback is not None:
+            driver.check_idle()
+        overdue = exchange.overdue
+        if exchange.progress == WSGI_DONE and not exchange.queued:
+            (<WSGI>exchange.interface).give(exchange)
+        return overdue
+
+    cdef void learn(self, bint slow) noexcept:
+        cdef int32_t target = SLOW_ONE if slow else 0
+        self.slow += (target - <int32_t>self.slow) // SLOW_PART
+
+    # ---- from outside
+
+    def halt(self):
+        """Ends `serve`. Calls of the application that last are left alone."""
+        self.enter()
+        try:
+            self.halted = True
+            fs_relay_wake_all(&self.relay)
+            if self.ended is not None and self.count <= self.running:
+                self.ended.set()
+        finally:
+            self.leave()
+        self.awake()
+
+    def awake(self):
+        if self.driver is not None:
+            fs_poller_wake(&self.driver.poller)
+
+    def call_soon(self, call):
+        """Has the leader call it between two batches, under the lock. From any thread, and from a signal handler."""
+        self.calls.append(call)
+        self.awake()

@@ -1,0 +1,783 @@
+# The WSGI exchange (PEP 3333): environ, start_response and the iterable over one stream. It is worked on in steps: a call
+# of the application, or as many pieces of its iterable as the client has room for. The relay's lock (threads.pxi) is
+# held wherever the stream, the connection or the driver are touched, and never while the application's code runs.
+
+cdef enum:
+    PIECES_A_STEP = 256         # then others get their turn
+
+cdef extern from "slots.h":
+    object fs_owned(PyObject *result)
+    bint fs_request_is_over(PyObject *exchange, PyObject *start_response, PyObject *write, PyObject *early_hints,
+                            Py_ssize_t known)
+    Py_ssize_t fs_length_hint(PyObject *o) except -2
+
+cdef extern from "Python.h":
+    PyObject *call_vector "PyObject_Vectorcall" (PyObject *callable, PyObject **arguments, size_t n, PyObject *names)
+    PyObject *next_piece "PyIter_Next" (PyObject *iterator)
+    unsigned long PyThread_get_thread_ident()
+    bint PyUnicode_IS_COMPACT(object o)
+    int PyUnicode_KIND(object o)
+    enum: PyUnicode_1BYTE_KIND
+
+
+@cython.final
+cdef class WSGI(Interface):
+    """Calls a WSGI application in threads, without an event loop.
+
+    `watched`: another thread takes over when a call lasts; without it everything happens in the thread that serves."""
+
+    def __cinit__(self, application, *, unsigned threads=8, size_t stack_size=0, bint watched=True,
+                  str root_path="", bint underscores=False, errors=None, str software="fastserve"):
+        if threads < 1:
+            raise ValueError("a WSGI application needs a thread")
+        script_name = root_path.encode().decode("latin-1")
+        self.application = application
+        self.threads = Threads(threads, stack_size, watched)
+        self.spares = []
+        self.environs = EnvironBuilder({
+            "SCRIPT_NAME": script_name,
+            "SERVER_SOFTWARE": software,
+            "GATEWAY_INTERFACE": "CGI/1.1",
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.errors": sys.stderr if errors is None else errors,
+            "wsgi.multithread": threads > 1,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+            "wsgi.file_wrapper": FileWrapper,
+            "wsgi.input_terminated": True,
+            "wsgi.input": None,
+            "wsgi.early_hints": None,
+        }, script_name, underscores)
+
+    cdef int attach(self, Driver driver) except -1:
+        cdef int result
+        Interface.attach(self, driver)
+        self.threads.driver = driver
+        result = fs_poller_open_wake(&driver.poller)
+        if result < 0:
+            raise OSError(-result, os.strerror(-result))
+
+    @property
+    def wake_fd(self):
+        return self.driver.poller.wake_write
+
+    def serve(self):
+        self.threads.serve()
+
+    def halt(self):
+        self.threads.halt()
+
+    def call_soon(self, call):
+        self.threads.call_soon(call)
+
+    cdef int wake(self) except -1:
+        if not self.driver.polling:     # the leader itself comes round anyway
+            self.threads.awake()
+
+    cdef Py_ssize_t busy(self) noexcept:
+        return self.threads.running + (self.threads.first is not None or self.threads.later is not None)
+
+    cdef Py_ssize_t cancel(self) except -1:
+        """A thread cannot be cancelled: what it answers has nowhere to go from here on."""
+        cdef Driver driver = self.driver
+        cdef Exchange exchange
+        count = 0
+        for connection in driver.connections_():
+            exchange = (<Connection>connection).exchange
+            if exchange is not None and exchange.started:
+                count += 1
+                driver.logger.warning("Given up, because the server stops: %s %s", exchange.method_name(),
+                                      exchange.path_name())
+                exchange.fail(FS_E_APP_NO_RESPONSE)
+        return count
+
+    cdef Exchange open(self):
+        if PyList_GET_SIZE(self.spares):
+            return self.spares.pop()
+        return WSGIExchange.__new__(WSGIExchange, self)
+
+    cdef int give(self, WSGIExchange exchange) except -1:
+        """Keeps it for another request, where the application kept nothing of it."""
+        if PyList_GET_SIZE(self.spares) < 64 and fs_request_is_over(
+                <PyObject *>exchange, <PyObject *>exchange.start_response, <PyObject *>exchange.write,
+                <PyObject *>exchange.early_hints, 4):
+            exchange.reset()
+            self.spares.append(exchange)
+        else:
+            exchange.let_go()
+
+    cdef int clear(self) except -1:
+        cdef WSGIExchange exchange
+        spares, self.spares = self.spares, []
+        for exchange in spares:
+            exchange.let_go()
+
+
+# ---- what the application gives
+
+cdef inline bint is_latin(object o) noexcept:
+    """Whether the characters of a str lie there as bytes: of Latin-1, as PEP 3333 wants a native string."""
+    return PyUnicode_KIND(o) == PyUnicode_1BYTE_KIND
+
+
+cdef int status_code(object status) except -1:
+    """The number of a status line's "999 Reason"."""
+    cdef const unsigned char *p
+    cdef int code
+    if not isinstance(status, str):
+        raise TypeError(f"a status is a str, not {type(status).__name__}")
+    if not is_latin(status) or PyUnicode_GET_LENGTH(status) < 4:
+        raise ValueError(f"not a status: {status!r:.100}; it is like '200 OK'")
+    p = <const unsigned char *>PyUnicode_DATA(status)
+    if not (c'0' <= p[0] <= c'9' and c'0' <= p[1] <= c'9' and c'0' <= p[2] <= c'9' and p[3] == c' '):
+        raise ValueError(f"not a status: {status!r:.100}; it is like '200 OK'")
+    code = (p[0] - c'0') * 100 + (p[1] - c'0') * 10 + p[2] - c'0'
+    if code < 200:
+        raise ValueError(f"not a final status: {status!r:.100}")
+    if p[PyUnicode_GET_LENGTH(status) - 1] == c' ' and PyUnicode_GET_LENGTH(status) > 4 or not fs_is_field_value(
+            <const char *>p + 4, PyUnicode_GET_LENGTH(status) - 4):
+        raise ValueError(f"a status with a control character or a blank around its reason: {status!r:.100}")
+    return code
+
+
+cdef int borrow_text(object pair, fs_field *field) except -1:
+    """Name and value of a pair of native strings; they live as long as `pair`."""
+    cdef object name, value
+    if type(pair) is not tuple or PyTuple_GET_SIZE(pair) != 2:
+        raise TypeError(f"a header is a tuple of two str, not {pair!r:.100}")
+    name = <object>PyTuple_GET_ITEM(pair, 0)
+    value = <object>PyTuple_GET_ITEM(pair, 1)
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise TypeError(f"a header is a tuple of two str, not {pair!r:.100}")
+    if not is_latin(name) or not is_latin(value):
+        raise ValueError(f"a header has characters beyond Latin-1: {pair!r:.100}")
+    if PyUnicode_GET_LENGTH(name) > 65536 or PyUnicode_GET_LENGTH(value) > 16777216:
+        raise ValueError(f"a header is too long: {pair!r:.100}")
+    field.name = <const char *>PyUnicode_DATA(name)
+    field.name_len = <uint32_t>PyUnicode_GET_LENGTH(name)
+    field.value = <const char *>PyUnicode_DATA(value)
+    field.value_len = <uint32_t>PyUnicode_GET_LENGTH(value)
+    field.id = 0
+    trim_value(field)
+    return 0
+
+
+cdef inline bint is_hop_by_hop(const fs_field *field, uint32_t id) noexcept:
+    """PEP 3333, "Other HTTP Features", which names those of RFC 2616 section 13.5.1."""
+    if id in (FS_FIELD_CONNECTION, FS_FIELD_KEEP_ALIVE, FS_FIELD_TE, FS_FIELD_TRAILER, FS_FIELD_TRANSFER_ENCODING,
+              FS_FIELD_UPGRADE, FS_FIELD_PROXY_AUTHORIZATION):
+        return True
+    return (field.name_len in (8, 18)
+            and PyBytes_FromStringAndSize(field.name, field.name_len).lower() in (b"trailers", b"proxy-authenticate"))
+
+
+cdef uint32_t check_text_field(object pair) except? 0xffffffff:
+    """Raises where a header is wrong, its id else."""
+    cdef fs_field field
+    cdef uint32_t id
+    borrow_text(pair, &field)
+    if not fs_is_token(field.name, field.name_len):
+        raise ValueError(f"not a header name: {pair!r:.100}")
+    if not fs_is_field_value(field.value, field.value_len):
+        raise ValueError(f"not a header value: {pair!r:.100}")
+    id = fs_field_find(field.name, field.name_len)
+    if is_hop_by_hop(&field, id):
+        raise ValueError(f"{pair[0]!r} is a hop-by-hop header, which is the server's own business (PEP 3333): {pair!r:.100}")
+    return id
+
+
+cdef object raise_info(exc_info):
+    raise exc_info[1].with_traceback(exc_info[2])
+
+
+@cython.final
+cdef class WSGIExchange(Exchange):
+
+    def __cinit__(self, WSGI interface not None):
+        self.interface = interface
+        self.threads = interface.threads
+        self.driver = interface.driver
+        self.pieces = []
+        self.start_response = StartResponse.__new__(StartResponse, self)
+        self.write = Write.__new__(Write)
+        self.write.exchange = self
+        self.early_hints = EarlyHints.__new__(EarlyHints)
+        self.early_hints.exchange = self
+        if FS_DEBUG:
+            live_objects["exchanges"] += 1
+
+    def __dealloc__(self):
+        if FS_DEBUG:
+            live_objects["exchanges"] -= 1
+
+    cdef int reset(self) except -1:
+        self.client = self.query = self.status = self.fields = self.said_length = None
+        self.body = None
+        self.started = self.told = self.lost = self.body_ended = self.logged = False
+        self.paused = self.overdue = self.single = False
+        self.since = 0
+        self.progress = WSGI_READING
+
+    cdef int let_go(self) except -1:
+        self.start_response = None
+        self.write = None
+        self.early_hints = None
+
+    # ---- the connection's side
+
+    cdef int begin(self, fs_request_head *head) except -1:
+        cdef Driver driver = self.driver
+        cdef EnvironBuilder environs = self.interface.environs
+        self.environ = environs.build(head, self.connection)
+        self.method = environs.method
+        self.raw_path = environs.target.raw_path
+        self.body_ended = (head.flags & FS_HEAD_END) != 0
+        PyDict_SetItem(self.environ, "wsgi.early_hints", self.early_hints)
+        if head.flags & FS_HEAD_FORWARDED and self.connection.trusted():
+            apply_to_environ(self.environ, driver.forwarding.read(forwarding_fields(head)))
+        if driver.access_log.fd >= 0:
+            self.query = environs.target.query
+            self.client = (self.environ["REMOTE_ADDR"] or None,)
+            self.version = head.version
+            self.started_us = fs_monotonic_us()
+        if self.body_ended:
+            PyDict_SetItem(self.environ, "wsgi.input", BytesIO())
+        else:
+            self.expect_body(head)
+        return 0
+
+    cdef int expect_body(self, fs_request_head *head) except -1:
+        try:
+            self.body = BodyStore.__new__(BodyStore, self.driver.limits.body_buffer, head.content_length)
+            self.body.scratch = self.driver.buffer
+            self.body.scratch_size = self.driver.buffer_size
+        except StorageError as error:
+            self.unstored(error)
+            return 0
+        # The body is awaited at once, whatever the application will do with it.
+        if head.flags & FS_HEAD_EXPECT_CONTINUE and self.stream.ops.proceed(self.stream) < 0:
+            raise MemoryError()
+
+    cdef int unstored(self, error) except -1:
+        """No room for the body: our own fault, and only this request's end."""
+        self.driver.logger.error("A request body cannot be stored: %s: %s %s", error.strerror, self.method_name(),
+                                 self.path_name())
+        self.body = None
+        self.progress = WSGI_DONE
+        self.connection.refuse(FS_E_STORAGE)
+
+    cdef int on_body(self, const char *p, size_t n, bint end) except -1:
+        try:
+            self.body.add(p, n)
+        except StorageError as error:
+            self.unstored(error)
+            return 0
+        if end:
+            self.on_end()
+
+    cdef char *body_room(self, size_t wanted, size_t *given) except NULL:
+        return self.body.room(wanted, given)
+
+    cdef int body_filled(self, size_t n, bint end) except -1:
+        try:
+            self.body.filled(n)
+        except StorageError as error:
+            self.unstored(error)
+            return 0
+        if end:
+            self.on_end()
+
+    cdef int on_end(self) except -1:
+        self.body_ended = True
+        PyDict_SetItem(self.environ, "wsgi.input", self.body.input())
+        if self.body.length < 0:
+            # RFC 3875 section 4.1.2: the length of what is left when the transfer coding is gone. Django and others
+            # take a request without it for one without a body.
+            PyDict_SetItem(self.environ, "CONTENT_LENGTH", str(self.body.size))
+        self.body = None
+        if self.started:
+            self.enqueue()
+
+    cdef int start(self) except -1:
+        """The application is called when the whole body is there."""
+        self.started = True
+        if self.body_ended:
+            self.enqueue()
+
+    cdef int enqueue(self) except -1:
+        self.progress = WSGI_CALL
+        if self.driver.limits.timeout_request:
+            self.since = self.driver.now
+        self.threads.push(self)
+
+    cdef bint wants_body(self) noexcept:
+        return not self.body_ended
+
+    cdef int on_disconnect(self) except -1:
+        self.told = True
+        if self.progress == WSGI_READING and not self.body_ended:
+            self.connection.refuse(FS_E_BODY_CUT)
+
+    cdef int on_lost(self) except -1:
+        self.told = self.lost = True
+        if self.progress <= WSGI_CALL:
+            self.environ = None         # the application was not called and never will be
+            self.body = None
+            self.progress = WSGI_DONE
+        elif self.paused:
+            self.paused = False
+            self.progress = WSGI_CLOSE
+            self.threads.push(self)
+        if self.room is not None:
+            self.room.set()
+
+    cdef int on_drained(self) except -1:
+        if self.paused:
+            self.paused = False
+            self.threads.push(self)
+        if self.room is not None:
+            self.room.set()
+
+    cdef int on_overdue(self) except -1:
+        cdef Driver driver = self.driver
+        seconds = driver.limits.timeout_request / 1000.0
+        if self.progress == WSGI_CALL and self.ident == 0:
+            driver.logger.error("No thread was free within %g seconds: %s %s", seconds, self.method_name(), self.path_name())
+            self.environ = None
+            self.progress = WSGI_DONE
+            self.fail(FS_E_OVERLOADED)
+            return 0
+        frame = sys._current_frames().get(self.ident)
+        stack = "".join(traceback.format_stack(frame)) if frame is not None else "  between two pieces of its answer\n"
+        frame = None
+        driver.logger.error("The application did not answer within %g seconds: %s %s\n%s", seconds, self.method_name(),
+                            self.path_name(), stack.rstrip())
+        self.overdue = self.ident != 0
+        self.fail(FS_E_APP_TIMEOUT)
+
+    cdef int detach(self) except -1:
+        Exchange.detach(self)
+        if self.paused:
+            self.paused = False
+            self.progress = WSGI_CLOSE
+            self.threads.push(self)
+        if self.room is not None:
+            self.room.set()
+
+    # ---- a step
+
+    cdef int perform(self) except -1:
+        """One step in the application. The lock is held before and after."""
+        self.ident = PyThread_get_thread_ident()
+        try:
+            if self.progress == WSGI_CALL:
+                self.call()
+            if self.progress == WSGI_PULL:
+                self.pull()
+        except BaseException as failure:
+            self.failed(failure)
+        if self.progress == WSGI_CLOSE:
+            self.close_iterable()
+        self.ident = 0
+        return 0
+
+    cdef int call(self) except -1:
+        cdef PyObject *arguments[2]
+        cdef PyObject *result
+        cdef dict environ = self.environ
+        self.environ = None
+        self.progress = WSGI_CLOSE
+        arguments[0] = <PyObject *>environ
+        arguments[1] = <PyObject *>self.start_response
+        self.threads.leave()
+        result = call_vector(<PyObject *>self.interface.application, arguments, 2, NULL)
+        if result != NULL:
+            environ = None      # what the application has put there goes outside of the lock
+        self.threads.enter()
+        self.iterable = fs_owned(result)
+        self.answer(self.iterable)
+
+    cdef int answer(self, object result) except -1:
+        cdef Py_ssize_t n
+        cdef object piece
+        if self.stream == NULL:
+            return 0
+        if type(result) is list or type(result) is tuple:
+            n = PySequence_Fast_GET_SIZE(result)
+            if n == 1:
+                piece = <object>PySequence_Fast_GET_ITEM(result, 0)
+                if type(piece) is bytes:
+                    return self.answer_whole(piece)
+            self.single = n == 1
+        elif type(result) is FileWrapper:
+            if self.answer_file(result):
+                return 0
+        else:
+            self.threads.leave()
+            try:
+                self.single = fs_length_hint(<PyObject *>result) == 1
+            finally:
+                self.threads.enter()
+        self.threads.leave()
+        try:
+            self.iterator = iter(result)
+        finally:
+            self.threads.enter()
+        self.progress = WSGI_PULL
+
+    cdef int answer_whole(self, bytes body) except -1:
+        """The commonest answer by far: a list of one, which leaves with its head."""
+        if not self.stream.head_sent:
+            self.write_head(True, PyBytes_GET_SIZE(body))
+        self.iterable = None        # neither a list nor a tuple has a close()
+        self.progress = WSGI_DONE
+        if self.after_body(self.stream.ops.body(self.stream, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body),
+                                                <void *>body, 1)):
+            self.completed()
+
+    cdef int answer_file(self, FileWrapper wrapper) except -1:
+        """1 where the kernel sends the file; 0 where it is to be read."""
+        cdef OpenFile file
+        cdef uint64_t size
+        cdef int64_t offset
+        self.threads.leave()
+        try:
+            found = file_range(wrapper.filelike)
+        finally:
+            self.threads.enter()
+        if found is None or self.stream == NULL:
+            return found is not None
+        file, offset, size = found
+        if self.said_length is not None and self.said_length.isdecimal():
+            size = min(size, <uint64_t>int(self.said_length))
+        if not self.stream.head_sent:
+            self.write_head(True, size)
+        if self.after_body(self.stream.ops.file(self.stream, file.fd, offset, size, <void *>file, 1)):
+            self.completed()
+        return 1
+
+    cdef int pull(self) except -1:
+        """Passes pieces on until the iterable ends, the client has no more room, or others are due."""
+        cdef int left = PIECES_A_STEP
+        cdef PyObject *raw
+        cdef object piece
+        while True:
+            if self.stream != NULL and self.connection.full() and self.stream != NULL:
+                self.paused = True
+                return 0
+            if self.stream == NULL:
+                self.progress = WSGI_CLOSE      # the client has gone, or was answered for us
+                return 0
+            if self.stream.bodiless and self.stream.head_sent:
+                return self.end_body()
+            if left == 0:
+                return self.threads.postpone(self)
+            left -= 1
+            self.threads.leave()
+            raw = next_piece(<PyObject *>self.iterator)
+            self.threads.enter()
+            if raw == NULL:
+                raise_pending()
+                self.progress = WSGI_CLOSE
+                return self.end_body() if self.stream != NULL else 0
+            piece = fs_owned(raw)
+            if not PyBytes_Check(piece):
+                raise TypeError(f"a piece of the body is bytes, not {type(piece).__name__}")
+            if PyBytes_GET_SIZE(piece) and self.stream != NULL:
+                self.send_piece(piece)
+
+    cdef int send_piece(self, bytes piece) except -1:
+        if not self.stream.head_sent:
+            self.write_head(self.single, PyBytes_GET_SIZE(piece))
+        if self.after_body(self.stream.ops.body(self.stream, PyBytes_AS_STRING(piece), PyBytes_GET_SIZE(piece),
+                                                <void *>piece, 0)):
+            self.leave_soon()
+
+    cdef int after_body(self, int result) except -1:
+        """1 where all went well; else what is wrong has been said, and the answer has come to its broken end."""
+        if result >= 0:
+            return 1
+        self.driver.count_error(result)
+        self.driver.logger.error("Broken response: %s: %s %s", fs_error_describe(result).text.decode(),
+                                 self.method_name(), self.path_name())
+        if not self.stream.ended:
+            self.stream.ops.abort(self.stream, result)
+        self.completed()
+        return 0
+
+    cdef int end_body(self) except -1:
+        self.progress = WSGI_CLOSE
+        if not self.stream.head_sent:
+            self.write_head(True, 0)
+        if self.after_body(self.stream.ops.body(self.stream, "", 0, NULL, 1)):
+            self.completed()
+
+    cdef int completed(self) except -1:
+        """The last byte is queued, or the answer is broken off: the connection goes on without this exchange."""
+        cdef Connection connection = self.connection
+        connection.flags |= CONN_IN_TURN        # its turn follows at once
+        try:
+            connection.response_ended()
+        finally:
+            connection.flags &= ~<uint32_t>CONN_IN_TURN
+        self.give_turn(connection)
+
+    cdef int give_turn(self, Connection connection) except -1:
+        """What is queued leaves, at once or a little later, and the connection's next request is looked for."""
+        cdef Driver driver = self.driver
+        cdef Threads threads = self.threads
+        cdef bint polling = driver.polling
+        # Unwatched, close() may keep an answer that waits from leaving for as long as it likes.
+        driver.polling = threads.defers(self.worker) and (threads.watched or self.progress == WSGI_DONE)
+        connection.turn()
+        driver.polling = polling
+
+    cdef int leave_soon(self) except -1:
+        """A piece leaves before the next is asked for. Where another thread stands by it may do so, within a millisecond,
+        and pieces that come faster leave together."""
+        if self.threads.watched and self.threads.leads(self.worker):
+            self.driver.defer(self.connection)
+        else:
+            self.connection.end_turn()
+
+    cdef int write_head(self, bint end, uint64_t length) except -1:
+        cdef fs_field on_stack[FIELDS_ON_STACK]
+        cdef fs_field *fields = on_stack
+        cdef fs_response_head head
+        cdef object room
+        cdef Py_ssize_t i, n
+        cdef int result
+        if self.status is None:
+            raise RuntimeError("the application has not called start_response")
+        n = PyTuple_GET_SIZE(self.fields)
+        if n > FIELDS_ON_STACK:
+            room = PyBytes_FromStringAndSize(NULL, n * sizeof(fs_field))
+            fields = <fs_field *>PyBytes_AS_STRING(room)
+        for i in range(n):
+            borrow_text(<object>PyTuple_GET_ITEM(self.fields, i), &fields[i])
+        memset(&head, 0, sizeof(head))
+        head.status = self.code
+        if self.code != 200 or PyUnicode_GET_LENGTH(self.status) != 6:
+            head.reason.p = <const char *>PyUnicode_DATA(self.status) + 4
+            head.reason.n = PyUnicode_GET_LENGTH(self.status) - 4
+        head.fields = fields
+        head.nfields = <uint32_t>n
+        head.length = length
+        head.flags = FS_RESPONSE_END if end else 0
+        result = self.stream.ops.head(self.stream, &head)
+        if result < 0:
+            raise application_error(result)
+
+    cdef int failed(self, object failure) except -1:
+        """The application's exception, logged here, once, with method and path."""
+        cdef Connection connection = self.connection
+        self.progress = WSGI_CLOSE
+        self.threads.leave()
+        try:
+            if self.lost and caused_by_disconnect(failure):
+                self.driver.logger.debug("The client left: %s %s", self.method_name(), self.path_name())
+            else:
+                self.driver.logger.error("Exception in WSGI application: %s %s", self.method_name(), self.path_name(),
+                                         exc_info=failure)
+        finally:
+            self.threads.enter()
+        if self.stream != NULL:
+            connection.flags |= CONN_IN_TURN
+            try:
+                self.fail(FS_E_APP_RAISED)
+            finally:
+                connection.flags &= ~<uint32_t>CONN_IN_TURN
+            self.give_turn(connection)
+
+    cdef int close_iterable(self) except -1:
+        iterable = self.iterable
+        self.iterable = self.iterator = None
+        self.progress = WSGI_DONE
+        self.threads.leave()
+        try:
+            close = getattr(iterable, "close", None)
+            if close is not None:
+                close()
+        except BaseException as failure:
+            self.driver.logger.error("Exception in close() of a WSGI application: %s %s", self.method_name(),
+                                     self.path_name(), exc_info=failure)
+        iterable = close = None
+        self.threads.enter()
+
+    # ---- the application's side; without the lock
+
+    cdef object handle_start(self, object status, object headers, object exc_info):
+        cdef Py_ssize_t i
+        cdef uint32_t id
+        cdef tuple fields
+        cdef object said = None
+        cdef bint head_sent
+        cdef int code
+        if not WSGI_CALL < self.progress < WSGI_DONE:
+            raise RuntimeError("the request is over")
+        if self.status is not None:
+            if exc_info is None:
+                raise RuntimeError("start_response was called already; again only with exc_info (PEP 3333)")
+            self.threads.enter()
+            head_sent = self.stream == NULL or self.stream.head_sent
+            self.threads.leave()
+            if head_sent:
+                try:
+                    raise_info(exc_info)
+                finally:
+                    exc_info = None     # PEP 3333: the traceback refers to this very frame
+        code = status_code(status)
+        if type(headers) is not list:
+            raise TypeError(f"headers are a list, not {type(headers).__name__}")
+        fields = tuple(headers)
+        for i in range(PyTuple_GET_SIZE(fields)):
+            id = check_text_field(<object>PyTuple_GET_ITEM(fields, i))
+            if id == FS_FIELD_CONTENT_LENGTH:
+                said = fields[i][1].strip(" \t")
+        self.code = code
+        self.said_length = said
+        self.fields = fields
+        self.status = status
+        return self.write
+
+    cdef int handle_write(self, object data) except -1:
+        if type(data) is not bytes and not isinstance(data, bytes):
+            raise TypeError(f"write() takes bytes, not {type(data).__name__}")
+        self.threads.enter()
+        try:
+            if self.stream == NULL:
+                if self.lost or self.overdue:
+                    raise ClientDisconnected("the client has disconnected")
+                raise RuntimeError("the request is over")
+            if PyBytes_GET_SIZE(data):
+                self.send_piece(data)
+            if self.connection is not None and self.connection.full() and self.threads.relay.depth == 1:
+                self.wait_for_room()
+        finally:
+            self.threads.leave()
+
+    cdef int wait_for_room(self) except -1:
+        """write() has no other way to say that the client is slow than not to return."""
+        cdef Threads threads = self.threads
+        if not threads.watched:
+            return self.wait_alone()
+        self.room = room = threading.Event()
+        if threads.leads(self.worker):
+            fs_relay_end_step(&threads.relay, self.worker)
+            threads.hand_over()
+        threads.leave()
+        try:
+            room.wait()
+        finally:
+            threads.enter()
+            self.room = None
+
+    cdef int wait_alone(self) except -1:
+        """There is nobody else to drive: this connection alone is served until it has room."""
+        cdef Connection connection = self.connection
+        cdef Driver driver = self.driver
+        cdef pollfd waiting
+        cdef int timeout_ms = <int>driver.limits.timeout_write
+        while self.stream != NULL and connection.queue.size > driver.limits.low_water:
+            waiting.fd = connection.fd
+            waiting.events = POLLOUT
+            self.threads.leave()
+            with nogil:
+                ready = c_poll(&waiting, 1, timeout_ms)
+            self.threads.enter()
+            PyErr_CheckSignals()
+            driver.clock()
+            if ready == 0 and self.stream != NULL:
+                connection.lost(FS_E_PEER_STALLED)
+            elif self.stream != NULL:
+                connection.end_turn()
+
+    cdef int handle_hints(self, object headers) except -1:
+        cdef fs_field fields[FIELDS_ON_STACK]
+        cdef Py_ssize_t i
+        cdef tuple pairs = tuple(headers)
+        if PyTuple_GET_SIZE(pairs) > FIELDS_ON_STACK:
+            raise ValueError(f"more than {FIELDS_ON_STACK} headers in early hints")
+        for i in range(PyTuple_GET_SIZE(pairs)):
+            check_text_field(<object>PyTuple_GET_ITEM(pairs, i))
+            borrow_text(<object>PyTuple_GET_ITEM(pairs, i), &fields[i])
+        self.threads.enter()
+        try:
+            if self.stream == NULL:
+                return 0        # there is nobody to hint to
+            result = self.stream.ops.informational(self.stream, 103, fields, <uint32_t>PyTuple_GET_SIZE(pairs))
+            if result < 0:
+                raise application_error(result)
+            self.leave_soon()
+        finally:
+            self.threads.leave()
+
+
+@cython.final
+cdef class StartResponse:
+
+    def __cinit__(self, WSGIExchange exchange not None):
+        self.vectorcall = <void *>start_response_vectorcall
+        self.exchange = exchange
+
+    def __call__(self, status, headers, exc_info=None):
+        return self.exchange.handle_start(status, headers, exc_info)
+
+    def __repr__(self):
+        return "<fastserve start_response>"
+
+
+cdef object start_response_vectorcall(object self, PyObject **arguments, size_t nargs, PyObject *names):
+    cdef Py_ssize_t n = PyVectorcall_NARGS(nargs)
+    if names == NULL and n == 2:
+        return (<StartResponse>self).exchange.handle_start(<object>arguments[0], <object>arguments[1], None)
+    return start_response_call(self, arguments, n, names)
+
+
+cdef object start_response_call(StartResponse self, PyObject **arguments, Py_ssize_t n, PyObject *names):
+    """With exc_info, or by keywords."""
+    cdef list given = [<object>arguments[i] for i in range(n)]
+    cdef dict named = {}
+    if names != NULL:
+        for i, name in enumerate(<tuple>names):
+            named[name] = <object>arguments[n + i]
+    status, headers, exc_info = start_response(*given, **named)
+    return self.exchange.handle_start(status, headers, exc_info)
+
+
+def start_response(status, headers, exc_info=None):
+    """Binds the arguments of such a call, or raises what Python raises."""
+    return status, headers, exc_info
+
+
+@cython.final
+cdef class Write:
+
+    def __call__(self, data):
+        self.exchange.handle_write(data)
+
+    def __repr__(self):
+        return "<fastserve write>"
+
+
+@cython.final
+cdef class EarlyHints:
+
+    def __call__(self, headers):
+        self.exchange.handle_hints(headers)
+
+    def __repr__(self):
+        return "<fastserve early_hints>"
+
+
+cdef int enable_start_response() except -1:
+    # The offset is read off an instance, as in asgi.pxi.
+    cdef WSGI interface = WSGI(None, threads=1, watched=False)
+    cdef StartResponse start = StartResponse.__new__(StartResponse, WSGIExchange.__new__(WSGIExchange, interface))
+    fs_enable_vectorcall(StartResponse, <char *>&start.vectorcall - <char *><PyObject *>start)
+    start.exchange.let_go()
+    return 0
+
+
+enable_start_response()

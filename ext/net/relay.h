@@ -1,0 +1,64 @@
+#ifndef FS_NET_RELAY_H
+#define FS_NET_RELAY_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+/*
+ * Several threads around one poller. One of them leads: it waits for events
+ * and dispatches them. The others rest, or are inside the application. What
+ * the threads share is touched under the relay's lock, which nobody holds
+ * while the application runs or while the leader waits for events.
+ *
+ * The leader runs the application itself, in steps. A watch, which is a thread
+ * of its own, takes the lead from it when a step lasts, and wakes one that
+ * rests to lead on. The watch looks only while there are steps; when none came
+ * for a while it parks, and the next step wakes it.
+ */
+
+#define FS_RELAY_TICK_US 500  /* the watch looks this often: a step that it meets twice lasts too long */
+#define FS_RELAY_PARK_TICKS 8 /* without a step the watch goes to sleep */
+
+typedef struct fs_relay {
+    pthread_mutex_t mutex;
+    pthread_cond_t rest;         /* where threads wait for the lead or for work */
+    pthread_cond_t parking;      /* where the watch waits for a step */
+    pthread_t owner;             /* of the mutex; only meaningful to itself, while depth is not 0 */
+    unsigned depth;              /* locks may nest in one thread: a destructor or a log handler calls back */
+    unsigned resting, woken;     /* threads in fs_relay_rest, and how many of them are on their way out */
+    int leader;                  /* who leads, 0: nobody */
+    uint64_t taken;              /* leads that the watch took away */
+    _Atomic uint64_t step;       /* grows by one where a step of the leader begins and where it ends: odd within one */
+    int parked;                  /* the watch sleeps; under the lock */
+    _Atomic int ended;           /* the watch is to return */
+} fs_relay;
+
+/* 0 or -errno. */
+int fs_relay_init(fs_relay *relay);
+/* Nobody may be in any other call. */
+void fs_relay_free(fs_relay *relay);
+
+/* 1 when it was taken, or held by this thread already; 0 when another one holds it. */
+int fs_relay_try(fs_relay *relay);
+void fs_relay_lock(fs_relay *relay);
+void fs_relay_unlock(fs_relay *relay);
+
+/* Sleeps until fs_relay_wake or fs_relay_wake_all; locked, once, before and after. */
+void fs_relay_rest(fs_relay *relay);
+/* Whether one could be woken. Locked, as the next two. */
+static inline int fs_relay_can_wake(const fs_relay *relay) { return relay->resting > relay->woken; }
+/* Wakes one that rests, if any does. */
+void fs_relay_wake(fs_relay *relay);
+void fs_relay_wake_all(fs_relay *relay);
+
+/* Around a step of the leader; locked. `end` gives 1 where the lead was kept, 0 where `me` has lost it. */
+void fs_relay_begin_step(fs_relay *relay);
+int fs_relay_end_step(fs_relay *relay, int me);
+
+/* The watch: runs in a thread of its own until fs_relay_end_watch, which may come first. Not locked. */
+void fs_relay_watch(fs_relay *relay);
+/* Locked. */
+void fs_relay_end_watch(fs_relay *relay);
+
+#endif
