@@ -1,7 +1,8 @@
-"""`python -m bench`: run (the default), check, memory and peers."""
+"""`python -m bench`: run (the default), check, memory, slow and peers."""
 
 import argparse
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,13 +12,14 @@ from bench.machine import describe
 from bench.measure import Sample, Settings
 from bench.memory import measure_memory
 from bench.peers import PYTHON as PEER_PYTHON
-from bench.peers import build_peers
+from bench.peers import build_peers, missing, up_to_date
 from bench.plan import DEFAULT_SERVERS, Plan, Server, choose, load_plan, participants
 from bench.report import machine_lines, progress_line, read_rows, table, write_json
 from bench.rounds import Row, run_rounds, summarize
+from bench.slow import measure_slow
 from bench.thresholds import judge
 
-DEFAULT = f"the scenario's own, or {', '.join(DEFAULT_SERVERS)}"
+SLOW_SERVERS = ("fastserve-wsgi-1", "fastserve-wsgi-8")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,14 +30,15 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         plan = load_plan()
         if options.action == "peers":
-            print(build_peers(options.python))
-            return 0
+            return 1 if _build_peers(options) else 0
         if options.action == "check":
             return _check(plan, options)
         if options.action == "memory":
             return _memory(plan, options)
+        if options.action == "slow":
+            return _slow(plan, options)
         return _run(plan, options)
-    except (LoadError, ValueError) as error:
+    except (LoadError, ValueError, subprocess.CalledProcessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -44,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("action", nargs="?", choices=("run", "check", "memory", "peers"), default="run")
+    parser.add_argument("action", nargs="?", choices=("run", "check", "memory", "slow", "peers"), default="run")
     parser.add_argument("--scenarios", type=_names, help="comma-separated; all by default")
     parser.add_argument(
         "--servers", type=_names, help=f"comma-separated; the scenario's own, or {','.join(DEFAULT_SERVERS)} by default"
@@ -84,6 +87,19 @@ def _memory(plan: Plan, options: argparse.Namespace) -> int:
     return 0 if all(result.passed for result in results) else 1
 
 
+def _slow(plan: Plan, options: argparse.Namespace) -> int:
+    find_wrk()
+    servers = choose(plan.servers, options.servers or list(SLOW_SERVERS), "server")
+    settings = _settings(options, servers)
+    results = [
+        result
+        for server in servers
+        for result in measure_slow(plan, server, settings, options.rounds, lambda line: print(line, file=sys.stderr))
+    ]
+    print("\n".join(map(str, results)))
+    return 0 if all(result.passed for result in results) else 1
+
+
 def _measure(plan: Plan, options: argparse.Namespace, asked: list[str] | None) -> list[Row]:
     find_wrk()
     scenarios = choose(plan.scenarios, options.scenarios or list(plan.scenarios), "scenario")
@@ -91,7 +107,8 @@ def _measure(plan: Plan, options: argparse.Namespace, asked: list[str] | None) -
     servers = list({server.name: server for _, group in lineup for server in group}.values())
     settings = _settings(options, servers)
     machine = describe(servers, settings)
-    samples = run_rounds(lineup, settings, options.rounds, _show)
+    absent = missing(servers, machine["versions"])
+    samples = run_rounds(lineup, settings, options.rounds, _show, absent)
     rows = summarize(samples)
     path = write_json(options.json, machine, rows, samples)
     print("\n" + machine_lines(machine) + "\n" + table(scenarios, rows))
@@ -100,9 +117,18 @@ def _measure(plan: Plan, options: argparse.Namespace, asked: list[str] | None) -
 
 
 def _settings(options: argparse.Namespace, servers: list[Server]) -> Settings:
-    if any(server.peer for server in servers) and not Path(options.peer_python).exists():
-        build_peers(options.python)
+    own = Path(options.peer_python) == PEER_PYTHON
+    if any(server.peer for server in servers) and own and not up_to_date():
+        _build_peers(options)
     return Settings(options.seconds, options.warm, options.python, options.peer_python, str(build_limit()))
+
+
+def _build_peers(options: argparse.Namespace) -> list[str]:
+    """What pip could not install is said here, and again by each row that misses it."""
+    print("bench: building the peers' environment", file=sys.stderr)
+    complaints = build_peers(options.python)
+    print("".join(f"bench: {complaint}\n" for complaint in complaints), end="", file=sys.stderr)
+    return complaints
 
 
 def _show(sample: Sample) -> None:

@@ -69,6 +69,7 @@ def server_command(scenario: Scenario, server: Server, settings: Settings, port:
         "peer_python": settings.peer_python,
         "limit": settings.limit,
         "apps": str(HERE / "apps"),
+        "peers": str(HERE / "peers"),
         "app": scenario.app,
         "port": str(port),
         "response": str(response),
@@ -104,11 +105,12 @@ def _under_load(scenario: Scenario, server: Server, settings: Settings, running:
         rss=resident(running.pid),
         requests=load.requests,
         foreign=max(0.0, (busy - cpu_ns) / 1000 / load.duration_us),
-        error=_load_errors(load),
+        error=load_errors(load),
     )
 
 
-def _load_errors(load: Load) -> str:
+def load_errors(load: Load) -> str:
+    """What went wrong for the clients, or nothing."""
     if load.requests == 0:
         return "no request was answered"
     return ", ".join(f"{count} {kind} errors" for kind, count in load.errors.items())

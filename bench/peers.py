@@ -2,17 +2,49 @@
 
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from bench.plan import HERE
+from bench.plan import HERE, Server
 
+REQUIREMENTS = HERE / "peers"
 VENV = HERE / ".venv-peers"
 PYTHON = VENV / "bin" / "python"
+STAMP = "requirements-tried"
 
 
-def build_peers(python: str = sys.executable) -> Path:
-    """Create or renew the environment with the interpreter `python`. Raises subprocess.CalledProcessError."""
-    subprocess.run([python, "-m", "venv", "--clear", str(VENV)], check=True)
-    requirements = [part for path in sorted((HERE / "peers").glob("*.txt")) for part in ("-r", str(path))]
-    subprocess.run([str(PYTHON), "-m", "pip", "install", "--quiet", *requirements], check=True)
-    return PYTHON
+def build_peers(python: str = sys.executable, requirements: Path = REQUIREMENTS, venv: Path = VENV) -> list[str]:
+    """Create or renew the environment with the interpreter `python`, and install one file after the other.
+
+    Returns what pip has said of those that it could not install: the others are there all the same. Raises
+    subprocess.CalledProcessError when there can be no environment at all.
+    """
+    subprocess.run([python, "-m", "venv", "--clear", str(venv)], check=True)
+    install = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]
+    complaints = []
+    for path in sorted(requirements.glob("*.txt")):
+        done = subprocess.run([*install, str(path)], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            complaints.append(f"{path.name} could not be installed: {done.stderr.strip()[-1500:]}")
+    (venv / STAMP).write_text(_wanted(requirements))
+    return complaints
+
+
+def up_to_date(requirements: Path = REQUIREMENTS, venv: Path = VENV) -> bool:
+    """Whether these files have been tried. What failed then is tried again on demand only: a build may take minutes."""
+    return (venv / STAMP).exists() and (venv / STAMP).read_text() == _wanted(requirements)
+
+
+def missing(servers: Iterable[Server], versions: Mapping[str, Mapping[str, str | None]]) -> dict[str, str]:
+    """The peers that lack a package, by name, each with what to do about it."""
+    found = {}
+    for server in servers:
+        lacks = [package for package in server.packages if versions[server.name].get(package) is None]
+        if server.peer and lacks:
+            needs = f"it needs {server.needs}, then" if server.needs else "try"
+            found[server.name] = f"missing: {', '.join(lacks)} is not installed; {needs} `python -m bench peers`"
+    return found
+
+
+def _wanted(requirements: Path) -> str:
+    return "".join(path.read_text() for path in sorted(requirements.glob("*.txt")))

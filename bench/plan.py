@@ -3,10 +3,12 @@
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 HERE = Path(__file__).resolve().parent
 T = TypeVar("T")
+Interface = Literal["asgi", "wsgi"]
+Figure = Literal["cpu_us", "per_second", "p99_us"]
 DEFAULT_SERVERS = ("limit", "fastserve", "uvicorn")
 
 
@@ -44,6 +46,7 @@ class Scenario:
     title: str
     app: str
     answer: Answer
+    interface: Interface = "asgi"
     connections: int = 64
     method: str = "GET"
     path: str = "/"
@@ -64,18 +67,41 @@ class Server:
     name: str
     command: tuple[str, ...]
     packages: tuple[str, ...] = ()
+    interface: Interface | None = None
     peer: bool = False
+    needs: str = ""
     logs_requests: bool = False
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """In `scenario` the CPU time of `server` is at most `most` times that of `reference`."""
+    """In `scenario` the `figure` of `server` is at most `most` or at least `least`.
+
+    Both are times the same figure of the server `reference`, in `reference_scenario` where that is another one; without
+    a reference they are what the figure itself may be.
+    """
 
     scenario: str
     server: str
-    reference: str
-    most: float
+    figure: Figure = "cpu_us"
+    most: float | None = None
+    least: float | None = None
+    reference: str | None = None
+    reference_scenario: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what cannot be judged."""
+        if self.figure not in get_args(Figure):
+            raise ValueError(f"unknown figure {self.figure!r}; there are: {', '.join(get_args(Figure))}")
+        if (self.most is None) == (self.least is None):
+            raise ValueError(f"a threshold of {self.server} in {self.scenario} needs one of `most` and `least`")
+        if self.reference_scenario and not self.reference:
+            raise ValueError(f"a threshold of {self.server} in {self.scenario} names a scenario but no reference")
+
+    @property
+    def against(self) -> tuple[str, str] | None:
+        """Scenario and server of the reference."""
+        return (self.reference_scenario or self.scenario, self.reference) if self.reference else None
 
 
 @dataclass(frozen=True)
@@ -90,11 +116,23 @@ class MemoryPlan:
 
 
 @dataclass(frozen=True)
+class SlowTransfer:
+    """One client moves `bytes` at `per_second` by a request for `path`; the server's memory may grow by `grows_by`."""
+
+    method: str
+    path: str
+    bytes: int
+    per_second: int
+    grows_by: int
+
+
+@dataclass(frozen=True)
 class Plan:
     scenarios: dict[str, Scenario]
     servers: dict[str, Server]
     thresholds: tuple[Threshold, ...]
     memory: MemoryPlan
+    slow: dict[str, SlowTransfer]
 
 
 def load_plan(folder: Path = HERE) -> Plan:
@@ -107,12 +145,16 @@ def load_plan(folder: Path = HERE) -> Plan:
             {name: Server(name=name, **_frozen(table)) for name, table in server_tables["server"].items()},
             tuple(Threshold(**table) for table in tables["threshold"]),
             MemoryPlan(**tables["memory"]),
+            {name: SlowTransfer(**table) for name, table in tables["slow"].items()},
         )
     except TypeError as error:
         raise ValueError(f"bench/*.toml: {error}") from error
     for threshold in plan.thresholds:
         choose(plan.scenarios, [threshold.scenario], "scenario")
-        choose(plan.servers, [threshold.server, threshold.reference], "server")
+        choose(plan.servers, [threshold.server], "server")
+        if threshold.against:
+            choose(plan.scenarios, [threshold.against[0]], "scenario")
+            choose(plan.servers, [threshold.against[1]], "server")
     return plan
 
 
@@ -125,7 +167,9 @@ def participants(plan: Plan, scenario: Scenario, asked: list[str] | None) -> lis
     if asked is None:
         return choose(plan.servers, own, "server")
     servers = choose(plan.servers, asked, "server")
-    return [server for server in servers if not scenario.servers or server.name in own]
+    if scenario.servers:
+        return [server for server in servers if server.name in own]
+    return [server for server in servers if server.interface in (None, scenario.interface)]
 
 
 def choose(known: dict[str, T], names: list[str], what: str) -> list[T]:

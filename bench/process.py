@@ -70,15 +70,18 @@ def on_core(core: int) -> Iterator[None]:
 def started(command: list[str], port: int, core: int, log: Path, cwd: Path) -> Iterator[Running]:
     """Run `command` until the block ends; `log` is written anew. Raises ServerError."""
     with log.open("wb") as output, on_core(core):
-        process = subprocess.Popen(
-            command,
-            cwd=cwd,
-            env=_clean_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        try:
+            process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=_clean_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ServerError(f"cannot be started: {error}") from error
     running = Running(process, port, log)
     try:
         _await_port(running)
@@ -100,7 +103,7 @@ def stop(process: "subprocess.Popen[Any]") -> None:
 
 def _clean_environment() -> dict[str, str]:
     """Ours, without what would configure a server behind the plan's back."""
-    configures = ("FASTSERVE_", "UVICORN_", "PYTHON", "WEB_CONCURRENCY")
+    configures = ("FASTSERVE_", "UVICORN_", "GUNICORN_", "GRANIAN_", "PYTHON", "WEB_CONCURRENCY")
     return {name: value for name, value in os.environ.items() if not name.startswith(configures)}
 
 

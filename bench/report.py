@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import Sample
-from bench.plan import HERE, Scenario
+from bench.plan import HERE, Interface, Scenario
 from bench.rounds import Row, find, ratio
 
 QUIET = 0.05  # share of the server's core for others that is not worth a word
-REFERENCES = ("limit", "uvicorn")
-COLUMNS = ("server", "CPU µs", "least", "most", "/limit", "/uvicorn", "a second", "p50 µs", "p99 µs", "RSS MiB")
+REFERENCES: dict[Interface, tuple[str, str]] = {"asgi": ("limit", "uvicorn"), "wsgi": ("limit", "bjoern")}
+FIGURES = ("a second", "p50 µs", "p99 µs", "RSS MiB")
 
 
 def table(scenarios: list[Scenario], rows: list[Row]) -> str:
-    """All scenarios, one block each; a row with errors is marked and they stand below it."""
-    blocks = [_block(scenario, rows) for scenario in scenarios]
+    """All scenarios that have rows, one block each; a row with errors is marked and they stand below it."""
+    measured = {row.scenario for row in rows}
+    blocks = [_block(scenario, rows) for scenario in scenarios if scenario.name in measured]
     noisiest = max((row.foreign for row in rows), default=0.0)
     if noisiest > QUIET:
         blocks.append(f"\nnot a quiet machine: others had up to {noisiest:.0%} of the server's core in a round")
@@ -57,21 +58,21 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def _block(scenario: Scenario, rows: list[Row]) -> str:
-    head = "{:<24}" + "{:>11}" * (len(COLUMNS) - 1)
-    lines = [f"\n{scenario.name}: {scenario.title} (CPU time for one {scenario.unit})", head.format(*COLUMNS)]
+    references = REFERENCES[scenario.interface]
+    columns = ("server", "CPU µs", "least", "most", *(f"/{name}" for name in references), *FIGURES)
+    head = "{:<24}" + "{:>11}" * (len(columns) - 1)
+    lines = [f"\n{scenario.name}: {scenario.title} (CPU time for one {scenario.unit})", head.format(*columns)]
     for row in (row for row in rows if row.scenario == scenario.name):
-        lines.append(head.format(*_cells(row, rows)))
+        name = row.server + (" !" if row.errors else "")
+        cells = _figures(row, rows, references) if row.cpu_us else ["-"] * (len(columns) - 1)
+        lines.append(head.format(name, *cells))
         lines += [f"    ! {error}" for error in dict.fromkeys(row.errors)]
     return "\n".join(lines)
 
 
-def _cells(row: Row, rows: list[Row]) -> list[str]:
-    name = row.server + (" !" if row.errors else "")
-    if not row.cpu_us:
-        return [name, *["-"] * (len(COLUMNS) - 1)]
-    ratios = [ratio(row, find(rows, row.scenario, reference)) for reference in REFERENCES]
+def _figures(row: Row, rows: list[Row], references: tuple[str, ...]) -> list[str]:
+    ratios = [ratio(row, find(rows, row.scenario, reference)) for reference in references]
     return [
-        name,
         f"{row.cpu_us:.2f}",
         f"{row.cpu_least:.2f}",
         f"{row.cpu_most:.2f}",

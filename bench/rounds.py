@@ -1,11 +1,11 @@
 """Interleaved rounds and their medians."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
 from bench.measure import Sample, Settings, measure
-from bench.plan import Scenario, Server
+from bench.plan import Figure, Scenario, Server
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,21 @@ def run_rounds(
     settings: Settings,
     rounds: int,
     progress: Callable[[Sample], None],
+    absent: Mapping[str, str] | None = None,
 ) -> list[Sample]:
-    """Each scenario in turn, its servers A B C A B C …, so that a drift of the machine meets all of them."""
+    """Each scenario in turn, its servers A B C A B C …, so that a drift of the machine meets all of them.
+
+    A server that is `absent` is not started: the reason is its error.
+    """
+    absent = absent or {}
     samples: list[Sample] = []
     for scenario, servers in lineup:
         for _ in range(rounds):
             for server in servers:
-                samples.append(measure(scenario, server, settings))
+                if server.name in absent:
+                    samples.append(Sample(scenario.name, server.name, error=absent[server.name]))
+                else:
+                    samples.append(measure(scenario, server, settings))
                 progress(samples[-1])
     return samples
 
@@ -57,9 +65,12 @@ def find(rows: list[Row], scenario: str, server: str) -> Row | None:
     return next((row for row in rows if (row.scenario, row.server) == (scenario, server)), None)
 
 
-def ratio(row: Row, reference: Row | None) -> float | None:
-    """CPU time of `row` to that of `reference`, or None where one of them has no figure."""
-    return row.cpu_us / reference.cpu_us if reference and reference.cpu_us and row.cpu_us else None
+def ratio(row: Row, reference: Row | None, figure: Figure = "cpu_us") -> float | None:
+    """A figure of `row` to that of `reference`, or None where one of them has none."""
+    if reference is None or not getattr(row, figure) or not getattr(reference, figure):
+        return None
+    value: float = getattr(row, figure) / getattr(reference, figure)
+    return value
 
 
 def _row(group: list[Sample]) -> Row:

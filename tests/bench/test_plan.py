@@ -2,28 +2,39 @@
 
 import asyncio
 import importlib.util
+import io
+import re
 import shutil
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from wsgiref.util import setup_testing_defaults
+from wsgiref.validate import validator
 
 import pytest
 
 from bench import cli
 from bench.measure import Sample
-from bench.plan import HERE, Scenario, Threshold, choose, load_plan, participants
+from bench.plan import HERE, Scenario, SlowTransfer, Threshold, choose, load_plan, participants
 from bench.report import read_rows, table, write_json
 from bench.rounds import summarize
+from bench.slow import APP
 from bench.thresholds import judge
 
 PLAN = load_plan()
 
 
-def sample(server: str, cpu_us: float, error: str = "") -> Sample:
-    return Sample("hello", server, cpu_us=cpu_us, error=error)
+def sample(server: str, cpu_us: float, error: str = "", scenario: str = "hello", **figures: Any) -> Sample:
+    return Sample(scenario, server, cpu_us=cpu_us, error=error, **figures)
 
 
-@pytest.mark.parametrize("scenario", PLAN.scenarios.values(), ids=str)
-def test_the_application_gives_the_answer_of_its_scenario(scenario: Scenario) -> None:
+def of(interface: str) -> list[Any]:
+    return [pytest.param(s, id=s.name) for s in PLAN.scenarios.values() if s.interface == interface]
+
+
+@pytest.mark.parametrize("scenario", of("asgi"))
+def test_the_asgi_application_gives_the_answer_of_its_scenario(scenario: Scenario) -> None:
     messages: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
@@ -33,11 +44,69 @@ def test_the_application_gives_the_answer_of_its_scenario(scenario: Scenario) ->
         messages.append(message)
 
     asyncio.run(application(scenario.app)({"type": "http"}, receive, send))
-    assert messages[0]["status"] == scenario.answer.status
     headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
+    assert_answer(scenario, messages[0]["status"], headers, b"".join(message["body"] for message in messages[1:]))
+
+
+@pytest.mark.parametrize("scenario", of("wsgi"))
+def test_the_wsgi_application_gives_the_answer_of_its_scenario(scenario: Scenario) -> None:
+    status, headers, body = call(scenario.app, scenario.method, scenario.path, b"x" * scenario.upload)
+    assert_answer(scenario, int(status.split()[0]), headers, body)
+
+
+@pytest.mark.parametrize("transfer", PLAN.slow.values(), ids=PLAN.slow)
+def test_the_application_of_the_slow_clients_moves_what_is_asked(transfer: SlowTransfer) -> None:
+    for size in (0, 1000, 65_536, 200_000):
+        small = replace(transfer, bytes=size, path=transfer.path.replace(str(transfer.bytes), str(size)))
+        _, _, body = call(APP, small.method, small.path, b"x" * size if small.method == "POST" else b"")
+        assert body == (b"%d" % size if small.method == "POST" else b"x" * size)
+
+
+def call(app: str, method: str, target: str, upload: bytes) -> tuple[str, dict[str, str], bytes]:
+    """Status, headers and body of one request, by the rules of PEP 3333."""
+    path, _, query = target.partition("?")
+    environ: dict[str, Any] = {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query}
+    environ |= {"SCRIPT_NAME": "", "wsgi.input": io.BytesIO(upload)}
+    environ |= {"CONTENT_LENGTH": str(len(upload))} if method == "POST" else {}
+    setup_testing_defaults(environ)
+    heads: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> Any:
+        heads.append((status, headers))
+        return lambda _data: None
+
+    result = validator(application(app))(environ, start_response)
+    body = b"".join(result)
+    result.close()  # type: ignore[attr-defined]  # the validator's own iterator has it, and demands the call
+    (head,) = heads
+    return head[0], {name.lower(): value for name, value in head[1]}, body
+
+
+def assert_answer(scenario: Scenario, status: int, headers: dict[str, str], body: bytes) -> None:
     framing = {"transfer-encoding", "connection"}  # the server's, not the application's
+    assert status == scenario.answer.status
     assert headers == {name: value for name, value in scenario.answer.headers.items() if name not in framing}
-    assert b"".join(message["body"] for message in messages[1:]) == scenario.answer.body
+    assert body == scenario.answer.body
+
+
+@pytest.mark.parametrize(("name", "seconds"), [("wsgi_sleep", 0.010), ("wsgi_cpu", 0.005)])
+def test_a_call_takes_as_long_as_it_says(name: str, seconds: float) -> None:
+    app, clock = application(name), time.thread_time if name == "wsgi_cpu" else time.monotonic
+    durations = []
+    for _ in range(20):
+        start = clock()
+        app({}, lambda _status, _headers: None)
+        durations.append(clock() - start)
+    assert min(durations) == pytest.approx(seconds, rel=0.25)
+
+
+def test_one_call_in_a_thousand_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    app = application("wsgi_mix")
+    for _ in range(2500):
+        app({}, lambda _status, _headers: None)
+    assert waits == [0.050, 0.050]
 
 
 def application(name: str) -> Any:
@@ -52,10 +121,18 @@ def application(name: str) -> Any:
 def test_scripts_and_servers_exist() -> None:
     for scenario in PLAN.scenarios.values():
         assert (HERE / "wrk" / scenario.script).is_file()
-        chosen = [server.name for server in participants(PLAN, scenario, None)]
-        assert chosen == list(scenario.servers or ("limit", "fastserve", "uvicorn"))
+        chosen = participants(PLAN, scenario, None)
         everyone = participants(PLAN, scenario, list(PLAN.servers))
-        assert [server.name for server in everyone] == list(scenario.servers or PLAN.servers)
+        assert {server.interface for server in chosen} <= {None, scenario.interface}
+        assert {server.interface for server in everyone} <= {None, scenario.interface}
+        assert [server.name for server in chosen] == list(scenario.servers or ("limit", "fastserve", "uvicorn"))
+        assert {server.name for server in chosen} <= {server.name for server in everyone}
+
+
+def test_a_server_takes_part_in_scenarios_of_its_interface_only() -> None:
+    asked = ["limit", "fastserve-asyncio", "bjoern"]
+    assert [s.name for s in participants(PLAN, PLAN.scenarios["hello"], asked)] == ["limit", "fastserve-asyncio"]
+    assert [s.name for s in participants(PLAN, PLAN.scenarios["wsgi-hello"], asked)] == ["limit", "bjoern"]
 
 
 def test_an_unknown_name_is_named() -> None:
@@ -83,13 +160,63 @@ def test_rows_are_medians_and_keep_their_errors(tmp_path: Path) -> None:
 )
 def test_a_threshold_is_kept_up_to_its_value_and_never_with_errors(cpu_us: float, error: str, passed: bool) -> None:
     rows = summarize([sample("limit", 5.0), sample("fastserve", cpu_us, error)])
-    assert judge(Threshold("hello", "fastserve", "limit", 1.30), rows).passed is passed
+    assert judge(Threshold("hello", "fastserve", most=1.30, reference="limit"), rows).passed is passed
 
 
 def test_a_threshold_without_figures_is_missed() -> None:
-    verdict = judge(Threshold("hello", "fastserve", "limit", 1.30), summarize([sample("limit", 5.0)]))
+    verdict = judge(Threshold("hello", "fastserve", most=1.30, reference="limit"), summarize([sample("limit", 5.0)]))
     assert not verdict.passed
-    assert "not measured" in str(verdict)
+    assert "fastserve was not measured in hello" in str(verdict)
+
+
+@pytest.mark.parametrize(
+    ("bound", "per_second", "p99_us", "passed"),
+    [
+        ({"figure": "per_second", "least": 5440}, 5440.0, 1, True),
+        ({"figure": "per_second", "least": 5440}, 5439.9, 1, False),
+        ({"figure": "p99_us", "most": 5000}, 1.0, 5000, True),
+        ({"figure": "p99_us", "most": 5000}, 1.0, 5001, False),
+        ({"figure": "p99_us", "most": 5000}, 1.0, 0, False),  # not a latency: nothing was measured
+        ({"figure": "cpu_us", "most": 7}, 1.0, 1, True),
+        ({"figure": "cpu_us", "most": 6.9}, 1.0, 1, False),
+    ],
+)
+def test_a_figure_is_judged_by_itself(bound: dict[str, Any], per_second: float, p99_us: int, passed: bool) -> None:
+    rows = summarize([sample("fastserve", 7.0, per_second=per_second, p99_us=p99_us)])
+    assert judge(Threshold("hello", "fastserve", **bound), rows).passed is passed
+
+
+@pytest.mark.parametrize(("per_second", "passed"), [(800.0, True), (799.0, False)])
+def test_a_figure_is_judged_against_another_scenario(per_second: float, passed: bool) -> None:
+    own = sample("fastserve", 9.0, scenario="mix", per_second=per_second)
+    rows = summarize([sample("fastserve", 9.0, per_second=1000.0), own])
+    bound = Threshold(
+        "mix", "fastserve", figure="per_second", least=0.8, reference="fastserve", reference_scenario="hello"
+    )
+    verdict = judge(bound, rows)
+    assert verdict.passed is passed
+    assert f"fastserve / fastserve in hello, per_second: {per_second / 1000:.3f} (least 0.8)" in str(verdict)
+    assert "fastserve was not measured in hello" in str(judge(bound, rows[1:]))
+
+
+def test_a_figure_of_its_own_is_printed_with_its_bound() -> None:
+    rows = summarize([sample("fastserve", 7.0, per_second=12_345.6)])
+    verdict = judge(Threshold("hello", "fastserve", figure="per_second", least=5440), rows)
+    assert str(verdict) == "pass  hello       fastserve, per_second: 12,346 (least 5,440)"
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        ({"most": 1.0, "figure": "p90_us"}, "unknown figure 'p90_us'; there are: cpu_us, per_second, p99_us"),
+        ({}, "needs one of `most` and `least`"),
+        ({"most": 1.0, "least": 1.0}, "needs one of `most` and `least`"),
+        ({"most": 1.0, "reference_scenario": "hello"}, "names a scenario but no reference"),
+    ],
+)
+def test_a_threshold_that_cannot_be_judged_is_refused(table: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(why)):
+        Threshold("hello", "fastserve", **table)
 
 
 def test_check_judges_a_result_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,5 +239,6 @@ def test_missing_wrk_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 def test_every_threshold_is_measured_by_default() -> None:
     for threshold in PLAN.thresholds:
-        taking_part = {server.name for server in participants(PLAN, PLAN.scenarios[threshold.scenario], None)}
-        assert {threshold.server, threshold.reference} <= taking_part
+        named = [(threshold.scenario, threshold.server), *([threshold.against] if threshold.against else [])]
+        for scenario, server in named:
+            assert server in {s.name for s in participants(PLAN, PLAN.scenarios[scenario], None)}
