@@ -3,6 +3,7 @@
 import pytest
 
 from serving import Serve, Server, request
+from serving.process import until
 
 MIB = 1 << 20
 
@@ -14,8 +15,8 @@ def validated(serve: Serve) -> Server:
 
 def check(server: Server, path: str) -> None:
     """The validator was there, and an iterable that nobody closed has not told of it."""
+    assert until(lambda: f"validated {path}\n" in server.stderr_of_this_test())
     log = server.stderr_of_this_test()
-    assert f"validated {path}\n" in log
     assert "AssertionError" not in log
     assert "garbage collected without being closed" not in log
 

@@ -1,0 +1,414 @@
+"""Threads: who waits for whom, and who does not (PEP 3333 "Thread Support")."""
+
+import ast
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from serving import BrokenAnswer, Client, Serve, Server, request
+from wsgi.steps import Gate, answers, closings, generator, said, script, start
+
+MEBIBYTE = 1 << 20
+KERNEL = 16 * MEBIBYTE
+"""More than the socket buffers of both ends can hold together."""
+
+PROMPT = 0.4
+"""Seconds that an answer may take which waits for nothing; the machine may be busy."""
+
+
+def literal(server: Server, target: str) -> Any:
+    return ast.literal_eval(server.get(target).decode())
+
+
+@contextmanager
+def others_are_served(server: Server, prompt: float = PROMPT) -> Iterator[None]:
+    """Another client asks all the time; none of its answers may take long, none may fail."""
+    stop, failures, slowest, count = threading.Event(), [], [0.0], [0]
+
+    def ask() -> None:
+        try:
+            with server.connect() as client:
+                while not stop.is_set() or not count[0]:
+                    begun = time.monotonic()
+                    assert client.exchange(request("/")).body == b"ok"
+                    slowest[0] = max(slowest[0], time.monotonic() - begun)
+                    count[0] += 1
+        except Exception as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+    assert not failures
+    assert slowest[0] < prompt
+
+
+@contextmanager
+def connections(server: Server, count: int, receive_buffer: int | None = None) -> Iterator[list[Client]]:
+    clients = [server.connect(receive_buffer=receive_buffer) for _ in range(count)]
+    try:
+        yield clients
+    finally:
+        for client in clients:
+            client.close()
+
+
+# ---- the application's own threads
+
+
+def test_background_thread_runs_while_the_server_is_idle(server: Server) -> None:
+    """Nobody waits for events with the GIL held."""
+    assert server.get("/reset") == b"ticks"
+    with server.connect() as silent:
+        assert not silent.readable(0.4)
+    ticks, gap = literal(server, "/ticker")
+    assert ticks > 20
+    assert gap < 0.25
+
+
+def test_background_thread_runs_while_the_server_is_busy(server: Server) -> None:
+    """As often as Python itself lets threads take turns, or nearly."""
+    assert server.get("/reset") == b"ticks"
+    with server.connect() as client:
+        begun = time.monotonic()
+        while time.monotonic() - begun < 0.4:
+            client.send(request("/") * 50)
+            assert [client.answer().body for _ in range(50)] == [b"ok"] * 50
+    ticks, gap = literal(server, "/ticker")
+    assert ticks > 5
+    assert gap < 0.25
+
+
+def test_background_thread_runs_while_a_client_stalls(server: Server) -> None:
+    """Also while write() waits for a client, if there is only one thread."""
+    run = script(server, start(), ("write_pieces", 60, 100_000))
+    assert server.get("/reset") == b"ticks"
+    with server.connect(receive_buffer=4096) as client, server.connect() as silent:
+        client.send(run.request())
+        assert not silent.readable(0.3)
+        assert len(client.answer().body) == 6_000_000
+    assert literal(server, "/ticker")[1] < 0.25
+
+
+# ---- how many at once
+
+
+def test_blocking_calls_run_at_the_same_time(eight: Server) -> None:
+    """Eight calls wait for one another; seven alone would wait for ever."""
+    for number in range(3):
+        run = script(eight, ("barrier", f"eight-{number}", 8), *answers())
+        with connections(eight, 8) as clients:
+            for client in clients:
+                client.send(run.request())
+            for client in clients:
+                assert client.answer().body == b"ok"
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_no_more_calls_at_once_than_threads(serve_threads: Serve, gate: Gate, threads: int) -> None:
+    server = serve_threads(threads=threads)
+    server.get("/peak")
+    mark = len(server.stderr.text)
+    run = script(server, ("inside", ("say", "inside")), ("inside", gate.wait), *answers())
+    with connections(server, 12) as clients:
+        for client in clients:
+            client.send(run.request())
+        server.stderr.wait(lambda text: text.count("inside\n") >= threads, start=mark)
+        assert not any(client.readable(0.02) for client in clients)
+        assert server.stderr.text[mark:].count("inside\n") == threads
+        gate.open()
+        for client in clients:
+            assert client.answer().body == b"ok"
+    assert literal(server, "/peak") == threads
+
+
+def test_blocking_generators_run_at_the_same_time(eight: Server) -> None:
+    run = script(eight, start(), generator(("yield", b"a"), ("barrier", "generators", 8), ("yield", b"b")))
+    with connections(eight, 8) as clients:
+        for client in clients:
+            client.send(run.request())
+        for client in clients:
+            assert client.answer().body == b"ab"
+
+
+@pytest.mark.parametrize("calls", [1, 7])
+def test_slow_calls_do_not_delay_others(eight: Server, gate: Gate, calls: int) -> None:
+    """However many threads they hold, as long as there is one more."""
+    run = script(eight, ("note", "waits"), gate.wait, *answers())
+    with connections(eight, calls) as clients:
+        for client in clients:
+            client.send(run.request())
+        run.journal(calls)
+        with others_are_served(eight):
+            for _ in range(50):
+                assert eight.get("/") == b"ok"
+        gate.open()
+        for client in clients:
+            assert client.answer().body == b"ok"
+
+
+def test_sudden_slow_call_after_many_fast_ones(eight: Server, gate: Gate) -> None:
+    """The server has learnt that calls are fast, and then one is not."""
+    run = script(eight, gate.wait, *answers())
+    with eight.connect() as fast, eight.connect() as slow:
+        fast.send(request("/") * 1000)
+        assert [fast.answer().body for _ in range(1000)] == [b"ok"] * 1000
+        slow.send(run.request())
+        begun = time.monotonic()
+        for _ in range(20):
+            assert fast.exchange(request("/")).body == b"ok"
+        assert time.monotonic() - begun < PROMPT
+        gate.open()
+        assert slow.answer().body == b"ok"
+
+
+def test_pipelined_behind_a_slow_call_keep_their_order(eight: Server, gate: Gate) -> None:
+    run = script(eight, gate.wait, *answers(data=b"slow"))
+    with eight.connect() as client, eight.connect() as other:
+        client.send(run.request() + request("/") * 5)
+        for _ in range(10):
+            assert other.exchange(request("/")).body == b"ok"
+        assert not client.readable()
+        gate.open()
+        assert [client.answer().body for _ in range(6)] == [b"slow"] + [b"ok"] * 5
+
+
+def test_load_of_slow_calls_uses_all_threads(eight: Server) -> None:
+    """Forty calls of 50 ms on eight threads: five rounds, not forty."""
+    run = script(eight, ("pause", 0.05), *answers())
+    with connections(eight, 40) as clients:
+        begun = time.monotonic()
+        for client in clients:
+            client.send(run.request())
+        for client in clients:
+            assert client.answer().body == b"ok"
+        assert time.monotonic() - begun < 1.2
+
+
+# ---- which threads
+
+
+def test_fast_calls_stay_in_one_thread_mostly(serve_threads: Serve) -> None:
+    """No hand-over for what is quickly done."""
+    server = serve_threads(threads=8)
+    with server.connect() as client:
+        for _ in range(10):  # after slow calls of other tests
+            client.send(request("/thread") * 100)
+            names = [client.answer().body for _ in range(100)]
+        for _ in range(5):
+            names += [client.exchange(request("/thread")).body for _ in range(100)]
+    changes = sum(before != after for before, after in pairwise(names))
+    assert changes < len(names) / 10
+
+
+def test_threads_have_names(server: Server, threads: int) -> None:
+    """fastserve-1, fastserve-2, and so on; a single one is the main thread."""
+    run = script(server, ("thread",), ("pause", 0.02), *answers())
+    with connections(server, 16) as clients:
+        for client in clients:
+            client.send(run.request())
+        for client in clients:
+            assert client.answer().body == b"ok"
+    names = {note[0] for note in run.journal() if note[0] != "end"}
+    if threads == 1:
+        assert names == {"MainThread"}
+    else:
+        assert len(names) > 1
+        assert all(re.fullmatch("fastserve-[1-8]", name) for name in names), names
+
+
+def test_there_are_no_more_threads_than_asked_for(server: Server, threads: int) -> None:
+    """Beside those that wait and watch, which run nothing of the application."""
+    run = script(server, ("pause", 0.01), *answers())
+    with connections(server, 30) as clients:
+        for client in clients:
+            client.send(run.request())
+        for client in clients:
+            client.answer()
+    workers = [name for name in literal(server, "/threads") if re.fullmatch("fastserve-[0-9]+", name)]
+    assert len(workers) <= (threads if threads > 1 else 0)
+
+
+def test_thread_local_values_persist(server: Server) -> None:
+    """Each thread counts its own calls without a gap."""
+    run = script(server, ("thread",), ("pause", 0.002), *answers())
+    with connections(server, 8) as clients:
+        for _ in range(10):
+            for client in clients:
+                client.send(run.request())
+            for client in clients:
+                assert client.answer().body == b"ok"
+    counts: dict[tuple[str, int], list[int]] = {}
+    for name, ident, count in (note for note in run.journal() if note[0] != "end"):
+        counts.setdefault((name, ident), []).append(count)
+    assert sum(map(len, counts.values())) == 80
+    assert len({ident for _, ident in counts}) == len({name for name, _ in counts}) == len(counts)
+    for seen in counts.values():
+        assert seen == list(range(seen[0], seen[0] + len(seen)))
+
+
+@pytest.mark.parametrize(("option", "size"), [("256K", 256 << 10), ("1M", 1 << 20)])
+def test_thread_stack_size(start_threads: Serve, option: str, size: int) -> None:
+    server = start_threads(threads=2, thread_stack_size=option)
+    assert size <= literal(server, "/stack") <= size + (64 << 10)
+
+
+def test_default_thread_stack_size_is_that_of_the_system(eight: Server) -> None:
+    assert literal(eight, "/stack") > 1 << 20
+
+
+# ---- slow readers
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_stalled_readers_of_generators_hold_no_thread(serve_threads: Serve, threads: int) -> None:
+    """Ten of them on one thread or two; others are served, and memory is bounded."""
+    server = serve_threads(threads=threads)
+    runs = [script(server, start(), generator(("endless", 16_384))) for _ in range(10)]
+    server.get("/")
+    before = server.resident()
+    with connections(server, 10, receive_buffer=4096) as clients:
+        for client, run in zip(clients, runs, strict=True):
+            client.send(run.request())
+        for run in runs:
+            assert run.stands_still() < KERNEL
+        with others_are_served(server):
+            for _ in range(50):
+                assert server.get("/") == b"ok"
+        assert server.resident() - before < 5 * MEBIBYTE
+    for run in runs:
+        assert closings(run.journal()) == 1
+
+
+@pytest.mark.parametrize("size", [1000, 65_536, 1_000_000])
+def test_endless_generator_does_not_grow_memory(server: Server, size: int) -> None:
+    """A client that does not read, and then does: it goes on."""
+    for _ in range(2):
+        warm_up = script(server, start(), generator(("endless", size)))
+        with server.connect(receive_buffer=4096) as client:
+            client.send(warm_up.request())
+            warm_up.stands_still()
+        warm_up.journal()
+    before = server.resident()
+    run = script(server, start(), generator(("endless", size)))
+    with server.connect(receive_buffer=4096) as client:
+        client.send(run.request())
+        produced = run.stands_still()
+        assert produced < KERNEL
+        assert server.resident() - before < MEBIBYTE + 2 * size
+        got = 0
+        while got < produced + 2 * MEBIBYTE:
+            got += len(client.socket.recv(65_536))
+        assert run.produced() > produced
+        assert server.resident() - before < MEBIBYTE + 2 * size
+    assert closings(run.journal()) == 1
+
+
+def test_stalled_readers_of_written_answers_do_not_delay_others(eight: Server) -> None:
+    """write() waits, as nothing else is possible; the other threads serve."""
+    runs = [script(eight, start(), ("write_until_refused", 50_000)) for _ in range(3)]
+    with connections(eight, 3, receive_buffer=4096) as clients:
+        for client, run in zip(clients, runs, strict=True):
+            client.send(run.request())
+        for run in runs:
+            assert run.stands_still() < KERNEL
+        with others_are_served(eight):
+            for _ in range(50):
+                assert eight.get("/") == b"ok"
+    for run in runs:
+        assert "ConnectionResetError" in run.journal()[-2][1]
+
+
+# ---- deadlines
+
+
+SECONDS = 0.5
+
+
+def test_call_that_is_overdue_is_504(serve: Serve, threads: int) -> None:
+    """With the request and the stack of its thread in the log; what it answers later goes nowhere."""
+    server = serve(timeout_request=SECONDS)
+    run = script(server, ("pause", 1.2), *answers(data=b"late"))
+    with server.connect() as client:
+        begun = time.monotonic()
+        if threads > 1:
+            with others_are_served(server):
+                answer = client.exchange(run.request())
+        else:
+            answer = client.exchange(run.request())
+        assert SECONDS - 0.1 <= time.monotonic() - begun < 1.1
+        assert answer.status == 504
+        assert b"late" not in answer.body
+        assert client.gone() if answer.closes else client.exchange(request("/")).body == b"ok"
+    log = said(server, "did not answer within 0.5 seconds", "GET /run/" + run.key, "do_pause")
+    assert log.count("did not answer") == 1
+    assert run.journal() == [("end", None)]
+    assert server.get("/") == b"ok"
+
+
+def test_overdue_after_the_head_breaks_the_answer(serve: Serve) -> None:
+    server = serve(timeout_request=SECONDS)
+    run = script(server, start(), generator(("yield", b"one"), ("pause", 1.2), ("yield", b"two")))
+    with server.connect() as client:
+        begun = time.monotonic()
+        with pytest.raises(BrokenAnswer) as broken:
+            client.exchange(run.request())
+        assert time.monotonic() - begun < 1.1
+        assert b"one" in broken.value.seen
+        assert client.gone()
+    said(server, "did not answer within 0.5 seconds", "GET /run/" + run.key, "do_pause")
+    assert closings(run.journal()) == 1
+
+
+def test_request_that_waits_for_a_thread_too_long_is_503(serve_threads: Serve) -> None:
+    """It never reaches the application."""
+    server = serve_threads(threads=2, timeout_request=SECONDS)
+    slow = script(server, ("pause", 1.5), ("say", "is back"), *answers())
+    waiting = script(server, *answers())
+    with connections(server, 3) as (first, second, third):
+        for client in (first, second):
+            client.send(slow.request())
+        answer = third.exchange(waiting.request())
+        assert answer.status == 503
+        assert first.answer().status == second.answer().status == 504
+    server.stderr.wait(lambda _: server.stderr_of_this_test().count("is back") == 2)
+    assert not waiting.noted()
+    said(server, "did not answer within 0.5 seconds", "GET /run/" + slow.key, "GET /run/" + waiting.key)
+
+
+def test_threads_are_whole_again_after_overdue_calls(serve_threads: Serve) -> None:
+    """Those that came back late serve as before."""
+    server = serve_threads(threads=2, timeout_request=SECONDS)
+    slow = script(server, ("pause", 1.0), ("say", "is back"), *answers())
+    with connections(server, 2) as clients:
+        for client in clients:
+            client.send(slow.request())
+        assert [client.answer().status for client in clients] == [504, 504]
+    server.stderr.wait(lambda _: server.stderr_of_this_test().count("is back") == 2)
+    both = script(server, ("barrier", "both", 2), *answers())
+    with connections(server, 2) as clients:
+        for client in clients:
+            client.send(both.request())
+        assert [client.answer().status for client in clients] == [200, 200]
+    server.tracebacks_matter = False
+
+
+def test_answer_in_time_is_not_disturbed(serve: Serve) -> None:
+    server = serve(timeout_request=SECONDS)
+    run = script(server, ("pause", 0.2), start(), generator(("yield", b"a"), ("yield", b"b")))
+    with server.connect() as client:
+        for _ in range(3):
+            assert client.exchange(run.request()).body == b"ab"
+        assert not client.readable(0.4)
+        assert client.exchange(request("/")).body == b"ok"
+    assert "did not answer" not in server.stderr_of_this_test()
