@@ -1,6 +1,7 @@
 """`python -m bench`: run (the default), check, memory, slow and peers."""
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from bench.measure import Sample, Settings
 from bench.memory import measure_memory
 from bench.peers import PYTHON as PEER_PYTHON
 from bench.peers import build_peers, missing, up_to_date
-from bench.plan import DEFAULT_SERVERS, Plan, Server, choose, load_plan, participants
+from bench.plan import DEFAULT_SERVERS, Plan, Scenario, Server, choose, load_plan, participants
 from bench.report import machine_lines, progress_line, read_rows, table, write_json
 from bench.rounds import Row, run_rounds, summarize
 from bench.slow import measure_slow
@@ -108,6 +109,7 @@ def _measure(plan: Plan, options: argparse.Namespace, asked: list[str] | None) -
     settings = _settings(options, servers)
     machine = describe(servers, settings)
     absent = missing(servers, machine["versions"])
+    _fix_work(scenarios)
     samples = run_rounds(lineup, settings, options.rounds, _show, absent)
     rows = summarize(samples)
     path = write_json(options.json, machine, rows, samples)
@@ -129,6 +131,14 @@ def _build_peers(options: argparse.Namespace) -> list[str]:
     complaints = build_peers(options.python)
     print("".join(f"bench: {complaint}\n" for complaint in complaints), end="", file=sys.stderr)
     return complaints
+
+
+def _fix_work(scenarios: list[Scenario]) -> None:
+    """The same work for every server that computes, through the environment that they inherit."""
+    if any(scenario.app == "wsgi_cpu" for scenario in scenarios):
+        from bench.apps.wsgi_cpu import TURNS
+
+        os.environ["WSGI_CPU_TURNS"] = str(TURNS)
 
 
 def _show(sample: Sample) -> None:

@@ -2,7 +2,8 @@
 
 Measurements without and with the slow client alternate, A B A B A, so that a drift of the machine meets both. What the
 ones without it differ by among themselves is noise: the medians may be apart by that much. Noise is taken to be at
-least NOISE_FLOOR of the p99, since few rounds may agree by chance.
+least NOISE_FLOOR of the p99, since few rounds may agree by chance; where it is more than NOISE_CEILING of it, nothing
+can be told, and nothing passes.
 """
 
 import contextlib
@@ -21,6 +22,7 @@ from bench.plan import HERE, Plan, Scenario, Server, SlowTransfer
 from bench.process import Running, ServerError, cores, free_port, on_core, started
 
 NOISE_FLOOR = 0.10
+NOISE_CEILING = 1.0
 APP = "wsgi_slow"
 CLIENT_DEADLINE = 30.0
 
@@ -53,8 +55,12 @@ class SlowResult:
         return max(max(self.without) - min(self.without), NOISE_FLOOR * median(self.without))
 
     @property
+    def telling(self) -> bool:
+        return self.noise <= NOISE_CEILING * median(self.without)
+
+    @property
     def unchanged(self) -> bool:
-        return median(self.beside) <= median(self.without) + self.noise
+        return self.telling and median(self.beside) <= median(self.without) + self.noise
 
     @property
     def flat(self) -> bool:
@@ -71,6 +77,7 @@ class SlowResult:
         beside, without, spread = median(self.beside), median(self.without), f"{min(self.without)}-{max(self.without)}"
         p99 = (
             f"hello's p99 {beside:,.0f} µs beside it, {without:,.0f} µs without (noise {self.noise:,.0f} µs: {spread})"
+        p99 += "" if self.telling else ": too noisy to tell"
         )
         memory = "resident memory " + ", ".join(
             f"{size / 2**20:.2f} MiB {when}"

@@ -100,6 +100,15 @@ def test_a_call_takes_as_long_as_it_says(name: str, seconds: float) -> None:
     assert min(durations) == pytest.approx(seconds, rel=0.25)
 
 
+def test_the_work_of_a_call_can_be_handed_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[int] = []
+    monkeypatch.setenv("WSGI_CPU_TURNS", "4711")
+    app = application("wsgi_cpu")
+    monkeypatch.setitem(app.__globals__, "burn", turns.append)
+    app({}, lambda _status, _headers: None)
+    assert turns == [4711]
+
+
 def test_one_call_in_a_thousand_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     monkeypatch.setattr(time, "sleep", waits.append)
