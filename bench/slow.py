@@ -74,11 +74,9 @@ class SlowResult:
         name = f"{self.server:<18} {self.transfer}"
         if self.error:
             return f"FAIL  {name}: {self.error}"
-        beside, without, spread = median(self.beside), median(self.without), f"{min(self.without)}-{max(self.without)}"
-        p99 = (
-            f"hello's p99 {beside:,.0f} µs beside it, {without:,.0f} µs without (noise {self.noise:,.0f} µs: {spread})"
+        p99 = f"hello's p99 {median(self.beside):,.0f} µs beside it, {median(self.without):,.0f} µs without"
+        p99 += f" (noise {self.noise:,.0f} µs: {min(self.without)}-{max(self.without)})"
         p99 += "" if self.telling else ": too noisy to tell"
-        )
         memory = "resident memory " + ", ".join(
             f"{size / 2**20:.2f} MiB {when}"
             for size, when in ((self.before, "before"), (self.during, "during"), (self.after, "after"))
