@@ -5,10 +5,12 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
+from bench.latency import as_measured, interval, parse, percentile
 from bench.plan import HERE, Scenario
 from bench.process import HOST, on_core
 
 MARK = "REPORT "
+HISTOGRAM_MARK = "HISTOGRAM "
 TIMEOUT = "10s"  # wrk counts slower answers as errors; more than a run lasts, they are only slow
 TIMEOUT_MARGIN = 30.0
 
@@ -64,8 +66,11 @@ def wrk_command(scenario: Scenario, port: int, seconds: float) -> list[str]:
     return [*command, "--", *scenario.script_args] if scenario.script_args else command
 
 
-def run_wrk(command: list[str], core: int, seconds: float) -> Load:
-    """Run wrk on `core` to its end. Raises LoadError."""
+def run_wrk(command: list[str], connections: int, core: int, seconds: float) -> Load:
+    """Run wrk, whose `command` opens so many connections, on `core` to its end. Raises LoadError.
+
+    Latencies are wrk's own, or, from a script that prints a histogram, those that were measured (bench/latency.py).
+    """
     try:
         with on_core(core):
             done = subprocess.run(
@@ -73,10 +78,20 @@ def run_wrk(command: list[str], core: int, seconds: float) -> Load:
             )
     except subprocess.TimeoutExpired as error:
         raise LoadError(f"wrk did not end within {error.timeout:.0f} s") from error
-    lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
-    if done.returncode != 0 or not lines:
+    report = _line(done.stdout, MARK)
+    if done.returncode != 0 or not report:
         raise LoadError(f"wrk ended with status {done.returncode}: {(done.stderr or done.stdout).strip()[-500:]}")
-    counted: dict[str, int] = json.loads(lines[-1].removeprefix(MARK))
+    counted: dict[str, int] = json.loads(report)
     kinds = ("connect", "read", "write", "status", "timeout")
     errors = {kind: count for kind in kinds if (count := counted.pop(kind))}
+    if counted["requests"] and (histogram := _line(done.stdout, HISTOGRAM_MARK)):
+        expected = interval(counted["duration_us"], counted["requests"], connections)
+        measured = as_measured(parse(histogram), expected)
+        counted |= {"p50_us": percentile(measured, 50), "p99_us": percentile(measured, 99)}
     return Load(**counted, errors=errors)
+
+
+def _line(output: str, mark: str) -> str:
+    """What follows `mark` in the last line that begins with it."""
+    lines = [line for line in output.splitlines() if line.startswith(mark)]
+    return lines[-1].removeprefix(mark) if lines else ""

@@ -83,12 +83,12 @@ def server_command(scenario: Scenario, server: Server, settings: Settings, port:
 def _under_load(scenario: Scenario, server: Server, settings: Settings, running: Running, command: list[str]) -> Sample:
     load_core = cores()[1]
     if settings.warm:
-        run_wrk(wrk_command(scenario, running.port, settings.warm), load_core, settings.warm)
+        run_wrk(wrk_command(scenario, running.port, settings.warm), scenario.connections, load_core, settings.warm)
     running.require_alive()
     load_command = wrk_command(scenario, running.port, settings.seconds)
     busy = core_busy(cores()[0])
     before = read_cpu(running.pid)
-    load = run_wrk(load_command, load_core, settings.seconds)
+    load = run_wrk(load_command, scenario.connections, load_core, settings.seconds)
     running.require_alive()
     cpu_ns = spent(before, read_cpu(running.pid))
     busy = core_busy(cores()[0]) - busy

@@ -131,7 +131,7 @@ def _measure(
 
 def _p99(scenario: Scenario, running: Running, seconds: int) -> int:
     """Raises LoadError for an answer that failed."""
-    load = run_wrk(wrk_command(scenario, running.port, seconds), cores()[1], seconds)
+    load = run_wrk(wrk_command(scenario, running.port, seconds), scenario.connections, cores()[1], seconds)
     running.require_alive()
     if errors := load_errors(load):
         raise LoadError(errors)

@@ -2,9 +2,12 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from bench import load
+from bench.latency import Histogram
 from bench.measure import Settings, measure
 from bench.plan import Scenario, Server
 from bench.rounds import run_rounds, summarize
@@ -75,3 +78,19 @@ def test_rounds_interleave_and_leave_no_process_behind(
     assert right.cpu_least <= right.cpu_us <= right.cpu_most
     assert right.errors == []
     assert len(dies.errors) == 2
+
+
+def test_a_script_with_a_histogram_counts_every_request_once(
+    fake: Fake, scenario: Scenario, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def percentile(histogram: Histogram, _percent: float) -> int:
+        seen.append(sum(histogram.values()))
+        return 1
+
+    monkeypatch.setattr(load, "percentile", percentile)
+    sample = measure(replace(scenario, script="histogram.lua"), fake("right", 1_000_000), settings)
+    assert sample.error == ""
+    assert sample.p99_us == 1
+    assert set(seen) == {sample.requests}
