@@ -254,7 +254,8 @@ cdef class WSGI(Interface):
     cdef object application
     cdef EnvironBuilder environs
     cdef Threads threads
-    cdef list spares                    # exchanges that left no trace
+    cdef WSGIExchange spare             # exchanges that left no trace, a chain of them
+    cdef unsigned spares                # its length
     cdef int give(self, WSGIExchange exchange) except -1
 
 
@@ -533,7 +534,7 @@ cdef class WSGIExchange(Exchange):
     cdef bint overdue                   # was answered 504; whoever runs it is still inside the application
     cdef int worker                     # number of the thread whose step it is
     cdef unsigned long ident            # of that thread, as Python has it; 0 outside a step
-    cdef WSGIExchange next              # in the queue
+    cdef WSGIExchange next              # in the queue, or in the chain of spares
     cdef dict environ                   # from begin() to the call
     # the request's body
     cdef BodyStore body

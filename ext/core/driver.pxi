@@ -452,15 +452,18 @@ cdef class Driver:
         self.idle_callback = callback
         self.check_idle()
 
+    def drop_connections(self):
+        for connection in self.connections_():
+            (<Connection>connection).flush()
+            (<Connection>connection).lost(FS_E_PEER_GONE)
+
     def close(self):
         if self.closed:
             return
         self.clock()
         for listener in self.listeners():
             self.forget_listener(listener)
-        for connection in self.connections_():
-            (<Connection>connection).flush()
-            (<Connection>connection).lost(FS_E_PEER_GONE)
+        self.drop_connections()
         self.closed = True
         self.interface.clear()
         self.interface.detach()

@@ -66,7 +66,9 @@ cdef class Threads:
         return exchange
 
     cdef int postpone(self, WSGIExchange exchange) except -1:
-        """Goes on in the next round: events get their turn first."""
+        """Goes on in the next round: events get their turn first. A thread that does not lead keeps nobody waiting."""
+        if not self.leads(exchange.worker):
+            return self.push(exchange)
         exchange.queued = True
         exchange.next = self.later
         self.later = exchange
@@ -127,6 +129,8 @@ cdef class Threads:
                         fs_relay_rest(&self.relay)
         finally:
             self.count -= 1
+            if spoilt and not self.halted:
+                self.new_thread()
             if self.relay.leader == me:
                 self.relay.leader = 0
                 fs_relay_wake(&self.relay)

@@ -4,6 +4,7 @@
 
 cdef enum:
     PIECES_A_STEP = 256         # then others get their turn
+    SPARES_MAX = 64             # exchanges that are kept for further requests
 
 cdef extern from "slots.h":
     object fs_owned(PyObject *result)
@@ -33,7 +34,6 @@ cdef class WSGI(Interface):
         script_name = root_path.encode().decode("latin-1")
         self.application = application
         self.threads = Threads(threads, stack_size, watched)
-        self.spares = []
         self.environs = EnvironBuilder({
             "SCRIPT_NAME": script_name,
             "SERVER_SOFTWARE": software,
@@ -71,6 +71,15 @@ cdef class WSGI(Interface):
     def call_soon(self, call):
         self.threads.call_soon(call)
 
+    def give_up(self):
+        """What `Driver.cancel_requests` does, from any thread."""
+        self.threads.enter()
+        try:
+            return self.cancel()
+        finally:
+            self.driver.access_log.flush()
+            self.threads.leave()
+
     cdef int wake(self) except -1:
         if not self.driver.polling:     # the leader itself comes round anyway
             self.threads.awake()
@@ -93,25 +102,29 @@ cdef class WSGI(Interface):
         return count
 
     cdef Exchange open(self):
-        if PyList_GET_SIZE(self.spares):
-            return self.spares.pop()
-        return WSGIExchange.__new__(WSGIExchange, self)
+        cdef WSGIExchange exchange = self.spare
+        if exchange is None:
+            return WSGIExchange.__new__(WSGIExchange, self)
+        self.spare = exchange.next
+        self.spares -= 1
+        exchange.next = None
+        return exchange
 
     cdef int give(self, WSGIExchange exchange) except -1:
         """Keeps it for another request, where the application kept nothing of it."""
-        if PyList_GET_SIZE(self.spares) < 64 and fs_request_is_over(
+        if self.spares < SPARES_MAX and fs_request_is_over(
                 <PyObject *>exchange, <PyObject *>exchange.start_response, <PyObject *>exchange.write,
                 <PyObject *>exchange.early_hints, 4):
             exchange.reset()
-            self.spares.append(exchange)
+            exchange.next = self.spare
+            self.spare = exchange
+            self.spares += 1
         else:
             exchange.let_go()
 
     cdef int clear(self) except -1:
-        cdef WSGIExchange exchange
-        spares, self.spares = self.spares, []
-        for exchange in spares:
-            exchange.let_go()
+        while self.spare is not None:
+            (<WSGIExchange>self.open()).let_go()
 
 
 # ---- what the application gives

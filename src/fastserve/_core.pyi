@@ -75,6 +75,9 @@ class WSGI(Interface):
     def halt(self) -> None:
         """Ends `serve`; calls of the application that last are left alone."""
 
+    def give_up(self) -> int:
+        """Breaks off the answers that threads still work on; how many there were. Each is logged. From any thread."""
+
     def call_soon(self, call: Callable[[], None]) -> None:
         """Has it called where the driver is not at work. From any thread and any signal handler."""
 
@@ -124,6 +127,9 @@ class Driver:
 
     def call_later(self, seconds: float, callback: Callable[[], None] | None) -> None:
         """Calls it once, after that time; the one before is forgotten."""
+
+    def drop_connections(self) -> None:
+        """Closes every connection, once what is queued was sent as far as the socket takes it."""
 
     def close(self) -> None:
         """Closes every connection, leaves the loop, writes the access log out. Idempotent."""

@@ -26,7 +26,7 @@ class ExitStatus(enum.IntEnum):
     CLEAN = 0, "a clean stop"
     NOT_STARTED = 1, "the server could not start; the reason is logged"
     USAGE = 2, "an unknown option or a bad value"
-    NOT_CLEAN = 3, "the application's shutdown failed, or a second signal forced the stop"
+    NOT_CLEAN = 3, "the application's shutdown failed, a call of it did not end, or a second signal forced the stop"
     INTERRUPTED = 130, "Ctrl-C while the application was imported"
 
 

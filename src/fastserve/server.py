@@ -86,26 +86,20 @@ class Server:
             self._settled.set()
 
     def serve_process(self) -> bool:
-        """The same as a process of its own, from the main thread; what a WSGI application needs is no event loop."""
+        """The same as a process of its own, in the main thread.
+
+        The application is imported before there is an event loop: a WSGI application gets none, and Django, say,
+        refuses to touch its database inside of one.
+        """
         from fastserve.worker import new_loop_factory
 
         self._begin()
         with self._opened(None) as (listeners, access_log):
-            if self.config.interface == "wsgi":
-                return self._serve_threads(application.load(self.config), listeners, access_log)
+            app = application.load(self.config)
+            if app.interface == "wsgi":
+                return self._serve_threads(app, listeners, access_log)
             with asyncio.Runner(loop_factory=new_loop_factory(self.config.loop)) as runner:
-                outcome = runner.run(self._load_and_serve(listeners, access_log))
-            if isinstance(outcome, bool):
-                return outcome
-            return self._serve_threads(outcome, listeners, access_log)
-
-    async def _load_and_serve(self, listeners: Listeners, access_log: int) -> bool | Application:
-        """The module of an ASGI application is imported inside the loop, as it may expect one; that of another gives
-        its application back."""
-        app = application.load(self.config)
-        if app.interface == "wsgi":
-            return app
-        return await self._serve_here(app, listeners, access_log)
+                return runner.run(self._serve_here(app, listeners, access_log))
 
     def _begin(self) -> None:
         if self._used:

@@ -1,7 +1,9 @@
 """A worker for WSGI: threads in place of an event loop, and the way to its end."""
 
 import logging
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -9,14 +11,17 @@ from typing import Any
 
 from fastserve._core import WSGI, Driver
 from fastserve.config import Config
-from fastserve.errors import StartError
+from fastserve.errors import ExitStatus, StartError
 from fastserve.listen import Listeners
 from fastserve.version import version
-from fastserve.worker import IDLE_GRACE, SERVER, new_driver
+from fastserve.worker import CANCEL_GRACE, IDLE_GRACE, SERVER, new_driver
 
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Any]
 
 logger = logging.getLogger("fastserve")
+
+LAST_GRACE = 1.0
+"""Seconds beyond its time that a process has, whose only thread is inside the application when it should stop."""
 
 
 class ThreadedWorker:
@@ -33,12 +38,13 @@ class ThreadedWorker:
         self._listeners = listeners
         self._stopping = False
         self._forced = False
+        # One thread that nobody may take over from needs no others; a deadline has to be kept by somebody.
+        self._watched = config.threads > 1 or config.timeout_request > 0
         self._wsgi = WSGI(
             app,
             threads=config.threads,
             stack_size=config.thread_stack_size,
-            # One thread that nobody may take over from needs no others; a deadline has to be kept by somebody.
-            watched=config.threads > 1 or config.timeout_request > 0,
+            watched=self._watched,
             root_path=config.root_path,
             underscores=config.header_underscores == "allow",
             software=f"{SERVER.decode()}/{version()}",
@@ -84,14 +90,27 @@ class ThreadedWorker:
     def _end(self) -> None:
         """Threads cannot be cancelled: their requests are given up, and what they still do has no effect."""
         self._driver.cancel_requests()
-        self._wsgi.halt()
+        self._driver.drop_connections()
+        self._driver.call_later(CANCEL_GRACE, self._wsgi.halt)  # at the latest: iterables have still to be closed
+
+    def _leave(self) -> None:
+        """The thread that would end the process is inside the application and does not come back."""
+        logger.warning("calls of the application that did not end: %d", self._wsgi.give_up())
+        logging.shutdown()
+        os._exit(ExitStatus.NOT_CLEAN)
 
     @contextmanager
     def signals(self, stop: Callable[[], None]) -> Iterator[None]:
         """SIGINT and SIGTERM call `stop`, in the main thread: it waits for events or is inside the application."""
 
+        timers: list[threading.Timer] = []
+
         def handle(_number: int, _frame: FrameType | None) -> None:
             stop()
+            if not self._watched and len(timers) < 2:
+                timers.append(threading.Timer(LAST_GRACE + (0 if timers else self._patience), self._leave))
+                timers[-1].daemon = True
+                timers[-1].start()
 
         before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
         # A signal that comes just before the wait for events would else be seen only after it.
@@ -99,6 +118,8 @@ class ThreadedWorker:
         try:
             yield
         finally:
+            for timer in timers:
+                timer.cancel()
             signal.set_wakeup_fd(descriptor)
             for number, handler in before.items():
                 signal.signal(number, handler)

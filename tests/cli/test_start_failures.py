@@ -58,10 +58,6 @@ START = [
     ("hello:app.inner", "module 'hello' has no attribute 'app.inner'"),
     ("nowhere:app", "there is no module 'nowhere' in {directory} or the module search path"),
     ("os:environ", "os:environ is not an application: a _Environ is not callable"),
-    (
-        "wsgiref.simple_server:demo_app",
-        "wsgiref.simple_server:demo_app is a WSGI application; only ASGI applications are served",
-    ),
 ]
 
 
@@ -70,6 +66,12 @@ def test_application_that_is_none(run: Run, tmp_path: Path, target: str, reason:
     ended = run(target, "--port", "0")
     line = f"[CRITICAL] {reason.format(directory=tmp_path.resolve())}\n"
     assert (ended.status, ended.stdout, ended.stderr) == (1, "", line)
+
+
+def test_lifespan_on_for_a_wsgi_application(run: Run) -> None:
+    ended = run("wsgiref.simple_server:demo_app", "--port", "0", "--lifespan", "on")
+    assert (ended.status, ended.stdout) == (1, "")
+    assert ended.stderr == "[CRITICAL] a WSGI application has no lifespan; leave --lifespan away\n"
 
 
 def test_start_failures_reach_the_log_configuration(run: Run, tmp_path: Path) -> None:
