@@ -129,10 +129,12 @@ def test_w06_nothing_is_invented(environ_of: Environ) -> None:
     assert not NOT_APPLICABLE & environ.keys()
 
 
-def test_w06_chunked_body_has_no_content_length(environ_of: Environ) -> None:
-    """Not even when the server knows the length, because it has the whole body ("environ Variables")."""
-    data = request("/", "Transfer-Encoding: chunked", method="POST") + b"3\r\nabc\r\n0\r\n\r\n"
-    assert "CONTENT_LENGTH" not in environ_of(data)
+def test_w06_chunked_body_has_its_length(environ_of: Environ) -> None:
+    """Not invented but counted: the length when the transfer coding is gone (RFC 3875 section 4.1.2)."""
+    data = request("/", "Transfer-Encoding: chunked", method="POST") + b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    environ = environ_of(data)
+    assert environ["CONTENT_LENGTH"] == "5"
+    assert "HTTP_TRANSFER_ENCODING" not in environ
 
 
 def test_w07_fields_are_http_variables(environ_of: Environ) -> None:
