@@ -24,7 +24,7 @@ ROOMS: Mapping[str, set[str]] = {
     "core": {"libc", "net", "proto", "llhttp", "python"},  # llhttp: its version number, nothing else
 }
 
-# What each module of src/fastserve may import of it, each line only from lines above it. Only the workers have the core.
+# What each module of src/fastserve may import of it, each line only from lines above it. Only workers have the core.
 MODULES: Mapping[str, set[str]] = {
     "errors": set(),
     "kinds": set(),

@@ -276,7 +276,8 @@ cdef class Threads:
     cdef WSGIExchange first, last       # those that wait for a step
     cdef WSGIExchange later             # those that have had their share of this round, the newest first
     cdef list calls                     # what `call_soon` was given
-    cdef object ended                   # set when a worker with several threads has come to its end
+    cdef bint ended                     # a worker with several threads has come to its end
+    cdef int home_read, home_write      # a pipe that wakes the thread which waits for that; -1 where none does
     cdef fs_ready batch[FS_POLL_BATCH]
     cdef int at, n                      # in the batch
     cdef void enter(self) noexcept
@@ -295,6 +296,9 @@ cdef class Threads:
     cdef int hand_over(self) except -1
     cdef int new_thread(self) except -1
     cdef int make_calls(self) except -1
+    cdef int open_home(self) except -1
+    cdef int wait_at_home(self) except -1
+    cdef int check_ended(self) except -1
     cdef void learn(self, bint slow) noexcept
 
 

@@ -56,7 +56,9 @@ cdef extern from "<unistd.h>" nogil:
     ssize_t c_write "write" (int fd, const void *p, size_t n)
 
 cdef extern from "<poll.h>" nogil:
-    enum: POLLOUT
+    enum:
+        POLLIN
+        POLLOUT
     struct pollfd:
         int fd
         short events

@@ -102,6 +102,7 @@ cdef extern from "net/relay.h" nogil:
     bint fs_relay_can_wake(const fs_relay *relay)
     void fs_relay_wake(fs_relay *relay)
     void fs_relay_wake_all(fs_relay *relay)
+    void fs_relay_lead(fs_relay *relay, int me)
     void fs_relay_begin_step(fs_relay *relay)
     bint fs_relay_end_step(fs_relay *relay, int me)
     void fs_relay_watch(fs_relay *relay)

@@ -24,8 +24,12 @@ cdef class Threads:
         self.stack_size = stack_size
         self.watched = watched
         self.calls = []
+        self.home_read = self.home_write = -1
 
     def __dealloc__(self):
+        if self.home_read >= 0:
+            fs_close(self.home_read)
+            fs_close(self.home_write)
         if self.relay_made:
             fs_relay_free(&self.relay)
 
@@ -91,7 +95,6 @@ cdef class Threads:
             self.number = self.count = 1
             self.life(1)
             return
-        self.ended = threading.Event()
         watch = threading.Thread(target=self.watch, name="fastserve-watch", daemon=True)
         watch.start()
         try:
@@ -100,12 +103,37 @@ cdef class Threads:
                 self.new_thread()
             finally:
                 self.leave()
-            self.ended.wait()
+            self.wait_at_home()
         finally:
             self.enter()
             fs_relay_end_watch(&self.relay)
             self.leave()
             watch.join()
+
+    cdef int open_home(self) except -1:
+        if self.watched:
+            self.home_read, self.home_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    cdef int wait_at_home(self) except -1:
+        """In the thread that serves, as a rule the main one: Python runs signal handlers in no other. It waits for the
+        pipe that signals write to, whichever thread the kernel gives them to."""
+        cdef pollfd waiting
+        waiting.fd = self.home_read
+        waiting.events = POLLIN
+        while not self.ended:
+            with nogil:
+                c_poll(&waiting, 1, -1)
+            PyErr_CheckSignals()
+            try:
+                os.read(self.home_read, 64)
+            except BlockingIOError:
+                pass    # a signal came without a byte: the pipe was full, or is not the one that signals write to
+
+    cdef int check_ended(self) except -1:
+        """Those that are inside the application may be there for ever: nobody waits for them."""
+        if self.halted and self.watched and self.count <= self.running and not self.ended:
+            self.ended = True
+            c_write(self.home_write, "", 1)     # a pipe that is full wakes as well
 
     def watch(self):
         with nogil:
@@ -120,7 +148,7 @@ cdef class Threads:
         try:
             while not self.halted and not spoilt:
                 if self.relay.leader == 0:
-                    self.relay.leader = me
+                    fs_relay_lead(&self.relay, me)
                     spoilt = self.lead(me)
                 elif self.first is not None and self.running < self.most:
                     spoilt = self.step(me)
@@ -134,8 +162,7 @@ cdef class Threads:
             if self.relay.leader == me:
                 self.relay.leader = 0
                 fs_relay_wake(&self.relay)
-            if self.halted and self.ended is not None and self.count <= self.running:
-                self.ended.set()    # the others are inside the application, and nobody knows for how long
+            self.check_ended()
             self.leave()
 
     cdef int new_thread(self) except -1:
@@ -273,8 +300,7 @@ cdef class Threads:
         try:
             self.halted = True
             fs_relay_wake_all(&self.relay)
-            if self.ended is not None and self.count <= self.running:
-                self.ended.set()
+            self.check_ended()
         finally:
             self.leave()
         self.awake()

@@ -54,13 +54,14 @@ cdef class WSGI(Interface):
         cdef int result
         Interface.attach(self, driver)
         self.threads.driver = driver
+        self.threads.open_home()
         result = fs_poller_open_wake(&driver.poller)
         if result < 0:
             raise OSError(-result, os.strerror(-result))
 
     @property
     def wake_fd(self):
-        return self.driver.poller.wake_write
+        return self.threads.home_write if self.threads.watched else self.driver.poller.wake_write
 
     def serve(self):
         self.threads.serve()

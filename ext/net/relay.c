@@ -1,7 +1,15 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
 #include "relay.h"
 
 #include <assert.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define NS_PER_US 1000L
 
@@ -158,14 +166,41 @@ int fs_relay_end_step(fs_relay *relay, int me)
     return 1;
 }
 
-static void doze(void)
+void fs_relay_lead(fs_relay *relay, int me)
 {
-    const struct timespec tick = {0, FS_RELAY_TICK_US * NS_PER_US};
-
-    (void)nanosleep(&tick, NULL); /* cut short by a signal it looks a little early, which does no harm */
+    relay->leader = me;
+    __atomic_store_n(&relay->leader_tid, gettid(), __ATOMIC_RELAXED);
 }
 
-/* From a leader that is still in this step. */
+static void doze(long us)
+{
+    const struct timespec time = {0, us * NS_PER_US};
+
+    (void)nanosleep(&time, NULL); /* cut short by a signal it looks a little early, which does no harm */
+}
+
+/* Whether a thread of this process waits for something, proc_pid_stat(5); where it cannot be told, it does. */
+static int sleeps(int tid)
+{
+    char path[64], text[512];
+    const char *state;
+    ssize_t n;
+    int fd;
+
+    (void)snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 1;
+    n = read(fd, text, sizeof text - 1);
+    (void)close(fd);
+    if (n <= 0)
+        return 1;
+    text[n] = 0;
+    state = strrchr(text, ')'); /* the name before it may hold anything */
+    return !state || strlen(state) < 3 || state[2] != 'R';
+}
+
+/* Takes the lead from a leader that is still in this step, and gives it away. */
 static void take_lead(fs_relay *relay, uint64_t step)
 {
     fs_relay_lock(relay);
@@ -176,6 +211,19 @@ static void take_lead(fs_relay *relay, uint64_t step)
         fs_relay_wake(relay);
     }
     fs_relay_unlock(relay);
+}
+
+/* Stays with a step that was met at a tick, until it ends or has lasted too long. */
+static void follow(fs_relay *relay, uint64_t step)
+{
+    for (long us = FS_RELAY_MOMENT_US; us <= FS_RELAY_COMPUTES_US; us += FS_RELAY_MOMENT_US) {
+        doze(FS_RELAY_MOMENT_US);
+        if (current_step(relay) != step || atomic_load_explicit(&relay->ended, memory_order_relaxed))
+            return;
+        if (sleeps(__atomic_load_n(&relay->leader_tid, __ATOMIC_RELAXED)))
+            break;
+    }
+    take_lead(relay, step);
 }
 
 /* Sleeps until the next step begins, unless one has begun since `step`. */
@@ -197,13 +245,13 @@ void fs_relay_watch(fs_relay *relay)
     while (!atomic_load_explicit(&relay->ended, memory_order_relaxed)) {
         const uint64_t step = current_step(relay);
 
-        quiet = step == seen && !is_within(step) ? quiet + 1 : 0;
-        if (step == seen && is_within(step))
-            take_lead(relay, step);
-        if (quiet > FS_RELAY_PARK_TICKS)
-            park(relay, step);
+        quiet = step == seen ? quiet + 1 : 0;
         seen = step;
-        doze();
+        if (is_within(step))
+            follow(relay, step);
+        else if (quiet > FS_RELAY_PARK_TICKS)
+            park(relay, step);
+        doze(FS_RELAY_TICK_US);
     }
 }
 

@@ -17,8 +17,16 @@
  * for a while it parks, and the next step wakes it.
  */
 
-#define FS_RELAY_TICK_US 500  /* the watch looks this often: a step that it meets twice lasts too long */
-#define FS_RELAY_PARK_TICKS 8 /* without a step the watch goes to sleep */
+/*
+ * A step lasts too long when the watch meets it at a tick and a moment later
+ * again, and its thread sleeps: it waits for something that needs no processor.
+ * One that computes, or that other processes keep from computing, is given
+ * more time: while it has the interpreter, another thread could do little.
+ */
+#define FS_RELAY_TICK_US 1000   /* the watch looks this often */
+#define FS_RELAY_MOMENT_US 300  /* and again after this, when it met a step */
+#define FS_RELAY_COMPUTES_US 10000
+#define FS_RELAY_PARK_TICKS 8   /* ticks without a step, after which the watch goes to sleep */
 
 typedef struct fs_relay {
     pthread_mutex_t mutex;
@@ -28,6 +36,7 @@ typedef struct fs_relay {
     unsigned depth;              /* locks may nest in one thread: a destructor or a log handler calls back */
     unsigned resting, woken;     /* threads in fs_relay_rest, and how many of them are on their way out */
     int leader;                  /* who leads, 0: nobody */
+    int leader_tid;              /* its thread, as the kernel calls it */
     uint64_t taken;              /* leads that the watch took away */
     _Atomic uint64_t step;       /* grows by one where a step of the leader begins and where it ends: odd within one */
     int parked;                  /* the watch sleeps; under the lock */
@@ -51,6 +60,9 @@ static inline int fs_relay_can_wake(const fs_relay *relay) { return relay->resti
 /* Wakes one that rests, if any does. */
 void fs_relay_wake(fs_relay *relay);
 void fs_relay_wake_all(fs_relay *relay);
+
+/* `me`, who is not 0, leads from here on; the calling thread. Locked. */
+void fs_relay_lead(fs_relay *relay, int me);
 
 /* Around a step of the leader; locked. `end` gives 1 where the lead was kept, 0 where `me` has lost it. */
 void fs_relay_begin_step(fs_relay *relay);

@@ -83,7 +83,7 @@ class WSGI(Interface):
 
     @property
     def wake_fd(self) -> int:
-        """A byte written there ends the wait for events; for signal.set_wakeup_fd."""
+        """A byte written there wakes the thread that serves; for signal.set_wakeup_fd."""
 
 class Driver:
     """One worker's sockets: an epoll instance that holds listeners and connections.
