@@ -1,4 +1,4 @@
-/* ext/net/poller.c: what epoll and the timer tell, over socket pairs and loopback listeners. */
+/* ext/net/poller.c: what epoll and the timer tell, over socket pairs and loopback listeners; what wakes it. */
 
 #define _GNU_SOURCE
 
@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -329,6 +330,271 @@ static void close_on_exec_and_closing_twice(void)
     CHECK(fs_poller_wait(&poller, &(fs_ready){0}, 1, 0) == -EBADF);
 }
 
+/* ---- wakes ----------------------------------------------------------------- */
+
+static void open_with_wake(fs_poller *poller)
+{
+    CHECK(fs_poller_open(poller) == 0);
+    CHECK(fs_poller_open_wake(poller) == 0);
+}
+
+static int has(int fd, short events)
+{
+    struct pollfd one = {.fd = fd, .events = events};
+
+    return poll(&one, 1, 0) == 1 && one.revents == events;
+}
+
+typedef struct waiter {
+    fs_poller poller;
+    _Atomic pid_t thread; /* 0 until it is about to wait */
+    int result;
+} waiter;
+
+static void *wait_for_ever(void *argument)
+{
+    waiter *w = argument;
+    fs_ready ready[4];
+
+    atomic_store(&w->thread, gettid());
+    w->result = fs_poller_wait(&w->poller, ready, 4, -1);
+    return NULL;
+}
+
+/* proc(5): the state follows the name, which is in brackets. */
+static int is_asleep(pid_t thread)
+{
+    char path[64], line[256];
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)thread);
+    file = fopen(path, "r");
+    CHECK(file && fgets(line, sizeof line, file));
+    CHECK(fclose(file) == 0);
+    const char *end = strrchr(line, ')');
+    CHECK(end);
+    return end[2] == 'S';
+}
+
+static void a_wake_ends_the_wait_of_another_thread(void)
+{
+    const uint64_t started = fs_monotonic_ms();
+    struct timespec until;
+    pthread_t thread;
+    waiter w = {.result = -1};
+
+    open_with_wake(&w.poller);
+    CHECK(pthread_create(&thread, NULL, wait_for_ever, &w) == 0);
+    while (!atomic_load(&w.thread) || !is_asleep(atomic_load(&w.thread)))
+        CHECK(fs_monotonic_ms() - started < LONG_MS);
+    fs_poller_wake(&w.poller);
+    CHECK(clock_gettime(CLOCK_REALTIME, &until) == 0);
+    until.tv_sec += LONG_MS / 1000;
+    CHECK(pthread_timedjoin_np(thread, NULL, &until) == 0);
+    CHECK_INT(w.result, 0);
+    fs_poller_close(&w.poller);
+}
+
+static void many_wakes_are_one(void)
+{
+    const int counts[] = {1, 2, 63, 64, 65, 128, 1000};
+    fs_poller poller;
+    fs_ready ready[4];
+
+    open_with_wake(&poller);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        for (int left = counts[i]; left > 0; left--)
+            fs_poller_wake(&poller);
+        CHECK_INT(fs_poller_wait(&poller, ready, 4, LONG_MS), 0);
+        CHECK(!has(poller.wake_read, POLLIN));
+        CHECK_INT(fs_poller_collect(&poller, ready, 4, 0), 0);
+    }
+    fs_poller_close(&poller);
+}
+
+static void a_wake_does_not_wait_for_room(void)
+{
+    fs_poller poller;
+    fs_ready ready[4];
+
+    open_with_wake(&poller);
+    CHECK(fcntl(poller.wake_write, F_GETFL) & O_NONBLOCK); /* or what follows would never end */
+    CHECK(fcntl(poller.wake_read, F_GETFL) & O_NONBLOCK);
+    const int room = fcntl(poller.wake_write, F_SETPIPE_SZ, 4096);
+    CHECK(room >= 4096);
+    for (int left = room; left > 0; left--)
+        fs_poller_wake(&poller);
+    CHECK(!has(poller.wake_write, POLLOUT));
+    fs_poller_wake(&poller);
+    CHECK_INT(fs_poller_wait(&poller, ready, 4, LONG_MS), 0);
+    CHECK(has(poller.wake_write, POLLOUT));
+    CHECK_INT(fs_poller_collect(&poller, ready, 4, 0), 0);
+    fs_poller_wake(&poller); /* and it goes on as before */
+    CHECK_INT(fs_poller_collect(&poller, ready, 4, LONG_MS), 1);
+    CHECK_INT(fs_poller_sort_out(&poller, ready, 1), 0);
+    fs_poller_close(&poller);
+}
+
+static fs_poller *woken_by_signal;
+
+static void on_signal(int number)
+{
+    (void)number;
+    fs_poller_wake(woken_by_signal);
+}
+
+static void a_signal_handler_may_wake_before_the_wait(void)
+{
+    const struct sigaction action = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_DFL};
+    fs_poller poller;
+    fs_ready ready;
+
+    open_with_wake(&poller);
+    woken_by_signal = &poller;
+    CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+    CHECK(raise(SIGUSR1) == 0);
+    CHECK(sigaction(SIGUSR1, &ignore, NULL) == 0);
+    CHECK_INT(fs_poller_wait(&poller, &ready, 1, LONG_MS), 0);
+    CHECK(!has(poller.wake_read, POLLIN));
+    fs_poller_close(&poller);
+}
+
+enum { WITH_SOCKET = 1, WITH_TIMER = 2, WITH_WAKE = 4, WITH_ALL = 7 };
+
+/* A poller in which these are ready, and what a wait may tell of them. */
+typedef struct mixture {
+    fs_poller poller;
+    int pair[2];
+    uint32_t socket_events, timer_events;
+} mixture;
+
+static void open_mixture(mixture *m, int what)
+{
+    *m = (mixture){.socket_events = 0};
+    make_pair(m->pair);
+    open_with_wake(&m->poller);
+    if (what & WITH_TIMER) {
+        struct pollfd timer = {.events = POLLIN};
+
+        CHECK(fs_poller_set_timer(&m->poller, 1) == 0);
+        timer.fd = m->poller.timer_fd;
+        CHECK(poll(&timer, 1, LONG_MS) == 1);
+    }
+    if (what & WITH_WAKE)
+        fs_poller_wake(&m->poller);
+    if (what & WITH_SOCKET) {
+        CHECK(write(m->pair[1], "abc", 3) == 3);
+        CHECK(fs_poller_add(&m->poller, m->pair[0], m->pair) == 0);
+    }
+}
+
+static void close_mixture(mixture *m)
+{
+    CHECK(close(m->pair[0]) == 0);
+    CHECK(close(m->pair[1]) == 0);
+    fs_poller_close(&m->poller);
+}
+
+static void keep(mixture *m, const fs_ready *ready, int count)
+{
+    for (int i = 0; i < count; i++) {
+        CHECK(ready[i].watch == m->pair || ready[i].watch == &m->poller);
+        *(ready[i].watch == m->pair ? &m->socket_events : &m->timer_events) |= ready[i].events;
+    }
+}
+
+static void the_two_halves_are_a_wait(void)
+{
+    for (int what = 0; what <= WITH_ALL; what++) {
+        const int all = !!(what & WITH_SOCKET) + !!(what & WITH_TIMER) + !!(what & WITH_WAKE);
+        const int told = all - !!(what & WITH_WAKE);
+        mixture whole, halves;
+        fs_ready ready[4];
+
+        harness_note("mixture %d", what);
+        open_mixture(&whole, what);
+        open_mixture(&halves, what);
+        CHECK_INT(fs_poller_wait(&whole.poller, ready, 4, 0), told);
+        keep(&whole, ready, told);
+        CHECK_INT(fs_poller_collect(&halves.poller, ready, 4, 0), all);
+        CHECK_INT(halves.poller.timer_due, !!(what & WITH_TIMER)); /* nothing was read or disarmed */
+        CHECK_INT(has(halves.poller.timer_fd, POLLIN), !!(what & WITH_TIMER));
+        CHECK_INT(has(halves.poller.wake_read, POLLIN), !!(what & WITH_WAKE));
+        CHECK_INT(fs_poller_sort_out(&halves.poller, ready, all), told);
+        keep(&halves, ready, told);
+        CHECK_INT(whole.socket_events, what & WITH_SOCKET ? FS_READABLE | FS_WRITABLE : 0);
+        CHECK_INT(whole.timer_events, what & WITH_TIMER ? FS_READABLE : 0);
+        CHECK_INT(halves.socket_events, whole.socket_events);
+        CHECK_INT(halves.timer_events, whole.timer_events);
+        CHECK_INT(whole.poller.timer_due, 0);
+        CHECK_INT(halves.poller.timer_due, 0);
+        CHECK_INT(fs_poller_collect(&whole.poller, ready, 4, 0), 0);
+        CHECK_INT(fs_poller_collect(&halves.poller, ready, 4, 0), 0);
+        close_mixture(&whole);
+        close_mixture(&halves);
+    }
+}
+
+static void a_timer_armed_anew_between_the_halves_is_not_told(void)
+{
+    const uint64_t due = fs_monotonic_ms() + 3600000;
+    fs_ready ready[4];
+    mixture m;
+
+    open_mixture(&m, WITH_ALL);
+    CHECK_INT(fs_poller_collect(&m.poller, ready, 4, 0), 3);
+    CHECK(fs_poller_set_timer(&m.poller, due) == 0);
+    CHECK_INT(fs_poller_sort_out(&m.poller, ready, 3), 1);
+    CHECK(ready[0].watch == m.pair);
+    CHECK(m.poller.timer_due == due);
+    close_mixture(&m);
+}
+
+static void close_closes_the_pipe(void)
+{
+    fs_poller poller;
+
+    CHECK(fs_poller_open(&poller) == 0);
+    CHECK(poller.wake_read == -1 && poller.wake_write == -1);
+    CHECK(fs_poller_open_wake(&poller) == 0);
+    const int ends[] = {poller.wake_read, poller.wake_write};
+    for (int i = 0; i < 2; i++)
+        CHECK(fcntl(ends[i], F_GETFD) == FD_CLOEXEC);
+    fs_poller_close(&poller);
+    CHECK(poller.wake_read == -1 && poller.wake_write == -1);
+    for (int i = 0; i < 2; i++)
+        CHECK(fcntl(ends[i], F_GETFD) == -1 && errno == EBADF);
+    fs_poller_close(&poller);
+}
+
+static void a_pipe_that_cannot_be_made_leaves_nothing_open(void)
+{
+    struct rlimit old, small;
+    fs_poller poller;
+
+    CHECK(fs_poller_open(&poller) == 0);
+    CHECK(getrlimit(RLIMIT_NOFILE, &old) == 0);
+    const int lowest = dup(0);
+    CHECK(lowest >= 0 && close(lowest) == 0);
+    small = old;
+    small.rlim_cur = (rlim_t)lowest + 1; /* room for one end */
+    CHECK(setrlimit(RLIMIT_NOFILE, &small) == 0);
+    CHECK_INT(fs_poller_open_wake(&poller), -EMFILE);
+    CHECK(setrlimit(RLIMIT_NOFILE, &old) == 0);
+    const int epoll = poller.fd;
+    poller.fd = -1; /* the pipe is made, and cannot be watched */
+    CHECK_INT(fs_poller_open_wake(&poller), -EBADF);
+    poller.fd = epoll;
+    CHECK(poller.wake_read == -1 && poller.wake_write == -1);
+    const int again[] = {dup(0), dup(0)};
+    CHECK(again[0] == lowest && again[1] == lowest + 1); /* neither end was left open */
+    CHECK(close(again[0]) == 0 && close(again[1]) == 0);
+    CHECK(none(&poller)); /* it goes on without */
+    fs_poller_close(&poller);
+}
+
+/* ---- the clocks ------------------------------------------------------------- */
+
 static void the_clocks(void)
 {
     uint64_t us = fs_monotonic_us(), ms = fs_monotonic_ms();
@@ -367,6 +633,14 @@ int main(void)
     RUN(a_signal_ends_the_wait);
     RUN(open_without_descriptors);
     RUN(close_on_exec_and_closing_twice);
+    RUN(a_wake_ends_the_wait_of_another_thread);
+    RUN(a_wake_does_not_wait_for_room);
+    RUN(many_wakes_are_one);
+    RUN(a_signal_handler_may_wake_before_the_wait);
+    RUN(the_two_halves_are_a_wait);
+    RUN(a_timer_armed_anew_between_the_halves_is_not_told);
+    RUN(close_closes_the_pipe);
+    RUN(a_pipe_that_cannot_be_made_leaves_nothing_open);
     RUN(the_clocks);
     return harness_end();
 }
