@@ -191,6 +191,7 @@ cdef class EnvironBuilder:
     cdef TargetCache targets
     cdef bint underscores               # names with an underscore are passed on
     cdef list shapes                    # EnvironShape or None; direct-mapped by hash
+    cdef tuple peers                    # of the last new connection
     cdef Target target                  # of the last environ
     cdef str method                     # likewise
     cdef dict build(self, const fs_request_head *head, Connection connection)

@@ -113,6 +113,7 @@ cdef class EnvironBuilder:
         self.fields = EnvironFields()
         self.targets = TargetCache(script_name)
         self.underscores = underscores
+        self.peers = ("", "", "", None)
         self.shapes = [None] * SHAPE_SLOTS
 
     cdef dict build(self, const fs_request_head *head, Connection connection):
@@ -122,7 +123,7 @@ cdef class EnvironBuilder:
         cdef dict environ
         cdef uint32_t i
         if peers is None:
-            peers = connection.memo = native_addresses(connection)
+            peers = connection.memo = self.peers = native_addresses(connection, self.peers)
         self.target = target
         self.method = "GET" if is_get(head) else method_name(head.method)
         place_value(shape, ENV_METHOD, <PyObject *>self.method)
@@ -240,13 +241,14 @@ cdef int place_value(EnvironShape shape, int key, PyObject *value) except -1:
     return 0
 
 
-cdef tuple native_addresses(Connection connection):
+cdef tuple native_addresses(Connection connection, tuple last):
     """SERVER_NAME, SERVER_PORT, REMOTE_ADDR and REMOTE_PORT. The server's are never empty, a Unix socket has none to
-    give; its peer has no port."""
+    give; its peer has no port. What equals the last connection's is its object, so that the prototypes stay."""
     server = connection.server_address()
     client = connection.client_address()
     name, port = ("localhost", "80") if server is None or server[1] is None else (server[0], str(server[1]))
-    return (name, port, *(("", None) if client is None else (client[0], str(client[1]))))
+    host, peer = ("", None) if client is None else (client[0], str(client[1]))
+    return tuple([old if old == new else new for old, new in zip(last, (name, port, host, peer))])
 
 
 cdef int apply_to_environ(dict environ, forwarded) except -1:

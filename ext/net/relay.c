@@ -46,25 +46,25 @@ void fs_relay_free(fs_relay *relay)
 }
 
 /*
- * `depth` and `owner` are written under the mutex and read without it here. Only
- * this thread can have written its own id there, and it reads its own writes: what
- * another thread writes meanwhile never compares equal.
+ * `depth` and `owner` are written under the mutex and read without it here. A
+ * depth that another thread has written brings that thread's owner along, so
+ * that this thread's own id from an earlier time is not taken for it.
  */
 static int is_mine(const fs_relay *relay)
 {
-    return __atomic_load_n(&relay->depth, __ATOMIC_RELAXED) &&
+    return __atomic_load_n(&relay->depth, __ATOMIC_ACQUIRE) &&
            pthread_equal(__atomic_load_n(&relay->owner, __ATOMIC_RELAXED), pthread_self());
 }
 
 static void take(fs_relay *relay)
 {
     __atomic_store_n(&relay->owner, pthread_self(), __ATOMIC_RELAXED);
-    __atomic_store_n(&relay->depth, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&relay->depth, 1, __ATOMIC_RELEASE);
 }
 
 static void nest(fs_relay *relay, int by)
 {
-    __atomic_store_n(&relay->depth, relay->depth + (unsigned)by, __ATOMIC_RELAXED);
+    __atomic_store_n(&relay->depth, relay->depth + (unsigned)by, __ATOMIC_RELEASE);
 }
 
 int fs_relay_try(fs_relay *relay)
