@@ -216,8 +216,9 @@ static void take_lead(fs_relay *relay, uint64_t step)
 /* Stays with a step that was met at a tick, until it ends or has lasted too long. */
 static void follow(fs_relay *relay, uint64_t step)
 {
-    for (long us = FS_RELAY_MOMENT_US; us <= FS_RELAY_COMPUTES_US; us += FS_RELAY_MOMENT_US) {
-        doze(FS_RELAY_MOMENT_US);
+    /* Doubling: a computation is not worth many looks. */
+    for (long us = FS_RELAY_MOMENT_US; us <= FS_RELAY_COMPUTES_US; us *= 2) {
+        doze(us);
         if (current_step(relay) != step || atomic_load_explicit(&relay->ended, memory_order_relaxed))
             return;
         if (sleeps(__atomic_load_n(&relay->leader_tid, __ATOMIC_RELAXED)))
