@@ -170,6 +170,15 @@ async def as_coroutine(awaitable):
     return await awaitable
 
 
+cdef str waiting_stack(coroutine):
+    """Where a suspended coroutine waits, from the outside in; Task.get_stack shows the outermost frame alone."""
+    frames = []
+    while (frame := getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)) is not None:
+        frames.append((frame, frame.f_lineno))
+        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
+    return "".join(traceback.StackSummary.extract(iter(frames)).format()).rstrip()
+
+
 @cython.final
 cdef class ASGIExchange(Exchange):
 
@@ -283,11 +292,9 @@ cdef class ASGIExchange(Exchange):
         cdef Task task = self.task
         if task is None:
             return 0
-        stack = io.StringIO()
-        task.print_stack(file=stack)
         self.driver.logger.error("The application did not answer within %g seconds: %s %s\n%s",
                                  self.driver.limits.timeout_request / 1000.0, self.method_name(), self.path_name(),
-                                 stack.getvalue().rstrip())
+                                 waiting_stack(task.get_coro()))
         self.fail(FS_E_APP_TIMEOUT)
         task.cancel("the application did not answer in time")
 

@@ -204,6 +204,13 @@ def test_forwarded_fields_of_a_trusted_proxy(server: Server) -> None:
     assert (b"host", b"a.example") in scope["headers"]
 
 
+def test_forwarded_host_comes_first_and_once(server: Server) -> None:
+    scope = scope_of(server, request("/scope", "X-Forwarded-Host: shop.example", "Accept: a/b"))
+    hosts = [index for index, (name, _) in enumerate(scope["headers"]) if name == b"host"]
+    assert hosts == [0]
+    assert scope["headers"][0] == (b"host", b"shop.example")
+
+
 def test_forwarded_fields_are_ignored_without_proxy_headers(serve: Serve) -> None:
     server = serve(proxy_headers=False)
     scope = scope_of(server, request("/scope", "X-Forwarded-For: 1.2.3.4", "X-Forwarded-Proto: https"))

@@ -202,3 +202,39 @@ def test_all_slow_clients_together_are_gone(quick: Server) -> None:
     finally:
         for client in clients:
             client.close()
+
+
+def test_application_that_does_not_answer_in_time(serve: Serve) -> None:
+    """504, the task's stack in the log, and the task is cancelled."""
+    server = serve(timeout_request=0.5)
+    run = script(server, ("wait", "never"), *answers())
+    with others_are_served(server), server.connect() as client:
+        begun = time.monotonic()
+        answer = client.exchange(run.request())
+        assert (answer.status, answer.body) == (504, b"Gateway Timeout")
+        assert 0.4 < time.monotonic() - begun < 0.5 + SLACK
+        assert client.exchange(request("/")).body == b"ok"
+    assert run.journal()[-1] == ("end", ("CancelledError", "the application did not answer in time"))
+    log = server.stderr_of_this_test()
+    assert f"did not answer within 0.5 seconds: GET /run/{run.key}" in log
+    assert "do_wait" in log
+
+
+def test_answer_that_is_not_ended_in_time_is_broken(serve: Serve) -> None:
+    server = serve(timeout_request=0.5)
+    run = script(server, start(), body(b"one", more=True), ("wait", "never"))
+    with server.connect() as client:
+        client.send(run.request())
+        seen = client.rest()
+    assert b"one" in seen
+    assert not seen.endswith(b"0\r\n\r\n")
+    assert run.journal()[-1][1][0] == "CancelledError"
+
+
+def test_application_that_answers_in_time_is_left_alone(serve: Serve) -> None:
+    server = serve(timeout_request=0.5)
+    run = script(server, ("pause", 0.2), *answers())
+    with server.connect() as client:
+        for _ in range(4):
+            assert client.exchange(run.request()).body == b"ok"
+    assert "did not answer" not in server.stderr_of_this_test()
