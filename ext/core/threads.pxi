@@ -103,6 +103,8 @@ cdef class Threads:
                 self.new_thread()
             finally:
                 self.leave()
+            if self.count == 0:
+                raise RuntimeError("not a single thread could be started")
             self.wait_at_home()
         finally:
             self.enter()

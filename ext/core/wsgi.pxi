@@ -109,6 +109,8 @@ cdef class WSGI(Interface):
         self.spare = exchange.next
         self.spares -= 1
         exchange.next = None
+        if FS_DEBUG:
+            live_objects["exchanges"] += 1
         return exchange
 
     cdef int give(self, WSGIExchange exchange) except -1:
@@ -120,6 +122,8 @@ cdef class WSGI(Interface):
             exchange.next = self.spare
             self.spare = exchange
             self.spares += 1
+            if FS_DEBUG:
+                live_objects["exchanges"] -= 1      # the ledger is of those that serve somebody
         else:
             exchange.let_go()
 

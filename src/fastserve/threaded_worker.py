@@ -101,7 +101,11 @@ class ThreadedWorker:
 
     @contextmanager
     def signals(self, stop: Callable[[], None]) -> Iterator[None]:
-        """SIGINT and SIGTERM call `stop`, in the main thread: it waits for events or is inside the application."""
+        """SIGINT and SIGTERM call `stop`, in the main thread: it waits for events or is inside the application. Off it,
+        where Python takes no signals, nothing does."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
 
         timers: list[threading.Timer] = []
 
