@@ -246,3 +246,60 @@ def test_run(tmp_path: Path, how: str, status: int, stdout: str) -> None:
     )
     assert (done.returncode, done.stdout) == (status, stdout), done.stderr
     assert "Traceback" not in done.stderr
+
+
+def wsgi(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    if environ["PATH_INFO"] == "/block":
+        threading.Event().wait(0.3)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ["PATH_INFO"].encode()]
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_wsgi_is_served_beside_the_loop(threads: int) -> None:
+    """The loop goes on while the application blocks."""
+
+    async def main() -> None:
+        one = server(wsgi, threads=threads)
+        task = asyncio.create_task(one.serve())
+        await one.wait_started()
+        blocked = asyncio.create_task(asked(one.addresses[0], "/block"))
+        turns = 0
+        while not blocked.done():
+            turns += 1
+            await asyncio.sleep(0.01)
+        assert turns > 10
+        assert (await blocked).endswith(b"/block")
+        one.shutdown()
+        assert await asyncio.wait_for(task, 10) is True
+        with pytest.raises(ConnectionRefusedError):
+            await asked(one.addresses[0])
+
+    asyncio.run(main())
+
+
+def test_wsgi_server_whose_task_is_cancelled_stops() -> None:
+    async def main() -> None:
+        one = server(wsgi)
+        task = asyncio.create_task(one.serve())
+        await one.wait_started()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 10)
+        with pytest.raises(ConnectionRefusedError):
+            await asked(one.addresses[0])
+
+    asyncio.run(main())
+
+
+def test_wsgi_process_off_the_main_thread() -> None:
+    """Where there are no signals; stopped by `shutdown`."""
+    one = server(wsgi, interface="wsgi")
+    outcome: list[bool] = []
+    thread = threading.Thread(target=lambda: outcome.append(one.serve_process()))
+    thread.start()
+    assert one.started.wait(10)
+    assert asyncio.run(asked(one.addresses[0], "/there")).endswith(b"/there")
+    one.shutdown()
+    thread.join(10)
+    assert outcome == [True]
