@@ -4,7 +4,6 @@
 
 cdef enum:
     PIECES_A_STEP = 256         # then others get their turn
-    SPARES_MAX = 64             # exchanges that are kept for further requests
 
 cdef extern from "slots.h":
     object fs_owned(PyObject *result)
@@ -16,197 +15,18 @@ cdef extern from "Python.h":
     PyObject *call_vector "PyObject_Vectorcall" (PyObject *callable, PyObject **arguments, size_t n, PyObject *names)
     PyObject *next_piece "PyIter_Next" (PyObject *iterator)
     unsigned long PyThread_get_thread_ident()
-    bint PyUnicode_IS_COMPACT(object o)
-    int PyUnicode_KIND(object o)
-    enum: PyUnicode_1BYTE_KIND
-
-
-@cython.final
-cdef class WSGI(Interface):
-    """Calls a WSGI application in threads, without an event loop.
-
-    `watched`: another thread takes over when a call lasts; without it everything happens in the thread that serves."""
-
-    def __cinit__(self, application, *, unsigned threads=8, size_t stack_size=0, bint watched=True,
-                  str root_path="", bint underscores=False, errors=None, str software="fastserve"):
-        if threads < 1:
-            raise ValueError("a WSGI application needs a thread")
-        script_name = root_path.encode().decode("latin-1")
-        self.application = application
-        self.threads = Threads(threads, stack_size, watched)
-        self.environs = EnvironBuilder({
-            "SCRIPT_NAME": script_name,
-            "SERVER_SOFTWARE": software,
-            "GATEWAY_INTERFACE": "CGI/1.1",
-            "wsgi.version": (1, 0),
-            "wsgi.url_scheme": "http",
-            "wsgi.errors": sys.stderr if errors is None else errors,
-            "wsgi.multithread": threads > 1,
-            "wsgi.multiprocess": False,
-            "wsgi.run_once": False,
-            "wsgi.file_wrapper": FileWrapper,
-            "wsgi.input_terminated": True,
-            "wsgi.input": None,
-            "wsgi.early_hints": None,
-        }, script_name, underscores)
-
-    cdef int attach(self, Driver driver) except -1:
-        cdef int result
-        Interface.attach(self, driver)
-        self.threads.driver = driver
-        self.threads.open_home()
-        result = fs_poller_open_wake(&driver.poller)
-        if result < 0:
-            raise OSError(-result, os.strerror(-result))
-
-    @property
-    def wake_fd(self):
-        return self.threads.home_write if self.threads.watched else self.driver.poller.wake_write
-
-    def serve(self):
-        self.threads.serve()
-
-    def halt(self):
-        self.threads.halt()
-
-    def call_soon(self, call):
-        self.threads.call_soon(call)
-
-    def give_up(self):
-        """What `Driver.cancel_requests` does, from any thread."""
-        self.threads.enter()
-        try:
-            return self.cancel()
-        finally:
-            self.driver.access_log.flush()
-            self.threads.leave()
-
-    cdef int wake(self) except -1:
-        if not self.driver.polling:     # the leader itself comes round anyway
-            self.threads.awake()
-
-    cdef Py_ssize_t busy(self) noexcept:
-        return self.threads.running + (self.threads.first is not None or self.threads.later is not None)
-
-    cdef Py_ssize_t cancel(self) except -1:
-        """A thread cannot be cancelled: what it answers has nowhere to go from here on."""
-        cdef Driver driver = self.driver
-        cdef Exchange exchange
-        count = 0
-        for connection in driver.connections_():
-            exchange = (<Connection>connection).exchange
-            if exchange is not None and exchange.started:
-                count += 1
-                driver.logger.warning("Given up, because the server stops: %s %s", exchange.method_name(),
-                                      exchange.path_name())
-                exchange.fail(FS_E_APP_NO_RESPONSE)
-        return count
-
-    cdef Exchange open(self):
-        cdef WSGIExchange exchange = self.spare
-        if exchange is None:
-            return WSGIExchange.__new__(WSGIExchange, self)
-        self.spare = exchange.next
-        self.spares -= 1
-        exchange.next = None
-        if FS_DEBUG:
-            live_objects["exchanges"] += 1
-        return exchange
-
-    cdef int give(self, WSGIExchange exchange) except -1:
-        """Keeps it for another request, where the application kept nothing of it."""
-        if self.spares < SPARES_MAX and fs_request_is_over(
-                <PyObject *>exchange, <PyObject *>exchange.start_response, <PyObject *>exchange.write,
-                <PyObject *>exchange.early_hints, 4):
-            exchange.reset()
-            exchange.next = self.spare
-            self.spare = exchange
-            self.spares += 1
-            if FS_DEBUG:
-                live_objects["exchanges"] -= 1      # the ledger is of those that serve somebody
-        else:
-            exchange.let_go()
-
-    cdef int clear(self) except -1:
-        while self.spare is not None:
-            (<WSGIExchange>self.open()).let_go()
-
-
-# ---- what the application gives
-
-cdef inline bint is_latin(object o) noexcept:
-    """Whether the characters of a str lie there as bytes: of Latin-1, as PEP 3333 wants a native string."""
-    return PyUnicode_KIND(o) == PyUnicode_1BYTE_KIND
-
-
-cdef int status_code(object status) except -1:
-    """The number of a status line's "999 Reason"."""
-    cdef const unsigned char *p
-    cdef int code
-    if not isinstance(status, str):
-        raise TypeError(f"a status is a str, not {type(status).__name__}")
-    if not is_latin(status) or PyUnicode_GET_LENGTH(status) < 4:
-        raise ValueError(f"not a status: {status!r:.100}; it is like '200 OK'")
-    p = <const unsigned char *>PyUnicode_DATA(status)
-    if not (c'0' <= p[0] <= c'9' and c'0' <= p[1] <= c'9' and c'0' <= p[2] <= c'9' and p[3] == c' '):
-        raise ValueError(f"not a status: {status!r:.100}; it is like '200 OK'")
-    code = (p[0] - c'0') * 100 + (p[1] - c'0') * 10 + p[2] - c'0'
-    if code < 200:
-        raise ValueError(f"not a final status: {status!r:.100}")
-    if p[PyUnicode_GET_LENGTH(status) - 1] == c' ' and PyUnicode_GET_LENGTH(status) > 4 or not fs_is_field_value(
-            <const char *>p + 4, PyUnicode_GET_LENGTH(status) - 4):
-        raise ValueError(f"a status with a control character or a blank around its reason: {status!r:.100}")
-    return code
-
-
-cdef int borrow_text(object pair, fs_field *field) except -1:
-    """Name and value of a pair of native strings; they live as long as `pair`."""
-    cdef object name, value
-    if type(pair) is not tuple or PyTuple_GET_SIZE(pair) != 2:
-        raise TypeError(f"a header is a tuple of two str, not {pair!r:.100}")
-    name = <object>PyTuple_GET_ITEM(pair, 0)
-    value = <object>PyTuple_GET_ITEM(pair, 1)
-    if not isinstance(name, str) or not isinstance(value, str):
-        raise TypeError(f"a header is a tuple of two str, not {pair!r:.100}")
-    if not is_latin(name) or not is_latin(value):
-        raise ValueError(f"a header has characters beyond Latin-1: {pair!r:.100}")
-    if PyUnicode_GET_LENGTH(name) > 65536 or PyUnicode_GET_LENGTH(value) > 16777216:
-        raise ValueError(f"a header is too long: {pair!r:.100}")
-    field.name = <const char *>PyUnicode_DATA(name)
-    field.name_len = <uint32_t>PyUnicode_GET_LENGTH(name)
-    field.value = <const char *>PyUnicode_DATA(value)
-    field.value_len = <uint32_t>PyUnicode_GET_LENGTH(value)
-    field.id = 0
-    trim_value(field)
-    return 0
-
-
-cdef inline bint is_hop_by_hop(const fs_field *field, uint32_t id) noexcept:
-    """PEP 3333, "Other HTTP Features", which names those of RFC 2616 section 13.5.1."""
-    if id in (FS_FIELD_CONNECTION, FS_FIELD_KEEP_ALIVE, FS_FIELD_TE, FS_FIELD_TRAILER, FS_FIELD_TRANSFER_ENCODING,
-              FS_FIELD_UPGRADE, FS_FIELD_PROXY_AUTHORIZATION):
-        return True
-    return (field.name_len in (8, 18)
-            and PyBytes_FromStringAndSize(field.name, field.name_len).lower() in (b"trailers", b"proxy-authenticate"))
-
-
-cdef uint32_t check_text_field(object pair) except? 0xffffffff:
-    """Raises where a header is wrong, its id else."""
-    cdef fs_field field
-    cdef uint32_t id
-    borrow_text(pair, &field)
-    if not fs_is_token(field.name, field.name_len):
-        raise ValueError(f"not a header name: {pair!r:.100}")
-    if not fs_is_field_value(field.value, field.value_len):
-        raise ValueError(f"not a header value: {pair!r:.100}")
-    id = fs_field_find(field.name, field.name_len)
-    if is_hop_by_hop(&field, id):
-        raise ValueError(f"{pair[0]!r} is a hop-by-hop header, which is the server's own business (PEP 3333): {pair!r:.100}")
-    return id
 
 
 cdef object raise_info(exc_info):
     raise exc_info[1].with_traceback(exc_info[2])
+
+
+cdef object without_ours(trace):
+    """A traceback from the application's first frame on; where all frames are ours, as it is."""
+    own = trace
+    while own is not None and own.tb_frame.f_code.co_filename.endswith("wsgi.pxi"):
+        own = own.tb_next
+    return trace if own is None else own
 
 
 @cython.final
@@ -597,7 +417,7 @@ cdef class WSGIExchange(Exchange):
                 self.driver.logger.debug("The client left: %s %s", self.method_name(), self.path_name())
             else:
                 self.driver.logger.error("Exception in WSGI application: %s %s", self.method_name(), self.path_name(),
-                                         exc_info=failure)
+                                         exc_info=(type(failure), failure, without_ours(failure.__traceback__)))
         finally:
             self.threads.enter()
         if self.stream != NULL:

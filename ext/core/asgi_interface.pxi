@@ -1,0 +1,101 @@
+# How an ASGI application is called: what is the same for all its requests.
+
+@cython.final
+cdef class ASGI(Interface):
+    """Calls an ASGI 3 application on an event loop, which watches the driver's descriptor."""
+
+    def __cinit__(self, application, *, loop, str root_path="", state=None):
+        self.application = application
+        self.loop = loop
+        self.runner = InlineRunner(loop)
+        self.scopes = ScopeBuilder(root_path, state)
+        self.working = set()
+
+    def start(self):
+        self.loop.add_reader(self.driver.poller.fd, self.driver.poll)
+
+    cdef int detach(self) except -1:
+        if self.driver is not None and not self.loop.is_closed():
+            self.loop.remove_reader(self.driver.poller.fd)
+        self.driver = None
+
+    cdef int wake(self) except -1:
+        if not self.loop.is_closed():
+            self.loop.call_soon(self.driver.sweep)
+
+    cdef Py_ssize_t busy(self) noexcept:
+        return len(self.working)
+
+    cdef Py_ssize_t cancel(self) except -1:
+        cdef ASGIExchange exchange
+        working = list(self.working)
+        for exchange in working:
+            exchange.cancel()
+        return len(working)
+
+    cdef Exchange open(self):
+        cdef ASGIExchange exchange = self.spare
+        if exchange is None:
+            return ASGIExchange.__new__(ASGIExchange, self)
+        self.spare = None
+        return exchange
+
+    cdef int give(self, ASGIExchange exchange) except -1:
+        """Keeps it for the next request, where the application kept neither `send` nor `receive`."""
+        if self.spare is None and fs_exchange_is_free(<PyObject *>exchange, <PyObject *>exchange.send, <PyObject *>exchange.receive, 3):
+            exchange.reset()
+            self.spare = exchange
+        else:
+            exchange.let_go()
+
+    cdef int clear(self) except -1:
+        if self.spare is not None:
+            self.spare.let_go()
+            self.spare = None
+
+    cdef int run(self, ASGIExchange exchange) except -1:
+        """Calls the application and runs its first step here and now. One that never suspends costs the loop nothing."""
+        cdef Driver driver = self.driver
+        cdef Task task
+        cdef dict scope = exchange.request_scope
+        cdef bint idle_stack = driver.idle_stack
+        exchange.request_scope = None
+        driver.idle_stack = False
+        try:
+            coroutine = self.application(scope, exchange.receive, exchange.send)
+            scope = None        # the application's alone
+            if not PyCoro_CheckExact(coroutine) and not asyncio.iscoroutine(coroutine):
+                coroutine = as_coroutine(coroutine)
+            task = self.runner.run(coroutine)
+            coroutine = None
+        except BaseException as failure:
+            driver.idle_stack = idle_stack
+            exchange.finished(failure)
+            self.give(exchange)
+            return 0
+        driver.idle_stack = idle_stack
+        if task is None:
+            exchange.finished(self.runner.take_failure() if self.runner.failure is not None else None)
+            self.give(exchange)
+            return 0
+        exchange.task = task
+        self.working.add(exchange)
+        task.watch(exchange, application_ended)
+
+
+cdef void application_ended(object owner, Task task) noexcept:
+    """A task that had suspended is done (called inside its last step)."""
+    cdef ASGIExchange exchange = <ASGIExchange>owner
+    cdef Driver driver = exchange.driver
+    exchange.interface.working.discard(exchange)
+    try:
+        exchange.finished(task.outcome())
+        exchange.let_go()
+        driver.check_idle()
+    except BaseException:
+        driver.logger.critical("Internal error at the end of a request", exc_info=True)
+
+
+async def as_coroutine(awaitable):
+    """An application may return any awaitable; a task runs coroutines."""
+    return await awaitable

@@ -1,0 +1,77 @@
+# What a WSGI application gives as native strings (PEP 3333, "A Note On String Types"): the status and the headers. The
+# characters of a str of Latin-1 lie there as the bytes that are sent, so nothing is encoded.
+
+cdef extern from "Python.h":
+    int PyUnicode_KIND(object o)
+    enum: PyUnicode_1BYTE_KIND
+
+
+cdef inline bint is_latin(object o) noexcept:
+    """Whether the characters of a str lie there as bytes: of Latin-1, as PEP 3333 wants a native string."""
+    return PyUnicode_KIND(o) == PyUnicode_1BYTE_KIND
+
+
+cdef int status_code(object status) except -1:
+    """The number of a status line's "999 Reason"."""
+    cdef const unsigned char *p
+    cdef int code
+    if not isinstance(status, str):
+        raise TypeError(f"a status is a str, not {type(status).__name__}")
+    if not is_latin(status) or PyUnicode_GET_LENGTH(status) < 4:
+        raise ValueError(f"not a status: {status!r:.100}; it is like '200 OK'")
+    p = <const unsigned char *>PyUnicode_DATA(status)
+    if not (c'0' <= p[0] <= c'9' and c'0' <= p[1] <= c'9' and c'0' <= p[2] <= c'9' and p[3] == c' '):
+        raise ValueError(f"not a status: {status!r:.100}; it is like '200 OK'")
+    code = (p[0] - c'0') * 100 + (p[1] - c'0') * 10 + p[2] - c'0'
+    if code < 200:
+        raise ValueError(f"not a final status: {status!r:.100}")
+    if p[PyUnicode_GET_LENGTH(status) - 1] == c' ' and PyUnicode_GET_LENGTH(status) > 4 or not fs_is_field_value(
+            <const char *>p + 4, PyUnicode_GET_LENGTH(status) - 4):
+        raise ValueError(f"a status with a control character or a blank around its reason: {status!r:.100}")
+    return code
+
+
+cdef int borrow_text(object pair, fs_field *field) except -1:
+    """Name and value of a pair of native strings; they live as long as `pair`."""
+    cdef object name, value
+    if type(pair) is not tuple or PyTuple_GET_SIZE(pair) != 2:
+        raise TypeError(f"a header is a tuple of two str, not {pair!r:.100}")
+    name = <object>PyTuple_GET_ITEM(pair, 0)
+    value = <object>PyTuple_GET_ITEM(pair, 1)
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise TypeError(f"a header is a tuple of two str, not {pair!r:.100}")
+    if not is_latin(name) or not is_latin(value):
+        raise ValueError(f"a header has characters beyond Latin-1: {pair!r:.100}")
+    if PyUnicode_GET_LENGTH(name) > 65536 or PyUnicode_GET_LENGTH(value) > 16777216:
+        raise ValueError(f"a header is too long: {pair!r:.100}")
+    field.name = <const char *>PyUnicode_DATA(name)
+    field.name_len = <uint32_t>PyUnicode_GET_LENGTH(name)
+    field.value = <const char *>PyUnicode_DATA(value)
+    field.value_len = <uint32_t>PyUnicode_GET_LENGTH(value)
+    field.id = 0
+    trim_value(field)
+    return 0
+
+
+cdef inline bint is_hop_by_hop(const fs_field *field, uint32_t id) noexcept:
+    """PEP 3333, "Other HTTP Features", which names those of RFC 2616 section 13.5.1."""
+    if id in (FS_FIELD_CONNECTION, FS_FIELD_KEEP_ALIVE, FS_FIELD_TE, FS_FIELD_TRAILER, FS_FIELD_TRANSFER_ENCODING,
+              FS_FIELD_UPGRADE, FS_FIELD_PROXY_AUTHORIZATION):
+        return True
+    return (field.name_len in (8, 18)
+            and PyBytes_FromStringAndSize(field.name, field.name_len).lower() in (b"trailers", b"proxy-authenticate"))
+
+
+cdef uint32_t check_text_field(object pair) except? 0xffffffff:
+    """Raises where a header is wrong, its id else."""
+    cdef fs_field field
+    cdef uint32_t id
+    borrow_text(pair, &field)
+    if not fs_is_token(field.name, field.name_len):
+        raise ValueError(f"not a header name: {pair!r:.100}")
+    if not fs_is_field_value(field.value, field.value_len):
+        raise ValueError(f"not a header value: {pair!r:.100}")
+    id = fs_field_find(field.name, field.name_len)
+    if is_hop_by_hop(&field, id):
+        raise ValueError(f"{pair[0]!r} is a hop-by-hop header, which is the server's own business (PEP 3333): {pair!r:.100}")
+    return id

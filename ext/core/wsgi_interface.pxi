@@ -1,0 +1,115 @@
+# How a WSGI application is called: what is the same for all its requests.
+
+cdef enum:
+    SPARES_MAX = 64             # exchanges that are kept for further requests
+
+
+@cython.final
+cdef class WSGI(Interface):
+    """Calls a WSGI application in threads, without an event loop.
+
+    `watched`: another thread takes over when a call lasts; without it everything happens in the thread that serves."""
+
+    def __cinit__(self, application, *, unsigned threads=8, size_t stack_size=0, bint watched=True,
+                  str root_path="", bint underscores=False, errors=None, str software="fastserve"):
+        if threads < 1:
+            raise ValueError("a WSGI application needs a thread")
+        script_name = root_path.encode().decode("latin-1")
+        self.application = application
+        self.threads = Threads(threads, stack_size, watched)
+        self.environs = EnvironBuilder({
+            "SCRIPT_NAME": script_name,
+            "SERVER_SOFTWARE": software,
+            "GATEWAY_INTERFACE": "CGI/1.1",
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.errors": sys.stderr if errors is None else errors,
+            "wsgi.multithread": threads > 1,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+            "wsgi.file_wrapper": FileWrapper,
+            "wsgi.input_terminated": True,
+            "wsgi.input": None,
+            "wsgi.early_hints": None,
+        }, script_name, underscores)
+
+    cdef int attach(self, Driver driver) except -1:
+        cdef int result
+        Interface.attach(self, driver)
+        self.threads.driver = driver
+        self.threads.open_home()
+        result = fs_poller_open_wake(&driver.poller)
+        if result < 0:
+            raise OSError(-result, os.strerror(-result))
+
+    @property
+    def wake_fd(self):
+        return self.threads.home_write if self.threads.watched else self.driver.poller.wake_write
+
+    def serve(self):
+        self.threads.serve()
+
+    def halt(self):
+        self.threads.halt()
+
+    def call_soon(self, call):
+        self.threads.call_soon(call)
+
+    def give_up(self):
+        """What `Driver.cancel_requests` does, from any thread."""
+        self.threads.enter()
+        try:
+            return self.cancel()
+        finally:
+            self.driver.access_log.flush()
+            self.threads.leave()
+
+    cdef int wake(self) except -1:
+        if not self.driver.polling:     # the leader itself comes round anyway
+            self.threads.awake()
+
+    cdef Py_ssize_t busy(self) noexcept:
+        return self.threads.running + (self.threads.first is not None or self.threads.later is not None)
+
+    cdef Py_ssize_t cancel(self) except -1:
+        """A thread cannot be cancelled: what it answers has nowhere to go from here on."""
+        cdef Driver driver = self.driver
+        cdef Exchange exchange
+        count = 0
+        for connection in driver.connections_():
+            exchange = (<Connection>connection).exchange
+            if exchange is not None and exchange.started:
+                count += 1
+                driver.logger.warning("Given up, because the server stops: %s %s", exchange.method_name(),
+                                      exchange.path_name())
+                exchange.fail(FS_E_APP_NO_RESPONSE)
+        return count
+
+    cdef Exchange open(self):
+        cdef WSGIExchange exchange = self.spare
+        if exchange is None:
+            return WSGIExchange.__new__(WSGIExchange, self)
+        self.spare = exchange.next
+        self.spares -= 1
+        exchange.next = None
+        if FS_DEBUG:
+            live_objects["exchanges"] += 1
+        return exchange
+
+    cdef int give(self, WSGIExchange exchange) except -1:
+        """Keeps it for another request, where the application kept nothing of it."""
+        if self.spares < SPARES_MAX and fs_request_is_over(
+                <PyObject *>exchange, <PyObject *>exchange.start_response, <PyObject *>exchange.write,
+                <PyObject *>exchange.early_hints, 4):
+            exchange.reset()
+            exchange.next = self.spare
+            self.spare = exchange
+            self.spares += 1
+            if FS_DEBUG:
+                live_objects["exchanges"] -= 1      # the ledger is of those that serve somebody
+        else:
+            exchange.let_go()
+
+    cdef int clear(self) except -1:
+        while self.spare is not None:
+            (<WSGIExchange>self.open()).let_go()
