@@ -1,6 +1,5 @@
 """Deadlines: each slow client is gone by its own, while another one is served at full speed."""
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from serving import Client, Serve, Server, request, script
+from serving.load import others_are_served
 from serving.script import answers, body, start
 
 SHORT = {
@@ -27,32 +27,6 @@ def quick(serve: Serve) -> Server:
 
 
 @contextmanager
-def others_are_served(server: Server) -> Iterator[None]:
-    """Another client asks all the time; none of its answers may take long, none may fail."""
-    stop, failures, slowest = threading.Event(), [], [0.0]
-
-    def ask() -> None:
-        try:
-            with server.connect() as client:
-                while not stop.is_set():
-                    begun = time.monotonic()
-                    assert client.exchange(request("/")).body == b"ok"
-                    slowest[0] = max(slowest[0], time.monotonic() - begun)
-        except Exception as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-    assert not failures
-    assert slowest[0] < 0.5
-
-
-@contextmanager
 def takes(seconds: float) -> Iterator[None]:
     begun = time.monotonic()
     yield
@@ -61,12 +35,12 @@ def takes(seconds: float) -> Iterator[None]:
 
 
 def test_silent_connection_is_closed(quick: Server) -> None:
-    with others_are_served(quick), quick.connect() as client, takes(0.6):
+    with others_are_served(quick, 0.5), quick.connect() as client, takes(0.6):
         assert client.gone()
 
 
 def test_half_a_head_is_408(quick: Server) -> None:
-    with others_are_served(quick), quick.connect() as client, takes(0.7):
+    with others_are_served(quick, 0.5), quick.connect() as client, takes(0.7):
         answer = client.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n")
         assert answer.status == 408
         assert answer.closes
@@ -92,7 +66,7 @@ def test_half_a_head_on_a_connection_kept_alive_is_408(quick: Server) -> None:
 
 def test_stalled_body_is_408_and_a_disconnect(quick: Server) -> None:
     run = script(quick, ("body",))
-    with others_are_served(quick), quick.connect() as client:
+    with others_are_served(quick, 0.5), quick.connect() as client:
         client.send(run.request("Content-Length: 10", method="POST"))
         with takes(0.6):
             answer = client.exchange(b"12345")
@@ -145,7 +119,7 @@ def test_slow_stream_is_no_timeout(quick: Server) -> None:
 
 def test_stalled_reader_is_disconnected(quick: Server) -> None:
     run = script(quick, start(), ("until_refused", 65536))
-    with others_are_served(quick), quick.connect(receive_buffer=4096) as client:
+    with others_are_served(quick, 0.5), quick.connect(receive_buffer=4096) as client:
         with takes(0.9):
             client.send(run.request())
             notes = run.journal()
@@ -167,7 +141,7 @@ def test_slow_reader_is_not_stalled(quick: Server) -> None:
 
 
 def test_idle_keep_alive_is_closed(quick: Server) -> None:
-    with others_are_served(quick), quick.connect() as client:
+    with others_are_served(quick, 0.5), quick.connect() as client:
         client.exchange(request("/"))
         with takes(0.8):
             assert client.closed()
@@ -195,7 +169,7 @@ def test_all_slow_clients_together_are_gone(quick: Server) -> None:
     starts = [b"", b"GET / HT", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc"]
     clients: list[Client] = []
     try:
-        with others_are_served(quick):
+        with others_are_served(quick, 0.5):
             clients += [quick.connect().send(data) for data in starts * 50]
             for client in clients:
                 assert client.gone()
@@ -208,7 +182,7 @@ def test_application_that_does_not_answer_in_time(serve: Serve) -> None:
     """504, the task's stack in the log, and the task is cancelled."""
     server = serve(timeout_request=0.5)
     run = script(server, ("wait", "never"), *answers())
-    with others_are_served(server), server.connect() as client:
+    with others_are_served(server, 0.5), server.connect() as client:
         begun = time.monotonic()
         answer = client.exchange(run.request())
         assert (answer.status, answer.body) == (504, b"Gateway Timeout")

@@ -1,10 +1,14 @@
 """A small load client: several keep-alive connections, each with one request at a time, that count what they lose."""
 
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from serving.answer import BrokenAnswer
 from serving.client import Address, Client
+from serving.process import Server
 from serving.script import request
 
 
@@ -69,3 +73,30 @@ class Load:
                 self.tally.lost.append(f"status {answer.status}")
             self._changed.notify_all()
         return not answer.closes
+
+
+@contextmanager
+def others_are_served(server: Server, prompt: float) -> Iterator[None]:
+    """Another client asks all the time; no answer may take `prompt` seconds, none may fail."""
+    stop, failures, slowest, count = threading.Event(), [], [0.0], [0]
+
+    def ask() -> None:
+        try:
+            with server.connect() as client:
+                while not stop.is_set() or not count[0]:
+                    begun = time.monotonic()
+                    assert client.exchange(request("/")).body == b"ok"
+                    slowest[0] = max(slowest[0], time.monotonic() - begun)
+                    count[0] += 1
+        except Exception as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+    assert not failures
+    assert slowest[0] < prompt

@@ -2,7 +2,6 @@
 
 import ast
 import re
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from serving import BrokenAnswer, Client, Serve, Server, request
+from serving.load import others_are_served
 from wsgi.steps import Gate, answers, closings, generator, said, script, start
 
 MEBIBYTE = 1 << 20
@@ -24,33 +24,6 @@ PROMPT = 0.4
 
 def literal(server: Server, target: str) -> Any:
     return ast.literal_eval(server.get(target).decode())
-
-
-@contextmanager
-def others_are_served(server: Server, prompt: float = PROMPT) -> Iterator[None]:
-    """Another client asks all the time; none of its answers may take long, none may fail."""
-    stop, failures, slowest, count = threading.Event(), [], [0.0], [0]
-
-    def ask() -> None:
-        try:
-            with server.connect() as client:
-                while not stop.is_set() or not count[0]:
-                    begun = time.monotonic()
-                    assert client.exchange(request("/")).body == b"ok"
-                    slowest[0] = max(slowest[0], time.monotonic() - begun)
-                    count[0] += 1
-        except Exception as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-    assert not failures
-    assert slowest[0] < prompt
 
 
 @contextmanager
@@ -149,7 +122,7 @@ def test_slow_calls_do_not_delay_others(eight: Server, gate: Gate, calls: int) -
         for client in clients:
             client.send(run.request())
         run.journal(calls)
-        with others_are_served(eight):
+        with others_are_served(eight, PROMPT):
             for _ in range(50):
                 assert eight.get("/") == b"ok"
         gate.open()
@@ -282,7 +255,7 @@ def test_stalled_readers_of_generators_hold_no_thread(serve_threads: Serve, thre
             client.send(run.request())
         for run in runs:
             assert run.stands_still() < KERNEL
-        with others_are_served(server):
+        with others_are_served(server, PROMPT):
             for _ in range(50):
                 assert server.get("/") == b"ok"
         assert server.resident() - before < 5 * MEBIBYTE
@@ -322,7 +295,7 @@ def test_stalled_readers_of_written_answers_do_not_delay_others(eight: Server) -
             client.send(run.request())
         for run in runs:
             assert run.stands_still() < KERNEL
-        with others_are_served(eight):
+        with others_are_served(eight, PROMPT):
             for _ in range(50):
                 assert eight.get("/") == b"ok"
     for run in runs:
@@ -342,7 +315,7 @@ def test_call_that_is_overdue_is_504(serve: Serve, threads: int) -> None:
     with server.connect() as client:
         begun = time.monotonic()
         if threads > 1:
-            with others_are_served(server):
+            with others_are_served(server, PROMPT):
                 answer = client.exchange(run.request())
         else:
             answer = client.exchange(run.request())
