@@ -213,18 +213,19 @@ static void take_lead(fs_relay *relay, uint64_t step)
     fs_relay_unlock(relay);
 }
 
-/* Stays with a step that was met at a tick, until it ends or has lasted too long. */
-static void follow(fs_relay *relay, uint64_t step)
+/* Stays with a step that was met at a tick; 1 when it has lasted too long. */
+static int follow(fs_relay *relay, uint64_t step)
 {
     /* Doubling: a computation is not worth many looks. */
     for (long us = FS_RELAY_MOMENT_US; us <= FS_RELAY_COMPUTES_US; us *= 2) {
         doze(us);
         if (current_step(relay) != step || atomic_load_explicit(&relay->ended, memory_order_relaxed))
-            return;
+            return 0;
         if (sleeps(__atomic_load_n(&relay->leader_tid, __ATOMIC_RELAXED)))
             break;
     }
     take_lead(relay, step);
+    return 1;
 }
 
 /* Sleeps until the next step begins, unless one has begun since `step`. */
@@ -241,18 +242,19 @@ static void park(fs_relay *relay, uint64_t step)
 void fs_relay_watch(fs_relay *relay)
 {
     uint64_t seen = 0;
-    unsigned quiet = 0;
+    unsigned quiet = 0, calm = 0;
 
     while (!atomic_load_explicit(&relay->ended, memory_order_relaxed)) {
         const uint64_t step = current_step(relay);
 
         quiet = step == seen ? quiet + 1 : 0;
         seen = step;
-        if (is_within(step))
-            follow(relay, step);
-        else if (quiet > FS_RELAY_PARK_TICKS)
+        if (is_within(step) && follow(relay, step))
+            calm = 0;
+        if (quiet > FS_RELAY_PARK_TICKS && !is_within(step))
             park(relay, step);
-        doze(FS_RELAY_TICK_US);
+        calm += calm < FS_RELAY_CALM_TICKS;
+        doze(calm < FS_RELAY_CALM_TICKS ? FS_RELAY_TICK_US : FS_RELAY_CALM_US);
     }
 }
 

@@ -24,6 +24,8 @@
  * more time: while it has the interpreter, another thread could do little.
  */
 #define FS_RELAY_TICK_US 1000   /* the watch looks this often */
+#define FS_RELAY_CALM_US 4000   /* and only this often when it has taken no lead for a while: each look interrupts the leader */
+#define FS_RELAY_CALM_TICKS 100
 #define FS_RELAY_MOMENT_US 300  /* and again after this, when it met a step */
 #define FS_RELAY_COMPUTES_US 5000 /* the longest time between two looks at one that computes; it keeps the lead for twice that */
 #define FS_RELAY_PARK_TICKS 8   /* ticks without a step, after which the watch goes to sleep */
