@@ -271,15 +271,17 @@ cdef class Threads:
         driver.polling = False
         self.running += 1
         exchange.worker = me
-        if leading and self.watched:
-            fs_relay_begin_step(&self.relay)
-            exchange.perform()
-            self.learn(not fs_relay_end_step(&self.relay, me))
-        else:
-            exchange.perform()
-            if not leading:
-                self.learn(fs_monotonic_us() - began > SLOW_US)
-        self.running -= 1
+        try:
+            if leading and self.watched:
+                fs_relay_begin_step(&self.relay)
+                exchange.perform()
+                self.learn(not fs_relay_end_step(&self.relay, me))
+            else:
+                exchange.perform()
+                if not leading:
+                    self.learn(fs_monotonic_us() - began > SLOW_US)
+        finally:
+            self.running -= 1
         driver.polling = self.leads(me)
         if not driver.polling:
             driver.finish_batch()

@@ -202,6 +202,8 @@ cdef class WSGIExchange(Exchange):
             self.threads.push(self)
         if self.room is not None:
             self.room.set()
+        if self.progress == WSGI_DONE and not self.queued and self.ident == 0:
+            self.let_go()       # it never came to a step, after which it would be kept or let go
 
     # ---- a step
 
