@@ -30,6 +30,7 @@ MODULES: Mapping[str, set[str]] = {
     "kinds": set(),
     "version": set(),
     "_core": set(),
+    "page": set(),
     "options": {"kinds"},
     "config": {"kinds", "options"},
     "proxy": {"kinds"},

@@ -1,0 +1,217 @@
+"""The shared page: what each worker is doing, readable by others however stuck or dead the worker is.
+
+Memory that the supervisor maps before it forks, in blocks of 8 KiB. The first is the supervisor's own; each other belongs
+to one worker process. In a worker's block the compiled driver writes the first words and the table of requests in flight,
+the supervisor the rest. Each word has one writer, and a reader may see two words of different moments.
+"""
+
+import enum
+import mmap
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+BLOCK = 8192
+"""Bytes of a block."""
+
+_CORE_WORDS = 48
+_ROWS_AT = 512
+_ROW = 128
+
+CORE_FIELDS = (
+    "heartbeat",  # CLOCK_MONOTONIC in milliseconds
+    "turns",
+    "connections_total",
+    "connections",
+    "requests_total",
+    "in_flight",
+    "bytes_in",
+    "bytes_out",
+    "overloaded",
+    "accept_errors",
+    "access_log_dropped",
+    "peer_errors",
+    "application_errors",
+    "responses_1xx",
+    "responses_2xx",
+    "responses_3xx",
+    "responses_4xx",
+    "responses_5xx",
+    "duration_sum_us",
+    "duration_1ms",
+    "duration_5ms",
+    "duration_10ms",
+    "duration_25ms",
+    "duration_50ms",
+    "duration_100ms",
+    "duration_250ms",
+    "duration_500ms",
+    "duration_1s",
+    "duration_2s5",
+    "duration_5s",
+    "duration_10s",
+    "duration_inf",
+)
+"""What the compiled driver counts, in the order of its words; the same as `_core.STATUS_FIELDS`."""
+
+_MOMENTARY = frozenset({"heartbeat", "turns", "connections", "in_flight"})
+TOTALS = tuple(name for name in CORE_FIELDS if name not in _MOMENTARY)
+"""Those that only grow, and are kept when their worker ends."""
+
+WORKER_FIELDS = ("pid", "slot", "generation", "state", "spawned", "ready", "resident")
+"""What the supervisor notes of a worker: times are CLOCK_MONOTONIC in milliseconds, resident is in bytes."""
+
+SUPERVISOR_FIELDS = (
+    "pid",
+    "state",
+    "generation",
+    "wanted",
+    "started",  # Unix seconds
+    "reloads",
+    "reloads_failed",
+)
+
+
+class State(enum.IntEnum):
+    """Of a worker; those of the supervisor are the same but for DEAD."""
+
+    NONE = 0
+    STARTING = 1
+    SERVING = 2
+    DRAINING = 3
+    STOPPING = 4
+    DEAD = 5
+
+
+class Cause(enum.StrEnum):
+    """Why a worker ended, or was replaced."""
+
+    EXIT = "exit"
+    SIGNAL = "signal"
+    MEMORY = "out_of_memory"
+    STUCK = "stuck"
+    START = "start_failed"
+    RELOAD = "reload"
+    DRAINED = "drained"
+    REQUESTS = "max_requests"
+    AGE = "max_age"
+    RESIDENT = "max_memory"
+    SCALED = "scaled_down"
+
+
+class InFlight(NamedTuple):
+    """A request that is being served."""
+
+    text: str
+    """Method and target as they came, cut."""
+    milliseconds: int
+    """Since its head had arrived."""
+
+
+def now() -> int:
+    """The clock of the page: CLOCK_MONOTONIC, in milliseconds."""
+    return time.monotonic_ns() // 1_000_000
+
+
+class Block:
+    """The words of one block by their names."""
+
+    def __init__(self, memory: memoryview, own_fields: tuple[str, ...]) -> None:
+        self.memory = memory
+        """The bytes, for the driver."""
+        self._words = memory.cast("B").cast("Q")
+        names = {name: index for index, name in enumerate(CORE_FIELDS)}
+        self._at = {**names, **{name: _CORE_WORDS + index for index, name in enumerate(own_fields)}}
+
+    def __getitem__(self, name: str) -> int:
+        return self._words[self._at[name]]
+
+    def __setitem__(self, name: str, value: int) -> None:
+        self._words[self._at[name]] = value
+
+    def clear(self) -> None:
+        self.memory[:] = bytes(BLOCK)
+
+
+class WorkerBlock(Block):
+    """What is known of one worker process."""
+
+    def __init__(self, memory: memoryview) -> None:
+        super().__init__(memory, WORKER_FIELDS)
+
+    @property
+    def state(self) -> State:
+        return State(self["state"])
+
+    @state.setter
+    def state(self, value: State) -> None:
+        self["state"] = value
+
+    def in_flight(self) -> list[InFlight]:
+        """The requests being served, the oldest first; of very many, some."""
+        moment = now()
+        found = []
+        for at in range(_ROWS_AT, BLOCK, _ROW):
+            started = self._words[at // 8]
+            if started:
+                length = min(self.memory[at + 8], _ROW - 9)
+                text = bytes(self.memory[at + 9 : at + 9 + length]).decode("latin-1")
+                found.append(InFlight(text, max(moment - started, 0)))
+        return sorted(found, key=lambda each: -each.milliseconds)
+
+
+class SupervisorBlock(Block):
+    """What is known of the supervisor, and the totals of the workers that are no more."""
+
+    def __init__(self, memory: memoryview) -> None:
+        super().__init__(memory, SUPERVISOR_FIELDS + tuple(f"ended_{cause}" for cause in Cause))
+
+    @property
+    def state(self) -> State:
+        return State(self["state"])
+
+    @state.setter
+    def state(self, value: State) -> None:
+        self["state"] = value
+
+    def count_end(self, cause: Cause) -> None:
+        self[f"ended_{cause}"] += 1
+
+    def ended(self) -> dict[Cause, int]:
+        """How many workers ended, by cause."""
+        return {cause: self[f"ended_{cause}"] for cause in Cause}
+
+
+class Page:
+    """The mapping. A forked process has the same memory; nothing of it reaches the disk.
+
+    workers: how many worker processes can exist at the same time, those that drain among them.
+    """
+
+    def __init__(self, workers: int) -> None:
+        memory = memoryview(mmap.mmap(-1, BLOCK * (1 + workers)))
+        self.supervisor = SupervisorBlock(memory[:BLOCK])
+        self._blocks = [WorkerBlock(memory[start : start + BLOCK]) for start in range(BLOCK, len(memory), BLOCK)]
+
+    def take(self) -> WorkerBlock | None:
+        """A free block, cleared; None when all are taken."""
+        for block in self._blocks:
+            if block.state is State.NONE:
+                block.clear()
+                block.state = State.STARTING
+                return block
+        return None
+
+    def give_back(self, block: WorkerBlock) -> None:
+        """Keeps the totals of a worker that has ended, and frees its block."""
+        for name in TOTALS:
+            self.supervisor[name] += block[name]
+        block.state = State.NONE
+
+    def workers(self) -> Iterator[WorkerBlock]:
+        """The blocks of the workers that there are."""
+        return (block for block in self._blocks if block.state is not State.NONE)
+
+    def total(self, name: str) -> int:
+        """A counter over all workers, also those that have ended."""
+        return self.supervisor[name] + sum(block[name] for block in self.workers())
