@@ -1,8 +1,8 @@
 """The shared page: what each worker is doing, readable by others however stuck or dead the worker is.
 
-Memory that the supervisor maps before it forks, in blocks of 8 KiB. The first is the supervisor's own; each other belongs
-to one worker process. In a worker's block the compiled driver writes the first words and the table of requests in flight,
-the supervisor the rest. Each word has one writer, and a reader may see two words of different moments.
+Memory that the supervisor maps before it forks, in blocks of 8 KiB. The first is the supervisor's own; each other
+belongs to one worker process. In a worker's block the compiled driver writes the first words and the table of requests
+in flight, the supervisor the rest. Each word has one writer, and a reader may see two words of different moments.
 """
 
 import enum
@@ -17,6 +17,8 @@ BLOCK = 8192
 _CORE_WORDS = 48
 _ROWS_AT = 512
 _ROW = 128
+
+_PATIENCE = 1000  # readings: the supervisor moves the totals of a worker within microseconds, unless it died in it
 
 CORE_FIELDS = (
     "heartbeat",  # CLOCK_MONOTONIC in milliseconds
@@ -69,6 +71,7 @@ SUPERVISOR_FIELDS = (
     "started",  # Unix seconds
     "reloads",
     "reloads_failed",
+    "edition",  # odd while totals move from a worker's block to this one
 )
 
 
@@ -204,14 +207,21 @@ class Page:
 
     def give_back(self, block: WorkerBlock) -> None:
         """Keeps the totals of a worker that has ended, and frees its block."""
+        self.supervisor["edition"] += 1
         for name in TOTALS:
             self.supervisor[name] += block[name]
         block.state = State.NONE
+        self.supervisor["edition"] += 1
 
     def workers(self) -> Iterator[WorkerBlock]:
         """The blocks of the workers that there are."""
         return (block for block in self._blocks if block.state is not State.NONE)
 
-    def total(self, name: str) -> int:
-        """A counter over all workers, also those that have ended."""
-        return self.supervisor[name] + sum(block[name] for block in self.workers())
+    def totals(self) -> dict[str, int]:
+        """The counters over all workers, also those that have ended; none of them ever goes back."""
+        for _ in range(_PATIENCE):
+            edition = self.supervisor["edition"]
+            found = {name: self.supervisor[name] + sum(block[name] for block in self.workers()) for name in TOTALS}
+            if edition % 2 == 0 and edition == self.supervisor["edition"]:
+                break
+        return found
