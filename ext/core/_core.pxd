@@ -51,7 +51,7 @@ ctypedef struct QueueSink:
 # One place in the driver's table of descriptors. epoll carries (generation, index) instead of a pointer, so that
 # an event for a descriptor that a forked child keeps alive can never reach a freed object.
 ctypedef struct Slot:
-    PyObject *owner         # strong: a Connection or a Listener; NULL when free
+    PyObject *owner         # strong: a Connection, a Listener or a Watch; NULL when free
     uint32_t generation
     uint32_t next_free
 
@@ -220,10 +220,17 @@ cdef class AccessLog:
 
 
 cdef class Listener:
-    cdef int fd                         # not owned
+    cdef int fd                         # not owned; -1 once it is no longer watched
     cdef bint shared
     cdef uint32_t slot
     cdef tuple server                   # (host, port) or (path, None); None where each connection has its own
+
+
+cdef class Watch:
+    cdef int fd                         # not owned; -1 once it is no longer watched
+    cdef uint32_t slot
+    cdef bint due                       # stands in Driver.told
+    cdef object callback
 
 
 # How an application is called, and what drives the driver: an event loop, or threads.
@@ -314,6 +321,7 @@ cdef class Driver:
     cdef PyObject *deferred[DEFER_MAX]  # strong: connections whose turn has still to end
     cdef uint32_t deferred_count
     cdef list dead                      # closed in this batch; freed when it ends
+    cdef list told                      # watches whose callback is due when this batch has ended
     cdef bint sweep_scheduled
     cdef bint idle_stack                # in poll() or sweep(), and no application's code below us on the stack
     cdef bint polling                   # a batch is being worked on, and this thread's turns may end later in it
@@ -341,7 +349,10 @@ cdef class Driver:
     cdef fs_timer accept_timer
     cdef fs_timer log_timer
     cdef fs_timer alarm_timer
+    cdef fs_timer beat_timer
+    cdef uint64_t beat_ms               # from one beat to the next
 
+    cdef list owners(self, object kind)
     cdef list listeners(self)
     cdef list connections_(self)
     cdef int pause_accepting(self, int error) except -1
@@ -352,7 +363,11 @@ cdef class Driver:
     cdef void free_slot(self, uint32_t index) noexcept
     cdef void *token(self, uint32_t index) noexcept
     cdef void clock(self) noexcept
-    cdef int accept_from(self, Listener listener) except -1
+    cdef Listener listener_of(self, int fd)
+    cdef int accept_rest(self, list listeners, bint last) except -1
+    cdef int accept_from(self, Listener listener, int most) except -1
+    cdef int forget_watch(self, Watch watch) except -1
+    cdef int tell_watches(self) except -1
     cdef int open_connection(self, int fd, fs_address *peer, Listener listener) except -1
     cdef int schedule(self, Connection connection) except -1
     cdef int schedule_sweep(self) except -1

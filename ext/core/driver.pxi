@@ -4,6 +4,7 @@
 cdef enum:
     RECEIVE_BUFFER = 262144     # bytes; one for all connections of a worker
     ACCEPT_BATCH = 128          # a listener's share of a turn
+    ACCEPT_REST = 4096          # and of its last one: what the kernel lets wait, as it is set up by default
     ACCEPT_PAUSE_MS = 100       # without descriptors: a rest, then another try
 
 cdef uint64_t TOKEN = <uint64_t>1 << 63     # no pointer has this bit: the poller's own watch is one
@@ -26,6 +27,11 @@ cdef class Listener:
             host = PyUnicode_DecodeLatin1(text, fs_address_format(&address, text), NULL)
             if host not in ("0.0.0.0", "::"):
                 self.server = (host, address.port)
+
+
+@cython.final
+cdef class Watch:
+    """A descriptor of somebody else's, whose readiness is told to a callback."""
 
 
 def unix_path(fd):
@@ -97,6 +103,7 @@ cdef class Driver:
         self.access_log = AccessLog(access_log_fd, logger)
         self.scheduled = []
         self.dead = []
+        self.told = []
         self.poller.fd = -1
         self.buffer = <char *>malloc(RECEIVE_BUFFER)
         if self.buffer == NULL:
@@ -183,20 +190,57 @@ cdef class Driver:
         if result < 0:
             raise OSError(-result, os.strerror(-result))
 
-    cdef list listeners(self):
+    def remove_listener(self, int fd):
+        self.accept_rest([self.listener_of(fd)], True)
+
+    def accept_waiting(self):
+        self.accept_rest(self.listeners(), False)
+
+    def stop_listening(self):
+        self.accept_rest(self.listeners(), True)
+
+    cdef Listener listener_of(self, int fd):
+        cdef Listener listener
+        for listener in self.listeners():
+            if listener.fd == fd:
+                return listener
+        raise ValueError(f"descriptor {fd} is not watched as a listener")
+
+    cdef int accept_rest(self, list listeners, bint last) except -1:
+        """Takes what waits, all of it; `last`: and then nothing any more."""
+        cdef Listener listener
+        cdef bint polling = self.polling
+        self.clock()
+        self.polling = True
+        try:
+            for listener in listeners:
+                if last:
+                    # First: of several that share a socket the kernel wakes one, and counts on it. A connection that
+                    # comes after this wakes another one, what came before is taken here.
+                    fs_poller_remove(&self.poller, listener.fd)
+                self.accept_from(listener, ACCEPT_REST)
+                if last:
+                    self.forget_listener(listener)
+        finally:
+            self.polling = polling
+            if not polling:
+                self.finish_batch()
+
+    cdef list owners(self, object kind):
         cdef uint32_t i
         return [<object>self.slots[i].owner for i in range(self.slot_count)
-                if self.slots[i].owner != NULL and type(<object>self.slots[i].owner) is Listener]
+                if self.slots[i].owner != NULL and type(<object>self.slots[i].owner) is kind]
+
+    cdef list listeners(self):
+        return self.owners(Listener)
 
     cdef list connections_(self):
-        cdef uint32_t i
-        return [<object>self.slots[i].owner for i in range(self.slot_count)
-                if self.slots[i].owner != NULL and type(<object>self.slots[i].owner) is Connection]
+        return self.owners(Connection)
 
-    cdef int accept_from(self, Listener listener) except -1:
+    cdef int accept_from(self, Listener listener, int most) except -1:
         cdef fs_address peer
         cdef int fd, i
-        for i in range(ACCEPT_BATCH):
+        for i in range(most):
             fd = fs_accept(listener.fd, &peer)
             if fd >= 0:
                 self.counters_.connections += 1
@@ -232,8 +276,10 @@ cdef class Driver:
                                    (<Listener>listener).shared)
 
     cdef int forget_listener(self, Listener listener) except -1:
-        fs_poller_remove(&self.poller, listener.fd)
-        self.free_slot(listener.slot)
+        if listener.fd >= 0:
+            fs_poller_remove(&self.poller, listener.fd)
+            listener.fd = -1
+            self.free_slot(listener.slot)
 
     cdef int open_connection(self, int fd, fs_address *peer, Listener listener) except -1:
         cdef Connection connection
@@ -259,6 +305,47 @@ cdef class Driver:
             memset(&peer, 0, sizeof(peer))
         os.set_blocking(fd, False)
         self.open_connection(fd, &peer, None)
+
+    # ---- descriptors of others
+
+    def watch(self, int fd, callback):
+        cdef Watch watch = Watch.__new__(Watch)
+        cdef int result
+        watch.fd = fd
+        watch.callback = callback
+        watch.slot = self.take_slot(watch)
+        result = fs_poller_add_reader(&self.poller, fd, self.token(watch.slot))
+        if result < 0:
+            self.free_slot(watch.slot)
+            raise OSError(-result, os.strerror(-result))
+
+    def unwatch(self, int fd):
+        cdef Watch watch
+        for watch in self.owners(Watch):
+            if watch.fd == fd:
+                self.forget_watch(watch)
+                return
+        raise ValueError(f"descriptor {fd} is not watched")
+
+    cdef int forget_watch(self, Watch watch) except -1:
+        fs_poller_remove(&self.poller, watch.fd)
+        watch.fd = -1
+        watch.callback = None
+        self.free_slot(watch.slot)
+
+    cdef int tell_watches(self) except -1:
+        """Calls those whose descriptor is ready: between two batches, where a callback may do with the driver whatever
+        it likes."""
+        cdef Watch watch
+        told, self.told = self.told, []
+        for watch in told:
+            watch.due = False
+            if watch.fd >= 0:
+                try:
+                    watch.callback()
+                except Exception:
+                    self.logger.critical("Internal error: what watches descriptor %d has failed", watch.fd,
+                                         exc_info=True)
 
     # ---- the batch
 
@@ -287,6 +374,8 @@ cdef class Driver:
         finally:
             self.polling = self.idle_stack = False
             self.finish_batch()
+        if PyList_GET_SIZE(self.told):
+            self.tell_watches()
 
     cdef int take(self, const fs_ready *ready) except -1:
         cdef uint64_t watch = <uint64_t>ready.watch
@@ -300,8 +389,11 @@ cdef class Driver:
         owner = <object>slot.owner
         if type(owner) is Connection:
             (<Connection>owner).ready(ready.events)
-        else:
-            self.accept_from(<Listener>owner)
+        elif type(owner) is Listener:
+            self.accept_from(<Listener>owner, ACCEPT_BATCH)
+        elif not (<Watch>owner).due:
+            (<Watch>owner).due = True
+            self.told.append(owner)
 
     cdef int defer(self, Connection connection) except -1:
         """The ends of turns, where the answers are sent, wait for one another, a few at a time: the kernel's way out
@@ -362,6 +454,8 @@ cdef class Driver:
             elif timer == &self.alarm_timer:
                 callback, self.alarm_callback = self.alarm_callback, None
                 callback()
+            elif timer == &self.beat_timer:
+                fs_wheel_arm(&self.wheel, &self.beat_timer, self.now + self.beat_ms)
             else:
                 connection = connection_of(timer)
                 connection.expired()
@@ -411,19 +505,6 @@ cdef class Driver:
         if -512 < error < 0:
             self.errors[-error] += 1
 
-    def stop_listening(self):
-        cdef Listener listener
-        self.clock()
-        self.polling = True
-        try:
-            for listener in self.listeners():
-                self.accept_from(listener)
-                fs_poller_remove(&self.poller, listener.fd)
-                self.free_slot(listener.slot)
-        finally:
-            self.polling = False
-            self.finish_batch()
-
     def drain(self, double grace):
         self.clock()
         self.h1_shared.draining = 1
@@ -448,6 +529,14 @@ cdef class Driver:
             fs_wheel_arm(&self.wheel, &self.alarm_timer, self.now + <uint64_t>max(0.0, seconds * 1000))
             self.set_timer()
 
+    def beat(self, double seconds):
+        self.clock()
+        self.beat_ms = <uint64_t>max(0.0, seconds * 1000)
+        fs_wheel_disarm(&self.wheel, &self.beat_timer)
+        if self.beat_ms:
+            fs_wheel_arm(&self.wheel, &self.beat_timer, self.now + self.beat_ms)
+            self.set_timer()
+
     def when_idle(self, callback):
         self.idle_callback = callback
         self.check_idle()
@@ -463,6 +552,8 @@ cdef class Driver:
         self.clock()
         for listener in self.listeners():
             self.forget_listener(listener)
+        for watch in self.owners(Watch):
+            self.forget_watch(watch)
         self.drop_connections()
         self.closed = True
         self.interface.clear()

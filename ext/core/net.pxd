@@ -33,6 +33,7 @@ cdef extern from "net/poller.h" nogil:
     int fs_poller_open(fs_poller *poller)
     void fs_poller_close(fs_poller *poller)
     int fs_poller_add(fs_poller *poller, int fd, void *watch)
+    int fs_poller_add_reader(fs_poller *poller, int fd, void *watch)
     int fs_poller_add_listener(fs_poller *poller, int fd, void *watch, int shared)
     int fs_poller_remove(fs_poller *poller, int fd)
     int fs_poller_wait(fs_poller *poller, fs_ready *ready, int max, int timeout_ms)

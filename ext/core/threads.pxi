@@ -222,6 +222,7 @@ cdef class Threads:
         driver.take_scheduled()
         driver.send_deferred()
         self.make_calls()
+        driver.tell_watches()
         driver.finish_batch()
         if self.halted:
             return 0

@@ -11,7 +11,8 @@ cdef class WSGI(Interface):
     `watched`: another thread takes over when a call lasts; without it everything happens in the thread that serves."""
 
     def __cinit__(self, application, *, unsigned threads=8, size_t stack_size=0, bint watched=True,
-                  str root_path="", bint underscores=False, errors=None, str software="fastserve"):
+                  str root_path="", bint underscores=False, errors=None, str software="fastserve",
+                  bint multiprocess=False):
         if threads < 1:
             raise ValueError("a WSGI application needs a thread")
         script_name = root_path.encode().decode("latin-1")
@@ -25,7 +26,7 @@ cdef class WSGI(Interface):
             "wsgi.url_scheme": "http",
             "wsgi.errors": sys.stderr if errors is None else errors,
             "wsgi.multithread": threads > 1,
-            "wsgi.multiprocess": False,
+            "wsgi.multiprocess": multiprocess,
             "wsgi.run_once": False,
             "wsgi.file_wrapper": FileWrapper,
             "wsgi.input_terminated": True,

@@ -70,6 +70,11 @@ int fs_poller_add(fs_poller *poller, int fd, void *watch)
     return epoll_register(poller, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, watch);
 }
 
+int fs_poller_add_reader(fs_poller *poller, int fd, void *watch)
+{
+    return epoll_register(poller, fd, EPOLLIN, watch);
+}
+
 int fs_poller_add_listener(fs_poller *poller, int fd, void *watch, int shared)
 {
     return epoll_register(poller, fd, shared ? EPOLLIN | EPOLLEXCLUSIVE : EPOLLIN, watch);

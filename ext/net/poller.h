@@ -44,6 +44,9 @@ void fs_poller_close(fs_poller *poller);
  */
 int fs_poller_add(fs_poller *poller, int fd, void *watch);
 
+/* Watches fd for read alone, level-triggered: for a descriptor that somebody reads at his own pace. */
+int fs_poller_add_reader(fs_poller *poller, int fd, void *watch);
+
 /*
  * Watches a listening socket: level-triggered for read, because accepts are
  * bounded a turn. `shared` adds EPOLLEXCLUSIVE, for a socket that several

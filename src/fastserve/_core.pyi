@@ -60,6 +60,7 @@ class WSGI(Interface):
         underscores: bool = False,
         errors: Any = None,
         software: str = "fastserve",
+        multiprocess: bool = False,
     ) -> None:
         """threads: calls of the application at the same time, at most.
 
@@ -67,6 +68,7 @@ class WSGI(Interface):
         watched: another thread drives on while a call lasts; without it all happens in the thread that serves.
         underscores: pass on fields whose names have an underscore.
         errors: wsgi.errors; the standard error where it is None.
+        multiprocess: wsgi.multiprocess, whether other processes serve the same application.
         """
 
     def serve(self) -> None:
@@ -108,11 +110,26 @@ class Driver:
     def add_listener(self, fd: int, *, shared: bool = False) -> None:
         """Watches a listening socket, which stays the caller's to close. `shared`: other processes watch it too."""
 
+    def remove_listener(self, fd: int) -> None:
+        """Stops watching it, then takes what waits in its queue. Does not close it. Raises ValueError when it is not
+        watched."""
+
+    def accept_waiting(self) -> None:
+        """Takes what waits in the queues of all listeners: a process that shared one may have been woken for it, and
+        died before it came to accept."""
+
     def adopt(self, fd: int) -> None:
         """Serves an already connected stream socket; the driver owns the descriptor from here on."""
 
     def stop_listening(self) -> None:
-        """Takes what waits in the listeners' queues, then stops watching them. Does not close them."""
+        """Stops watching the listeners, then takes what waits in their queues. Does not close them."""
+
+    def watch(self, fd: int, callback: Callable[[], None]) -> None:
+        """Calls `callback` whenever the descriptor is readable or has come to its end, where the driver is not at work,
+        in the thread that drives. What it raises is logged. The descriptor stays the caller's. Raises OSError."""
+
+    def unwatch(self, fd: int) -> None:
+        """Before the descriptor is closed. Raises ValueError when it is not watched."""
 
     def drain(self, grace: float) -> None:
         """Answers say `Connection: close` from here on; idle connections close after `grace` seconds,
@@ -127,6 +144,9 @@ class Driver:
 
     def call_later(self, seconds: float, callback: Callable[[], None] | None) -> None:
         """Calls it once, after that time; the one before is forgotten."""
+
+    def beat(self, seconds: float) -> None:
+        """Has the driver turn at least that often, though nothing happens; 0 for when something does."""
 
     def drop_connections(self) -> None:
         """Closes every connection, once what is queued was sent as far as the socket takes it."""
