@@ -8,7 +8,7 @@ import click
 
 from fastserve.config import Config
 from fastserve.errors import ExitStatus
-from fastserve.kinds import Fields, Switch
+from fastserve.kinds import Repeatable, Switch
 from fastserve.options import GROUPS, OPTIONS, Option
 
 EPILOG = "Each option can also be set by an environment variable: --log-level by FASTSERVE_LOG_LEVEL, and so on."
@@ -61,11 +61,14 @@ class _Switch(click.types.BoolParamType):
             self.fail(str(error), param, ctx)
 
 
-class _Lines(click.types.StringParamType):
-    """An element of a repeatable option; in the variable each line is one."""
+class _Element(click.types.StringParamType):
+    """An element of a repeatable option; a variable's text is split by the option's own rule."""
+
+    def __init__(self, kind: Repeatable) -> None:
+        self._kind = kind
 
     def split_envvar_value(self, rv: str) -> list[str]:
-        return [line for line in rv.splitlines() if line.strip()]
+        return self._kind.split(rv)
 
 
 def _checked(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
@@ -95,14 +98,13 @@ class _Command(click.Command):
 
 def _parameter(option: Option) -> click.Option:
     switch = isinstance(option.kind, Switch)
-    repeatable = isinstance(option.kind, Fields)
     text = option.description + (f"  [default: {option.shown_default}]" if option.shown_default else "")
     return click.Option(
         [option.flags, option.name],
-        type=_Switch() if switch else _Lines() if repeatable else click.STRING,
+        type=_Switch() if switch else _Element(option.kind) if isinstance(option.kind, Repeatable) else click.STRING,
         default=None,
         is_flag=switch or None,
-        multiple=repeatable,
+        multiple=isinstance(option.kind, Repeatable),
         callback=_checked,
         envvar=list(option.environment),
         metavar=None if switch else option.kind.metavar,

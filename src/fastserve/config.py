@@ -9,6 +9,11 @@ from fastserve.options import OPTIONS, Option, Options
 
 _BY_NAME = {option.name: option for option in OPTIONS}
 
+_OF_SUPERVISOR = (
+    "reload", "preload", "admin", "max_requests", "max_requests_jitter", "max_worker_age", "max_worker_memory"
+)  # fmt: skip
+"""What only a supervisor can do."""
+
 
 @dataclass(frozen=True, init=False, kw_only=True)
 class Config(Options):
@@ -31,8 +36,22 @@ class Config(Options):
         for option in OPTIONS:
             value = options.get(option.name, option.default)
             object.__setattr__(self, option.name, _checked(option, value))
+        self._refuse_contradictions()
+
+    def _refuse_contradictions(self) -> None:
         if self.uds is not None and self.fd is not None:
             raise ValueError("uds, fd: only one of them can be given")
+        for name in ("host", "port", "uds", "fd") if self.bind else ():
+            if self._differs(name):
+                raise ValueError(f"bind, {name}: only one of them can be given")
+        if not self.supervisor and self.workers != 1:
+            raise ValueError("workers: there can only be one without a supervisor")
+        for name in _OF_SUPERVISOR if not self.supervisor else ():
+            if self._differs(name):
+                raise ValueError(f"{name}: cannot be without a supervisor")
+
+    def _differs(self, name: str) -> bool:
+        return bool(getattr(self, name) != _BY_NAME[name].default)
 
     @property
     def limits(self) -> Mapping[str, int]:

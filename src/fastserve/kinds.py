@@ -5,9 +5,12 @@
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
+
+from fastserve.address_syntax import InheritedAddress, parse_address
 
 UNIX_PEER = "unix"
 """In a list of trusted peers: whoever connects through a Unix socket."""
@@ -18,6 +21,8 @@ _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false"
 # RFC 9110 section 5.6.2 (token) and section 5.5 (field-value)
 _FIELD_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+_OCTAL = re.compile(r"(?:0o)?[0-7]{1,4}", re.IGNORECASE)
+_CPUS = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?", re.ASCII)
 
 
 class Kind(Protocol):
@@ -130,12 +135,12 @@ class Seconds:
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise ValueError(f"{value!r} is not a number of seconds")
         if not self.minimum <= value <= self.maximum:  # also refuses NaN
-            raise ValueError(f"{value:g} is not between {self.minimum:g} and {self.maximum:g} seconds")
+            raise ValueError(f"{value:g} is not between {self.minimum:.15g} and {self.maximum:.15g} seconds")
         return float(value)
 
     def show(self, value: object) -> str:
         assert isinstance(value, float)
-        return f"{value:g}"
+        return f"{value:.15g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,21 +176,229 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Fields:
-    """Header fields: lines of `Name: value`, or pairs of str or bytes; kept as pairs of bytes."""
+class Workers:
+    """How many worker processes; 0 stands for `auto`, as many as there are CPUs."""
+
+    maximum: int = 512
+    metavar: str = "NUMBER|auto"
+
+    def convert(self, value: object) -> int:
+        if isinstance(value, int) and value == 0 and value is not False:
+            return 0  # as it is kept
+        if isinstance(value, str) and value.strip().lower() == "auto":
+            return 0
+        try:
+            return Integer(1, self.maximum).convert(value)
+        except ValueError as error:
+            raise ValueError(f"{error}, nor auto") from None
+
+    def show(self, value: object) -> str:
+        return str(value) if value else "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Octal:
+    """Permission bits; a text is octal, as for chmod."""
+
+    metavar: str = "MODE"
+
+    def convert(self, value: object) -> int:
+        if isinstance(value, str):
+            if _OCTAL.fullmatch(value.strip()) is None:
+                raise ValueError(f"{value!r} is not an octal number (such as 660)")
+            value = int(value, 8)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"{value!r} is not an octal number (such as 660)")
+        if not 0 <= value <= 0o777:
+            raise ValueError(f"{value:o} is not between 0 and 777 (octal)")
+        return value
+
+    def show(self, value: object) -> str:
+        assert isinstance(value, int)
+        return f"{value:03o}"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """`USER:GROUP`, `USER` or `:GROUP`, names or numbers."""
+
+    metavar: str = "USER:GROUP"
+
+    def convert(self, value: object) -> str:
+        text = Text().convert(value).strip()
+        user, colon, group = text.partition(":")
+        if not (user or group) or ":" in group or (user and colon and not group):
+            raise ValueError(f"{text!r} is not of the form USER:GROUP, USER or :GROUP")
+        return text
+
+    def show(self, value: object) -> str:
+        return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class CPUs:
+    """Numbers of CPUs and ranges of them, `auto`, or empty; kept as text, in order and each CPU once."""
+
+    metavar: str = "auto|LIST"
+
+    def convert(self, value: object) -> str:
+        text = Text().convert(value).strip().lower()
+        if text in ("", "auto"):
+            return text
+        numbers = sorted({number for part in text.split(",") for number in _cpu_range(part.strip())})
+        spans: list[list[int]] = []
+        for number in numbers:
+            if spans and number == spans[-1][1] + 1:
+                spans[-1][1] = number
+            else:
+                spans.append([number, number])
+        return ",".join(f"{first}-{last}" if first != last else f"{first}" for first, last in spans)
+
+    def show(self, value: object) -> str:
+        return str(value)
+
+
+def _cpu_range(text: str) -> range:
+    match = _CPUS.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a CPU or a range of them (such as 0,2-5)")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if first > last:
+        raise ValueError(f"{text!r} is a range that ends before it begins")
+    return range(first, last + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class OneAddress:
+    """An address to listen on, with its port; kept as canonical text."""
+
+    metavar: str = "ADDRESS"
+
+    def convert(self, value: object) -> str:
+        address = parse_address(Text().convert(value), default_port=None)
+        if isinstance(address, InheritedAddress):
+            raise ValueError(f"'{address}' is neither HOST:PORT nor unix:PATH")
+        return str(address)
+
+    def show(self, value: object) -> str:
+        return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeatable(ABC):
+    """A kind whose option may be given more than once; kept as a tuple. One text may hold several elements too."""
+
+    separator: ClassVar[str] = ","
+    """Between the elements of one text, as a variable holds it."""
+    contents: ClassVar[str]
+    """What it is a list of, for messages."""
+
+    def split(self, text: str) -> list[str]:
+        """The elements of one text, empty ones left out."""
+        return [part.strip() for part in text.split(self.separator) if part.strip()]
+
+    def convert(self, value: object) -> tuple[object, ...]:
+        if isinstance(value, str):
+            value = self.split(value)
+        if not isinstance(value, Iterable) or isinstance(value, bytes):
+            raise ValueError(f"{value!r} is not a list of {self.contents}")
+        return tuple(self.element(entry) for entry in value)
+
+    def show(self, value: object) -> str:
+        return self.separator.join(self.texts(value))
+
+    def texts(self, value: object) -> list[str]:
+        """The elements as they would be written on the command line."""
+        assert isinstance(value, tuple)
+        return [str(entry) for entry in value]
+
+    @abstractmethod
+    def element(self, entry: object) -> object:
+        """One element, checked; raises ValueError with the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Texts(Repeatable):
+    """Texts, none of them empty."""
+
+    contents: ClassVar[str] = "texts"
+
+    metavar: str = "TEXT"
+
+    def element(self, entry: object) -> str:
+        text = Text().convert(entry)
+        if not text:
+            raise ValueError("an empty text")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses(Repeatable):
+    """Addresses to listen on, as canonical texts; `parse_address` takes them apart."""
+
+    contents: ClassVar[str] = "addresses"
+
+    metavar: str = "ADDRESS"
+
+    def convert(self, value: object) -> tuple[object, ...]:
+        found = Repeatable.convert(self, value)
+        for address in found:
+            if found.count(address) > 1:
+                raise ValueError(f"'{address}' is given twice")
+        return found
+
+    def element(self, entry: object) -> str:
+        return str(parse_address(Text().convert(entry)))
+
+
+@dataclass(frozen=True, slots=True)
+class Variables(Repeatable):
+    """Environment variables: `NAME=VALUE`, pairs, or a mapping; kept as pairs."""
+
+    separator: ClassVar[str] = "\n"
+    contents: ClassVar[str] = "environment variables"
+
+    metavar: str = "NAME=VALUE"
+
+    def convert(self, value: object) -> tuple[object, ...]:
+        return Repeatable.convert(self, value.items() if isinstance(value, Mapping) else value)
+
+    def texts(self, value: object) -> list[str]:
+        assert isinstance(value, tuple)
+        return [f"{name}={text}" for name, text in value]
+
+    def element(self, entry: object) -> tuple[str, str]:
+        if isinstance(entry, str):
+            name, equals, text = entry.partition("=")
+            if not equals:
+                raise ValueError(f"{entry!r} is not of the form NAME=VALUE")
+            entry = (name, text)
+        if not isinstance(entry, tuple | list) or len(entry) != 2:
+            raise ValueError(f"{entry!r} is not a pair of name and value")
+        name, text = (Text().convert(part) for part in entry)
+        if not name or "=" in name:
+            raise ValueError(f"{name!r} is not a name of an environment variable")
+        return name, text
+
+
+@dataclass(frozen=True, slots=True)
+class Fields(Repeatable):
+    """Header fields: lines of `Name: value`, pairs of str or bytes, or a mapping; kept as pairs of bytes."""
+
+    separator: ClassVar[str] = "\n"
+    contents: ClassVar[str] = "header fields"
 
     metavar: str = "'NAME: VALUE'"
 
-    def convert(self, value: object) -> tuple[tuple[bytes, bytes], ...]:
-        if isinstance(value, str):
-            value = [line for line in value.splitlines() if line.strip()]
-        if not isinstance(value, Iterable):
-            raise ValueError(f"{value!r} is not a list of header fields")
-        return tuple(_field(entry) for entry in value)
+    def convert(self, value: object) -> tuple[object, ...]:
+        return Repeatable.convert(self, value.items() if isinstance(value, Mapping) else value)
 
-    def show(self, value: object) -> str:
+    def texts(self, value: object) -> list[str]:
         assert isinstance(value, tuple)
-        return "\n".join(f"{name.decode('latin-1')}: {text.decode('latin-1')}" for name, text in value)
+        return [f"{name.decode('latin-1')}: {text.decode('latin-1')}" for name, text in value]
+
+    def element(self, entry: object) -> tuple[bytes, bytes]:
+        return _field(entry)
 
 
 def _field(entry: object) -> tuple[bytes, bytes]:

@@ -3,7 +3,26 @@
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
-from fastserve.kinds import Choice, Fields, Integer, Kind, MountPath, Peers, Seconds, Size, Switch, Text
+from fastserve.kinds import (
+    Addresses,
+    Choice,
+    CPUs,
+    Fields,
+    Integer,
+    Kind,
+    MountPath,
+    Octal,
+    OneAddress,
+    Owner,
+    Peers,
+    Seconds,
+    Size,
+    Switch,
+    Text,
+    Texts,
+    Variables,
+    Workers,
+)
 
 T = TypeVar("T")
 
@@ -13,14 +32,18 @@ PROXY = "Proxies and header fields"
 LOGGING = "Logging"
 LIMITS = "Limits"
 TIMEOUTS = "Timeouts"
+WORKERS = "Workers"
+SERVICE = "Service"
+ADMIN = "Admin"
 
-GROUPS = (APPLICATION, ADDRESS, PROXY, LOGGING, LIMITS, TIMEOUTS)
+GROUPS = (APPLICATION, ADDRESS, WORKERS, PROXY, LOGGING, LIMITS, TIMEOUTS, SERVICE, ADMIN)
 
 UVICORN = "uvicorn"
 GUNICORN = "gunicorn"
 
 _UINT32 = (1 << 32) - 1
 _MOST = 1 << 62
+_YEAR = 365 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +160,20 @@ class Options:
         8000, Integer(0, 65535, "PORT"), ADDRESS, "TCP port to listen on; 0 takes a free one, which is logged.",
         peers=(UVICORN,), also=("PORT",),
     )  # fmt: skip
+    bind: tuple[str, ...] = option(
+        (), Addresses(), ADDRESS,
+        "Address to listen on, instead of host and port: HOST:PORT, [IPV6]:PORT, :PORT, unix:PATH or fd://NUMBER; "
+        "repeatable (in the variable, with commas).", peers=(GUNICORN,),
+    )  # fmt: skip
     uds: str | None = option(
-        None, Text("PATH"), ADDRESS,
-        "Unix socket to listen on, instead of TCP; created with mode 666, removed at the end.", peers=(UVICORN,),
+        None, Text("PATH"), ADDRESS, "Unix socket to listen on, instead of TCP; removed at the end.", peers=(UVICORN,),
+    )  # fmt: skip
+    uds_mode: int | None = option(
+        None, Octal(), ADDRESS, "Mode of the Unix sockets that are made, octal.",
+        default_text="666, or that of the socket it replaces",
+    )  # fmt: skip
+    uds_owner: str | None = option(
+        None, Owner(), ADDRESS, "Owner of the Unix sockets that are made: USER:GROUP, USER or :GROUP.",
     )  # fmt: skip
     fd: int | None = option(
         None, Integer(0, (1 << 31) - 1, "NUMBER"), ADDRESS,
@@ -150,6 +184,69 @@ class Options:
         "Connections that may wait to be accepted (the system may hold it lower).", peers=(UVICORN, GUNICORN),
     )  # fmt: skip
 
+    workers: int = option(
+        1, Workers(), WORKERS, "Worker processes; auto is as many as the CPUs that the process may use.",
+        peers=(UVICORN, GUNICORN), also=("WEB_CONCURRENCY",),
+    )  # fmt: skip
+    supervisor: bool = option(
+        True, Switch(), WORKERS,
+        "Run the workers under a supervising process; without one, this process serves and is the only worker.",
+    )  # fmt: skip
+    preload: bool = option(
+        False, Switch(), WORKERS, "Import the application once, before the workers are forked.", peers=(GUNICORN,)
+    )
+    max_requests: int = option(
+        0, Integer(0, _MOST), WORKERS, "Requests after which a worker is replaced; 0 is no limit.", peers=(GUNICORN,)
+    )
+    max_requests_jitter: int = option(
+        0, Integer(0, _MOST), WORKERS,
+        "Up to so many requests more, drawn for each worker, so that not all are replaced at once.", peers=(GUNICORN,),
+    )  # fmt: skip
+    max_worker_age: float = option(
+        0.0, Seconds(0.0, _YEAR), WORKERS, "Seconds after which a worker is replaced; 0 is no limit."
+    )
+    max_worker_memory: int = option(
+        0, Size(1 << 20, _MOST, or_zero=True), WORKERS,
+        "Resident memory in bytes above which a worker is replaced, at least 1M; 0 is no limit.",
+    )  # fmt: skip
+    cpu_affinity: str = option(
+        "", CPUs(), WORKERS,
+        "The CPUs that workers are bound to, one each: a list such as 0,2-5, or auto for all that may be used.",
+        default_text="not bound",
+    )  # fmt: skip
+    hooks: str | None = option(
+        None, Text("MODULE"), WORKERS,
+        "Module with functions that are called in the life of supervisor and workers: on_starting, post_fork, ...",
+    )  # fmt: skip
+    reload: bool = option(
+        False, Switch(), WORKERS, "For development: replace the workers whenever a source file changes.",
+        peers=(UVICORN, GUNICORN),
+    )  # fmt: skip
+    reload_dir: tuple[str, ...] = option(
+        (), Texts("DIRECTORY"), WORKERS,
+        "Directory that --reload watches; repeatable (in the variable, with commas).",
+        default_text="that of the application", peers=(UVICORN,),
+    )  # fmt: skip
+    reload_include: tuple[str, ...] = option(
+        (), Texts("PATTERN"), WORKERS,
+        "Names of files that --reload watches; repeatable (in the variable, with commas).",
+        default_text="*.py", peers=(UVICORN,),
+    )  # fmt: skip
+    reload_exclude: tuple[str, ...] = option(
+        (), Texts("PATTERN"), WORKERS,
+        "Names of files and directories that --reload passes over; repeatable (in the variable, with commas).",
+        default_text="hidden ones, bytecode, environments", peers=(UVICORN,),
+    )  # fmt: skip
+
+    proxy_protocol: bool = option(
+        False, Switch(), PROXY,
+        "Take client and server address from a PROXY protocol header (version 1 or 2), which trusted peers have to "
+        "send.", peers=(GUNICORN,),
+    )  # fmt: skip
+    proxy_allow_from: tuple[str, ...] = option(
+        ("127.0.0.1", "::1", "unix"), Peers(), PROXY,
+        "The peers that are trusted to send a PROXY protocol header, written as the trusted proxies.",
+    )  # fmt: skip
     proxy_headers: bool = option(
         True, Switch(), PROXY,
         "Take client, scheme and host from X-Forwarded-For, -Proto and -Host of a trusted proxy.", peers=(UVICORN,),
@@ -254,6 +351,54 @@ class Options:
         "For the requests in flight at a stop; at half of it streams are told, at its end requests are cancelled.",
         peers=(UVICORN,),
     )  # fmt: skip
+    timeout_worker: float = option(
+        30.0, Seconds(0.0), TIMEOUTS,
+        "A worker that shows no sign of life is logged with its stacks and killed; 0 is no limit.",
+    )  # fmt: skip
+    timeout_startup: float = option(
+        60.0, Seconds(0.0), TIMEOUTS, "For a worker's start, until it can answer; 0 is no limit."
+    )
+
+    pid: str | None = option(
+        None, Text("FILE"), SERVICE, "File that holds the process id while the server runs.", peers=(GUNICORN,)
+    )
+    user: str | None = option(
+        None, Text("USER"), SERVICE, "User that the workers run as, a name or a number.", peers=(GUNICORN,)
+    )
+    group: str | None = option(
+        None, Text("GROUP"), SERVICE, "Group that the workers run as, a name or a number.",
+        default_text="that of --user", peers=(GUNICORN,),
+    )  # fmt: skip
+    umask: int | None = option(
+        None, Octal(), SERVICE, "Permission bits that files are made without, octal.",
+        default_text="that of the process", peers=(GUNICORN,),
+    )  # fmt: skip
+    chdir: str = option(
+        "", Text("DIRECTORY"), SERVICE,
+        "Directory to change to first; relative paths in options are seen from there.",
+        default_text="the current directory", peers=(GUNICORN,),
+    )  # fmt: skip
+    env: tuple[tuple[str, str], ...] = option(
+        (), Variables(), SERVICE,
+        "Environment variable for the application; repeatable (in the variable, one a line).", peers=(GUNICORN,),
+    )  # fmt: skip
+    env_file: str | None = option(
+        None, Text("FILE"), SERVICE,
+        "File of environment variables for the application, NAME=VALUE lines; --env counts before it.",
+        peers=(UVICORN,),
+    )  # fmt: skip
+    proc_name: str = option(
+        "fastserve", Text("NAME"), SERVICE, "How the processes are called in the list of processes.",
+        peers=(GUNICORN,),
+    )  # fmt: skip
+
+    admin: str | None = option(
+        None, OneAddress(), ADMIN,
+        "Address of /livez, /readyz, /metrics and /workers: HOST:PORT or unix:PATH; not for the public.",
+    )  # fmt: skip
+    drain_delay: float = option(
+        0.0, Seconds(0.0), ADMIN, "Between 'not ready' on the admin address and the end of listening at a stop."
+    )
 
 
 def _table() -> tuple[Option, ...]:

@@ -9,6 +9,7 @@ import pytest
 
 import fastserve
 from fastserve import Config
+from fastserve.address_syntax import InheritedAddress, TCPAddress, UnixAddress, parse_address
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None: ...
@@ -54,10 +55,78 @@ def test_a_stack_is_the_systems_or_large_enough(size: int) -> None:
     assert Config(app, thread_stack_size=str(size)).thread_stack_size == size
 
 
+@pytest.mark.parametrize(
+    ("written", "canonical"),
+    [
+        ("127.0.0.1:80", "127.0.0.1:80"),
+        (" localhost ", "localhost:8000"),
+        ("[0:0::1]:80", "[::1]:80"),
+        ("[fe80::1%lo]", "[fe80::1%lo]:8000"),
+        (":080", ":80"),
+        ("example.org:0", "example.org:0"),
+        ("unix:server.sock", "unix:server.sock"),
+        ("unix:///run/a b.sock", "unix:/run/a b.sock"),
+        ("unix:@name", "unix:@name"),
+        ("fd://03", "fd://3"),
+    ],
+)
+def test_addresses_have_one_form(written: str, canonical: str) -> None:
+    assert Config(app, bind=[written]).bind == (canonical,)
+    assert str(parse_address(canonical)) == canonical
+
+
+def test_an_address_is_taken_apart() -> None:
+    assert parse_address("[::1]:80") == TCPAddress("::1", 80)
+    assert parse_address(":80") == TCPAddress("", 80)
+    assert parse_address("unix:a:b") == UnixAddress("a:b")
+    assert parse_address("fd://3") == InheritedAddress(3)
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ("", "'' is not an address (such as 127.0.0.1:8000, unix:/run/server.sock or fd://3)"),
+        ("http://a:80", "'http://a:80' is not an address (such as 127.0.0.1:8000, unix:/run/server.sock or fd://3)"),
+        ("a b:80", "'a b:80' is not an address (such as 127.0.0.1:8000, unix:/run/server.sock or fd://3)"),
+        ("*:80", "'*:80' is not an address (such as 127.0.0.1:8000, unix:/run/server.sock or fd://3)"),
+        ("8000", "'8000' is not an address; a port alone is written :8000"),
+        ("::1", "'::1': an IPv6 address is written in brackets (such as [::1]:8000)"),
+        ("::1:80", "'::1:80': an IPv6 address is written in brackets (such as [::1]:8000)"),
+        ("fe80::1%eth0", "'fe80::1%eth0': an IPv6 address is written in brackets (such as [::1]:8000)"),
+        ("[a]:80", "'[a]:80': 'a' is not an IPv6 address"),
+        ("a:", "'a:': the port '' is not a number between 0 and 65535"),
+        ("a:http", "'a:http': the port 'http' is not a number between 0 and 65535"),
+        ("a:65536", "'a:65536': the port '65536' is not a number between 0 and 65535"),
+        ("a:+1", "'a:+1': the port '+1' is not a number between 0 and 65535"),
+        ("unix:", "'unix:' names no path (such as unix:/run/server.sock)"),
+        ("fd://x", "'fd://x': the descriptor 'x' is not a number between 0 and 2147483647"),
+    ],
+)
+def test_refuses_what_is_no_address(written: str, reason: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        Config(app, bind=[written])
+    assert str(caught.value) == f"bind: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [("", ""), ("AUTO", "auto"), ("3", "3"), ("5, 1,0-2,2-3", "0-3,5"), ("7,6", "6-7")],
+)
+def test_cpus_are_kept_in_order(written: str, kept: str) -> None:
+    assert Config(app, cpu_affinity=written).cpu_affinity == kept
+
+
+def test_lists_and_mappings_are_as_good_as_texts() -> None:
+    assert Config(app, bind=":80, unix:a") == Config(app, bind=[":80", "unix:a"])
+    assert Config(app, env={"A": "1", "B": "x=y"}) == Config(app, env="A=1\nB=x=y")
+    assert Config(app, headers={"A": "1"}) == Config(app, headers="A: 1")
+    assert Config(app, uds_mode=0o660) == Config(app, uds_mode="0o660") == Config(app, uds_mode="660")
+
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"prot": 1}, "unknown option 'prot'; did you mean 'port'?"),
     ({"xyzzy": 1}, "unknown option 'xyzzy'"),
-    ({"workers": 2}, "unknown option 'workers'"),
+    ({"websockets": 2}, "unknown option 'websockets'"),
     ({"port": 65536}, "port: 65536 is not between 0 and 65535"),
     ({"port": -1}, "port: -1 is not between 0 and 65535"),
     ({"port": "http"}, "port: 'http' is not a whole number"),
@@ -102,6 +171,51 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "forwarded_allow_ips: 'proxy' does not appear to be an IPv4 or IPv6 network",
     ),
     ({"uds": "a", "fd": 3}, "uds, fd: only one of them can be given"),
+    ({"bind": ":80", "host": "::1"}, "bind, host: only one of them can be given"),
+    ({"bind": ":80", "port": 81}, "bind, port: only one of them can be given"),
+    ({"bind": ":80", "uds": "a"}, "bind, uds: only one of them can be given"),
+    ({"bind": ":80", "fd": 3}, "bind, fd: only one of them can be given"),
+    ({"bind": 80}, "bind: 80 is not a list of addresses"),
+    ({"bind": b":80"}, "bind: b':80' is not a list of addresses"),
+    ({"bind": [80]}, "bind: 80 is not a string"),
+    ({"bind": [":80", "[::]:80", ":080"]}, "bind: ':80' is given twice"),
+    ({"uds_mode": "668"}, "uds_mode: '668' is not an octal number (such as 660)"),
+    ({"uds_mode": "1777"}, "uds_mode: 1777 is not between 0 and 777 (octal)"),
+    ({"uds_mode": 660}, "uds_mode: 1224 is not between 0 and 777 (octal)"),
+    ({"umask": True}, "umask: True is not an octal number (such as 660)"),
+    ({"uds_owner": ""}, "uds_owner: '' is not of the form USER:GROUP, USER or :GROUP"),
+    ({"uds_owner": "www:"}, "uds_owner: 'www:' is not of the form USER:GROUP, USER or :GROUP"),
+    ({"uds_owner": "a:b:c"}, "uds_owner: 'a:b:c' is not of the form USER:GROUP, USER or :GROUP"),
+    ({"workers": "0"}, "workers: 0 is not between 1 and 512, nor auto"),
+    ({"workers": False}, "workers: False is not a whole number, nor auto"),
+    ({"workers": 513}, "workers: 513 is not between 1 and 512, nor auto"),
+    ({"workers": "many"}, "workers: 'many' is not a whole number, nor auto"),
+    ({"max_worker_memory": "64K"}, "max_worker_memory: 65536 is neither 0 nor at least 1M"),
+    ({"max_worker_age": 1e9}, "max_worker_age: 1e+09 is not between 0 and 31536000 seconds"),
+    ({"cpu_affinity": "0,x"}, "cpu_affinity: 'x' is not a CPU or a range of them (such as 0,2-5)"),
+    ({"cpu_affinity": "5-2"}, "cpu_affinity: '5-2' is a range that ends before it begins"),
+    ({"reload_dir": [""]}, "reload_dir: an empty text"),
+    ({"env": ["A"]}, "env: 'A' is not of the form NAME=VALUE"),
+    ({"env": "=1"}, "env: '' is not a name of an environment variable"),
+    ({"env": {"A=B": "1"}}, "env: 'A=B' is not a name of an environment variable"),
+    ({"env": {"A": 1}}, "env: 1 is not a string"),
+    ({"env": [("A",)]}, "env: ('A',) is not a pair of name and value"),
+    ({"admin": "fd://3"}, "admin: 'fd://3' is neither HOST:PORT nor unix:PATH"),
+    ({"admin": "localhost"}, "admin: 'localhost' has no port (such as localhost:9000)"),
+    ({"supervisor": False, "workers": 2}, "workers: there can only be one without a supervisor"),
+    ({"supervisor": False, "workers": "auto"}, "workers: there can only be one without a supervisor"),
+    *(
+        ({"supervisor": False, name: value}, f"{name}: cannot be without a supervisor")
+        for name, value in {
+            "reload": True,
+            "preload": True,
+            "admin": "unix:admin.sock",
+            "max_requests": 1,
+            "max_requests_jitter": 1,
+            "max_worker_age": 1,
+            "max_worker_memory": "1M",
+        }.items()
+    ),
 ]
 
 

@@ -13,7 +13,7 @@ from fastserve import reference
 from fastserve.cli import command
 from fastserve.config import Config
 from fastserve.errors import ExitStatus
-from fastserve.kinds import Fields, Kind, Seconds, Switch
+from fastserve.kinds import Kind, Seconds, Switch
 from fastserve.options import GROUPS, OPTIONS, Option
 
 Parse = Callable[..., Config]
@@ -28,9 +28,23 @@ SAMPLES = {
     "thread_stack_size": ("128K", 131072),
     "host": ("::1", "::1"),
     "port": ("0", 0),
+    "bind": ("[0::1]:80", ("[::1]:80",)),
     "uds": ("server.sock", "server.sock"),
+    "uds_mode": ("0o660", 0o660),
+    "uds_owner": (":www", ":www"),
     "fd": ("3", 3),
     "backlog": ("5", 5),
+    "workers": ("AUTO", 0),
+    "max_requests": ("1000", 1000),
+    "max_requests_jitter": ("50", 50),
+    "max_worker_age": ("604800", 604800.0),
+    "max_worker_memory": ("512M", 512 << 20),
+    "cpu_affinity": ("2, 0-1", "0-2"),
+    "hooks": ("hooks", "hooks"),
+    "reload_dir": ("lib", ("lib",)),
+    "reload_include": ("*.html", ("*.html",)),
+    "reload_exclude": ("*.tmp", ("*.tmp",)),
+    "proxy_allow_from": ("10.0.0.0/8", ("10.0.0.0/8",)),
     "forwarded_allow_ips": ("10.0.0.0/8, ::1,*", ("10.0.0.0/8", "::1", "*")),
     "headers": ("X-One: 1", ((b"X-One", b"1"),)),
     "header_underscores": ("allow", "allow"),
@@ -52,6 +66,18 @@ SAMPLES = {
     "timeout_request": ("1.5", 1.5),
     "timeout_write": ("5", 5.0),
     "timeout_graceful_shutdown": ("0", 0.0),
+    "timeout_worker": ("0", 0.0),
+    "timeout_startup": ("7.5", 7.5),
+    "pid": ("server.pid", "server.pid"),
+    "user": ("www", "www"),
+    "group": ("33", "33"),
+    "umask": ("027", 0o27),
+    "chdir": ("/", "/"),
+    "env": ("A=b=c", (("A", "b=c"),)),
+    "env_file": (".env", ".env"),
+    "proc_name": ("shop", "shop"),
+    "admin": ("localhost:9000", "localhost:9000"),
+    "drain_delay": ("5", 5.0),
 }
 """For every option with a value: a text, and what becomes of it."""
 
@@ -184,7 +210,24 @@ def test_header_is_repeatable(parse: Parse) -> None:
     assert parse("a:b", FASTSERVE_HEADER="X-One: 1\nx-two: a: b\n\nX-Empty:\n").headers == expected
 
 
-@pytest.mark.parametrize("kind", {option.kind for option in OPTIONS if not isinstance(option.kind, Switch | Fields)})
+REPEATED = {
+    "bind": ([":80", "unix:a,b"], ":80, unix:c", (":80", "unix:a,b"), (":80", "unix:c")),
+    "env": (["A=1", "B=x\ny"], "A=1\n\nB=2", (("A", "1"), ("B", "x\ny")), (("A", "1"), ("B", "2"))),
+    "reload_dir": (["a", "b,c"], "a,,b ", ("a", "b,c"), ("a", "b")),
+}
+"""The values of flags, the text of the variable, and what becomes of each."""
+
+
+@pytest.mark.parametrize("name", REPEATED)
+def test_repeatable_options(parse: Parse, name: str) -> None:
+    option = next(option for option in OPTIONS if option.name == name)
+    given, text, of_flags, of_variable = REPEATED[name]
+    flags = [argument for value in given for argument in (f"--{option.flag}", value)]
+    assert getattr(parse("a:b", *flags), name) == of_flags
+    assert getattr(parse("a:b", **{option.environment[0]: text}), name) == of_variable
+
+
+@pytest.mark.parametrize("kind", {option.kind for option in OPTIONS if not isinstance(option.kind, Switch)})
 def test_every_kind_names_its_value(kind: Kind) -> None:
     assert kind.metavar
 

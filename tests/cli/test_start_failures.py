@@ -17,7 +17,7 @@ USAGE = [
     (["hello:app", "more"], "got unexpected extra argument (more)"),
     (["hello:app", "--no-such"], "there is no option --no-such"),
     (["hello:app", "--porr", "1"], "there is no option --porr; did you mean --port?"),
-    (["hello:app", "--workers", "2"], "there is no option --workers"),
+    (["hello:app", "--qwertz", "2"], "there is no option --qwertz"),
     (["hello:app", "--no-factory"], "there is no option --no-factory; did you mean --factory?"),
     (["hello:app", "--port"], "option '--port' requires an argument"),
     (["hello:app", "--port", "http"], "--port: 'http' is not a whole number"),
