@@ -1,0 +1,95 @@
+"""Privileges: the user and the group that workers become, looked up at the start and taken on after the fork."""
+
+import grp
+import os
+import pwd
+from dataclasses import dataclass
+
+from fastserve.errors import StartError
+
+
+@dataclass(frozen=True, slots=True)
+class Privileges:
+    """Whom a worker becomes."""
+
+    uid: int
+    gid: int
+    name: str
+    """The user's name, whose further groups are taken on; empty for none."""
+
+    def drop(self) -> None:
+        """Becomes that user for good; raises StartError when that fails or could be taken back."""
+        if os.geteuid() != 0:
+            return  # `resolve` lets nobody but root name another user
+        try:
+            if self.name:
+                os.initgroups(self.name, self.gid)
+            else:
+                os.setgroups([self.gid])
+            os.setresgid(self.gid, self.gid, self.gid)
+            os.setresuid(self.uid, self.uid, self.uid)
+        except OSError as error:
+            raise StartError(f"cannot become {self}: {(error.strerror or str(error)).lower()}") from None
+        if self.uid and _can_become_root():
+            raise StartError(f"cannot become {self}: the process could become root again")
+
+    def __str__(self) -> str:
+        return f"user {self.name or self.uid} (uid {self.uid}, gid {self.gid})"
+
+
+def resolve(user: str | None, group: str | None) -> Privileges | None:
+    """Looks names or numbers up; None: nothing is to be changed.
+
+    Raises StartError for an unknown name, or for another user or group than our own when we are not root.
+    """
+    if user is None and group is None:
+        return None
+    found = _user(user) if user is not None else Privileges(os.geteuid(), os.getegid(), "")
+    if group is not None:
+        found = Privileges(found.uid, _group(group), found.name)
+    elif found.gid < 0:
+        raise StartError(f"--user {user}: the user database has no group for that number; add --group")
+    own = (os.geteuid(), os.getegid())
+    if own[0] != 0 and (found.uid, found.gid) != own:
+        raise StartError(f"cannot become {found}: only root can, and this process has uid {own[0]}, gid {own[1]}")
+    return found
+
+
+def _user(user: str) -> Privileges:
+    """By name, else by number; the group of a number that is in no database is -1."""
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        uid = _number(user)
+        if uid is None:
+            raise StartError(f"--user {user}: there is no such user") from None
+        try:
+            entry = pwd.getpwuid(uid)
+        except KeyError:
+            return Privileges(uid, -1, "")
+    return Privileges(entry.pw_uid, entry.pw_gid, entry.pw_name)
+
+
+def _group(group: str) -> int:
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        gid = _number(group)
+        if gid is None:
+            raise StartError(f"--group {group}: there is no such group") from None
+        return gid
+
+
+def _number(text: str) -> int | None:
+    """A user's or group's number; the largest one means "unchanged" to the kernel and is none."""
+    if not (text.isascii() and text.isdigit()) or int(text) >= (1 << 32) - 1:
+        return None
+    return int(text)
+
+
+def _can_become_root() -> bool:
+    try:
+        os.setuid(0)
+    except PermissionError:
+        return os.geteuid() == 0
+    return True
