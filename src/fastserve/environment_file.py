@@ -1,0 +1,31 @@
+"""The environment file: lines of NAME=VALUE, read as python-dotenv reads them, but strictly."""
+
+from io import StringIO
+from pathlib import Path
+
+
+def read(path: str) -> dict[str, str]:
+    """The variables of a file: comments, `export`, quotes and `${NAME}` as python-dotenv has them.
+
+    Raises ValueError that names the file, and the line that is wrong: a bad one is not left out.
+    """
+    from dotenv import dotenv_values
+    from dotenv.parser import parse_stream
+
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 at byte {error.start}") from None
+    for each in parse_stream(StringIO(text)):
+        # A binding begins with the blank lines before it.
+        blank = len(each.original.string) - len(each.original.string.lstrip())
+        line = each.original.line + each.original.string[:blank].count("\n")
+        if each.error:
+            raise ValueError(f"{path}, line {line}: {each.original.string.strip()!r} is not of the form NAME=VALUE")
+        if each.key is not None and each.value is None:
+            raise ValueError(f"{path}, line {line}: {each.key} has no value; write {each.key}= for an empty one")
+        if "\0" in each.original.string:
+            raise ValueError(f"{path}, line {line}: a NUL")
+    return {name: value for name, value in dotenv_values(stream=StringIO(text)).items() if value is not None}
