@@ -1,0 +1,136 @@
+"""The watch over source files for `--reload`: a process of its own, which says what has changed."""
+
+import os
+import select
+import signal
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from fnmatch import fnmatch
+from pathlib import Path, PurePath
+from types import FrameType
+
+from fastserve.config import Config
+from fastserve.errors import StartError
+
+INCLUDED = ("*.py",)
+"""Files that are watched, beside those of `--reload-include`."""
+
+EXCLUDED = (".*", "*.py[cod]", "*.sw?", "*~", "__pycache__", "site-packages", "node_modules")
+"""Names of files and directories that are passed over, beside those of `--reload-exclude`."""
+
+_LOOK = 1000
+"""Milliseconds: how soon the watch notices that nobody listens to it any more."""
+
+_MOST_NAMES = 8
+
+
+def check(config: Config) -> None:
+    """Raises StartError when watchfiles is missing or a directory is."""
+    try:
+        import watchfiles  # noqa: F401
+    except ModuleNotFoundError:
+        raise StartError("--reload needs watchfiles: pip install 'fastserve[reload]'") from None
+    for each in directories(config):
+        if not each.is_dir():
+            raise StartError(f"--reload-dir {each}: there is no such directory")
+
+
+def directories(config: Config) -> list[Path]:
+    """What is watched: the given directories, else the application's."""
+    return [Path(each).absolute() for each in config.reload_dir or (config.app_dir,)]
+
+
+def run(config: Config, notify_fd: int) -> None:
+    """Watches until SIGTERM, or until nobody reads `notify_fd`; each batch of changes is one line there, their names.
+
+    Is the only thing that its process does: takes SIGTERM, and leaves Ctrl-C to the supervisor.
+    Raises StartError when it cannot watch.
+    """
+    check(config)
+    from watchfiles import watch
+
+    stop = _Stop()
+    signal.signal(signal.SIGTERM, stop.set)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    roots = directories(config)
+    counts = source_filter(roots, config.reload_include, config.reload_exclude)
+    try:
+        for changes in watch(
+            *roots,
+            watch_filter=lambda _change, path: counts(path),
+            stop_event=stop,
+            rust_timeout=_LOOK,
+            yield_on_timeout=True,
+        ):
+            if changes:
+                _say(notify_fd, line(name for _, name in changes))
+            if _is_deserted(notify_fd):
+                return
+    except OSError as error:
+        raise StartError(f"--reload cannot watch {', '.join(map(str, roots))}: {error}") from None
+
+
+def source_filter(roots: list[Path], include: Iterable[str], exclude: Iterable[str]) -> Callable[[str], bool]:
+    """Whether a file counts. Patterns are those of the shell and fit the name of the file, or of a directory that it
+    is in, below the watched one; one with a slash fits the path's end. What is given goes before what is built in.
+    """
+    include, exclude = tuple(include), tuple(exclude)
+
+    def counts(path: str) -> bool:
+        file = PurePath(path)
+        *folders, name = _below(file, roots)
+        if _fits_any((*folders, name), exclude) or _fits_path(file, exclude) or _fits_any(folders, EXCLUDED):
+            return False
+        if _fits_any((name,), include) or _fits_path(file, include):
+            return True
+        return _fits_any((name,), INCLUDED) and not _fits_any((name,), EXCLUDED)
+
+    return counts
+
+
+def line(names: Iterable[str]) -> str:
+    """The names of changed files for the log, seen from the current directory; of very many, some."""
+    shown = sorted(os.path.relpath(name).replace("\n", "?") for name in names)
+    more = f" and {len(shown) - _MOST_NAMES} more" if len(shown) > _MOST_NAMES else ""
+    return ", ".join(shown[:_MOST_NAMES]) + more + "\n"
+
+
+class _Stop:
+    """What watchfiles asks, between two looks, whether to end."""
+
+    def __init__(self) -> None:
+        self._set = False
+
+    def is_set(self) -> bool:
+        return self._set
+
+    def set(self, _number: int, _frame: FrameType | None) -> None:
+        self._set = True
+
+
+def _say(fd: int, text: str) -> None:
+    # Where the reader is behind, it knows already that something has changed; where it is gone, nobody needs to know.
+    with suppress(BlockingIOError, BrokenPipeError):
+        os.write(fd, text.encode(errors="replace"))
+
+
+def _is_deserted(fd: int) -> bool:
+    """Whether the other end of a pipe or socket has been closed."""
+    poll = select.poll()
+    poll.register(fd, 0)  # POLLERR and POLLHUP need not be asked for
+    return bool(poll.poll(0))
+
+
+def _below(file: PurePath, roots: list[Path]) -> tuple[str, ...]:
+    """The path's parts below the watched directory that it is in: what that one is called says nothing."""
+    inside = [file.relative_to(root).parts for root in roots if root in file.parents]
+    return min(inside, key=len, default=file.parts[-1:])
+
+
+def _fits_any(names: Iterable[str], patterns: Iterable[str]) -> bool:
+    return any(fnmatch(name, pattern) for name in names for pattern in patterns)
+
+
+def _fits_path(file: PurePath, patterns: Iterable[str]) -> bool:
+    """A pattern with a slash: the file's path, or that of a directory that it is in, ends so."""
+    return any(each.match(pattern) for pattern in patterns if "/" in pattern for each in (file, *file.parents))
