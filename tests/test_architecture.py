@@ -40,6 +40,15 @@ MODULES: Mapping[str, set[str]] = {
     "listen": {"config", "errors"},
     "logs": {"config", "errors"},
     "lifespan": {"application", "errors"},
+    "affinity": {"errors"},
+    "cpus": set(),
+    "environment_file": set(),
+    "hooks": {"application", "errors"},
+    "notify": set(),
+    "pidfile": {"errors"},
+    "privileges": {"errors"},
+    "title": set(),
+    "watch": {"config", "errors"},
     "worker": {"_core", "application", "config", "errors", "lifespan", "listen", "proxy"},
     "threaded_worker": {"_core", "config", "errors", "listen", "version", "worker"},
     "server": {"application", "config", "errors", "listen", "logs", "threaded_worker", "worker"},
@@ -49,7 +58,14 @@ MODULES: Mapping[str, set[str]] = {
 }
 
 # What comes from PyPI, by the one module that knows it.
-THIRD_PARTY: Mapping[str, set[str]] = {"cli": {"click"}, "worker": {"uvloop"}, "logs": {"yaml"}}
+THIRD_PARTY: Mapping[str, set[str]] = {
+    "cli": {"click"},
+    "environment_file": {"dotenv"},
+    "logs": {"yaml"},
+    "title": {"setproctitle"},
+    "watch": {"watchfiles"},
+    "worker": {"uvloop"},
+}
 
 LIBC = re.compile(
     r"(assert|ctype|errno|fcntl|inttypes|limits|malloc|netdb|poll|pthread|signal|stdarg|stdatomic|stdbool|stddef|stdint|"
