@@ -1,0 +1,116 @@
+"""The admin address' application: liveness, readiness, metrics and the list of workers, all read from the shared page.
+
+It answers however busy or stuck the workers are.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from fastserve import metrics
+from fastserve.page import Page, State, WorkerBlock, now
+
+Environ = dict[str, Any]
+StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+_TEXT = "text/plain; charset=utf-8"
+_METHODS = ("GET", "HEAD")
+
+
+class _Answer(NamedTuple):
+    status: str
+    body: bytes
+    content_type: str = _TEXT
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+def application(page: Page, fresh: float) -> Application:
+    """A WSGI application, for a child process of the supervisor.
+
+    page: what is read; its "pid" of the supervisor is this process's parent.
+    fresh: seconds for which a worker's last sign of life counts.
+    """
+    pages: dict[str, Callable[[], _Answer]] = {
+        "/livez": lambda: _health(_death(page)),
+        "/readyz": lambda: _health(_death(page) or unready(page, fresh)),
+        "/metrics": lambda: _Answer("200 OK", metrics.render(page), metrics.CONTENT_TYPE),
+        "/workers": lambda: _Answer("200 OK", _json(workers(page)), "application/json"),
+    }
+
+    def answer(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        made = pages.get(environ["PATH_INFO"])
+        if made is None:
+            found = _Answer("404 Not Found", f"not found; there are {', '.join(pages)}\n".encode())
+        elif environ["REQUEST_METHOD"] not in _METHODS:
+            allowed = ", ".join(_METHODS)
+            found = _Answer("405 Method Not Allowed", f"only {allowed}\n".encode(), fields=(("Allow", allowed),))
+        else:
+            found = made()
+        fields = [
+            ("Content-Type", found.content_type),
+            ("Content-Length", str(len(found.body))),
+            ("Cache-Control", "no-store"),
+            *found.fields,
+        ]
+        start_response(found.status, fields)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [found.body]
+
+    return answer
+
+
+def unready(page: Page, fresh: float) -> str:
+    """Why no requests should be sent here; empty when they should."""
+    state = page.supervisor.state
+    if state is not State.SERVING:
+        return state.name.lower()
+    serving = [each for each in page.workers() if each.state is State.SERVING]
+    if not serving:
+        return "no worker is ready"
+    if min(_silence(each) for each in serving) > fresh:
+        return f"no worker has shown a sign of life for {fresh:g} s"
+    return ""
+
+
+def workers(page: Page) -> list[dict[str, Any]]:
+    """What is known of each worker, for JSON; times in seconds, sizes in bytes."""
+    found = sorted(page.workers(), key=lambda each: (each["slot"], each["spawned"]))
+    return [_worker(each) for each in found]
+
+
+def _worker(block: WorkerBlock) -> dict[str, Any]:
+    return {
+        "slot": block["slot"],
+        "pid": block["pid"],
+        "generation": block["generation"],
+        "state": block.state.name.lower(),
+        "age": (now() - block["spawned"]) / 1000,
+        "heartbeat_age": _silence(block) if block["heartbeat"] else None,
+        "requests": block["requests_total"],
+        "connections": block["connections"],
+        "in_flight": block["in_flight"],
+        "serving": [{"request": each.text, "seconds": each.milliseconds / 1000} for each in block.in_flight()],
+        "bytes_in": block["bytes_in"],
+        "bytes_out": block["bytes_out"],
+        "resident": block["resident"],
+    }
+
+
+def _silence(block: WorkerBlock) -> float:
+    """Seconds since a worker's last sign of life."""
+    return max(now() - block["heartbeat"], 0) / 1000
+
+
+def _death(page: Page) -> str:
+    return "" if os.getppid() == page.supervisor["pid"] else "the supervisor is gone"
+
+
+def _health(trouble: str) -> _Answer:
+    if trouble:
+        return _Answer("503 Service Unavailable", f"{trouble}\n".encode())
+    return _Answer("200 OK", b"ok\n")
+
+
+def _json(value: object) -> bytes:
+    return f"{json.dumps(value)}\n".encode()

@@ -1,0 +1,139 @@
+"""Metrics in Prometheus' text format, made of the shared page whenever they are asked for (docs/metrics.md)."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from fastserve.page import Page, State, WorkerBlock, now
+from fastserve.version import version
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+BUCKETS: Mapping[str, str] = {
+    "duration_1ms": "0.001",
+    "duration_5ms": "0.005",
+    "duration_10ms": "0.01",
+    "duration_25ms": "0.025",
+    "duration_50ms": "0.05",
+    "duration_100ms": "0.1",
+    "duration_250ms": "0.25",
+    "duration_500ms": "0.5",
+    "duration_1s": "1.0",
+    "duration_2s5": "2.5",
+    "duration_5s": "5.0",
+    "duration_10s": "10.0",
+    "duration_inf": "+Inf",
+}
+"""The page's counters of durations with their upper bounds in seconds."""
+
+COUNTERS = (
+    ("connections_total", "connections_accepted", "Connections that were accepted."),
+    ("requests_total", "requests", "Requests that began."),
+    ("bytes_in", "received_bytes", "Bytes received from clients."),
+    ("bytes_out", "sent_bytes", "Bytes sent to clients."),
+    ("overloaded", "requests_overloaded", "Requests answered 503 because of --limit-concurrency."),
+    ("accept_errors", "accept_errors", "Connections that could not be accepted, such as for want of descriptors."),
+    ("access_log_dropped", "access_log_dropped_lines", "Lines of the access log that could not be written."),
+)
+"""Words of the page, the names of the counters made of them, and what they count."""
+
+_STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+_STATES = (State.STARTING, State.SERVING, State.DRAINING, State.STOPPING)
+
+
+def render(page: Page) -> bytes:
+    """All metrics, as a response's body of `CONTENT_TYPE`."""
+    from prometheus_client import generate_latest
+    from prometheus_client.registry import Collector
+
+    class Reading(Collector):
+        def collect(self) -> "Iterator[Metric]":
+            return _families(page)
+
+    return generate_latest(Reading())
+
+
+def _families(page: Page) -> "Iterator[Metric]":
+    totals = page.totals()
+    workers = list(page.workers())
+    yield from _service(page)
+    yield from _requests(totals)
+    yield _gauge("requests_in_flight", "Requests being served.", sum(each["in_flight"] for each in workers))
+    yield _gauge("connections_open", "Open connections.", sum(each["connections"] for each in workers))
+    yield from _workers(page, workers)
+
+
+def _service(page: Page) -> "Iterator[Metric]":
+    from prometheus_client.core import CounterMetricFamily, InfoMetricFamily
+
+    yield InfoMetricFamily("fastserve", "The server's version.", {"version": version()})
+    yield _gauge("start_time_seconds", "When the supervisor started, in Unix time.", page.supervisor["started"])
+    yield _gauge(
+        "generation", "The generation of the workers; it grows with each reload.", page.supervisor["generation"]
+    )
+    reloads = CounterMetricFamily("fastserve_reloads", "Reloads, by whether they succeeded.", labels=["result"])
+    reloads.add_metric(["ok"], page.supervisor["reloads"])
+    reloads.add_metric(["failed"], page.supervisor["reloads_failed"])
+    yield reloads
+
+
+def _requests(totals: Mapping[str, int]) -> "Iterator[Metric]":
+    from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+
+    for word, name, text in COUNTERS:
+        yield CounterMetricFamily(f"fastserve_{name}", text, value=totals[word])
+    responses = CounterMetricFamily("fastserve_responses", "Responses, by class of their status.", labels=["status"])
+    for each in _STATUS_CLASSES:
+        responses.add_metric([each], totals[f"responses_{each}"])
+    yield responses
+    errors = CounterMetricFamily("fastserve_errors", "Errors in requests, by whose fault they are.", labels=["fault"])
+    errors.add_metric(["peer"], totals["peer_errors"])
+    errors.add_metric(["application"], totals["application_errors"])
+    yield errors
+    counts = accumulate(totals[word] for word in BUCKETS)
+    yield HistogramMetricFamily(
+        "fastserve_request_duration_seconds",
+        "From a request's head to the end of its response.",
+        buckets=list(zip(BUCKETS.values(), counts, strict=True)),
+        sum_value=totals["duration_sum_us"] / 1_000_000,
+    )
+
+
+def _workers(page: Page, workers: list[WorkerBlock]) -> "Iterator[Metric]":
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    yield _gauge("workers_wanted", "Workers that there should be.", page.supervisor["wanted"])
+    states = GaugeMetricFamily("fastserve_workers", "Workers, by state.", labels=["state"])
+    for state in _STATES:
+        states.add_metric([state.name.lower()], sum(each.state is state for each in workers))
+    yield states
+    ended = CounterMetricFamily("fastserve_workers_ended", "Workers that ended, by cause.", labels=["cause"])
+    for cause, count in page.supervisor.ended().items():
+        ended.add_metric([str(cause)], count)
+    yield ended
+    age = GaugeMetricFamily(
+        "fastserve_worker_heartbeat_age_seconds", "Since the last sign of life of a slot's worker.", labels=["slot"]
+    )
+    memory = GaugeMetricFamily(
+        "fastserve_worker_resident_memory_bytes", "Resident memory of a slot's worker.", labels=["slot"]
+    )
+    for slot, worker in _one_a_slot(workers):
+        age.add_metric([slot], max(now() - worker["heartbeat"], 0) / 1000)
+        memory.add_metric([slot], worker["resident"])
+    yield age
+    yield memory
+
+
+def _one_a_slot(workers: Iterable[WorkerBlock]) -> Iterator[tuple[str, WorkerBlock]]:
+    """The worker that serves each slot: others, which have just started or drain, would make the same series twice."""
+    serving = {worker["slot"]: worker for worker in workers if worker.state is State.SERVING}
+    return ((str(slot), serving[slot]) for slot in sorted(serving))
+
+
+def _gauge(name: str, text: str, value: int) -> "Metric":
+    from prometheus_client.core import GaugeMetricFamily
+
+    return GaugeMetricFamily(f"fastserve_{name}", text, value=value)
