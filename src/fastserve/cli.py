@@ -1,17 +1,24 @@
 """The command `fastserve`, made from the table of options."""
 
+import os
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from fastserve.config import Config
+from fastserve.config_file import ConfigFile
 from fastserve.errors import ExitStatus
 from fastserve.kinds import Repeatable, Switch
 from fastserve.options import GROUPS, OPTIONS, Option
+from fastserve.settings import Origin, Setting, Settings
 
-EPILOG = "Each option can also be set by an environment variable: --log-level by FASTSERVE_LOG_LEVEL, and so on."
+EPILOG = """\
+Each option can also be set by an environment variable (--log-level by FASTSERVE_LOG_LEVEL, and so on), and in a
+file: fastserve.toml or the table tool.fastserve of pyproject.toml in the current directory, or that of --config. The
+command line counts before the environment, and that before the file."""
 
 
 def main() -> None:
@@ -28,27 +35,36 @@ def main() -> None:
     sys.exit(status or ExitStatus.CLEAN)
 
 
+class _Refused(click.UsageError):
+    """A configuration that is refused, in words of our own."""
+
+
 def _line(error: click.ClickException) -> str:
     """The error in one line of our own, the same whatever click's version."""
-    if isinstance(error, click.MissingParameter):
-        return "the application is missing; it is written module:attribute"
     if isinstance(error, click.BadParameter) and error.ctx is not None and error.param is not None:
         return f"{_source(error.ctx, error.param)}: {error.message}"
     if isinstance(error, click.NoSuchOption):
         hint = f"; did you mean {error.possibilities[0]}?" if error.possibilities else ""
         return f"there is no option {error.option_name}{hint}"
+    if isinstance(error, _Refused):
+        return error.message
     message = error.format_message().partition("\n")[0].rstrip(".")
     return message[:1].lower() + message[1:]
 
 
 def _source(ctx: click.Context, param: click.Parameter) -> str:
     """Where the value came from: the flag, or the variable."""
-    names = [param.envvar] if isinstance(param.envvar, str) else list(param.envvar or ())
-    if ctx.get_parameter_source(param.name or "") is click.core.ParameterSource.ENVIRONMENT:
-        import os
+    return _variable(param) if _is_from_environment(ctx, param) else param.opts[0]
 
-        return next((name for name in names if os.environ.get(name)), names[0])
-    return param.opts[0]
+
+def _is_from_environment(ctx: click.Context, param: click.Parameter) -> bool:
+    return ctx.get_parameter_source(param.name or "") is ParameterSource.ENVIRONMENT
+
+
+def _variable(param: click.Parameter) -> str:
+    """The variable that a value came from."""
+    names = [param.envvar] if isinstance(param.envvar, str) else list(param.envvar or ())
+    return next((name for name in names if os.environ.get(name)), names[0])
 
 
 class _Switch(click.types.BoolParamType):
@@ -93,7 +109,7 @@ class _Command(click.Command):
             with formatter.section(group):
                 formatter.write_dl([row for option in OPTIONS if option.group == group and (row := rows[option.name])])
         with formatter.section("Other"):
-            formatter.write_dl([row for name in ("version", "help") if (row := rows.get(name))])
+            formatter.write_dl([row for param in [*_OTHERS, "help"] if (row := rows.get(param))])
 
 
 def _parameter(option: Option) -> click.Option:
@@ -112,15 +128,37 @@ def _parameter(option: Option) -> click.Option:
     )
 
 
-def _serve(app: str, **values: Any) -> int:
-    given = {name: value for name, value in values.items() if value is not None}
+def _run(config: str | None, print_config: bool, **_values: Any) -> int:
+    ctx = click.get_current_context()
     try:
-        config = Config(app, **given)
+        settings = Settings(dict(_given(ctx)), ConfigFile(config))
+        if print_config:
+            click.echo("\n".join(settings.lines()))
+            return ExitStatus.CLEAN
+        settings.load()
     except ValueError as error:
-        raise click.UsageError(str(error)) from None
+        raise _Refused(str(error)) from None
     from fastserve.server import run_process  # asyncio is not needed to print the help
 
-    return run_process(config)
+    return run_process(settings.load())
+
+
+def _given(ctx: click.Context) -> Iterator[tuple[str, Setting]]:
+    """What the command line and the environment say about the application and the options."""
+    for param in ctx.command.params:
+        name = param.name or ""
+        value = ctx.params.get(name)
+        if value is None or name not in _NAMES:
+            continue
+        if not _is_from_environment(ctx, param):
+            yield name, Setting(value, Origin.COMMAND_LINE)
+        else:
+            variable = _variable(param)
+            is_ours = variable.startswith("FASTSERVE_")
+            yield name, Setting(value, Origin.ENVIRONMENT if is_ours else Origin.SHARED_VARIABLE, variable)
+
+
+_NAMES = {"app", *_KINDS}
 
 
 def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
@@ -132,22 +170,39 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
     ctx.exit()
 
 
+_OTHERS = {
+    "config": click.Option(
+        ["--config"],
+        metavar="FILE",
+        envvar="FASTSERVE_CONFIG",
+        help="Configuration file in TOML, instead of one in the current directory.",
+    ),
+    "print_config": click.Option(
+        ["--print-config"],
+        is_flag=True,
+        help="Show every option with its value and where that came from, as a configuration file, and exit.",
+    ),
+    "version": click.Option(
+        ["--version"],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_print_version,
+        help="Show the version and exit.",
+    ),
+}
+"""What is no option of the server, by name."""
+
+
 command = _Command(
     "fastserve",
-    callback=_serve,
+    callback=_run,
     help="Serve the application APP, which is written module:attribute.",
     epilog=EPILOG,
     context_settings={"help_option_names": ["--help"], "max_content_width": 120},
     params=[
-        click.Argument(["app"], metavar="APP", envvar="FASTSERVE_APP"),
+        click.Argument(["app"], metavar="[APP]", envvar="FASTSERVE_APP", required=False),
         *(_parameter(option) for option in OPTIONS),
-        click.Option(
-            ["--version"],
-            is_flag=True,
-            expose_value=False,
-            is_eager=True,
-            callback=_print_version,
-            help="Show the version and exit.",
-        ),
+        *_OTHERS.values(),
     ],
 )

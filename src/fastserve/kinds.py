@@ -300,7 +300,7 @@ class Repeatable(ABC):
     def convert(self, value: object) -> tuple[object, ...]:
         if isinstance(value, str):
             value = self.split(value)
-        if not isinstance(value, Iterable) or isinstance(value, bytes):
+        if not isinstance(value, Iterable) or isinstance(value, bytes | Mapping):
             raise ValueError(f"{value!r} is not a list of {self.contents}")
         return tuple(self.element(entry) for entry in value)
 

@@ -11,15 +11,45 @@ _BEGINNING = """\
 
 <!-- Made from the table in src/fastserve/options.py by `python -m fastserve.reference`. -->
 
-    fastserve [OPTIONS] APP
+    fastserve [OPTIONS] [APP]
 
-`APP` is the application, written `module:attribute` (variable `FASTSERVE_APP`).
+`APP` is the application, written `module:attribute` (variable `FASTSERVE_APP`, or `app` in the configuration file).
 
-A value on the command line counts before one in the environment, and that before the default; an empty variable is as
-good as none. In Python the same options are the keyword arguments of `fastserve.run` and `fastserve.Config`, with
-underscores for dashes; environment variables are not read there. Sizes take the suffixes K, M and G (powers of 1024),
-times are seconds and may have fractions, and in the environment a switch is `true` or `false`, `1` or `0`, `yes` or
-`no`, `on` or `off`.
+A value on the command line counts before one in the environment, that before one in the configuration file, and that
+before the default; an empty variable is as good as none. In Python the same options are the keyword arguments of
+`fastserve.run` and `fastserve.Config`, with underscores for dashes; neither environment variables nor a file are read
+there. Sizes take the suffixes K, M and G (powers of 1024), times are seconds and may have fractions, and in the
+environment a switch is `true` or `false`, `1` or `0`, `yes` or `no`, `on` or `off`.
+
+`--host` with `--port`, `--bind`, `--uds` and `--fd` are ways to say the same: one on the command line stands instead
+of any other in the environment, and that instead of any other in the file. Two in the same place contradict each
+other. `PORT` and `WEB_CONCURRENCY`, which platforms set, give way: `PORT` to each address that is not written with
+`--port`, `WEB_CONCURRENCY` to `--no-supervisor`.
+
+## Configuration file
+
+`--config FILE` (variable `FASTSERVE_CONFIG`) names it. Without that it is `fastserve.toml` in the current directory,
+else the table `[tool.fastserve]` of the `pyproject.toml` there, if there is one. A file of the name `pyproject.toml` is
+always read that way. The keys are the names of the options below without the first dashes (`headers` for `--header`),
+with dashes or underscores. An option that can be repeated has a list, `headers` and `env` may also be tables, and what
+has a suffix or is octal is written as text. A relative path in it is seen from the current directory, as on the command
+line, not from the file's. A key that is no option is an error, and so is a value that is none.
+
+```toml
+app = "shop:app"
+bind = ["0.0.0.0:8000", "unix:/run/shop.sock"]
+workers = "auto"
+limit-request-body = "10M"
+timeout-graceful-shutdown = 20
+umask = "027"
+headers = ["X-Frame-Options: DENY"]
+
+[env]
+DJANGO_SETTINGS_MODULE = "shop.settings"
+```
+
+`fastserve --print-config` shows every option with its value and where that came from. What it prints is a
+configuration file.
 """
 
 _STATUSES = """\

@@ -91,8 +91,11 @@ def names(options: list[Option]) -> list[str]:
 
 
 @pytest.fixture
-def parse(monkeypatch: pytest.MonkeyPatch) -> Parse:
+def parse(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Parse:
     """The configuration that a command line and variables lead to."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WEB_CONCURRENCY", raising=False)
+    monkeypatch.delenv("FASTSERVE_CONFIG", raising=False)
     monkeypatch.delenv("PORT", raising=False)
     for option in OPTIONS:
         monkeypatch.delenv(option.environment[0], raising=False)
