@@ -1,58 +1,186 @@
-"""Listening sockets: made from the configuration, described, and closed."""
+"""Listening sockets and who owns them: `Listeners` in a process that serves, `Sockets` in a supervisor."""
 
-import errno
-import ipaddress
+import logging
 import os
 import socket
-import stat
-from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Container, Mapping, Sequence
+from itertools import chain
+from typing import Self
 
+from fastserve import endpoint, steering, tcp_socket
+from fastserve.address_syntax import TCPAddress
 from fastserve.config import Config
-from fastserve.errors import StartError
+from fastserve.endpoint import Configured, Description, Endpoint
+from fastserve.inherited import Activation, activation, forget_activation
+from fastserve.listen_error import cannot_listen
 
-SOCKET_MODE = 0o666
-"""Of a Unix socket that we create: a proxy usually runs as another user, and the directory decides who gets there."""
+logger = logging.getLogger("fastserve")
 
-# An address of the name that this machine cannot have: no IPv6 in the kernel, or none on this interface.
-_NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+NOTHING: Mapping[str, Description] = {}
 
 
 class Listeners:
-    """Listening sockets, owned: `close` closes them and removes the Unix socket that was made for them."""
+    """Listening sockets, owned: `close` closes them and removes the Unix sockets that were made for them."""
 
-    def __init__(self, sockets: Sequence[socket.socket], created: Path | None = None) -> None:
+    def __init__(self, sockets: Sequence[socket.socket], endpoints: Sequence[Endpoint] = ()) -> None:
+        """endpoints: those that the sockets belong to, if they are ours as a whole."""
         self.sockets = tuple(sockets)
-        self._created = created
-        self._identity = _identity(created) if created is not None else None
+        self._endpoints = endpoints
 
     def close(self) -> None:
         """Idempotent. A path that has meanwhile become another server's socket is left alone."""
         for each in self.sockets:
             each.close()
-        created, self._created = self._created, None
-        if created is not None and _identity(created) == self._identity:
-            with suppress(FileNotFoundError):
-                created.unlink()
+        endpoint.close_all(self._endpoints)
+
+
+class Sockets:
+    """The listening sockets of a supervisor, by slot: of each TCP address one a slot, all others once for all slots.
+
+    Sockets of a slot share the connections by SO_REUSEPORT, in the order of the slots: only the last slot can go.
+    """
+
+    def __init__(self, endpoints: Sequence[Endpoint], slots: int, backlog: int) -> None:
+        self._endpoints = tuple(endpoints)
+        self._slots = slots
+        self._backlog = backlog
+
+    @classmethod
+    def open(cls, config: Config, slots: int, inherited: Mapping[str, Description] = NOTHING) -> Self:
+        """Binds and listens as the configuration says.
+
+        slots: at least one. There are more where more are inherited, since connections may wait in them.
+        inherited: what another supervisor's `for_exec` described, its descriptors open here; those of addresses that
+        are not configured are closed.
+        Raises StartError with the reason, and what it has opened and taken is closed; an inherited path is kept.
+        """
+        wanted = _addresses(config, had=inherited)
+        taken: dict[str, Endpoint] = {}
+        try:
+            for each in wanted:
+                if (text := str(each)) in inherited:
+                    taken[text] = endpoint.adopt(each, inherited[text], config.backlog)
+            slots = max([slots, *(len(group) for each in taken.values() for group in each.groups)])
+            opened = _opened(wanted, taken, slots, config)
+        except BaseException:
+            endpoint.close_all(taken.values(), keep_paths=True)
+            raise
+        for fd in [fd for text, left in inherited.items() if text not in taken for fd in left["fds"]]:
+            os.close(fd)
+        return cls(opened, slots, config.backlog)
+
+    def reopened(self, config: Config) -> "Sockets":
+        """Those of another configuration: addresses whose text is the same keep their sockets, others are new.
+
+        Both objects hold the sockets that stay. Of the two, one goes on to be used: it tells by `without` what only the
+        other one has. Raises StartError, and then nothing has changed.
+        """
+        had = {each.text: each for each in self._endpoints}
+        endpoints = _opened(_addresses(config, had), had, self._slots, config)
+        return Sockets(endpoints, self._slots, config.backlog)
+
+    def without(self, other: "Sockets") -> Listeners:
+        """What this one has and `other` has not, to be closed when nobody serves it any more."""
+        gone = [each for each in self._endpoints if each not in other._endpoints]
+        return Listeners(_sockets(gone), gone)
+
+    @property
+    def slots(self) -> int:
+        return self._slots
+
+    def of_slot(self, index: int) -> tuple[socket.socket, ...]:
+        """The slot's own sockets, one for each TCP address."""
+        return tuple(group[index] for group in self._groups if index < len(group))
+
+    @property
+    def shared(self) -> tuple[socket.socket, ...]:
+        """Unix and inherited sockets, which all slots accept from."""
+        return tuple(chain.from_iterable(each.shared for each in self._endpoints))
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """As `address` gives them, each once, in the order of the configuration."""
+        return tuple(dict.fromkeys(address(each) for each in _sockets(self._endpoints)))
+
+    def keep(self, index: int) -> tuple[socket.socket, ...]:
+        """For a forked worker: the sockets of its slot and the shared ones; all others are closed in this process."""
+        kept = (*self.of_slot(index), *self.shared)
+        for group in self._groups:
+            tcp_socket.close_all([each for each in group if each not in kept])
+        return kept
+
+    def add_slot(self) -> int:
+        """One more socket for each TCP address, listening; the new slot. Raises OSError, and nothing has changed."""
+        tcp_socket.grow(self._groups, self._slots + 1, self._backlog)
+        self._slots += 1
+        return self._slots - 1
+
+    def close_slot(self, index: int) -> None:
+        """Only the last slot. Connections that wait there are lost, unless another process has its sockets too."""
+        if index != self._slots - 1 or index == 0:
+            raise ValueError(f"slot {index} of {self._slots} is not the last one, or the only one")
+        for group in self._groups:
+            tcp_socket.close_all(group[index:])
+            del group[index:]
+        self._slots -= 1
+
+    def steer(self, slots: int) -> bool:
+        """New connections go to the first slots only; False: the kernel cannot do that.
+
+        slots: how many, at least one. With one slot there is nothing to steer.
+        """
+        if not steering.available():
+            return False
+        try:
+            for group in self._groups:
+                if len(group) > 1:
+                    steering.steer(group[0], slots)
+        except OSError:
+            self.unsteer()
+            return False
+        return True
+
+    def unsteer(self) -> None:
+        """New connections go to all slots again."""
+        if steering.available():
+            for group in self._groups:
+                steering.unsteer(group[0])
+
+    def waiting(self, index: int) -> int:
+        """Connections that the slot's sockets hold and nobody has accepted."""
+        return sum(steering.waiting(each) for each in self.of_slot(index))
+
+    def for_exec(self) -> tuple[dict[str, Description], list[int]]:
+        """For `open` in the process that follows: a description for JSON, and the descriptors that it must inherit."""
+        descriptions = {each.text: each.describe() for each in self._endpoints}
+        return descriptions, [each.fileno() for each in _sockets(self._endpoints)]
+
+    def close(self, *, keep_paths: bool = False) -> None:
+        """Idempotent. keep_paths: another supervisor has the same Unix sockets."""
+        endpoint.close_all(self._endpoints, keep_paths=keep_paths)
+
+    @property
+    def _groups(self) -> list[list[socket.socket]]:
+        return [group for each in self._endpoints for group in each.groups]
 
 
 def open_listeners(config: Config) -> Listeners:
     """Binds and listens as the configuration says; raises StartError with the reason."""
-    if config.fd is not None:
-        return Listeners([_inherited(config.fd, config.backlog)])
-    if config.uds is not None:
-        path = Path(config.uds)
-        return Listeners([_unix(path, config.backlog)], created=path)
-    return Listeners(_tcp(config.host, config.port, config.backlog))
+    endpoints = _opened(_addresses(config), {}, 1, config)
+    return Listeners(_sockets(endpoints), endpoints)
+
+
+def check(config: Config) -> None:
+    """Raises StartError, with the reason, if an address could not be had now. What runs there is not disturbed."""
+    for each in _addresses(config):
+        endpoint.check(each, config)
 
 
 def address(listener: socket.socket) -> str:
     """The address of a socket as a person would type it: a URL, or `unix:` and the path."""
     if listener.family == socket.AF_UNIX:
         return f"unix:{_unix_name(listener)}"
-    host, port = listener.getsockname()[:2]
-    return f"http://{_bracketed(host)}:{port}"
+    return f"http://{TCPAddress(*listener.getsockname()[:2])}"
 
 
 def _unix_name(listener: socket.socket) -> str:
@@ -60,155 +188,42 @@ def _unix_name(listener: socket.socket) -> str:
     return "@" + os.fsdecode(name[1:]) if isinstance(name, bytes) else name  # bytes: Linux' abstract namespace
 
 
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+def _addresses(config: Config, had: Container[str] = ()) -> list[Configured]:
+    """had: texts of those that there are already."""
+    passed = activation(os.environ)
+    if passed is None and str(Activation()) in had:
+        passed = Activation()  # taken from the environment long ago
+    addresses = endpoint.configured(config, passed)
+    if passed is not None and passed.fds and passed not in addresses:
+        logger.warning("the sockets that systemd passes (LISTEN_FDS) are not used: an address is configured")
+    return addresses
 
 
-def _reason(error: OSError) -> str:
-    return os.strerror(error.errno).lower() if error.errno else str(error)
-
-
-def _tcp(host: str, port: int, backlog: int) -> list[socket.socket]:
-    opened: list[socket.socket] = []
-    absent: OSError | None = None
+def _opened(wanted: list[Configured], had: Mapping[str, Endpoint], slots: int, config: Config) -> list[Endpoint]:
+    """The endpoints in the order wanted, new ones where there are none. Raises StartError, and closes the new ones."""
+    new = endpoint.open_all([each for each in wanted if str(each) not in had], config)
+    by_text = {**had, **{each.text: each for each in new}}
+    endpoints = [by_text[str(each)] for each in wanted]
     try:
-        addresses = _resolve(host, port)
-        for family, found in addresses:
-            # The addresses of a name share the port that the first one got.
-            wanted = (found, opened[0].getsockname()[1] if opened else port)
-            try:
-                opened.append(_bind(family, wanted, dual=len(addresses) == 1))
-            except OSError as error:
-                if error.errno not in _NOT_HERE:
-                    raise StartError(f"cannot listen on {_bracketed(found)}:{wanted[1]}: {_reason(error)}") from None
-                absent = error
-        if absent is not None and not opened:
-            raise StartError(f"cannot listen on {_bracketed(host)}:{port}: {_reason(absent)}")
-        for each in opened:
-            _listen(each, backlog, address(each).removeprefix("http://"))
+        for opened in endpoints:
+            _grow(opened, slots, config.backlog)
+        for opened in endpoints:
+            if opened not in new:
+                opened.refresh(config)
     except BaseException:
-        _close_all(opened)
+        endpoint.close_all(new)
         raise
-    return opened
+    if any(isinstance(opened.configured, Activation) for opened in new):
+        forget_activation(os.environ)
+    return endpoints
 
 
-def _listen(listener: socket.socket, backlog: int, name: str) -> None:
-    # Linux lets two sockets with SO_REUSEADDR bind the same address; the second one fails here.
+def _grow(opened: Endpoint, slots: int, backlog: int) -> None:
     try:
-        listener.listen(backlog)
+        tcp_socket.grow(opened.groups, slots, backlog)
     except OSError as error:
-        raise StartError(f"cannot listen on {name}: {_reason(error)}") from None
+        raise cannot_listen(opened.text, error) from None
 
 
-def _close_all(opened: Sequence[socket.socket]) -> None:
-    for each in opened:
-        each.close()
-
-
-def _resolve(host: str, port: int) -> list[tuple[socket.AddressFamily, str]]:
-    """The addresses of a host, each once; an empty host is every interface."""
-    name = host.removeprefix("[").removesuffix("]")
-    try:
-        found = socket.getaddrinfo(name or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (socket.gaierror, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a valid name"
-        raise StartError(f"cannot listen on {host}: {str(reason).lower()}") from None
-    each_once = {(family, _scoped(sockaddr)): None for family, _, _, _, sockaddr in found}
-    return list(each_once)
-
-
-def _scoped(sockaddr: tuple[object, ...]) -> str:
-    host = str(sockaddr[0])
-    if len(sockaddr) == 4 and sockaddr[3] and "%" not in host:
-        return f"{host}%{sockaddr[3]}"
-    return host
-
-
-def _bind(family: socket.AddressFamily, wanted: tuple[str, int], *, dual: bool) -> socket.socket:
-    """A bound socket. `dual`: the unspecified IPv6 address takes IPv4 too, whatever the system's default says."""
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setblocking(False)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            both = dual and ipaddress.ip_address(wanted[0].partition("%")[0]).is_unspecified
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not both)
-        listener.bind(wanted if family != socket.AF_INET6 else socket.getaddrinfo(*wanted, family)[0][4])
-    except BaseException:
-        listener.close()
-        raise
-    return listener
-
-
-def _unix(path: Path, backlog: int) -> socket.socket:
-    mode = _remove_stale(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        listener.setblocking(False)
-        listener.bind(str(path))
-        path.chmod(mode)
-        listener.listen(backlog)
-    except OSError as error:
-        listener.close()
-        raise StartError(f"cannot listen on unix:{path}: {_reason(error)}") from None
-    return listener
-
-
-def _remove_stale(path: Path) -> int:
-    """Removes the socket of a server that is no more; the mode for ours, which is kept over restarts."""
-    try:
-        found = path.stat()
-    except OSError:
-        return SOCKET_MODE  # absent, or a trouble that bind will name
-    if not stat.S_ISSOCK(found.st_mode):
-        raise StartError(f"cannot listen on unix:{path}: there is a file that is not a socket")
-    if _answers(path):
-        raise StartError(f"cannot listen on unix:{path}: address already in use")
-    try:
-        path.unlink()
-    except OSError as error:
-        raise StartError(f"cannot listen on unix:{path}: {_reason(error)}") from None
-    return stat.S_IMODE(found.st_mode)
-
-
-def _answers(path: Path) -> bool:
-    """Whether anybody listens there. A full backlog (EAGAIN) and a refused permission mean yes."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(str(path))
-        except (ConnectionRefusedError, FileNotFoundError):
-            return False
-        except OSError:
-            return True
-    return True
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _inherited(fd: int, backlog: int) -> socket.socket:
-    try:
-        listener = socket.socket(fileno=fd)
-    except OSError as error:
-        raise StartError(f"cannot listen on descriptor {fd}: {_reason(error)}") from None
-    try:
-        if listener.type != socket.SOCK_STREAM or listener.family not in (
-            socket.AF_INET,
-            socket.AF_INET6,
-            socket.AF_UNIX,
-        ):
-            raise StartError(f"cannot listen on descriptor {fd}: not a stream socket")
-        listener.set_inheritable(False)
-        listener.setblocking(False)
-        if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            _listen(listener, backlog, f"descriptor {fd}")
-    except BaseException:
-        listener.detach()  # not ours after all
-        raise
-    return listener
+def _sockets(endpoints: Sequence[Endpoint]) -> list[socket.socket]:
+    return list(chain.from_iterable(each.sockets for each in endpoints))

@@ -1,0 +1,71 @@
+"""Listening sockets that were there before us: by number, or passed by systemd's socket activation (LISTEN_FDS)."""
+
+import os
+import socket
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+
+from fastserve.errors import StartError
+from fastserve.listen_error import cannot_listen
+
+_FIRST = 3  # sd_listen_fds(3)
+_VARIABLES = ("LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES")
+
+_FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """The sockets that systemd passed to this process, which stand in place of a configured address."""
+
+    fds: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        return "LISTEN_FDS"
+
+
+def activation(environ: MutableMapping[str, str]) -> Activation | None:
+    """What systemd passed to this very process; None for nothing. Raises StartError for a number that is none."""
+    if environ.get("LISTEN_PID") != str(os.getpid()):
+        return None
+    text = environ.get("LISTEN_FDS", "")
+    if not (text.isascii() and text.isdigit() and len(text) < 6):
+        raise StartError(f"LISTEN_FDS: {text!r} is not a number of descriptors")
+    count = int(text)
+    return Activation(tuple(range(_FIRST, _FIRST + count))) if count else None
+
+
+def forget_activation(environ: MutableMapping[str, str]) -> None:
+    """The sockets have been taken: a child process must not take them for its own."""
+    for name in _VARIABLES:
+        environ.pop(name, None)
+
+
+def adopt(fd: int, backlog: int) -> socket.socket:
+    """The socket of a descriptor, listening and not inherited further. Raises StartError; then `fd` stays open."""
+    listener = _stream(fd)
+    try:
+        if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            listener.listen(backlog)
+    except OSError as error:
+        listener.detach()  # not ours after all
+        raise cannot_listen(f"descriptor {fd}", error) from None
+    listener.set_inheritable(False)
+    listener.setblocking(False)
+    return listener
+
+
+def check(fd: int) -> None:
+    """Raises StartError for a descriptor that is no stream socket; nothing is changed."""
+    _stream(fd).detach()
+
+
+def _stream(fd: int) -> socket.socket:
+    try:
+        found = socket.socket(fileno=fd)
+    except OSError as error:
+        raise cannot_listen(f"descriptor {fd}", error) from None
+    if found.type != socket.SOCK_STREAM or found.family not in _FAMILIES:
+        found.detach()
+        raise cannot_listen(f"descriptor {fd}", "not a stream socket")
+    return found

@@ -1,0 +1,179 @@
+"""Listening Unix sockets: the path that is made for one, its permissions, and its removal."""
+
+import grp
+import os
+import pwd
+import socket
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastserve.errors import StartError
+from fastserve.listen_error import cannot_listen, reason
+
+DEFAULT_MODE = 0o666
+"""A proxy usually runs as another user, and the directory decides who gets there."""
+
+_UNCHANGED = -1
+_LARGEST = (1 << 32) - 1  # means "unchanged" to the kernel
+
+Identity = tuple[int, int]
+"""Device and inode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """Of the path of a Unix socket."""
+
+    mode: int | None = None
+    """None: that of the socket that is replaced, else `DEFAULT_MODE`."""
+    owner: str | None = None
+    """USER:GROUP, USER or :GROUP, names or numbers; None: nothing is changed."""
+
+    def apply(self, path: Path, default_mode: int | None) -> None:
+        """default_mode: where none is configured; None: as it is. Raises StartError."""
+        mode = default_mode if self.mode is None else self.mode
+        uid, gid = self.ids()
+        try:
+            os.chown(path, uid, gid)
+            if mode is not None:
+                path.chmod(mode)
+        except OSError as error:
+            what = f"to {self.owner}" if self.owner is not None else "its mode"
+            raise StartError(f"cannot give unix:{path} {what}: {reason(error)}") from None
+
+    def ids(self) -> tuple[int, int]:
+        """The owner's numbers, -1 for what stays. Raises StartError for a name that is unknown."""
+        user, _, group = (self.owner or "").partition(":")
+        try:
+            return _id(user, lambda name: pwd.getpwnam(name).pw_uid), _id(group, lambda name: grp.getgrnam(name).gr_gid)
+        except KeyError:
+            raise StartError(f"--uds-owner {self.owner}: there is no such user or group") from None
+
+
+class SocketPath:
+    """A path that was made for a socket, and is removed with it."""
+
+    def __init__(self, path: str, identity: Identity | None = None) -> None:
+        """identity: of the socket file, which several processes may know; None: the one that is there."""
+        self.path = Path(path).absolute()  # the working directory may change
+        self.identity = identity if identity is not None else _identity(self.path)
+
+    def remove(self) -> None:
+        """Idempotent. A path that has meanwhile become another server's socket is left alone."""
+        identity, self.identity = self.identity, None
+        if identity is not None and _identity(self.path) == identity:
+            with suppress(FileNotFoundError):
+                self.path.unlink()
+
+
+def bind(path: str, permissions: Permissions) -> tuple[socket.socket, SocketPath | None]:
+    """A bound socket, and what was made for it; raises StartError.
+
+    path: replaces the socket of a server that is no more; with `@` in front, a name in Linux' abstract namespace.
+    """
+    if path.startswith("@"):
+        return _bound(path, _abstract(path, permissions)), None
+    mode = _look(path)
+    if mode is not None:
+        _remove(path)
+    listener = _bound(path, path)
+    made = SocketPath(path)
+    try:
+        permissions.apply(Path(path), DEFAULT_MODE if mode is None else mode)
+    except BaseException:
+        listener.close()
+        made.remove()
+        raise
+    return listener, made
+
+
+def listen(listener: socket.socket, backlog: int, path: str) -> None:
+    """Raises StartError."""
+    try:
+        listener.listen(backlog)
+    except OSError as error:
+        raise cannot_listen(f"unix:{path}", error) from None
+
+
+def check(path: str, permissions: Permissions) -> None:
+    """Raises StartError if `bind` would; a server that listens there is not disturbed, a dead one's socket is kept."""
+    if not path.startswith("@") and _look(path) is not None:
+        permissions.ids()
+        if not os.access(Path(path).parent, os.W_OK | os.X_OK):
+            raise cannot_listen(f"unix:{path}", "permission denied")
+        return
+    listener, made = bind(path, permissions)
+    listener.close()
+    if made is not None:
+        made.remove()
+
+
+def _bound(path: str, wanted: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.setblocking(False)
+        listener.bind(wanted)
+    except OSError as error:
+        listener.close()
+        raise cannot_listen(f"unix:{path}", error) from None
+    return listener
+
+
+def _abstract(path: str, permissions: Permissions) -> str:
+    if permissions != Permissions():
+        raise cannot_listen(f"unix:{path}", "an abstract name has neither mode nor owner; give a path")
+    return "\0" + path[1:]
+
+
+def _look(path: str) -> int | None:
+    """The mode of the socket that a dead server left; None where there is nothing. Raises StartError for all else."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None  # absent, or a trouble that bind will name
+    if not stat.S_ISSOCK(found.st_mode):
+        raise cannot_listen(f"unix:{path}", "there is a file that is not a socket")
+    if _answers(path):
+        raise cannot_listen(f"unix:{path}", "address already in use")
+    return stat.S_IMODE(found.st_mode)
+
+
+def _remove(path: str) -> None:
+    try:
+        Path(path).unlink()
+    except OSError as error:
+        raise cannot_listen(f"unix:{path}", error) from None
+
+
+def _answers(path: str) -> bool:
+    """Whether anybody listens there. A full backlog (EAGAIN) and a refused permission mean yes."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True
+    return True
+
+
+def _identity(path: Path) -> Identity | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _id(text: str, look_up: Callable[[str], int]) -> int:
+    """A name's number, or the number itself; -1, which changes nothing, for no text. Raises KeyError."""
+    if not text:
+        return _UNCHANGED
+    found = int(text) if text.isascii() and text.isdigit() else look_up(text)
+    if found >= _LARGEST:
+        raise KeyError(text)
+    return found
