@@ -15,6 +15,9 @@ Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
+FRESH = 5.0
+"""Seconds for which a worker's last sign of life counts; an idle one gives several in that time."""
+
 _TEXT = "text/plain; charset=utf-8"
 _METHODS = ("GET", "HEAD")
 
@@ -26,7 +29,7 @@ class _Answer(NamedTuple):
     fields: tuple[tuple[str, str], ...] = ()
 
 
-def application(page: Page, fresh: float) -> Application:
+def application(page: Page, fresh: float = FRESH) -> Application:
     """A WSGI application, for a child process of the supervisor.
 
     page: what is read; its "pid" of the supervisor is this process's parent.

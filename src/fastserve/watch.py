@@ -43,15 +43,17 @@ def directories(config: Config) -> list[Path]:
 def run(config: Config, notify_fd: int) -> None:
     """Watches until SIGTERM, or until nobody reads `notify_fd`; each batch of changes is one line there, their names.
 
-    Is the only thing that its process does: takes SIGTERM, and leaves Ctrl-C to the supervisor.
-    Raises StartError when it cannot watch.
+    Is the only thing that its process does: takes SIGTERM, which may have been blocked until then, and leaves Ctrl-C to
+    the supervisor. Raises StartError when it cannot watch.
     """
     check(config)
     from watchfiles import watch
 
     stop = _Stop()
+    signal.set_wakeup_fd(-1)  # after a fork it is the parent's, and another descriptor may have its number by now
     signal.signal(signal.SIGTERM, stop.set)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     roots = directories(config)
     counts = source_filter(roots, config.reload_include, config.reload_exclude)
     try:

@@ -7,7 +7,7 @@ import re
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.validate import validator
@@ -20,7 +20,6 @@ from fastserve import metrics
 from fastserve.admin import application
 from fastserve.page import CORE_FIELDS, TOTALS, Cause, Page, State, WorkerBlock, now
 
-FRESH = 2.5
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 ROW = struct.Struct("QB119s")
 
@@ -54,7 +53,7 @@ def page() -> Page:
 @pytest.fixture
 def ask(page: Page) -> Iterator[Ask]:
     """Asks over a socket: ask("/livez"), ask("/livez", "POST")."""
-    server: WSGIServer = make_server("127.0.0.1", 0, validator(application(page, FRESH)), handler_class=Silent)
+    server: WSGIServer = make_server("127.0.0.1", 0, validator(application(page)), handler_class=Silent)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
 
@@ -84,7 +83,7 @@ def worker(page: Page, state: State = State.SERVING, **words: int) -> WorkerBloc
 
 def metric(text: str, name: str, **labels: str) -> float:
     """The one sample of that name and labels."""
-    families: Iterator[Metric] = text_string_to_metric_families(text)
+    families: Iterable[Metric] = text_string_to_metric_families(text)
     samples = [each for family in families for each in family.samples if each.name == name and each.labels == labels]
     assert len(samples) == 1, f"{name} {labels}: {samples}"
     return float(samples[0].value)
@@ -119,7 +118,7 @@ def test_workers_that_do_not_serve_make_nobody_ready(ask: Ask, page: Page) -> No
 def test_one_worker_that_turns_is_enough(ask: Ask, page: Page) -> None:
     worker(page, heartbeat=now() - 60_000)
     found = ask("/readyz")
-    assert (found.status, found.body) == (503, "no worker has shown a sign of life for 2.5 s\n")
+    assert (found.status, found.body) == (503, "no worker has shown a sign of life for 5 s\n")
     assert ask("/livez").status == 200
     worker(page)
     assert ask("/readyz").status == 200
@@ -186,7 +185,9 @@ def test_the_values_are_sums_over_the_workers(ask: Ask, page: Page) -> None:
     for number, word in enumerate(TOTALS, 1):
         page.supervisor[word] = 1000 * number  # of workers that are no more
     for _ in range(2):
-        worker(page, in_flight=3, connections=5, **{word: number for number, word in enumerate(TOTALS, 1)})
+        worker(
+            page, State.SERVING, in_flight=3, connections=5, **{word: number for number, word in enumerate(TOTALS, 1)}
+        )
     expected = {word: 1002 * number for number, word in enumerate(TOTALS, 1)}
     text = ask("/metrics").body
     for word, name, _ in metrics.COUNTERS:
@@ -248,7 +249,7 @@ def test_of_the_workers_of_a_slot_the_one_that_serves_counts(ask: Ask, page: Pag
 
 def test_the_workers_with_what_they_serve(ask: Ask, page: Page) -> None:
     words = {"pid": 71, "slot": 1, "generation": 4, "requests_total": 9, "connections": 2, "in_flight": 2}
-    block = worker(page, spawned=now() - 5000, bytes_in=10, bytes_out=20, resident=1 << 20, **words)
+    block = worker(page, State.SERVING, spawned=now() - 5000, bytes_in=10, bytes_out=20, resident=1 << 20, **words)
     for row, (text, age) in enumerate([(b"GET /quick", 10), (b"POST /slow?q=\xe9", 3000)]):
         ROW.pack_into(block.memory, 512 + 128 * row, now() - age, len(text), text)
     worker(page, State.STARTING, pid=70, slot=0, heartbeat=0)

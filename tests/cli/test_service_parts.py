@@ -631,9 +631,10 @@ def test_of_many_names_some_are_shown(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 WATCH = """
-import sys
+import signal, sys
 from fastserve import watch
 from fastserve.config import Config
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 watch.run(Config("a:b", reload_dir=(sys.argv[1],)), 1)
 """
 
