@@ -59,11 +59,46 @@ MODULES: Mapping[str, set[str]] = {
     "privileges": {"errors"},
     "title": set(),
     "watch": {"config", "errors"},
+    "service": {"config", "environment_file", "errors", "notify", "pidfile", "title"},
+    "forked": set(),
+    "channel": set(),
+    "exits": {"errors"},
     "worker": {"_core", "application", "config", "errors", "lifespan", "listen", "proxy"},
-    "threaded_worker": {"_core", "config", "errors", "listen", "version", "worker"},
+    "threaded_worker": {"_core", "config", "errors", "version", "worker"},
+    "serving": {"application", "config", "threaded_worker", "worker"},
+    "assignment": {"application", "channel", "config", "hooks", "listen", "logs", "page", "privileges"},
+    "worker_process": {
+        *("affinity", "application", "assignment", "channel", "errors", "hooks", "logs", "service", "serving", "title"),
+        "worker",
+    },
+    "slots": {"channel", "config", "page"},
+    "health": {"config", "page", "slots"},
+    "crew": {
+        *("application", "assignment", "channel", "config", "exits", "forked", "health", "hooks", "listen", "logs"),
+        *("page", "privileges", "slots", "worker_process"),
+    },
+    "attendant": {
+        *("admin", "assignment", "channel", "config", "exits", "forked", "health", "listen", "page", "watch"),
+        "worker_process",
+    },
+    "upgrade": {"errors", "service"},
+    "supervisor": {
+        *("application", "attendant", "config", "cpus", "crew", "errors", "hooks", "listen", "logs", "page"),
+        *("privileges", "service", "upgrade", "worker_process"),
+    },
+    "process": {
+        *("affinity", "application", "config", "errors", "forked", "hooks", "listen", "logs", "privileges", "service"),
+        *("serving", "supervisor", "worker"),
+    },
+    "check": {
+        *("affinity", "application", "config", "errors", "hooks", "listen", "logs", "privileges", "service"),
+        *("threaded_worker", "watch", "worker"),
+    },
     "server": {"application", "config", "errors", "listen", "logs", "threaded_worker", "worker"},
-    "__init__": {"config", "errors", "server", "version"},
-    "cli": {"__init__", "config_file", "errors", "kinds", "options", "server", "settings"},
+    "__init__": {"config", "errors", "process", "server", "version"},
+    "cli": {
+        *("__init__", "check", "config", "config_file", "errors", "forked", "kinds", "options", "process", "settings"),
+    },
     "__main__": {"cli"},
 }
 

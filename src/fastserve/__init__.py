@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastserve.config import Config
     from fastserve.errors import StartError
-    from fastserve.server import Server, run
+    from fastserve.process import run
+    from fastserve.server import Server
 
     __version__: str
 
@@ -15,7 +16,7 @@ _HOMES = {
     "Config": "fastserve.config",
     "Server": "fastserve.server",
     "StartError": "fastserve.errors",
-    "run": "fastserve.server",
+    "run": "fastserve.process",
 }
 
 

@@ -1,6 +1,8 @@
 """How a server that does not come to a clean end says so."""
 
 import enum
+from pathlib import Path
+from types import TracebackType
 from typing import Self
 
 
@@ -33,3 +35,15 @@ class ExitStatus(enum.IntEnum):
 def summary(error: BaseException | None) -> str:
     """An exception in one line: its type and the first line of its text."""
     return f"{type(error).__name__}: {error}".partition("\n")[0].removesuffix(": ")
+
+
+def trace_of_application(error: BaseException) -> TracebackType | None:
+    """The traceback from the application's first frame on."""
+    ours = str(Path(__file__).parent)
+    trace = error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if not name.startswith((ours, "<frozen importlib")) and trace.tb_frame.f_globals.get("__name__") != "importlib":
+            return trace
+        trace = trace.tb_next
+    return None

@@ -5,6 +5,7 @@ import logging.config
 import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -111,16 +112,45 @@ _LOADERS: dict[str, Callable[[BinaryIO], Any]] = {
 }
 
 
+def reopen_files() -> None:
+    """Opens the files of all log handlers again, after somebody has moved them away."""
+    loggers = [logging.getLogger(), *(each for each in map(logging.getLogger, list(logging.root.manager.loggerDict)))]
+    for handler in {handler for each in loggers for handler in each.handlers}:
+        if isinstance(handler, logging.FileHandler):
+            with handler.lock or nullcontext():
+                if handler.stream is not None:
+                    handler.stream.close()
+                    handler.stream = handler._open()
+
+
 class AccessLog:
     """The access log's descriptor; -1 when there is none. The core writes the lines."""
 
     def __init__(self, config: Config) -> None:
         """Raises StartError when the file cannot be opened."""
+        self._file = Path(config.access_logfile).absolute()
         self._owned = config.access_log and config.access_logfile != STANDARD_OUTPUT
         if self._owned:
-            self.fd = _open_append(config.access_logfile)
+            self.fd = _open_append(self._file)
         else:
             self.fd = 1 if config.access_log else -1
+
+    def give_to(self, uid: int, gid: int) -> None:
+        """Makes that user the owner of the file, who has to open it again later."""
+        if self._owned:
+            os.fchown(self.fd, uid, gid)
+
+    def reopen(self) -> None:
+        """Opens the file again, after somebody has moved it away; the descriptor's number stays."""
+        if not self._owned:
+            return
+        try:
+            fresh = _open_append(self._file)
+        except StartError as error:
+            logging.getLogger("fastserve").error("%s; the old one is written on", error)
+            return
+        os.dup2(fresh, self.fd, inheritable=False)
+        os.close(fresh)
 
     def close(self) -> None:
         """Idempotent; the standard output stays open."""
@@ -129,7 +159,7 @@ class AccessLog:
         self._owned, self.fd = False, -1
 
 
-def _open_append(name: str) -> int:
+def _open_append(name: Path) -> int:
     try:
         return os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:

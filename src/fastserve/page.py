@@ -89,6 +89,7 @@ class State(enum.IntEnum):
 class Cause(enum.StrEnum):
     """Why a worker ended, or was replaced."""
 
+    STOP = "stop"
     EXIT = "exit"
     SIGNAL = "signal"
     MEMORY = "out_of_memory"

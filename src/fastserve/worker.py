@@ -4,8 +4,9 @@ import asyncio
 import logging
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from fastserve import _core
@@ -53,11 +54,26 @@ def own_process() -> None:
     _core.keep_freed_memory()
 
 
-def new_driver(interface: Interface, config: Config, listeners: Listeners, access_log: int) -> Driver:
-    """A driver that watches the listeners, for the interface to start. Raises StartError.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a worker stands: what it takes connections from, and where it writes what it does."""
 
-    access_log: a descriptor, which stays the caller's; -1 for none.
-    """
+    listeners: Listeners
+    """Closed by the worker when it stops."""
+    access_log: int = -1
+    """A descriptor, which stays the caller's; -1 for none."""
+    shared: bool = False
+    """Other processes take connections from the same listeners."""
+    status: memoryview | None = None
+    """The worker's block of the shared page."""
+    beat: float = 0.0
+    """Seconds after which the worker shows there that it is alive, though nothing happens; 0 for never."""
+    siblings: bool = False
+    """Other processes run the same application (WSGI's wsgi.multiprocess)."""
+
+
+def new_driver(interface: Interface, config: Config, place: Place) -> Driver:
+    """A driver that watches the listeners, for the interface to start. Raises StartError."""
     try:
         driver = Driver(
             interface,
@@ -66,31 +82,31 @@ def new_driver(interface: Interface, config: Config, listeners: Listeners, acces
             server_header=SERVER if config.server_header else None,
             date_header=config.date_header,
             headers=config.headers,
-            access_log_fd=access_log,
+            access_log_fd=place.access_log,
             forwarding=TrustedProxies(config.forwarded_allow_ips) if config.proxy_headers else None,
+            status=place.status,
         )
-        for each in listeners.sockets:
-            driver.add_listener(each.fileno())
+        driver.beat(place.beat)
+        for each in place.listeners.sockets:
+            driver.add_listener(each.fileno(), shared=place.shared)
     except (OSError, ValueError) as error:
         raise StartError(f"cannot serve: {error}") from error
     return driver
 
 
 class Worker:
-    """Serves one application on its listeners, once.
+    """Serves one application in one place, once.
 
     app: in ASGI 3 form.
-    listeners: closed by the worker when it stops.
-    access_log: a descriptor, which stays the caller's; -1 for none.
+    driver: None before connections are served, and after the end.
     """
 
-    def __init__(self, config: Config, app: ASGI3, listeners: Listeners, access_log: int) -> None:
+    def __init__(self, config: Config, app: ASGI3, place: Place) -> None:
+        self.driver: Driver | None = None
         self._config = config
         self._app = app
-        self._listeners = listeners
-        self._access_log = access_log
+        self._place = place
         self._lifespan = Lifespan(app, config.lifespan)
-        self._driver: Driver | None = None
         self._stopping = asyncio.Event()
         self._forced = asyncio.Event()
         self._drained = asyncio.Event()
@@ -116,17 +132,28 @@ class Worker:
         return clean and not self._forced.is_set()
 
     def stop(self) -> None:
-        """Begins the graceful stop; called again, it ends everything at once. Only from a callback of the loop,
-        where the driver is not at work."""
+        """Begins the graceful stop; called again, it ends everything at once. As everything here, only from a callback
+        of the loop, where the driver is not at work."""
         if not self._stopping.is_set():
             logger.info("stopping")
-            self._stopping.set()
-            if self._driver is not None:
-                self._begin_drain(self._driver)
+            self.drain()
         elif not self._forced.is_set():
             logger.warning("stopping at once")
-            self._forced.set()
-            self._drained.set()
+            self.force()
+
+    def drain(self) -> None:
+        """Begins the graceful stop, once."""
+        if self._stopping.is_set():
+            return
+        self._stopping.set()
+        if self.driver is not None:
+            self._begin_drain(self.driver)
+
+    def force(self) -> None:
+        """Ends everything at once."""
+        self._stopping.set()
+        self._forced.set()
+        self._drained.set()
 
     def _open(self) -> Driver:
         interface = ASGI(
@@ -135,7 +162,7 @@ class Worker:
             root_path=self._config.root_path,
             state=self._lifespan.state,
         )
-        self._driver = driver = new_driver(interface, self._config, self._listeners, self._access_log)
+        self.driver = driver = new_driver(interface, self._config, self._place)
         interface.start()
         return driver
 
@@ -144,7 +171,7 @@ class Worker:
         patience = self._config.timeout_graceful_shutdown
         self._deadline = asyncio.get_running_loop().time() + patience
         driver.stop_listening()
-        self._listeners.close()
+        self._place.listeners.close()
         driver.drain(min(IDLE_GRACE, patience / 2))
         driver.when_idle(self._drained.set)
 
@@ -170,8 +197,8 @@ class Worker:
         return True
 
     def _close(self) -> None:
-        self._listeners.close()
-        driver, self._driver = self._driver, None
+        self._place.listeners.close()
+        driver, self.driver = self.driver, None
         if driver is None:
             return
         driver.when_idle(None)
@@ -188,21 +215,24 @@ class Worker:
 
 
 @contextmanager
-def signals(stop: Callable[[], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM call `stop`; off the main thread, where Python takes no signals, nothing does."""
+def signals(handlers: Mapping[signal.Signals, Callable[[], None]]) -> Iterator[None]:
+    """Calls the handlers from the running loop; off the main thread, where Python takes no signals, nothing does."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        loop.add_signal_handler(number, stop)
+    before = {number: signal.getsignal(number) for number in handlers}
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
     try:
         yield
     finally:
-        for number, handler in before.items():
+        # The loop gives a signal its default action back, which would end the process before ours is there.
+        signal.pthread_sigmask(signal.SIG_BLOCK, handlers)
+        for number, old in before.items():
             loop.remove_signal_handler(number)
-            signal.signal(number, handler)
+            signal.signal(number, old)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, handlers)
 
 
 async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:

@@ -1,0 +1,43 @@
+"""What a forked process is given by the supervisor: plain facts, so that the supervisor need not import what serves."""
+
+import signal
+from dataclasses import dataclass
+
+from fastserve.application import Application
+from fastserve.channel import Channel
+from fastserve.config import Config
+from fastserve.hooks import Hooks
+from fastserve.listen import Listeners
+from fastserve.logs import AccessLog
+from fastserve.page import WorkerBlock
+from fastserve.privileges import Privileges
+
+STACKS_SIGNAL = signal.SIGRTMAX
+"""Makes a worker write the Python stacks of all its threads, from C, whatever holds the interpreter's lock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a forked process is to do."""
+
+    config: Config
+    slot: int
+    generation: int
+    listeners: Listeners
+    """The sockets of the slot, and those that all workers share."""
+    channel: Channel
+    faults: int
+    """A descriptor for what is written about a crash."""
+    beat: float
+    """Seconds between two signs of life at most."""
+    siblings: bool
+    """There are other workers."""
+    block: WorkerBlock | None = None
+    access_log: AccessLog | None = None
+    """Opened by the supervisor, for whom files can be created that the worker's user may only write."""
+    privileges: Privileges | None = None
+    app: Application | None = None
+    """None: the worker imports it."""
+    hooks: Hooks | None = None
+    role: str = ""
+    """As the process title says it."""

@@ -1,0 +1,188 @@
+"""The processes beside the workers: one that serves the admin address, one that watches the source files."""
+
+import logging
+import os
+import signal
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import suppress
+
+from fastserve import health, watch
+from fastserve.assignment import Assignment
+from fastserve.channel import Channel
+from fastserve.config import Config
+from fastserve.exits import Exit
+from fastserve.forked import Forked
+from fastserve.listen import Listeners, Sockets
+from fastserve.page import Page
+
+PAUSE = 1.0
+"""Seconds before another one is started for one that has ended."""
+
+GRACE = 2.0
+"""Seconds that it has to end."""
+
+_LONGEST_LINE = 65536
+
+logger = logging.getLogger("fastserve")
+
+
+class Attendant(ABC):
+    """One such process, started again whenever it ends.
+
+    leave_behind: in a forked process, closes what is the supervisor's.
+    """
+
+    name: str
+
+    def __init__(self, leave_behind: Callable[[], None]) -> None:
+        self._leave_behind = leave_behind
+        self._pid = 0
+        self._channel: Channel | None = None
+        self._not_before = 0.0
+
+    @abstractmethod
+    def job(self, channel: Channel) -> int:
+        """What the process does, which has this end of the channel; the exit status."""
+
+    @abstractmethod
+    def hear(self, channel: Channel) -> None:
+        """Takes a message. Raises BlockingIOError when there is none."""
+
+    def fileno(self) -> int:
+        """What becomes readable when the process says something; -1 when there is nothing to hear."""
+        return self._channel.fileno() if self._channel is not None else -1
+
+    def due(self) -> float | None:
+        """When another one is to be started; None while there is one."""
+        return None if self._pid else self._not_before
+
+    def step(self) -> None:
+        """Hears what it says, or starts it where there is none. Raises Forked in the new process."""
+        if self._channel is not None:
+            with suppress(BlockingIOError):
+                self.hear(self._channel)
+        elif not self._pid and time.monotonic() >= self._not_before:
+            self._start()
+
+    def _start(self) -> None:
+        ours, theirs = Channel.pair()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            pid = os.fork()
+        except OSError as error:
+            logger.error("the %s process cannot be started: %s", self.name, os.strerror(error.errno or 0).lower())
+            self._not_before = time.monotonic() + PAUSE
+            ours.close()
+        else:
+            if pid == 0:
+                ours.close()
+                self._leave_behind()
+                raise Forked(lambda: self.job(theirs))
+            self._pid, self._channel = pid, ours
+        theirs.close()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def close_channel(self) -> None:
+        """Also in a forked process, which has none to talk with."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    def reap(self) -> None:
+        """Takes the exit status, if it has ended."""
+        if not self._pid:
+            return
+        pid, status = os.waitpid(self._pid, os.WNOHANG)
+        if pid:
+            self.step()
+            end = Exit.of(status)
+            level = logging.DEBUG if end.clean else logging.ERROR
+            logger.log(level, "the %s process ended: %s; another one follows", self.name, end)
+            self._forget()
+
+    def _forget(self) -> None:
+        self._pid = 0
+        self._not_before = time.monotonic() + PAUSE
+        self.close_channel()
+
+    def end(self) -> None:
+        """Ends the process, and waits for that."""
+        if not self._pid:
+            return
+        deadline = time.monotonic() + GRACE
+        os.kill(self._pid, signal.SIGTERM)
+        while os.waitpid(self._pid, os.WNOHANG) == (0, 0):
+            if time.monotonic() > deadline:
+                os.kill(self._pid, signal.SIGKILL)
+            time.sleep(0.01)
+        self._forget()
+
+
+class Watcher(Attendant):
+    """Says when source files have changed."""
+
+    name = "watching"
+
+    def __init__(self, config: Config, leave_behind: Callable[[], None]) -> None:
+        """Raises StartError when nothing can be watched."""
+        super().__init__(leave_behind)
+        watch.check(config)
+        self._config = config
+        self._changes = ""
+
+    def job(self, channel: Channel) -> int:
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        watch.run(self._config, channel.fileno())
+        return 0
+
+    def hear(self, channel: Channel) -> None:
+        text = os.read(channel.fileno(), _LONGEST_LINE)
+        if text:
+            self._changes = text.decode(errors="replace").strip()
+        else:
+            self.close_channel()
+
+    def changes(self) -> str:
+        """What has changed since the last question; empty for nothing."""
+        changes, self._changes = self._changes, ""
+        return changes
+
+
+class Admin(Attendant):
+    """Serves the admin address, with a worker like those that serve the application."""
+
+    name = "admin"
+
+    def __init__(self, config: Config, sockets: Sockets, page: Page, leave_behind: Callable[[], None]) -> None:
+        """sockets: of the admin address, with one slot."""
+        super().__init__(leave_behind)
+        self._config = config
+        self._sockets = sockets
+        self._page = page
+
+    def job(self, channel: Channel) -> int:
+        from fastserve import admin
+        from fastserve.worker_process import run
+
+        config = Config(
+            admin.application(self._page, fresh=health.FRESH),
+            interface="wsgi",
+            threads=1,
+            lifespan="off",
+            access_log=False,
+            proc_name=self._config.proc_name,
+            timeout_graceful_shutdown=1.0,
+        )
+        listeners = Listeners(self._sockets.keep(0))
+        return run(
+            Assignment(config, 0, 0, listeners, channel, faults=2, beat=health.BEAT, siblings=False, role="admin")
+        )
+
+    def hear(self, channel: Channel) -> None:
+        message = channel.receive()
+        if message is None:
+            self.close_channel()
+        elif message.kind == "failed":
+            logger.error("the admin address cannot be served: %s", message.values["reason"])

@@ -1,0 +1,76 @@
+"""Between the supervisor and a worker: messages that may carry descriptors, over a pair of Unix sockets.
+
+A worker says `ready`, `failed` (with the reason and the traceback) and `draining`. The supervisor says `cover` (serve
+these listening sockets of another slot too), `uncover`, and `look` (accept what waits: a sibling that was woken for it
+is gone). Everything else goes by signals, which a worker takes before its driver runs, too.
+"""
+
+import array
+import json
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+_LONGEST = 1 << 16
+_MOST_DESCRIPTORS = 253  # SCM_MAX_FD
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message; its descriptors belong to who receives it."""
+
+    kind: str
+    values: dict[str, Any] = field(default_factory=dict)
+    descriptors: tuple[int, ...] = ()
+
+
+class Channel:
+    """One end. Closed by its owner; the other end then reads its end."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._socket = end
+        end.setblocking(False)
+
+    @classmethod
+    def pair(cls) -> tuple[Self, Self]:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        return cls(ours), cls(theirs)
+
+    def fileno(self) -> int:
+        """-1 when it is closed, at this end or as `receive` has seen at the other."""
+        return self._socket.fileno()
+
+    def send(self, kind: str, descriptors: Sequence[int] = (), **values: Any) -> bool:
+        """False when the other end is gone, or does not read: it is stuck then, and the heartbeat shows it."""
+        text = json.dumps({"kind": kind, **values}).encode()
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))
+        try:
+            self._socket.sendmsg([text], [rights] if descriptors else [])
+        except OSError:
+            return False
+        return True
+
+    def receive(self) -> Message | None:
+        """The next message; None: the other end is gone, and this one closed. Raises BlockingIOError for none yet."""
+        if self.fileno() < 0:
+            return None
+        room = socket.CMSG_SPACE(_MOST_DESCRIPTORS * array.array("i").itemsize)
+        try:
+            text, ancillary, _, _ = self._socket.recvmsg(_LONGEST, room)
+        except ConnectionError:
+            text, ancillary = b"", []
+        if not text:
+            self.close()
+            return None
+        descriptors = array.array("i")
+        for level, kind, data in ancillary:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+        values = json.loads(text)
+        return Message(values.pop("kind"), values, tuple(descriptors))
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._socket.close()

@@ -1,0 +1,594 @@
+"""The workers: started, replaced one at a time, followed by others when they end, more or fewer of them.
+
+Everything here is a step towards what should be: `step` compares it with what is, and does what is due. Nothing waits.
+"""
+
+import logging
+import math
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from fastserve import health
+from fastserve.application import Application
+from fastserve.assignment import STACKS_SIGNAL, Assignment
+from fastserve.channel import Channel
+from fastserve.config import Config
+from fastserve.exits import Exit, OutOfMemory
+from fastserve.forked import Forked
+from fastserve.hooks import Hooks, WorkerInfo
+from fastserve.listen import Listeners, Sockets
+from fastserve.logs import AccessLog
+from fastserve.page import Cause, Page, State, WorkerBlock
+from fastserve.privileges import Privileges
+from fastserve.slots import Child, Closing, Ending, Slot
+
+HANDSHAKE = 1.0
+"""Seconds for a TCP handshake that had begun before new connections were steered elsewhere."""
+
+END_GRACE = 8.0
+"""Seconds beyond --timeout-graceful-shutdown: cancelled requests unwind, the lifespan ends, exit handlers run."""
+
+STACKS_GRACE = 0.5
+"""Seconds in which a stuck worker writes its stacks: it does so in a signal handler, whatever else it does."""
+
+ABORT_GRACE = 2.0
+"""Seconds from SIGABRT, after which a core may be written, to SIGKILL."""
+
+RETRY_REPLACEMENT = 30.0
+"""Seconds after which a worker that should be replaced is given another try, when its successor did not start."""
+
+MOST_LOGGED = 20
+"""Requests of one dead worker that are logged one by one."""
+
+logger = logging.getLogger("fastserve")
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """What every worker gets."""
+
+    page: Page
+    hooks: Hooks
+    access_log: AccessLog
+    privileges: Privileges | None
+    app: Application | None
+    """Imported before the fork, else None."""
+    leave_behind: Callable[[], None]
+    """Closes, in a forked process, what is the supervisor's."""
+
+
+@dataclass(slots=True)
+class Reload:
+    """The way to a new configuration or a new version of the application."""
+
+    config: Config
+    sockets: Sockets
+    generation: int
+    left: list[Slot]
+    """Whose workers are still to be replaced."""
+    replaced: int = 0
+
+
+class Crew:
+    """All slots and workers.
+
+    failure: set when a worker could not start before all had been ready once: the reason and the traceback.
+    """
+
+    def __init__(self, config: Config, workers: int, sockets: Sockets, equipment: Equipment) -> None:
+        self.config = config
+        self.sockets = sockets
+        self.wanted = workers
+        self.resting = False
+        """Whether there should be no workers for now, though the sockets stay."""
+        self.booted = False
+        self.leaving = False
+        """Whether the supervisor has been told to stop."""
+        self.failure: tuple[str, str] | None = None
+        self.clean = True
+        """Whether every worker that was told to end did so by itself, without an error."""
+        self.slots = [Slot(index) for index in range(max(workers, sockets.slots))]
+        self.children: dict[int, Child] = {}
+        self._equipment = equipment
+        self._reload: Reload | None = None
+        self._generation = 0
+        self._memory = OutOfMemory()
+        self._note()
+
+    # ---- what is
+
+    @property
+    def reloading(self) -> bool:
+        return self._reload is not None
+
+    @property
+    def serving(self) -> int:
+        """How many workers serve."""
+        return sum(1 for child in self.children.values() if child.serving)
+
+    def _wanted_slots(self) -> Iterator[Slot]:
+        if not self.resting:
+            yield from self.slots[: self.wanted]
+
+    def _note(self) -> None:
+        page = self._equipment.page.supervisor
+        page["wanted"], page["generation"] = self.wanted, self._generation
+
+    # ---- the step
+
+    def step(self) -> None:
+        """Does what is due. Raises Forked in a new worker."""
+        moment = time.monotonic()
+        self._listen_to_workers()
+        self._end_overdue(moment)
+        self._look_after()
+        self._close_slots(moment)
+        self._start_missing(moment)
+        self._replace(moment)
+        self._cover()
+        if not self.booted and all(slot.current is not None for slot in self._wanted_slots()):
+            self.booted = True
+
+    def due(self) -> float | None:
+        """When `step` has something to do at the latest, as far as it is known; None when only events matter."""
+        times = [child.deadline for child in self.children.values() if child.deadline is not None]
+        times += [slot.not_before for slot in self._wanted_slots() if slot.current is None and slot.coming is None]
+        times += [slot.closing_until for slot in self.slots if slot.closing is not None]
+        return min((each for each in times if each < math.inf), default=None)
+
+    # ---- start
+
+    def _start_missing(self, moment: float) -> None:
+        for slot in self._wanted_slots():
+            if slot.current is None and slot.coming is None and moment >= slot.not_before and self.failure is None:
+                self._start(slot)
+
+    def _next(self) -> tuple[Config, Sockets, int]:
+        """What a worker gets that starts now."""
+        if self._reload is not None:
+            return self._reload.config, self._reload.sockets, self._reload.generation
+        return self.config, self.sockets, self._generation
+
+    def _start(self, slot: Slot, cause: Cause | None = None) -> None:
+        """Forks a worker; a slot that has one keeps it until the new one is ready."""
+        config, sockets, generation = self._next()
+        block = self._equipment.page.take()
+        if block is None:
+            self._cannot_start(slot, "too many workers are still draining")
+            return
+        self._equipment.hooks.call("pre_fork", WorkerInfo(slot.index, 0, generation))
+        ours, theirs = Channel.pair()
+        faults = os.memfd_create("fastserve-faults")
+        try:
+            pid = self._fork()
+        except OSError as error:
+            for each in (ours, theirs):
+                each.close()
+            os.close(faults)
+            self._equipment.page.give_back(block)
+            self._cannot_start(slot, f"fork: {os.strerror(error.errno or 0).lower()}")
+            return
+        if pid == 0:
+            ours.close()
+            self._equipment.leave_behind()
+            listeners = Listeners(sockets.keep(slot.index))
+            raise Forked(self._job(slot, config, generation, listeners, theirs, faults, block))
+        theirs.close()
+        child = Child(pid, slot.index, generation, config, block, ours, faults, spawned=time.monotonic())
+        if config.max_requests:
+            child.request_limit = config.max_requests + random.randint(0, config.max_requests_jitter)
+        child.deadline = child.spawned + config.timeout_startup if config.timeout_startup else None
+        for name, value in (("pid", pid), ("slot", slot.index), ("generation", generation)):
+            block[name] = value
+        block["spawned"] = int(child.spawned * 1000)
+        self.children[pid] = child
+        slot.coming, slot.cause = child, cause
+
+    def _fork(self) -> int:
+        """Signals wait: in the child until it has its own handlers, here until the child is known."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        pid = -1
+        try:
+            pid = os.fork()
+        finally:
+            if pid != 0:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return pid
+
+    def _job(
+        self,
+        slot: Slot,
+        config: Config,
+        generation: int,
+        listeners: Listeners,
+        channel: Channel,
+        faults: int,
+        block: WorkerBlock,
+    ) -> Callable[[], int]:
+        assignment = Assignment(
+            config=config,
+            slot=slot.index,
+            generation=generation,
+            listeners=listeners,
+            channel=channel,
+            faults=faults,
+            beat=health.beat(config),
+            siblings=self.wanted > 1,
+            block=block,
+            access_log=self._equipment.access_log,
+            privileges=self._equipment.privileges,
+            app=self._equipment.app,
+            hooks=self._equipment.hooks,
+            role=f"worker {slot.index}",
+        )
+
+        def job() -> int:
+            from fastserve.worker_process import run  # what serves is not loaded into the supervisor
+
+            return run(assignment)
+
+        return job
+
+    def _cannot_start(self, slot: Slot, reason: str) -> None:
+        pause = slot.start_failed(time.monotonic())
+        logger.error("worker %d cannot be started: %s; another attempt in %g s", slot.index, reason, pause)
+
+    # ---- what workers say
+
+    def _listen_to_workers(self) -> None:
+        for child in list(self.children.values()):
+            try:
+                while (message := child.channel.receive()) is not None:
+                    if message.kind == "ready":
+                        self._is_ready(child)
+                    elif message.kind == "failed":
+                        child.failure = message.values["reason"], message.values["traceback"]
+                    elif message.kind == "draining":
+                        self._drains(child)
+            except BlockingIOError:
+                continue
+
+    def _is_ready(self, child: Child) -> None:
+        if child.cause is not None:
+            return  # told to end meanwhile
+        slot = self.slots[child.slot]
+        child.ready, child.deadline = time.monotonic(), None
+        child.block.state = State.SERVING
+        child.block["ready"] = int(child.ready * 1000)
+        slot.failures = 0
+        old, slot.current, slot.coming = slot.current, child, None
+        logger.debug("%s is ready", child.name)
+        if old is not None:
+            self._tell_to_end(old, slot.cause or Cause.RELOAD)
+        if self._reload is not None and child.generation == self._reload.generation:
+            self._reload_came_on(self._reload, slot)
+
+    def _drains(self, child: Child) -> None:
+        """Somebody has sent SIGTERM to this worker alone."""
+        if child.cause is not None or child.ready is None:
+            return
+        level = logging.DEBUG if self.leaving else logging.INFO  # a signal to the whole process group comes here too
+        logger.log(level, "%s was told to end by somebody else, another one follows", child.name)
+        self._expect_end(child, Cause.DRAINED)
+
+    # ---- the end of a worker
+
+    def _tell_to_end(self, child: Child, cause: Cause) -> None:
+        """SIGTERM: it takes nobody new, ends what it has begun, and exits."""
+        self._expect_end(child, cause)
+        self._signal(child, signal.SIGTERM)
+
+    def _expect_end(self, child: Child, cause: Cause) -> None:
+        slot = self.slots[child.slot]
+        if slot.current is child:
+            slot.current = None
+        if slot.coming is child:
+            slot.coming = None
+        child.cause = cause
+        child.block.state = State.DRAINING
+        child.deadline = time.monotonic() + child.config.timeout_graceful_shutdown + END_GRACE
+        child.covers.clear()
+
+    def end_all(self) -> None:
+        """Every worker ends gracefully; none is started."""
+        self.resting, self._reload, self.clean = True, None, True
+        for child in list(self.children.values()):
+            if child.cause is None:
+                self._tell_to_end(child, Cause.STOP)
+
+    def force(self) -> None:
+        """Every worker ends at once."""
+        self.end_all()
+        for child in self.children.values():
+            self._signal(child, signal.SIGQUIT)
+            child.deadline = time.monotonic() + ABORT_GRACE
+
+    def resume(self) -> None:
+        """Workers are started again after `end_all`."""
+        self.resting = False
+        for slot in self.slots:
+            slot.try_at_once()
+
+    def signal_all(self, number: signal.Signals) -> None:
+        for child in self.children.values():
+            self._signal(child, number)
+
+    def _signal(self, child: Child, number: signal.Signals) -> None:
+        try:
+            os.kill(child.pid, number)
+        except ProcessLookupError:
+            pass  # it has ended and is about to be reaped
+        except PermissionError:
+            logger.error("%s cannot be sent %s: not permitted", child.name, number.name)
+
+    def _end_overdue(self, moment: float) -> None:
+        for child in list(self.children.values()):
+            if child.deadline is not None and moment >= child.deadline:
+                self._end_harder(child, moment)
+
+    def _end_harder(self, child: Child, moment: float) -> None:
+        """The next step towards the end of a worker that neither becomes ready, nor turns, nor ends."""
+        if child.ending is Ending.NONE and child.cause is None:
+            self._begin_end(child, Cause.START, f"did not become ready within {child.config.timeout_startup:g} s")
+        elif child.ending is Ending.NONE:
+            if child.cause is not Cause.STUCK:
+                logger.error("%s did not end in time and is killed%s", child.name, _serving(child))
+            self.clean = False
+            self._signal(child, signal.SIGKILL)
+            child.ending, child.deadline = Ending.KILLED, None
+        elif child.ending is Ending.STACKS:
+            self._log_faults(child)
+            self._signal(child, signal.SIGABRT)
+            child.ending, child.deadline = Ending.ABORTED, moment + ABORT_GRACE
+        else:
+            self._signal(child, signal.SIGKILL)
+            child.ending, child.deadline = Ending.KILLED, None
+
+    def _begin_end(self, child: Child, cause: Cause, what: str) -> None:
+        """Its stacks first; then it is aborted, then killed."""
+        logger.error("%s %s; its stacks follow%s", child.name, what, _serving(child))
+        if cause is Cause.START and child.failure is None:
+            child.failure = (f"{child.name} {what}", "")
+        else:
+            self._expect_end(child, cause)
+        self._signal(child, STACKS_SIGNAL)
+        child.ending, child.deadline = Ending.STACKS, time.monotonic() + STACKS_GRACE
+
+    def _log_faults(self, child: Child) -> None:
+        """What the worker wrote about its own crash since the last look."""
+        text = os.pread(child.faults, 1 << 20, child.faults_read)
+        child.faults_read += len(text)
+        shown = text.decode("utf-8", "replace").strip()
+        if shown:
+            logger.error("%s:\n%s", child.name, shown)
+
+    def reap(self) -> None:
+        """Takes the exit statuses of workers that have ended."""
+        for child in list(self.children.values()):
+            try:
+                pid, status = os.waitpid(child.pid, os.WNOHANG)
+            except ChildProcessError:
+                pid, status = child.pid, 0  # somebody else has taken it
+            if pid:
+                self._listen_to_workers()
+                self._ended(child, Exit.of(status))
+
+    def _ended(self, child: Child, end: Exit) -> None:
+        del self.children[child.pid]
+        memory = end.signal == signal.SIGKILL and child.ending is not Ending.KILLED and self._memory.happened()
+        explained = "killed by the kernel: the memory of its control group was used up" if memory else str(end)
+        self._report(child, end, explained)
+        self._equipment.hooks.call("worker_exit", WorkerInfo(child.slot, child.pid, child.generation, explained))
+        slot = self.slots[child.slot] if child.slot < len(self.slots) else None
+        if slot is not None and slot.coming is child:
+            slot.coming = None
+            self._did_not_start(slot, child, explained)
+        elif slot is not None and slot.current is child:
+            slot.current = None
+            slot.lost(child, time.monotonic())
+        self._equipment.page.supervisor.count_end(Cause.MEMORY if memory else _cause(child, end))
+        self._equipment.page.give_back(child.block)
+        child.channel.close()
+        os.close(child.faults)
+        for other in self.children.values():
+            if other.serving:
+                other.channel.send("look")
+
+    def _report(self, child: Child, end: Exit, explained: str) -> None:
+        """Logs how a worker ended, and what was lost with it."""
+        expected = child.cause is not None and (end.clean or child.ready is None or child.ending is not Ending.NONE)
+        if expected:
+            logger.debug("%s ended (%s): %s", child.name, child.cause, explained)
+        elif child.ready is not None:
+            in_flight = child.block["in_flight"]
+            logger.error("%s ended unexpectedly: %s; requests in flight: %d", child.name, explained, in_flight)
+            for each in child.block.in_flight()[:MOST_LOGGED]:
+                logger.error("%s was serving: %s for %.1f s", child.name, each.text, each.milliseconds / 1000)
+        if child.cause is not None and child.ready is not None and not end.clean:
+            self.clean = False
+        if end.signal and child.ending is Ending.NONE:
+            self._log_faults(child)
+
+    def _did_not_start(self, slot: Slot, child: Child, explained: str) -> None:
+        reason, trace = child.failure or (f"{child.name} ended before it was ready: {explained}", "")
+        text = f"{reason}\n{trace}" if trace else reason
+        moment = time.monotonic()
+        if self._reload is not None and child.generation == self._reload.generation and slot.current is not None:
+            self._reload_failed(self._reload, text)
+        elif slot.current is not None:
+            slot.not_before = moment + RETRY_REPLACEMENT
+            logger.error("%s goes on, its successor did not start: %s", slot.current.name, text)
+        elif not self.booted and not child.config.reload:
+            self.failure = self.failure or (reason, trace)
+        elif child.config.reload:
+            slot.not_before = math.inf
+            logger.error("worker %d did not start, waiting for a change: %s", slot.index, text)
+        else:
+            pause = slot.start_failed(moment)
+            logger.error("worker %d did not start, another attempt in %g s: %s", slot.index, pause, text)
+
+    # ---- replacement
+
+    def reload(self, config: Config, workers: int, sockets: Sockets) -> None:
+        """Replaces all workers by such with the new configuration; one under way begins anew."""
+        for slot in self.slots:
+            slot.try_at_once()
+            if slot.coming is not None:
+                self._tell_to_end(slot.coming, Cause.RELOAD)
+        if self._reload is not None:
+            self._end_reload(self._reload)
+        self.resting = False
+        self._generation += 1
+        self._reload = reload = Reload(config, sockets, self._generation, [])
+        self.scale(workers)
+        reload.left = [slot for slot in self._wanted_slots() if slot.current is not None]
+        if not reload.left:
+            self._finish_reload(reload)
+        self._note()
+
+    def _replace(self, moment: float) -> None:
+        """Never two at a time."""
+        if any(slot.current is not None and slot.coming is not None for slot in self.slots):
+            return
+        if self._reload is not None:
+            if self._reload.left:
+                self._start(self._reload.left[0], Cause.RELOAD)
+            return
+        for slot in self._wanted_slots():
+            if slot.current is not None and slot.closing is None and moment >= slot.not_before:
+                cause = health.worn_out(slot.current, moment)
+                if cause is not None:
+                    logger.info("%s is replaced: %s", slot.current.name, cause.replace("_", " "))
+                    self._start(slot, cause)
+                    return
+
+    def _reload_came_on(self, reload: Reload, slot: Slot) -> None:
+        reload.replaced += 1
+        reload.left = [each for each in reload.left if each is not slot and each.current is not None]
+        if not reload.left:
+            self._finish_reload(reload)
+
+    def _finish_reload(self, reload: Reload) -> None:
+        reload.replaced = max(reload.replaced, 1)  # also where there was nothing to replace
+        self._end_reload(reload)
+        self._equipment.page.supervisor["reloads"] += 1
+        logger.info("reloaded")
+
+    def _reload_failed(self, reload: Reload, text: str) -> None:
+        self._end_reload(reload)
+        self._equipment.page.supervisor["reloads_failed"] += 1
+        if reload.replaced:
+            logger.error("the reload failed after %d workers, the others go on as they are: %s", reload.replaced, text)
+        else:
+            logger.error("the reload failed, the workers go on as they are: %s", text)
+
+    def _end_reload(self, reload: Reload) -> None:
+        """The new configuration holds for all workers that follow, as soon as one serves with it; else the old one."""
+        self._reload = None
+        if reload.replaced:
+            self.sockets.without(reload.sockets).close()
+            self.config, self.sockets = reload.config, reload.sockets
+        else:
+            reload.sockets.without(self.sockets).close()
+
+    # ---- health
+
+    def _look_after(self) -> None:
+        for child in list(self.children.values()):
+            if child.serving and child.cause is None:
+                child.block["resident"] = health.resident(child.pid)
+                limit = child.config.timeout_worker
+                silence = child.silence()
+                if limit and silence > limit:
+                    self._begin_end(child, Cause.STUCK, f"has not turned for {silence:.1f} s and is stopped")
+
+    def _cover(self) -> None:
+        """While nobody serves a slot's sockets, a sibling does."""
+        able = [child for child in self.children.values() if child.serving and child.silence() < health.FRESH]
+        for slot in self.slots[: self.sockets.slots]:
+            needed = slot.current is None or slot.current not in able
+            for child in self.children.values():
+                if slot.index in child.covers and (not needed or child not in able):
+                    self._uncover(child, slot)
+            sockets = self.sockets.of_slot(slot.index)
+            if not needed or not sockets or any(slot.index in child.covers for child in able):
+                continue
+            for child in sorted(able, key=lambda each: len(each.covers)):
+                if child.channel.send("cover", [each.fileno() for each in sockets], slot=slot.index):
+                    child.covers.add(slot.index)
+                    break
+
+    def _uncover(self, child: Child, slot: Slot) -> None:
+        """Tried again at the next step where the worker cannot be told: it goes on serving the sockets."""
+        if child.channel.send("uncover", slot=slot.index):
+            child.covers.discard(slot.index)
+
+    # ---- more or fewer
+
+    def scale(self, workers: int) -> None:
+        """More workers are started; with fewer, the last slots are closed once nothing waits in them."""
+        self.wanted = workers
+        while len(self.slots) < workers:
+            slot = Slot(len(self.slots))
+            if slot.index >= self.sockets.slots:
+                try:
+                    self.sockets.add_slot()
+                except OSError as error:
+                    logger.error("no more than %d workers: %s", slot.index, (error.strerror or str(error)).lower())
+                    self.wanted = workers = slot.index
+                    break
+            self.slots.append(slot)
+        self._note()
+        for slot in self.slots[:workers]:
+            slot.closing = None
+        closing = self.slots[workers:]
+        if not closing:
+            self.sockets.unsteer()
+            return
+        steered = self.sockets.steer(workers)
+        for slot in closing:
+            if slot.closing is None:
+                slot.closing = Closing.STEERED
+                slot.closing_until = time.monotonic() + (HANDSHAKE if steered else 0.0)
+
+    def _close_slots(self, moment: float) -> None:
+        for slot in self.slots:
+            if slot.closing is Closing.STEERED and moment >= slot.closing_until:
+                for child in (slot.current, slot.coming):
+                    if child is not None:
+                        self._tell_to_end(child, Cause.SCALED)
+                slot.closing, slot.closing_until = Closing.EMPTYING, moment + HANDSHAKE
+        while self.slots and self.slots[-1].closing is Closing.EMPTYING:
+            last = self.slots[-1]
+            if moment < last.closing_until:
+                return
+            if self.sockets.waiting(last.index):
+                last.closing_until = moment + HANDSHAKE
+                return
+            for child in self.children.values():
+                if last.index in child.covers:
+                    self._uncover(child, last)
+            self.sockets.close_slot(last.index)
+            self.slots.pop()
+            if len(self.slots) == self.wanted:
+                self.sockets.unsteer()
+
+
+def _cause(child: Child, end: Exit) -> Cause:
+    if child.cause is not None:
+        return child.cause
+    if child.ready is None:
+        return Cause.START
+    return Cause.SIGNAL if end.signal else Cause.EXIT
+
+
+def _serving(child: Child) -> str:
+    found = child.block.in_flight()
+    if not found:
+        return ""
+    shown = ", ".join(f"{each.text} for {each.milliseconds / 1000:.1f} s" for each in found[:MOST_LOGGED])
+    return f"; it was serving: {shown}"

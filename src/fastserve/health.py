@@ -1,0 +1,41 @@
+"""How a worker is: whether it turns, and whether it has served long enough, by the shared page and /proc."""
+
+import os
+from pathlib import Path
+
+from fastserve.config import Config
+from fastserve.page import Cause
+from fastserve.slots import Child
+
+BEAT = 1.0
+"""Seconds between two signs of life of an idle worker at most."""
+
+FRESH = 2.5
+"""Seconds: a worker that has been silent for longer is helped out, its sockets are served by a sibling too."""
+
+_PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+
+
+def beat(config: Config) -> float:
+    """Seconds between two signs of life of an idle worker."""
+    return min(BEAT, config.timeout_worker / 4) if config.timeout_worker else BEAT
+
+
+def resident(pid: int) -> int:
+    """A process's resident memory in bytes; 0 when it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_SIZE
+    except (OSError, IndexError):
+        return 0
+
+
+def worn_out(child: Child, moment: float) -> Cause | None:
+    """Why a worker should be replaced; None when it should not."""
+    config = child.config
+    if child.request_limit and child.block["requests_total"] >= child.request_limit:
+        return Cause.REQUESTS
+    if config.max_worker_age and child.ready is not None and moment - child.ready >= config.max_worker_age:
+        return Cause.AGE
+    if config.max_worker_memory and child.block["resident"] > config.max_worker_memory:
+        return Cause.RESIDENT
+    return None

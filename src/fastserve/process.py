@@ -1,0 +1,209 @@
+"""A whole process that serves: the command's and `run`'s, under a supervisor or by itself."""
+
+import atexit
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from fastserve import affinity, application, hooks, logs, privileges, service
+from fastserve.config import Config
+from fastserve.errors import ExitStatus, StartError, trace_of_application
+from fastserve.forked import Forked
+from fastserve.listen import address, open_listeners
+
+if TYPE_CHECKING:
+    from fastserve.serving import AnyWorker
+
+logger = logging.getLogger("fastserve")
+
+
+def run(app: str | Callable[..., Any], **options: Any) -> None:
+    """Serves an application until SIGINT or SIGTERM, as the command `fastserve` does.
+
+    app: the application, or where it is found: "module:attribute".
+    options: see `Config`; raises its ValueError. Off the main thread, where Python takes no signals, there is no
+    supervisor, and nothing but the end of the process ends it.
+    Returns after a clean stop; else raises SystemExit with the exit status, the reason logged.
+    """
+    config = Config(app, **options)
+    before = {number: signal.getsignal(number) for number in _TAKEN} if _in_main_thread() else {}
+    job: Callable[[], int] | None = None
+    status = ExitStatus.CLEAN
+    try:
+        status = run_process(config, lambda: config)
+    except Forked as forked:
+        job = forked.job
+    if job is not None:
+        _be(job)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    if status is not ExitStatus.CLEAN:
+        sys.exit(status)
+
+
+_TAKEN = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGQUIT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGWINCH,
+    signal.SIGCHLD,
+)
+
+
+def _be(job: Callable[[], int]) -> None:
+    """Ends a forked process after its job: the frames of the program that called `run` are not its own to unwind."""
+    status = 1
+    try:
+        status = job()
+        threading._shutdown()  # type: ignore[attr-defined]  # as multiprocessing ends a forked process
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else 1
+    finally:
+        os._exit(status)
+
+
+def run_process(config: Config, load: Callable[[], Config]) -> ExitStatus:
+    """Serves until a signal ends it; how it ended. Raises Forked in the processes that a supervisor forks.
+
+    load: reads the configuration again; raises ValueError. The signal handlers are left as they are in the end: the
+    process is ending anyway, and a late signal must not make it look killed.
+    """
+    try:
+        service.enter(config)
+        logs.configure(config)
+    except StartError as error:
+        print(f"fastserve: error: {error}", file=sys.stderr)
+        return ExitStatus.NOT_STARTED
+    try:
+        if config.supervisor and _in_main_thread():
+            from fastserve.supervisor import Supervisor
+
+            return Supervisor(config, load).run()
+        return _Alone(config).run()
+    except StartError as error:
+        cause = error.__cause__
+        exc_info = (type(cause), cause, trace_of_application(cause)) if cause is not None else None
+        logger.critical("%s", error, exc_info=exc_info)
+        return ExitStatus.NOT_STARTED
+    except KeyboardInterrupt:
+        logger.warning("interrupted")
+        return ExitStatus.INTERRUPTED
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+class _Alone:
+    """A process without a supervisor: one worker, which answers to nobody."""
+
+    last = frozenset({signal.SIGINT, signal.SIGTERM})
+
+    def __init__(self, config: Config) -> None:
+        if config.workers != 1:
+            raise StartError("off the main thread there is no supervisor, and only one worker")
+        self._config = config
+        self._stopped = False
+        self._service = service.Service(config)
+        self._hooks = hooks.load(config.hooks, config.app_dir)
+
+    def run(self) -> ExitStatus:
+        try:
+            with self._early_signals():
+                clean = self._serve()
+        finally:
+            self._service.close()
+        logger.info("stopped")
+        return ExitStatus.CLEAN if clean else ExitStatus.NOT_CLEAN
+
+    def _serve(self) -> bool:
+        config = self._config
+        service.set_environment(config)
+        self._listeners = listeners = open_listeners(config)
+        try:
+            self._access_log = access_log = logs.AccessLog(config)
+            try:
+                self._hooks.call("on_starting", self._info())
+                self._become(access_log)
+                app = application.load(config)
+                from fastserve.serving import serve  # the event loop and the core, which `--help` does not need
+                from fastserve.worker import Place
+
+                clean = serve(config, app, Place(listeners, access_log.fd), self)
+                self._hooks.call("on_exit", self._info())
+                return clean
+            finally:
+                access_log.close()
+        finally:
+            listeners.close()
+
+    def _become(self, access_log: logs.AccessLog) -> None:
+        config = self._config
+        self._service.show("server", "starting")
+        if config.cpu_affinity:
+            affinity.apply(affinity.cpu_of(0, config.cpu_affinity))
+        user = privileges.resolve(config.user, config.group)
+        if user is not None:
+            access_log.give_to(user.uid, user.gid)
+            user.drop()
+
+    def _info(self) -> hooks.SupervisorInfo:
+        return hooks.SupervisorInfo(os.getpid(), 1, tuple(address(each) for each in self._listeners.sockets))
+
+    # ---- what its worker answers to
+
+    def handlers(self, worker: "AnyWorker") -> Mapping[signal.Signals, Callable[[], None]]:
+        def stop() -> None:
+            self._stopped = True
+            self._service.stopping()
+            worker.stop()
+
+        return {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGUSR1: lambda: self._reopen(worker)}
+
+    def serving(self, _worker: "AnyWorker") -> None:
+        for each in self._info().addresses:
+            logger.info("listening on %s", each)
+        self._service.ready()
+        self._service.show("server", "serving")
+        self._hooks.call("when_ready", self._info())
+
+    def _reopen(self, worker: "AnyWorker") -> None:
+        logs.reopen_files()
+        if worker.driver is not None:
+            worker.driver.flush_access_log()
+        self._access_log.reopen()
+
+    @contextmanager
+    def _early_signals(self) -> Iterator[None]:
+        """Signals while the worker does not take them itself. Before: Ctrl-C interrupts an import that hangs, where
+        asyncio.Runner's own handler would only cancel a coroutine that does not await. After: nothing."""
+        if not _in_main_thread():
+            yield
+            return
+
+        def handle(number: int, _frame: FrameType | None) -> None:
+            if self._stopped:
+                return
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, handle)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        yield

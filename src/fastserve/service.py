@@ -1,0 +1,79 @@
+"""The process as a service of the system: its directory, mask, environment, PID file, title, and systemd's messages."""
+
+import logging
+import os
+from pathlib import Path
+
+from fastserve import environment_file, title
+from fastserve.config import Config
+from fastserve.errors import StartError
+from fastserve.notify import Notifier
+from fastserve.pidfile import PidFile
+
+logger = logging.getLogger("fastserve")
+
+
+def enter(config: Config) -> None:
+    """Takes the directory and the mask for new files on, before anything is opened. Raises StartError."""
+    if config.chdir:
+        try:
+            os.chdir(config.chdir)
+        except OSError as error:
+            raise StartError(f"--chdir {config.chdir}: {(error.strerror or str(error)).lower()}") from None
+    if config.umask is not None:
+        os.umask(config.umask)
+
+
+def set_environment(config: Config) -> None:
+    """Sets the variables of --env-file and then of --env, for the application. Raises StartError."""
+    if config.env_file is not None:
+        try:
+            os.environ.update(environment_file.read(config.env_file))
+        except ValueError as error:
+            raise StartError(f"--env-file: {error}") from None
+    os.environ.update(config.env)
+
+
+class Service:
+    """What the outside knows of this process. Raises StartError when the PID file cannot be had."""
+
+    def __init__(self, config: Config) -> None:
+        self._proc_name = config.proc_name
+        self._notifier = Notifier()
+        self.pid_file = PidFile(str(Path(config.pid).absolute())) if config.pid is not None else None
+        if self.pid_file is not None:
+            self.pid_file.write()
+
+    @property
+    def watchdog_interval(self) -> float:
+        """Seconds from one `watchdog` to the next; 0 when none is wanted."""
+        return self._notifier.watchdog_interval
+
+    def variables(self) -> dict[str, str]:
+        """What a successor needs in its environment to go on notifying."""
+        return self._notifier.variables()
+
+    def ready(self) -> None:
+        self._notifier.ready()
+
+    def reloading(self) -> None:
+        self._notifier.reloading()
+
+    def stopping(self) -> None:
+        self._notifier.stopping()
+
+    def watchdog(self) -> None:
+        self._notifier.watchdog()
+
+    def is_main(self) -> None:
+        """This process follows another one, as the service's main process."""
+        self._notifier.main_pid(os.getpid())
+
+    def show(self, role: str, state: str) -> None:
+        """Shows the state in the list of processes, and in systemd's status."""
+        title.set_title(self._proc_name, role, state)
+        self._notifier.status(state)
+
+    def close(self) -> None:
+        if self.pid_file is not None:
+            self.pid_file.remove()

@@ -1,0 +1,48 @@
+"""Serving in the main thread of a process of our own: the worker that the interface needs, and its signals."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from fastserve.application import Application
+from fastserve.config import Config
+from fastserve.threaded_worker import ThreadedWorker
+from fastserve.worker import Place, Worker, new_loop_factory, own_process, signals
+
+AnyWorker = Worker | ThreadedWorker
+
+
+class Post(Protocol):
+    """What a worker answers to."""
+
+    @property
+    def last(self) -> frozenset[signal.Signals]:
+        """The signals that end the process."""
+
+    def handlers(self, worker: AnyWorker) -> Mapping[signal.Signals, Callable[[], None]]:
+        """What each signal does, between two turns of the worker."""
+
+    def serving(self, worker: AnyWorker, /) -> None:
+        """Connections are served."""
+
+
+def serve(config: Config, app: Application, place: Place, post: Post) -> bool:
+    """Serves until a signal has ended it; whether the stop was clean. Raises StartError.
+
+    The application was imported before there is an event loop: a WSGI application gets none, and Django, say, refuses
+    to touch its database inside of one.
+    """
+    own_process()
+    if app.interface == "wsgi":
+        threaded = ThreadedWorker(config, app.call, place)
+        with threaded.signals(post.handlers(threaded), post.last):
+            return threaded.serve(lambda: post.serving(threaded))
+    with asyncio.Runner(loop_factory=new_loop_factory(config.loop)) as runner:
+        return runner.run(_serve(config, app, place, post))
+
+
+async def _serve(config: Config, app: Application, place: Place, post: Post) -> bool:
+    worker = Worker(config, app.call, place)
+    with signals(post.handlers(worker)):
+        return await worker.serve(lambda: post.serving(worker))

@@ -1,0 +1,110 @@
+"""What the supervisor knows: of each worker process, and of each slot that workers follow one another in."""
+
+import enum
+from dataclasses import dataclass, field
+
+from fastserve.channel import Channel
+from fastserve.config import Config
+from fastserve.page import Cause, State, WorkerBlock, now
+
+SHORT_LIFE = 1.0
+"""Seconds: a worker that ends sooner after it was ready is not followed at once."""
+
+LONGEST_PAUSE = 30.0
+"""Seconds between two attempts at most, however many have failed."""
+
+
+class Ending(enum.Enum):
+    """How far the end of a worker that does not end by itself has come."""
+
+    NONE = 0
+    STACKS = 1
+    """Asked for the Python stacks of its threads."""
+    ABORTED = 2
+    KILLED = 3
+
+
+@dataclass(slots=True, eq=False)
+class Child:
+    """One worker process, from its fork to its reaping. Times are time.monotonic's seconds."""
+
+    pid: int
+    slot: int
+    generation: int
+    config: Config
+    block: WorkerBlock
+    channel: Channel
+    faults: int
+    """The descriptor of what it writes about its own crash."""
+    spawned: float
+    ready: float | None = None
+    cause: Cause | None = None
+    """Why it is to end; None while it is not."""
+    deadline: float | None = None
+    """When the next step towards its end is due."""
+    ending: Ending = Ending.NONE
+    request_limit: int = 0
+    """0 is none."""
+    failure: tuple[str, str] | None = None
+    """Why it could not start, as it said itself: the reason and the traceback."""
+    covers: set[int] = field(default_factory=set)
+    """Slots of others whose sockets it serves."""
+    faults_read: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"worker {self.slot} (pid {self.pid})"
+
+    @property
+    def serving(self) -> bool:
+        """Whether it takes connections, as far as it says."""
+        return self.block.state is State.SERVING
+
+    def silence(self) -> float:
+        """Seconds since its driver last turned."""
+        return max(now() - self.block["heartbeat"], 0) / 1000
+
+
+class Closing(enum.Enum):
+    """How far the closing of a slot has come."""
+
+    STEERED = 1
+    """New connections go elsewhere, handshakes that had begun come to their end here."""
+    EMPTYING = 2
+    """Its worker is told to go; a sibling takes what still waits."""
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """A place for one worker at a time, with sockets of its own."""
+
+    index: int
+    current: Child | None = None
+    """Who has the slot: from its readiness until it ends or is told to."""
+    coming: Child | None = None
+    """Who will have it, and is not ready yet."""
+    cause: Cause | None = None
+    """Why `coming` replaces `current`."""
+    failures: int = 0
+    """One after another."""
+    not_before: float = 0.0
+    """When the next worker may be started."""
+    closing: Closing | None = None
+    closing_until: float = 0.0
+
+    def start_failed(self, moment: float) -> float:
+        """Notes that a worker did not become ready; the seconds until the next attempt."""
+        self.failures += 1
+        pause = min(2.0 ** (self.failures - 1), LONGEST_PAUSE)
+        self.not_before = moment + pause
+        return pause
+
+    def lost(self, child: Child, moment: float) -> None:
+        """Notes that a worker that was ready has ended by itself."""
+        lived = moment - child.ready if child.ready is not None else 0.0
+        self.failures = self.failures + 1 if lived < SHORT_LIFE else 0
+        self.not_before = moment + (min(0.1 * 2.0**self.failures, LONGEST_PAUSE) if self.failures else 0.0)
+
+    def try_at_once(self) -> None:
+        """Forgets what has failed: something has changed."""
+        self.failures, self.not_before = 0, 0.0

@@ -1,0 +1,406 @@
+"""The supervisor: owns the sockets, looks after the workers, and answers the signals. It serves nothing itself."""
+
+import enum
+import gc
+import logging
+import os
+import selectors
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+
+from fastserve import application, cpus, hooks, logs, privileges, service
+from fastserve.attendant import Admin, Attendant, Watcher
+from fastserve.config import Config
+from fastserve.crew import Crew, Equipment
+from fastserve.errors import ExitStatus, StartError
+from fastserve.hooks import SupervisorInfo
+from fastserve.listen import Sockets
+from fastserve.page import Page, State
+from fastserve.upgrade import Upgrade
+
+TICK = 1.0
+"""Seconds between two looks at the workers, while nothing happens."""
+
+MOST_DRAINING = 4
+"""Workers of one slot that may drain at the same time, beside the one that serves and the one that starts."""
+
+LEAST_BLOCKS = 64
+
+logger = logging.getLogger("fastserve")
+
+
+class Phase(enum.Enum):
+    """Of the supervisor's life; only `_enter` changes it."""
+
+    STARTING = enum.auto()
+    SERVING = enum.auto()
+    LEAVING = enum.auto()
+    """Told to stop; still serving, but the admin address says that it will not be for long (--drain-delay)."""
+    STOPPING = enum.auto()
+    FORCED = enum.auto()
+
+
+_PAGE_STATE = {
+    Phase.STARTING: State.STARTING,
+    Phase.SERVING: State.SERVING,
+    Phase.LEAVING: State.DRAINING,
+    Phase.STOPPING: State.STOPPING,
+    Phase.FORCED: State.STOPPING,
+}
+
+_SIGNALS = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGWINCH,
+    signal.SIGCHLD,
+)
+
+
+class Supervisor:
+    """Runs once, in the main thread of a process that has no other.
+
+    load: reads the configuration again, for a reload; raises ValueError with the reason.
+    """
+
+    def __init__(self, config: Config, load: Callable[[], Config]) -> None:
+        self._config = config
+        self._load = load
+        self._service = service.Service(config)
+        self._upgrade = Upgrade(self._service)
+        self._page = Page(max(LEAST_BLOCKS, _workers(config) * (2 + MOST_DRAINING)))
+        self._phase = Phase.STARTING
+        self._signals: deque[int] = deque()
+        self._selector = selectors.DefaultSelector()
+        self._wake, self._woken = socket.socketpair()
+        self._attendants: list[Attendant] = []
+        self._admin_sockets: Sockets | None = None
+        self._stop_at = 0.0
+        self._reloading = False
+        self._watchdog_at = 0.0
+        self._title = ""
+
+    def run(self) -> ExitStatus:
+        """Until a signal ends it; the exit status. Raises StartError, and Forked in each process that it forks."""
+        self._take_signals()
+        try:
+            self._open()
+        except StartError:
+            self._service.close()
+            raise
+        while True:
+            self._step()
+            if self._crew.failure is not None and self._phase is Phase.STARTING:
+                self._enter(Phase.FORCED)
+            if self._phase in (Phase.STOPPING, Phase.FORCED) and not self._crew.children:
+                break
+            self._wait()
+        return self._end()
+
+    # ---- the beginning
+
+    def _open(self) -> None:
+        """What can fail before there is a worker. Raises StartError, with nothing left open that others see."""
+        config = self._config
+        workers = _workers(config)
+        self._hooks = hooks.load(config.hooks, config.app_dir)
+        self._sockets = Sockets.open(config, workers, self._upgrade.inherited.get("workers", {}))
+        self._addresses = self._sockets.addresses
+        try:
+            self._hooks.call("on_starting", self._info(workers))
+            self._attend()
+            self._crew = Crew(config, workers, self._sockets, self._equipment())
+        except StartError:
+            self._close_sockets()
+            raise
+
+    def _equipment(self) -> Equipment:
+        config = self._config
+        page = self._page
+        page.supervisor["pid"], page.supervisor["started"] = os.getpid(), int(time.time())
+        page.supervisor.state = State.STARTING
+        user = privileges.resolve(config.user, config.group)
+        self._access_log = access_log = logs.AccessLog(config)
+        if user is not None:
+            access_log.give_to(user.uid, user.gid)
+        app = None
+        if config.preload or not isinstance(config.app, str):
+            app = self._imported(config)
+        gc.collect()
+        gc.freeze()  # what the workers share with the supervisor stays shared: their collector does not touch it
+        return Equipment(page, self._hooks, access_log, user, app, self._leave_behind)
+
+    def _imported(self, config: Config) -> application.Application:
+        if config.preload:
+            import fastserve.worker_process  # noqa: F401  (shared as well)
+        service.set_environment(config)
+        return application.load(config)
+
+    def _attend(self) -> None:
+        """The processes beside the workers."""
+        config = self._config
+        if config.admin is not None:
+            admin = Config(config.app, bind=(config.admin,), uds_mode=config.uds_mode, uds_owner=config.uds_owner)
+            self._admin_sockets = Sockets.open(admin, 1, self._upgrade.inherited.get("admin", {}))
+            self._attendants.append(Admin(config, self._admin_sockets, self._page, self._leave_all_behind))
+        if config.reload:
+            self._watcher = Watcher(config, self._leave_all_behind)
+            self._attendants.append(self._watcher)
+
+    def _info(self, workers: int) -> SupervisorInfo:
+        return SupervisorInfo(os.getpid(), workers, self._addresses)
+
+    def _leave_behind(self) -> None:
+        """In a forked worker: what is the supervisor's alone is closed."""
+        self._leave()
+        if self._admin_sockets is not None:
+            self._admin_sockets.close(keep_paths=True)
+
+    def _leave_all_behind(self) -> None:
+        """In a forked process that serves no application: the addresses are closed, too."""
+        self._leave()
+        self._crew.sockets.close(keep_paths=True)
+
+    def _leave(self) -> None:
+        self._selector.close()
+        self._wake.close()
+        self._woken.close()
+        for child in self._crew.children.values():
+            child.channel.close()
+            os.close(child.faults)
+        for attendant in self._attendants:
+            attendant.close_channel()
+
+    def _close_sockets(self) -> None:
+        """Workers have their own copies, which they take what waits from. Paths stay that another supervisor serves."""
+        keep = self._upgrade.others_serve
+        self._sockets.close(keep_paths=keep)
+        if self._admin_sockets is not None and self._phase is not Phase.STOPPING:
+            self._admin_sockets.close(keep_paths=keep)
+
+    # ---- the loop
+
+    def _take_signals(self) -> None:
+        self._wake.setblocking(False)
+        self._woken.setblocking(False)
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        for number in _SIGNALS:
+            signal.signal(number, self._note_signal)
+
+    def _note_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._signals.append(number)
+
+    def _wait(self) -> None:
+        """Until something happens, or is due."""
+        self._watch_channels()
+        times = [self._stop_at] if self._phase is Phase.LEAVING else []
+        times += [each for each in (self._crew.due(), *(attendant.due() for attendant in self._attendants)) if each]
+        tick = min(TICK, self._config.timeout_worker / 4) if self._config.timeout_worker else TICK
+        due = min([time.monotonic() + tick, *times])
+        for key, _ in self._selector.select(max(due - time.monotonic(), 0.0)):
+            if key.fileobj is self._woken:
+                with suppress(BlockingIOError):
+                    self._woken.recv(4096)
+
+    def _watch_channels(self) -> None:
+        """The selector knows the channels that there are, and no others."""
+        wanted = {child.channel.fileno() for child in self._crew.children.values()}
+        wanted = (wanted | {each.fileno() for each in self._attendants}) - {-1}
+        known = {key.fd for key in self._selector.get_map().values()} - {self._woken.fileno()}
+        for fd in known - wanted:
+            self._selector.unregister(fd)
+        for fd in wanted - known:
+            self._selector.register(fd, selectors.EVENT_READ)
+
+    def _step(self) -> None:
+        while self._signals:
+            self._answer(self._signals.popleft())
+        for attendant in self._attendants:
+            attendant.step()
+        if self._config.reload and self._watcher.changes():
+            self._reload()
+        self._crew.step()
+        if self._upgrade.alone():
+            self._crew.scale(self._crew.wanted)  # sockets that only the predecessor needed are given up now
+        moment = time.monotonic()
+        if self._phase is Phase.STARTING and self._crew.booted:
+            self._enter(Phase.SERVING)
+        if self._phase is Phase.LEAVING and moment >= self._stop_at:
+            self._enter(Phase.STOPPING)
+        if self._reloading and not self._crew.reloading:
+            self._reloading = False
+            before, self._sockets = self._addresses, self._crew.sockets
+            self._addresses = self._sockets.addresses
+            self._say_addresses(before)
+            self._service.ready()
+        self._show()
+
+    def _enter(self, phase: Phase) -> None:
+        """The one place where the phase changes."""
+        self._phase = phase
+        self._page.supervisor.state = _PAGE_STATE[phase]
+        if phase is Phase.SERVING:
+            self._say_addresses(())
+            self._service.ready()
+            self._upgrade.serving()
+            self._hooks.call("when_ready", self._info(self._crew.wanted))
+        elif phase is Phase.LEAVING:
+            logger.info("stopping")
+            self._crew.leaving = True
+            self._service.stopping()
+            self._stop_at = time.monotonic() + (self._config.drain_delay if self._crew.booted else 0.0)
+        elif phase is Phase.STOPPING:
+            self._close_sockets()
+            self._crew.end_all()
+        elif phase is Phase.FORCED:
+            self._close_sockets()
+            self._crew.force()
+
+    def _say_addresses(self, known: tuple[str, ...]) -> None:
+        for each in self._addresses:
+            if each not in known:
+                logger.info("listening on %s", each)
+
+    def _show(self) -> None:
+        """The state, where people look for it."""
+        state = self._phase.name.lower() if not self._reloading else "reloading"
+        text = f"{state}, {self._crew.serving} of {self._crew.wanted} workers"
+        if text != self._title:
+            self._title = text
+            self._service.show("supervisor", text)
+        if self._service.watchdog_interval and time.monotonic() >= self._watchdog_at:
+            self._watchdog_at = time.monotonic() + self._service.watchdog_interval
+            self._service.watchdog()
+
+    # ---- signals
+
+    def _answer(self, number: int) -> None:
+        if number == signal.SIGCHLD:
+            self._reap()
+        elif number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            self._stop()
+        elif self._phase is not Phase.SERVING:
+            logger.warning("%s is ignored: %s", signal.Signals(number).name, self._phase.name.lower())
+        elif number == signal.SIGHUP:
+            self._reload()
+        elif number == signal.SIGUSR1:
+            logs.reopen_files()
+            self._access_log.reopen()  # for workers that follow
+            self._crew.signal_all(signal.SIGUSR1)
+        elif number == signal.SIGUSR2:
+            self._begin_upgrade()
+        elif number == signal.SIGTTIN:
+            self._scale(self._crew.wanted + 1)
+        elif number == signal.SIGTTOU:
+            self._scale(self._crew.wanted - 1)
+        elif number == signal.SIGWINCH:
+            self._rest()
+
+    def _reap(self) -> None:
+        self._crew.reap()
+        for attendant in self._attendants:
+            attendant.reap()
+        if self._upgrade.reap() and self._crew.resting:
+            self._crew.resume()
+        if os.getpid() == 1:
+            _reap_orphans()
+
+    def _stop(self) -> None:
+        if self._phase in (Phase.STARTING, Phase.SERVING):
+            self._enter(Phase.LEAVING)
+        elif self._phase is not Phase.FORCED:
+            logger.warning("stopping at once")
+            self._enter(Phase.FORCED)
+
+    def _reload(self) -> None:
+        """Reads the configuration again, and replaces the workers; what cannot be had changes nothing."""
+        try:
+            config = self._load()
+            workers = _workers(config)
+            sockets = self._sockets.reopened(config)
+        except (ValueError, StartError) as error:
+            logger.error("not reloaded, the workers go on as they are: %s", error)
+            self._page.supervisor["reloads_failed"] += 1
+            return
+        logger.info("reloading")
+        if not self._reloading:
+            self._service.reloading()
+        self._reloading = True
+        self._config = config
+        self._hooks.call("on_reload", self._info(workers))
+        self._crew.reload(config, workers, sockets)
+
+    def _scale(self, workers: int) -> None:
+        if workers < 1 or self._upgrade.others_serve:
+            why = "another supervisor serves too" if workers >= 1 else "one worker is the least"
+            logger.warning("%d workers stay: %s", self._crew.wanted, why)
+            return
+        logger.info("%d workers", workers)
+        self._crew.scale(workers)
+
+    def _begin_upgrade(self) -> None:
+        sockets, descriptors = {}, []
+        for name, each in (("workers", self._sockets), ("admin", self._admin_sockets)):
+            if each is not None:
+                sockets[name], some = each.for_exec()
+                descriptors += some
+        self._upgrade.begin(sockets, descriptors)
+
+    def _rest(self) -> None:
+        """WINCH ends the workers gracefully and keeps the sockets. A terminal sends it too, when its size changes."""
+        if _on_terminal():
+            return
+        logger.info("the workers end, SIGHUP starts others")
+        self._crew.end_all()
+
+    # ---- the end
+
+    def _end(self) -> ExitStatus:
+        for attendant in self._attendants:
+            attendant.end()
+        self._hooks.call("on_exit", self._info(self._crew.wanted))
+        self._service.close()
+        if self._crew.failure is not None:
+            reason, trace = self._crew.failure
+            self._close_sockets()
+            raise StartError(f"{reason}\n{trace}" if trace else reason)
+        logger.info("stopped")
+        return ExitStatus.CLEAN if self._crew.clean else ExitStatus.NOT_CLEAN
+
+
+def _workers(config: Config) -> int:
+    return config.workers or cpus.available()
+
+
+def _on_terminal() -> bool:
+    """Whether this process is in the foreground of a terminal."""
+    try:
+        fd = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(fd) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+
+
+def _reap_orphans() -> None:
+    """As the first process of a container: what its parents have left."""
+    try:
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
+    except ChildProcessError:
+        pass

@@ -1,0 +1,114 @@
+"""The upgrade in place (USR2): another supervisor, of the program as it is now, with the same sockets.
+
+Both serve until one of them is told to go: QUIT to the old one completes the upgrade, QUIT to the new one takes it
+back.
+"""
+
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from fastserve.errors import StartError
+from fastserve.service import Service
+
+VARIABLE = "FASTSERVE_UPGRADE"
+"""Tells a supervisor whom it follows, and which descriptors it takes over."""
+
+_START_DIRECTORY = os.getcwd()  # noqa: PTH109  (the arguments' paths are seen from here, whatever --chdir says)
+
+logger = logging.getLogger("fastserve")
+
+
+class Upgrade:
+    """Who else has the sockets: the supervisor that this one follows, or the one that follows it.
+
+    inherited: what the predecessor left, as `Sockets.open` takes it, by the name that it was given.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._successor = 0
+        given = json.loads(os.environ.pop(VARIABLE, "{}"))
+        self._predecessor: int = given.get("pid", 0)
+        self.inherited: Mapping[str, Any] = given.get("sockets", {})
+
+    @property
+    def follows(self) -> bool:
+        """Whether there is still a predecessor."""
+        return self._predecessor != 0 and os.getppid() == self._predecessor
+
+    @property
+    def others_serve(self) -> bool:
+        """Whether another supervisor has the same sockets."""
+        return self._successor != 0 or self.follows
+
+    def serving(self) -> None:
+        """This supervisor serves."""
+        if self._predecessor:
+            self._service.is_main()
+            logger.info("serving beside supervisor %d: QUIT to it ends the upgrade, QUIT to %d takes it back",
+                        self._predecessor, os.getpid())  # fmt: skip
+
+    def alone(self) -> bool:
+        """True once, when the predecessor has gone."""
+        if self._predecessor and not self.follows:
+            logger.info("supervisor %d has gone", self._predecessor)
+            self._predecessor = 0
+            return True
+        return False
+
+    def begin(self, sockets: Mapping[str, Any], descriptors: list[int]) -> None:
+        """Starts the successor.
+
+        sockets: by name, as `inherited` gives them back.
+        descriptors: those that it needs.
+        """
+        if self.others_serve:
+            logger.error("SIGUSR2 is ignored: supervisor %d serves too", self._successor or self._predecessor)
+            return
+        try:
+            if self._service.pid_file is not None:
+                self._service.pid_file.move_aside()
+        except StartError as error:
+            logger.error("no upgrade: %s", error)
+            return
+        variables = self._service.variables()
+        variables[VARIABLE] = json.dumps({"pid": os.getpid(), "sockets": sockets})
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            _exec(descriptors, {**os.environ, **variables})
+        self._successor = pid
+        logger.info("supervisor %d starts with the same sockets", pid)
+
+    def reap(self) -> bool:
+        """Whether the successor has ended: this supervisor is the only one again."""
+        if not self._successor:
+            return False
+        pid, _ = os.waitpid(self._successor, os.WNOHANG)
+        if not pid:
+            return False
+        logger.warning("supervisor %d has ended, this one goes on", pid)
+        self._successor = 0
+        if self._service.pid_file is not None:
+            self._service.pid_file.move_back()
+        return True
+
+
+def _exec(descriptors: list[int], environment: dict[str, str]) -> None:
+    """Becomes the program anew; what goes wrong is its exit status."""
+    try:
+        for fd in descriptors:
+            os.set_inheritable(fd, True)
+        os.chdir(_START_DIRECTORY)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+    except OSError as error:
+        os.write(2, f"fastserve: error: cannot start again: {error}\n".encode())
+    finally:
+        os._exit(1)

@@ -1,0 +1,188 @@
+"""A forked worker: from what the supervisor gave it to its exit status."""
+
+import faulthandler
+import logging
+import os
+import signal
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from fastserve import affinity, application, logs, title
+from fastserve.assignment import STACKS_SIGNAL, Assignment
+from fastserve.channel import Message
+from fastserve.errors import ExitStatus, StartError, summary, trace_of_application
+from fastserve.hooks import WorkerInfo
+from fastserve.service import set_environment
+from fastserve.serving import AnyWorker, serve
+from fastserve.worker import Place
+
+LONGEST_TRACEBACK = 32768
+"""Characters of a traceback that the supervisor is told; more does not fit into one message."""
+
+_IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU)
+# A terminal, or `kill` with a process group, sends these to workers too; they are meant for the supervisor.
+
+logger = logging.getLogger("fastserve")
+
+
+def run(assignment: Assignment) -> ExitStatus:
+    """Serves until the supervisor or a signal ends it, in the main thread of a process that was forked for it."""
+    post = _Post(assignment)
+    _first_signals()
+    faulthandler.enable(assignment.faults)
+    faulthandler.register(STACKS_SIGNAL, assignment.faults)
+    try:
+        return ExitStatus.CLEAN if _serve(assignment, post) else ExitStatus.NOT_CLEAN
+    except StartError as error:
+        assignment.channel.send("failed", reason=str(error), traceback=_traceback(error.__cause__))
+        return ExitStatus.NOT_STARTED
+    except Exception as error:
+        assignment.channel.send(
+            "failed", reason=f"a fault of the server: {summary(error)}", traceback=_traceback(error)
+        )
+        return ExitStatus.NOT_STARTED
+    finally:
+        for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_IGN)  # the end has come: one more changes nothing
+
+
+def _serve(assignment: Assignment, post: "_Post") -> bool:
+    config = assignment.config
+    title.set_title(config.proc_name, assignment.role, "starting")
+    if config.cpu_affinity:
+        affinity.apply(affinity.cpu_of(assignment.slot, config.cpu_affinity))
+    if assignment.privileges is not None:
+        assignment.privileges.drop()
+    set_environment(config)
+    os.environ["FASTSERVE_SLOT"] = str(assignment.slot)
+    os.environ["FASTSERVE_GENERATION"] = str(assignment.generation)
+    if assignment.hooks is not None:
+        assignment.hooks.call("post_fork", post.info)
+    app = assignment.app if assignment.app is not None else application.load(config)
+    place = Place(
+        assignment.listeners,
+        assignment.access_log.fd if assignment.access_log is not None else -1,
+        shared=True,
+        status=assignment.block.memory if assignment.block is not None else None,
+        beat=assignment.beat,
+        siblings=assignment.siblings,
+    )
+    return serve(config, app, place, post)
+
+
+def _first_signals() -> None:
+    """Until the worker's own handlers: SIGTERM ends an import at once, SIGQUIT as well; the rest is not for workers.
+
+    The supervisor blocked all of them before it forked.
+    """
+    signal.set_wakeup_fd(-1)
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGCHLD, signal.SIGABRT):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _traceback(error: BaseException | None) -> str:
+    if error is None:
+        return ""
+    trace = trace_of_application(error) or error.__traceback__
+    text = "".join(traceback.format_exception(type(error), error, trace))
+    return text.rstrip("\n")[-LONGEST_TRACEBACK:]
+
+
+class _Post:
+    """The worker's side of the channel, and what its signals mean."""
+
+    last = frozenset({signal.SIGTERM, signal.SIGQUIT})
+
+    def __init__(self, assignment: Assignment) -> None:
+        self.info = WorkerInfo(assignment.slot, os.getpid(), assignment.generation)
+        self._assignment = assignment
+        self._channel = assignment.channel
+        self._covered: dict[int, tuple[int, ...]] = {}
+        self._draining = False
+
+    def handlers(self, worker: AnyWorker) -> Mapping[signal.Signals, Callable[[], None]]:
+        return {
+            signal.SIGTERM: lambda: self._drain(worker),
+            signal.SIGQUIT: lambda: self._force(worker),
+            signal.SIGUSR1: lambda: self._reopen(worker),
+        }
+
+    def serving(self, worker: AnyWorker) -> None:
+        assert worker.driver is not None
+        worker.driver.watch(self._channel.fileno(), lambda: self._read(worker))
+        self._title("serving")
+        if not self._channel.send("ready"):
+            self._orphaned(worker)
+
+    def _title(self, state: str) -> None:
+        title.set_title(self._assignment.config.proc_name, self._assignment.role, state)
+
+    def _read(self, worker: AnyWorker) -> None:
+        with suppress(BlockingIOError):
+            while True:
+                message = self._channel.receive()
+                if message is None:
+                    self._orphaned(worker)
+                    return
+                self._obey(worker, message)
+
+    def _obey(self, worker: AnyWorker, message: Message) -> None:
+        driver = worker.driver
+        if driver is None or self._draining:
+            _close(message.descriptors)
+        elif message.kind == "cover":
+            self._covered[message.values["slot"]] = message.descriptors
+            for fd in message.descriptors:
+                driver.add_listener(fd, shared=True)
+        elif message.kind == "uncover":
+            covered = self._covered.pop(message.values["slot"], ())
+            for fd in covered:
+                driver.remove_listener(fd)
+            _close(covered)
+        elif message.kind == "look":
+            driver.accept_waiting()
+
+    def _orphaned(self, worker: AnyWorker) -> None:
+        """Without a supervisor nobody would ever stop this worker."""
+        if worker.driver is not None:
+            worker.driver.unwatch(self._channel.fileno())
+        if not self._draining:
+            logger.error("the supervisor is gone")
+        self._drain(worker)
+
+    def _drain(self, worker: AnyWorker) -> None:
+        if self._draining:
+            return
+        self._draining = True
+        self._title("draining")
+        self._channel.send("draining")
+        worker.drain()
+        self._uncover_all()
+
+    def _force(self, worker: AnyWorker) -> None:
+        self._draining = True
+        worker.force()
+        self._uncover_all()
+
+    def _uncover_all(self) -> None:
+        """After the driver has stopped listening: what waited has been accepted."""
+        for covered in self._covered.values():
+            _close(covered)
+        self._covered.clear()
+
+    def _reopen(self, worker: AnyWorker) -> None:
+        logs.reopen_files()
+        if worker.driver is not None:
+            worker.driver.flush_access_log()
+        if self._assignment.access_log is not None:
+            self._assignment.access_log.reopen()
+
+
+def _close(descriptors: tuple[int, ...]) -> None:
+    for fd in descriptors:
+        os.close(fd)
