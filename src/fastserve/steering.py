@@ -19,6 +19,8 @@ _MODULO = 0x94
 _RETURN_ACCUMULATOR = 0x16
 _RANDOM = 0xFFFFF000 + 56  # SKF_AD_OFF + SKF_AD_RANDOM
 
+_NOT_STEERED = (errno.ENOENT, errno.EINVAL)  # no program; a socket that has never shared its address
+
 _UNACKED_AT = 24  # tcpi_unacked in struct tcp_info: of a listening socket, the connections that wait
 
 
@@ -35,7 +37,7 @@ def unsteer(member: socket.socket) -> None:
     try:
         member.setsockopt(socket.SOL_SOCKET, _SO_DETACH_REUSEPORT_BPF, 0)
     except OSError as error:
-        if error.errno != errno.ENOENT:
+        if error.errno not in _NOT_STEERED:
             raise
 
 

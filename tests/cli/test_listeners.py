@@ -1,10 +1,13 @@
 """Listening sockets: addresses, names, Unix sockets, inherited descriptors, and why one cannot be had."""
 
 import errno
+import json
 import os
 import re
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,9 +15,11 @@ from typing import Any
 
 import pytest
 
+from cli.conftest import environment
 from fastserve.config import Config
 from fastserve.errors import StartError
-from fastserve.listen import Listeners, address, open_listeners
+from fastserve.inherited import activation
+from fastserve.listen import Listeners, address, check, open_listeners
 
 Open = Callable[..., Listeners]
 
@@ -235,6 +240,89 @@ def test_a_successors_unix_socket_is_left_alone(listen: Open, tmp_path: Path) ->
     accepts(theirs.sockets[0], socket.AF_UNIX, str(path))
 
 
+def test_mode_of_a_unix_socket(listen: Open, tmp_path: Path) -> None:
+    path = tmp_path / "server.sock"
+    with socket.socket(socket.AF_UNIX) as crashed:
+        crashed.bind(str(path))
+    path.chmod(0o600)
+    listen(uds=str(path), uds_mode="660")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize(
+    ("owner", "expected"),
+    [("1:2", (1, 2)), ("1", (1, 0)), (":2", (0, 2)), ("nobody", (65534, 0)), ("root:root", (0, 0))],
+)
+def test_owner_of_a_unix_socket(listen: Open, tmp_path: Path, owner: str, expected: tuple[int, int]) -> None:
+    path = tmp_path / "server.sock"
+    listen(uds=str(path), uds_owner=owner)
+    found = path.stat()
+    assert (found.st_uid, found.st_gid) == expected
+    assert stat.S_IMODE(found.st_mode) == 0o666
+
+
+@pytest.mark.parametrize("owner", ["no-such-user", ":no-such-group", "4294967295"])
+def test_owner_that_nobody_is(tmp_path: Path, owner: str) -> None:
+    path = tmp_path / "server.sock"
+    expected = f"--uds-owner {owner}: there is no such user or group"
+    assert reason(uds=str(path), uds_owner=owner) == expected
+    assert not path.exists()
+    with pytest.raises(StartError, match=re.escape(expected)):
+        check(Config("a:b", uds=str(path), uds_owner=owner))
+
+
+def test_refused_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", refuse)
+    path = tmp_path / "server.sock"
+    expected = f"cannot give unix:{path} to 1:1: operation not permitted"
+    assert reason(uds=str(path), uds_owner="1:1") == expected
+    assert not path.exists()
+
+
+def test_abstract_unix_socket(listen: Open, tmp_path: Path) -> None:
+    name = f"@{tmp_path}"
+    listeners = listen(bind=(f"unix:{name}",))
+    assert address(listeners.sockets[0]) == f"unix:{name}"
+    accepts(listeners.sockets[0], socket.AF_UNIX, f"\0{tmp_path}")
+    assert reason(bind=(f"unix:{name}",)) == f"cannot listen on unix:{name}: address already in use"
+
+
+def test_abstract_unix_socket_cannot_be_protected(tmp_path: Path) -> None:
+    name = f"@{tmp_path}"
+    expected = f"cannot listen on unix:{name}: an abstract name has neither mode nor owner; give a path"
+    assert reason(uds=name, uds_mode="600") == expected
+
+
+def test_several_addresses(listen: Open, tmp_path: Path) -> None:
+    path = tmp_path / "server.sock"
+    inherited = socket.create_server(("127.0.0.1", 0))
+    place = inherited.getsockname()
+    listeners = listen(bind=("127.0.0.2:0", f"unix:{path}", f"fd://{inherited.detach()}", "127.0.0.1:0"))
+    first, unix, third, last = listeners.sockets
+    assert (first.getsockname()[0], third.getsockname(), last.getsockname()[0]) == ("127.0.0.2", place, "127.0.0.1")
+    accepts(first, socket.AF_INET, first.getsockname())
+    accepts(unix, socket.AF_UNIX, str(path))
+    accepts(third, socket.AF_INET, place)
+    accepts(last, socket.AF_INET, last.getsockname())
+    listeners.close()
+    assert not path.exists()
+    assert all(each.fileno() == -1 for each in listeners.sockets)
+
+
+def test_one_address_that_fails_closes_all_others(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        before = {each.name for each in Path("/proc/self/fd").iterdir()}
+        bind = (f"unix:{tmp_path}/server.sock", "127.0.0.1:0", f"127.0.0.1:{port}")
+        assert reason(bind=bind) == f"cannot listen on 127.0.0.1:{port}: address already in use"
+        assert {each.name for each in Path("/proc/self/fd").iterdir()} == before
+        assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("listening", [True, False])
 def test_inherited_descriptor(listen: Open, listening: bool) -> None:
     original = socket.socket()
@@ -274,3 +362,167 @@ def test_descriptor_of_a_connection() -> None:
         client.connect(server.getsockname())
         assert re.fullmatch(r"cannot listen on descriptor \d+: invalid argument", reason(fd=client.fileno()))
         client.getsockname()
+
+
+# ---- --check
+
+
+def bad(**options: Any) -> str:
+    with pytest.raises(StartError) as caught:
+        check(Config("a:b", **options))
+    return str(caught.value)
+
+
+def test_check_of_what_can_be_had_leaves_nothing_behind(tmp_path: Path) -> None:
+    before = {each.name for each in Path("/proc/self/fd").iterdir()}
+    with socket.socket() as inherited:
+        inherited.bind(("127.0.0.1", 0))
+        check(Config("a:b", bind=("127.0.0.1:0", f"unix:{tmp_path}/server.sock", f"fd://{inherited.fileno()}")))
+        assert inherited.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 0
+    assert {each.name for each in Path("/proc/self/fd").iterdir()} == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_does_not_disturb_what_runs(listen: Open, tmp_path: Path) -> None:
+    path = tmp_path / "server.sock"
+    tcp, unix = listen(bind=("127.0.0.1:0", f"unix:{path}")).sockets
+    port = tcp.getsockname()[1]
+    assert bad(port=port) == f"cannot listen on 127.0.0.1:{port}: address already in use"
+    assert bad(uds=str(path)) == f"cannot listen on unix:{path}: address already in use"
+    accepts(tcp, socket.AF_INET, tcp.getsockname())
+    accepts(unix, socket.AF_UNIX, str(path))
+
+
+def test_check_keeps_a_dead_servers_socket(tmp_path: Path) -> None:
+    path = tmp_path / "server.sock"
+    with socket.socket(socket.AF_UNIX) as crashed:
+        crashed.bind(str(path))
+    check(Config("a:b", uds=str(path)))
+    assert path.is_socket()
+
+
+def test_check_of_what_cannot_be_had(tmp_path: Path) -> None:
+    assert bad(host="192.0.2.1") == "cannot listen on 192.0.2.1:8000: cannot assign requested address"
+    assert bad(uds=f"{tmp_path}/none/s") == f"cannot listen on unix:{tmp_path}/none/s: no such file or directory"
+    reader, writer = os.pipe()
+    try:
+        assert bad(fd=reader) == f"cannot listen on descriptor {reader}: socket operation on non-socket"
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+# ---- systemd's socket activation
+
+ACTIVATED = """
+import json, os, sys
+descriptors, options, variables = json.loads(sys.argv[1])
+for number, fd in enumerate(descriptors, 50):
+    os.dup2(fd, number)
+for number in range(len(descriptors)):
+    os.dup2(50 + number, 3 + number)
+os.environ.update({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(descriptors)), "LISTEN_FDNAMES": "a:b"})
+os.environ.update(variables)
+os.execv(sys.executable, [sys.executable, "-c", sys.argv[2], json.dumps(options)])
+"""
+
+SERVICE = """
+import json, logging, os, sys
+from fastserve.config import Config
+from fastserve.errors import StartError
+from fastserve.listen import Sockets, address, open_listeners
+
+logging.basicConfig(format="%(message)s", stream=sys.stdout)
+options = json.loads(sys.argv[1])
+slots, clients = options.pop("slots"), options.pop("clients")
+try:
+    if slots:
+        owner = Sockets.open(Config("a:b", **options), slots)
+        sockets = owner.shared
+        assert not any(owner.of_slot(index) for index in range(slots))
+    else:
+        owner = open_listeners(Config("a:b", **options))
+        sockets = owner.sockets
+except StartError as error:
+    sys.exit(f"error: {error}")
+print(*(address(each) for each in sockets), flush=True)
+print(*(each.fileno() for each in sockets), any(each.get_inheritable() for each in sockets))
+print(*sorted(name for name in os.environ if name.startswith("LISTEN_")))
+if slots and sockets:
+    print(owner.reopened(Config("a:b", **options)).shared == sockets, list(owner.for_exec()[0]))
+for each in sockets[:clients]:
+    each.settimeout(5)
+    each.accept()[0].sendall(b"activated")
+"""
+
+
+def activated(
+    sockets: list[socket.socket], slots: int, clients: tuple[socket.socket, ...] = (), **options: Any
+) -> "subprocess.CompletedProcess[str]":
+    """A process that opens its listeners as systemd would start it; each client gets an answer of it."""
+    fds = [each.fileno() for each in sockets]
+    variables = options.pop("variables", {})
+    arguments = [fds, {"slots": slots, "clients": len(clients), **options}, variables]
+    done = subprocess.run(
+        [sys.executable, "-c", ACTIVATED, json.dumps(arguments), SERVICE],
+        env=environment(),
+        pass_fds=fds,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == 0 or not clients, done.stderr
+    for client in clients:
+        assert client.recv(100) == b"activated"
+    return done
+
+
+@pytest.fixture
+def passed(tmp_path: Path) -> Iterator[list[socket.socket]]:
+    """What systemd would pass."""
+    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(str(tmp_path / "service.sock"))
+        unix.listen()
+        yield [tcp, unix]
+
+
+@pytest.mark.parametrize("slots", [0, 2])
+def test_sockets_that_systemd_passes_stand_for_the_default(passed: list[socket.socket], slots: int) -> None:
+    tcp, unix = passed
+    with socket.create_connection(tcp.getsockname(), timeout=5) as one, socket.socket(socket.AF_UNIX) as other:
+        other.settimeout(5)
+        other.connect(unix.getsockname())
+        done = activated(passed, slots, (one, other))
+    assert (done.returncode, done.stderr) == (0, "")
+    expected = [f"http://127.0.0.1:{tcp.getsockname()[1]} unix:{unix.getsockname()}", "3 4 False", ""]
+    assert done.stdout.splitlines() == [*expected, *(["True ['LISTEN_FDS']"] if slots else [])]
+    assert Path(unix.getsockname()).is_socket()  # systemd's, and stays
+
+
+def test_sockets_that_systemd_passes_give_way_to_an_address(passed: list[socket.socket], tmp_path: Path) -> None:
+    done = activated(passed, 0, uds=f"{tmp_path}/own.sock")
+    assert (done.returncode, done.stderr) == (0, "")
+    warning, addresses, *_ = done.stdout.splitlines()
+    assert warning == "the sockets that systemd passes (LISTEN_FDS) are not used: an address is configured"
+    assert addresses == f"unix:{tmp_path}/own.sock"
+
+
+def test_what_systemd_passes_has_to_be_listeners(passed: list[socket.socket]) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as datagram:
+        done = activated([passed[0], datagram], 1)
+    assert (done.returncode, done.stderr) == (1, "error: cannot listen on descriptor 4: not a stream socket\n")
+
+
+def test_a_number_of_descriptors_that_is_none(passed: list[socket.socket]) -> None:
+    done = activated(passed, 1, variables={"LISTEN_FDS": "two"})
+    assert (done.returncode, done.stderr) == (1, "error: LISTEN_FDS: 'two' is not a number of descriptors\n")
+
+
+def test_what_is_passed_to_another_process_is_not_taken() -> None:
+    assert activation({}) is None
+    assert activation({"LISTEN_PID": str(os.getppid()), "LISTEN_FDS": "1"}) is None
+    assert activation({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "0"}) is None
+    found = activation({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "2"})
+    assert found is not None
+    assert found.fds == (3, 4)
