@@ -3,14 +3,17 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from fastserve.config import Config
 from fastserve.config_file import ConfigFile
-from fastserve.errors import ExitStatus
+from fastserve.errors import ExitStatus, StartError, trace_of_application
+from fastserve.forked import Forked
 from fastserve.kinds import Repeatable, Switch
 from fastserve.options import GROUPS, OPTIONS, Option
 from fastserve.settings import Origin, Setting, Settings
@@ -23,6 +26,7 @@ command line counts before the environment, and that before the file."""
 
 def main() -> None:
     """The entry point: exits with the status of the server, 2 after a usage error."""
+    job: Callable[[], int] | None = None
     try:
         status = command.main(prog_name="fastserve", standalone_mode=False)
     except click.ClickException as error:
@@ -30,6 +34,10 @@ def main() -> None:
         status = ExitStatus.USAGE
     except click.Abort:
         status = ExitStatus.INTERRUPTED
+    except Forked as forked:
+        job = forked.job
+    if job is not None:
+        status = job()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # one that comes while the interpreter ends changes nothing
     sys.exit(status or ExitStatus.CLEAN)
@@ -128,19 +136,36 @@ def _parameter(option: Option) -> click.Option:
     )
 
 
-def _run(config: str | None, print_config: bool, **_values: Any) -> int:
+def _run(config: str | None, print_config: bool, check: bool, **_values: Any) -> int:
     ctx = click.get_current_context()
     try:
         settings = Settings(dict(_given(ctx)), ConfigFile(config))
         if print_config:
             click.echo("\n".join(settings.lines()))
             return ExitStatus.CLEAN
-        settings.load()
+        loaded = settings.load()
     except ValueError as error:
         raise _Refused(str(error)) from None
-    from fastserve.server import run_process  # asyncio is not needed to print the help
+    if check:
+        return _check(loaded)
+    from fastserve.process import run_process  # what is not needed to print the help
 
-    return run_process(settings.load())
+    return run_process(loaded, settings.load)
+
+
+def _check(config: Config) -> int:
+    from fastserve.check import check
+
+    try:
+        check(config)
+    except StartError as error:
+        click.echo(f"fastserve: error: {error}", err=True)
+        if error.__cause__ is not None:
+            trace = trace_of_application(error.__cause__)
+            traceback.print_exception(type(error.__cause__), error.__cause__, trace)
+        return ExitStatus.NOT_STARTED
+    click.echo("the configuration is good")
+    return ExitStatus.CLEAN
 
 
 def _given(ctx: click.Context) -> Iterator[tuple[str, Setting]]:
@@ -181,6 +206,11 @@ _OTHERS = {
         ["--print-config"],
         is_flag=True,
         help="Show every option with its value and where that came from, as a configuration file, and exit.",
+    ),
+    "check": click.Option(
+        ["--check"],
+        is_flag=True,
+        help="Try the configuration, the addresses and the application's import without serving, and exit.",
     ),
     "version": click.Option(
         ["--version"],

@@ -229,13 +229,13 @@ class Options:
     )  # fmt: skip
     reload_include: tuple[str, ...] = option(
         (), Texts("PATTERN"), WORKERS,
-        "Names of files that --reload watches; repeatable (in the variable, with commas).",
-        default_text="*.py", peers=(UVICORN,),
+        "Names of files that --reload watches beside *.py; repeatable (in the variable, with commas).",
+        peers=(UVICORN,),
     )  # fmt: skip
     reload_exclude: tuple[str, ...] = option(
         (), Texts("PATTERN"), WORKERS,
-        "Names of files and directories that --reload passes over; repeatable (in the variable, with commas).",
-        default_text="hidden ones, bytecode, environments", peers=(UVICORN,),
+        "Names of files and directories that --reload passes over, beside hidden ones, bytecode and installed "
+        "packages; repeatable (in the variable, with commas).", peers=(UVICORN,),
     )  # fmt: skip
 
     proxy_protocol: bool = option(
@@ -246,6 +246,7 @@ class Options:
     proxy_allow_from: tuple[str, ...] = option(
         ("127.0.0.1", "::1", "unix"), Peers(), PROXY,
         "The peers that are trusted to send a PROXY protocol header, written as the trusted proxies.",
+        peers=(GUNICORN,),
     )  # fmt: skip
     proxy_headers: bool = option(
         True, Switch(), PROXY,
@@ -389,7 +390,6 @@ class Options:
     )  # fmt: skip
     proc_name: str = option(
         "fastserve", Text("NAME"), SERVICE, "How the processes are called in the list of processes.",
-        peers=(GUNICORN,),
     )  # fmt: skip
 
     admin: str | None = option(

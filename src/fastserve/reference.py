@@ -50,6 +50,10 @@ DJANGO_SETTINGS_MODULE = "shop.settings"
 
 `fastserve --print-config` shows every option with its value and where that came from. What it prints is a
 configuration file.
+
+`fastserve --check` tries what a start needs without serving: the configuration and all files that it names, users, CPUs
+and addresses (where a server runs that has them, it is not disturbed, but they are in use), hooks and the application,
+which is imported. It says `the configuration is good`, or why it is not, and then the exit status is not 0.
 """
 
 _STATUSES = """\

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import fastserve.server
+import fastserve.process
 from fastserve import reference
 from fastserve.cli import command
 from fastserve.config import Config
@@ -102,11 +102,12 @@ def parse(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Parse:
     monkeypatch.delenv("FASTSERVE_APP", raising=False)
     seen: list[Config] = []
 
-    def record(config: Config) -> ExitStatus:
+    def record(config: Config, load: Callable[[], Config]) -> ExitStatus:
+        assert load() == config
         seen.append(config)
         return ExitStatus.CLEAN
 
-    monkeypatch.setattr(fastserve.server, "run_process", record)
+    monkeypatch.setattr(fastserve.process, "run_process", record)
 
     def parsed(*arguments: str, **variables: str) -> Config:
         for name, value in variables.items():

@@ -1,0 +1,54 @@
+"""`--check`: what a start needs is tried, without serving anybody and without disturbing a server that runs."""
+
+import os
+from pathlib import Path
+
+from fastserve import affinity, application, hooks, listen, logs, privileges, service, watch
+from fastserve.config import Config
+from fastserve.errors import StartError
+from fastserve.threaded_worker import ThreadedWorker
+from fastserve.worker import Place, new_loop_factory
+
+
+def check(config: Config) -> None:
+    """Tries a start up to the imported application, as the user who would serve it.
+
+    For a process that ends afterwards: it takes on directory, environment, logging and user as a server would.
+    Raises StartError with the first reason for which the server would not start.
+    """
+    service.enter(config)
+    logs.configure(config)
+    logs.AccessLog(config).close()
+    if config.pid is not None:
+        _check_pid_file(Path(config.pid))
+    affinity.cpu_of(0, config.cpu_affinity)
+    user = privileges.resolve(config.user, config.group)
+    listen.check(config)
+    if config.admin is not None:
+        listen.check(Config(config.app, bind=[config.admin], uds_mode=config.uds_mode, uds_owner=config.uds_owner))
+    if config.reload:
+        watch.check(config)
+    service.set_environment(config)
+    hooks.load(config.hooks, config.app_dir)
+    if user is not None and not config.preload:
+        user.drop()
+    _check_application(config)
+
+
+def _check_pid_file(path: Path) -> None:
+    """The file may be there, of the server that runs."""
+    if not path.parent.is_dir():
+        raise StartError(f"cannot write the PID file {path}: there is no directory {path.parent}")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise StartError(f"cannot write the PID file {path}: permission denied")
+
+
+def _check_application(config: Config) -> None:
+    try:
+        app = application.load(config)
+    except SystemExit as error:
+        raise StartError(f"the application ends the process when it is imported (exit status {error.code})") from error
+    if app.interface == "wsgi":
+        ThreadedWorker(config, app.call, Place(listen.Listeners([])))
+    else:
+        new_loop_factory(config.loop)
