@@ -133,7 +133,6 @@ class Watcher(Attendant):
         self._changes = ""
 
     def job(self, channel: Channel) -> int:
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         watch.run(self._config, channel.fileno())
         return 0
 

@@ -25,12 +25,14 @@ def enter(config: Config) -> None:
 
 
 def set_environment(config: Config) -> None:
-    """Sets the variables of --env-file and then of --env, for the application. Raises StartError."""
+    """Sets the variables of --env for the application, and those of --env-file that are not set. Raises StartError."""
     if config.env_file is not None:
         try:
-            os.environ.update(environment_file.read(config.env_file))
+            variables = environment_file.read(config.env_file)
         except ValueError as error:
             raise StartError(f"--env-file: {error}") from None
+        for name, value in variables.items():
+            os.environ.setdefault(name, value)
     os.environ.update(config.env)
 
 

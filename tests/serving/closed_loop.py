@@ -2,9 +2,9 @@
 
     python -m serving.closed_loop ADDRESS CONNECTIONS [TARGET]
 
-ADDRESS is HOST:PORT or the path of a Unix socket. Half of the connections are kept alive as long as the server wants, the
-others ask once each. Prints "running" after the first answers; ends when its standard input does, and then prints what it
-saw as JSON.
+ADDRESS is HOST:PORT or the path of a Unix socket. Half of the connections are kept alive as long as the server wants,
+the others ask once each. Prints "running" after the first answers; ends when its standard input does, and then prints
+what it saw as JSON.
 """
 
 import collections

@@ -1,0 +1,1 @@
+"""What a supervisor promises, with real processes: tests/supervised."""

@@ -1,0 +1,71 @@
+"""Fixtures for supervisors: the applications they serve, and how they are started and ended."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from supervised.supervised import Supervised
+
+WHOLE = os.environ.get("SOAK") == "1"
+"""`make soak` runs the long way what the suite runs the short way."""
+
+APPLICATION = '''
+"""Says by which process it was served; IMPORT is how many seconds its import takes."""
+import os, time
+time.sleep(float(os.environ.get("IMPORT", "0")))
+VERSION = "1"
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    body = f"{VERSION} {os.getpid()}".encode()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+
+def wsgi(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{VERSION} {os.getpid()}".encode()]
+'''
+
+Supervise = Callable[..., Supervised]
+Write = Callable[[str], Path]
+
+
+def amount(short: int, whole: int) -> int:
+    """How often something is done: in the suite, and in `make soak`."""
+    return whole if WHOLE else short
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes the module `served`, which the command serves."""
+
+    def written(source: str) -> Path:
+        path = tmp_path / "served.py"
+        path.write_text(source)
+        return path
+
+    written(APPLICATION)
+    return written
+
+
+@pytest.fixture
+def supervise(write: Write, tmp_path: Path) -> Iterator[Supervise]:
+    """Starts the command: supervise("served:app", "--workers", "2", VARIABLE="value")."""
+    started: list[Supervised] = []
+
+    def new(*arguments: str, listens: bool = True, **variables: str) -> Supervised:
+        quiet = () if "--access-log" in arguments else ("--no-access-log",)
+        supervised = Supervised(*arguments, *quiet, directory=tmp_path, variables=variables, listens=listens)
+        started.append(supervised)
+        return supervised
+
+    yield new
+    for each in started:
+        each.kill()

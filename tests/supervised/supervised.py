@@ -1,0 +1,175 @@
+"""A supervisor as a real process, its workers as /proc shows them, and a load beside it that counts what is lost."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from serving.client import Address, Client
+from serving.process import Output, until
+from serving.script import request
+
+TESTS = Path(__file__).parent.parent
+COMMAND = [sys.executable, "-m", "fastserve"]
+LISTENING = re.compile(r"listening on http://\S+:(\d+)\n")
+WORKER = re.compile(r"fastserve: worker (\d+) \((\w+)\)")
+
+
+class Supervised:
+    """The command with a supervisor. A context manager: leaving it ends every process of the group.
+
+    arguments: of the command; `--port 0` is added where no address is given.
+    directory: the working directory, where the application's module is.
+    variables: beside those of this process.
+    """
+
+    def __init__(
+        self, *arguments: str, directory: Path, variables: Mapping[str, str] | None = None, listens: bool = True
+    ) -> None:
+        addressed = {"--port", "--bind", "--uds", "--fd", "--config"} & set(arguments)
+        self.process = subprocess.Popen(
+            [*COMMAND, *arguments, *([] if addressed else ["--port", "0"])],
+            cwd=directory,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **(variables or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        self.stdout = Output(self.process.stdout)
+        self.log = Output(self.process.stderr)
+        self.port = 0
+        if listens:
+            try:
+                match = LISTENING.search(self.log.wait(lambda text: LISTENING.search(text) is not None, 30))
+            except BaseException:
+                self.kill()
+                raise
+            assert match is not None
+            self.port = int(match[1])
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def address(self) -> Address:
+        return ("127.0.0.1", self.port)
+
+    def signal(self, number: signal.Signals, pid: int | None = None) -> Self:
+        os.kill(self.pid if pid is None else pid, number)
+        return self
+
+    def workers(self, state: str | None = None) -> dict[int, int]:
+        """The workers by their titles: process IDs by slot; of several in one slot, any."""
+        found = {}
+        for pid in children(self.pid):
+            match = WORKER.match(title(pid))
+            if match is not None and state in (None, match[2]):
+                found[int(match[1])] = pid
+        return found
+
+    def wait_for_workers(self, count: int, state: str = "serving", timeout: float = 20.0) -> dict[int, int]:
+        """Waits until exactly so many workers, of all, are in that state, and no other worker is there."""
+        assert until(lambda: len(self.workers(state)) == count == len(self._all_workers()), timeout), (
+            f"never {count} workers that are {state}: {[title(pid) for pid in children(self.pid)]}\n{self.log.text}"
+        )
+        return self.workers(state)
+
+    def _all_workers(self) -> list[int]:
+        return [pid for pid in children(self.pid) if WORKER.match(title(pid))]
+
+    def connect(self, timeout: float = 10.0) -> Client:
+        return Client(self.address, timeout)
+
+    def get(self, target: str = "/") -> bytes:
+        """The body of a GET on a connection of its own; the status must be 200."""
+        with self.connect() as client:
+            answer = client.exchange(request(target, "Connection: close"))
+            assert answer.status == 200, answer
+            return answer.body
+
+    def wait(self, timeout: float = 20.0) -> int:
+        """Waits for the end; the exit status."""
+        status = self.process.wait(timeout)
+        self.log.wait_for_the_end()
+        return status
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit status."""
+        return self.signal(signal.SIGTERM).wait()
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+
+class Load:
+    """A closed loop of connections in a process of its own; `end` gives what it saw."""
+
+    def __init__(self, address: Address, connections: int = 32, target: str = "/") -> None:
+        where = address if isinstance(address, str) else f"{address[0]}:{address[1]}"
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "serving.closed_loop", where, str(connections), target],
+            cwd=TESTS,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "running\n"
+        return self
+
+    def end(self) -> dict[str, Any]:
+        """Ends the load: `answered`, `failures`, `bodies`, `slowest`."""
+        output, _ = self._process.communicate(timeout=60)
+        seen: dict[str, Any] = json.loads(output)
+        return seen
+
+    def end_without_loss(self) -> dict[str, Any]:
+        """The same; AssertionError when anything was lost."""
+        seen = self.end()
+        assert seen["failures"] == []
+        assert seen["answered"] > 0
+        return seen
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+
+
+def children(pid: int) -> list[int]:
+    try:
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+
+
+def title(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
