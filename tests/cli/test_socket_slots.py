@@ -531,3 +531,21 @@ def test_an_inherited_descriptor_that_is_none_is_an_error(listen: Open) -> None:
     with pytest.raises(StartError, match=f"cannot listen on descriptor {reader}: bad file descriptor"):
         Sockets.open(Config("a:b", bind=(ANY,)), 1, {ANY: {"fds": [reader]}})
     assert descriptors() == before
+
+
+def test_a_successor_that_fails_takes_nothing_with_it(
+    listen: Open, connect: Callable[..., None], tmp_path: Path
+) -> None:
+    path = tmp_path / "server.sock"
+    sockets = listen(2, ANY, f"unix:{path}")
+    before = descriptors()
+    described, _ = sockets.for_exec()
+    copies = {text: {**each, "fds": [os.dup(fd) for fd in each["fds"]]} for text, each in described.items()}
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = (ANY, f"unix:{path}", f"127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(StartError, match="address already in use"):
+            Sockets.open(Config("a:b", bind=bind), 2, copies)
+    assert descriptors() == before
+    assert path.exists()
+    connect(place_of(sockets), 10)
+    assert sum(waiting(sockets, 10)) == 10
