@@ -128,7 +128,7 @@ class AccessLog:
 
     def __init__(self, config: Config) -> None:
         """Raises StartError when the file cannot be opened."""
-        self._file = Path(config.access_logfile).absolute()
+        self._file = Path(config.access_logfile)
         self._owned = config.access_log and config.access_logfile != STANDARD_OUTPUT
         if self._owned:
             self.fd = _open_append(self._file)

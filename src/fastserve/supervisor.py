@@ -86,6 +86,7 @@ class Supervisor:
         self._attendants: list[Attendant] = []
         self._admin_sockets: Sockets | None = None
         self._stop_at = 0.0
+        self._interrupted = False
         self._reloading = False
         self._watchdog_at = 0.0
         self._title = ""
@@ -256,7 +257,8 @@ class Supervisor:
             self._upgrade.serving()
             self._hooks.call("when_ready", self._info(self._crew.wanted))
         elif phase is Phase.LEAVING:
-            logger.info("stopping")
+            if not self._interrupted:
+                logger.info("stopping")
             self._crew.leaving = True
             self._service.stopping()
             self._stop_at = time.monotonic() + (self._config.drain_delay if self._crew.booted else 0.0)
@@ -289,6 +291,7 @@ class Supervisor:
         if number == signal.SIGCHLD:
             self._reap()
         elif number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            self._interrupted |= number == signal.SIGINT and self._phase is Phase.STARTING
             self._stop()
         elif self._phase is not Phase.SERVING:
             logger.warning("%s is ignored: %s", signal.Signals(number).name, self._phase.name.lower())
@@ -375,6 +378,9 @@ class Supervisor:
             reason, trace = self._crew.failure
             self._close_sockets()
             raise StartError(f"{reason}\n{trace}" if trace else reason)
+        if self._interrupted:
+            logger.warning("interrupted")
+            return ExitStatus.INTERRUPTED
         logger.info("stopped")
         return ExitStatus.CLEAN if self._crew.clean else ExitStatus.NOT_CLEAN
 

@@ -35,11 +35,11 @@ def run(assignment: Assignment) -> ExitStatus:
     try:
         return ExitStatus.CLEAN if _serve(assignment, post) else ExitStatus.NOT_CLEAN
     except StartError as error:
-        assignment.channel.send("failed", reason=str(error), traceback=_traceback(error.__cause__))
+        assignment.channel.send("failed", reason=str(error), traceback=_told(error.__cause__))
         return ExitStatus.NOT_STARTED
     except Exception as error:
         assignment.channel.send(
-            "failed", reason=f"a fault of the server: {summary(error)}", traceback=_traceback(error)
+            "failed", reason=f"a fault of the server: {summary(error)}", traceback=_told(error, whole=True)
         )
         return ExitStatus.NOT_STARTED
     finally:
@@ -85,10 +85,11 @@ def _first_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _traceback(error: BaseException | None) -> str:
+def _told(error: BaseException | None, *, whole: bool = False) -> str:
+    """An exception as a text for the supervisor's log."""
     if error is None:
         return ""
-    trace = trace_of_application(error) or error.__traceback__
+    trace = error.__traceback__ if whole else trace_of_application(error)
     text = "".join(traceback.format_exception(type(error), error, trace))
     return text.rstrip("\n")[-LONGEST_TRACEBACK:]
 
