@@ -137,7 +137,7 @@ class Crew:
         """When `step` has something to do at the latest, as far as it is known; None when only events matter."""
         times = [child.deadline for child in self.children.values() if child.deadline is not None]
         times += [slot.not_before for slot in self._wanted_slots() if slot.current is None and slot.coming is None]
-        times += [slot.closing_until for slot in self.slots if slot.closing is not None]
+        times += [slot.closing_until for slot in self.slots if slot.closing in (Closing.STEERED, Closing.EMPTYING)]
         return min((each for each in times if each < math.inf), default=None)
 
     # ---- start
@@ -176,6 +176,8 @@ class Crew:
             ours.close()
             self._equipment.leave_behind()
             listeners = Listeners(sockets.keep(slot.index))
+            for each in self.sockets.without(sockets).sockets:
+                each.close()  # of the configuration that a reload leaves behind
             raise Forked(self._job(slot, config, generation, listeners, theirs, faults, block))
         theirs.close()
         child = Child(pid, slot.index, generation, config, block, ours, faults, spawned=time.monotonic())
@@ -249,6 +251,8 @@ class Crew:
                         child.failure = message.values["reason"], message.values["traceback"]
                     elif message.kind == "draining":
                         self._drains(child)
+                    elif message.kind == "uncovered":
+                        child.releasing.discard(message.values["slot"])
             except BlockingIOError:
                 continue
 
@@ -268,7 +272,9 @@ class Crew:
             self._reload_came_on(self._reload, slot)
 
     def _drains(self, child: Child) -> None:
-        """Somebody has sent SIGTERM to this worker alone."""
+        """It has stopped to listen: told by us, or by somebody who has sent SIGTERM to this worker alone."""
+        child.listening = False
+        child.releasing.clear()
         if child.cause is not None or child.ready is None:
             return
         level = logging.DEBUG if self.leaving else logging.INFO  # a signal to the whole process group comes here too
@@ -510,7 +516,7 @@ class Crew:
         """While nobody serves a slot's sockets, a sibling does."""
         able = [child for child in self.children.values() if child.serving and child.silence() < health.FRESH]
         for slot in self.slots[: self.sockets.slots]:
-            needed = slot.current is None or slot.current not in able
+            needed = slot.current not in able and slot.closing is not Closing.RELEASING
             for child in self.children.values():
                 if slot.index in child.covers and (not needed or child not in able):
                     self._uncover(child, slot)
@@ -526,6 +532,7 @@ class Crew:
         """Tried again at the next step where the worker cannot be told: it goes on serving the sockets."""
         if child.channel.send("uncover", slot=slot.index):
             child.covers.discard(slot.index)
+            child.releasing.add(slot.index)
 
     # ---- more or fewer
 
@@ -562,20 +569,27 @@ class Crew:
                     if child is not None:
                         self._tell_to_end(child, Cause.SCALED)
                 slot.closing, slot.closing_until = Closing.EMPTYING, moment + HANDSHAKE
-        while self.slots and self.slots[-1].closing is Closing.EMPTYING:
-            last = self.slots[-1]
-            if moment < last.closing_until:
-                return
-            if self.sockets.waiting(last.index):
-                last.closing_until = moment + HANDSHAKE
-                return
+        closed = False
+        while self.slots and self._can_close(self.slots[-1], moment):
+            self.sockets.close_slot(self.slots.pop().index)
+            closed = True
+        if closed and len(self.slots) == self.wanted:
+            self.sockets.unsteer()
+
+    def _can_close(self, slot: Slot, moment: float) -> bool:
+        """Whether the slot's sockets leave the kernel's group with our own copies, and nothing waits in them."""
+        if slot.closing is Closing.EMPTYING and moment >= slot.closing_until:
+            own = any(child.listening and child.slot == slot.index for child in self.children.values())
+            if own or self.sockets.waiting(slot.index):
+                slot.closing_until = moment + HANDSHAKE
+                return False
+            slot.closing = Closing.RELEASING
             for child in self.children.values():
-                if last.index in child.covers:
-                    self._uncover(child, last)
-            self.sockets.close_slot(last.index)
-            self.slots.pop()
-            if len(self.slots) == self.wanted:
-                self.sockets.unsteer()
+                if slot.index in child.covers:
+                    self._uncover(child, slot)
+        if slot.closing is not Closing.RELEASING:
+            return False
+        return not any(slot.index in child.covers | child.releasing for child in self.children.values())
 
 
 def _cause(child: Child, end: Exit) -> Cause:

@@ -133,7 +133,8 @@ class _Alone:
     def _serve(self) -> bool:
         config = self._config
         service.set_environment(config)
-        self._listeners = listeners = open_listeners(config)
+        listeners = open_listeners(config)
+        self._addresses = tuple(address(each) for each in listeners.sockets)
         try:
             self._access_log = access_log = logs.AccessLog(config)
             try:
@@ -162,7 +163,7 @@ class _Alone:
             user.drop()
 
     def _info(self) -> hooks.SupervisorInfo:
-        return hooks.SupervisorInfo(os.getpid(), 1, tuple(address(each) for each in self._listeners.sockets))
+        return hooks.SupervisorInfo(os.getpid(), 1, self._addresses)
 
     # ---- what its worker answers to
 
@@ -175,7 +176,7 @@ class _Alone:
         return {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGUSR1: lambda: self._reopen(worker)}
 
     def serving(self, _worker: "AnyWorker") -> None:
-        for each in self._info().addresses:
+        for each in self._addresses:
             logger.info("listening on %s", each)
         self._service.ready()
         self._service.show("server", "serving")

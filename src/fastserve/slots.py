@@ -49,6 +49,10 @@ class Child:
     """Why it could not start, as it said itself: the reason and the traceback."""
     covers: set[int] = field(default_factory=set)
     """Slots of others whose sockets it serves."""
+    releasing: set[int] = field(default_factory=set)
+    """Such slots as it has been told to let go, and may still serve."""
+    listening: bool = True
+    """Whether it may still have its own slot's sockets."""
     faults_read: int = 0
 
     @property
@@ -72,6 +76,8 @@ class Closing(enum.Enum):
     """New connections go elsewhere, handshakes that had begun come to their end here."""
     EMPTYING = 2
     """Its worker is told to go; a sibling takes what still waits."""
+    RELEASING = 3
+    """Nothing waits any more. The sockets leave the kernel's group when the last process has closed them."""
 
 
 @dataclass(slots=True, eq=False)

@@ -145,6 +145,7 @@ class _Post:
             for fd in covered:
                 driver.remove_listener(fd)
             _close(covered)
+            self._channel.send("uncovered", slot=message.values["slot"])
         elif message.kind == "look":
             driver.accept_waiting()
 
@@ -161,9 +162,9 @@ class _Post:
             return
         self._draining = True
         self._title("draining")
-        self._channel.send("draining")
         worker.drain()
         self._uncover_all()
+        self._channel.send("draining")
 
     def _force(self, worker: AnyWorker) -> None:
         self._draining = True
