@@ -176,8 +176,8 @@ class Crew:
             ours.close()
             self._equipment.leave_behind()
             listeners = Listeners(sockets.keep(slot.index))
-            for each in self.sockets.without(sockets).sockets:
-                each.close()  # of the configuration that a reload leaves behind
+            for obsolete in self.sockets.without(sockets).sockets:
+                obsolete.close()  # a reload leaves it behind
             raise Forked(self._job(slot, config, generation, listeners, theirs, faults, block))
         theirs.close()
         child = Child(pid, slot.index, generation, config, block, ours, faults, spawned=time.monotonic())
