@@ -1,4 +1,5 @@
-# Serves examples/hello.py; a project of your own copies its application in place of it.
+# Serves examples/hello.py; a project of your own copies its application in place of it. WEB_CONCURRENCY or --workers say
+# how many workers there are; the supervisor is process 1 and reaps what they leave behind.
 #
 #     docker build -t fastserve .
 #     docker run --rm -p 8000:8000 fastserve
@@ -20,10 +21,11 @@ RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
 WORKDIR /application
 COPY examples examples
 USER fastserve
-ENV PYTHONUNBUFFERED=1
+# In variables, so that arguments of `docker run` count before them. The admin address is for the health check alone.
+ENV PYTHONUNBUFFERED=1 FASTSERVE_HOST=0.0.0.0 FASTSERVE_ADMIN=127.0.0.1:9000
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/', timeout=2)"]
-ENTRYPOINT ["fastserve", "--host", "0.0.0.0", "--port", "8000"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9000/readyz', timeout=2)"]
+ENTRYPOINT ["fastserve"]
 CMD ["examples.hello:app"]
