@@ -78,13 +78,13 @@ MODULES: Mapping[str, set[str]] = {
         *("page", "privileges", "slots", "worker_process"),
     },
     "attendant": {
-        *("admin", "assignment", "channel", "config", "exits", "forked", "health", "listen", "page", "watch"),
-        "worker_process",
+        *("admin", "assignment", "channel", "config", "exits", "forked", "health", "listen", "page", "privileges"),
+        *("watch", "worker_process"),
     },
     "upgrade": {"errors", "service"},
     "supervisor": {
-        *("application", "attendant", "config", "cpus", "crew", "errors", "hooks", "listen", "logs", "page"),
-        *("privileges", "service", "upgrade", "worker_process"),
+        *("application", "attendant", "config", "cpus", "crew", "errors", "forked", "hooks", "listen", "logs", "page"),
+        *("privileges", "service", "serving", "upgrade"),
     },
     "process": {
         *("affinity", "application", "config", "errors", "forked", "hooks", "listen", "logs", "privileges", "service"),

@@ -72,7 +72,7 @@ def import_object(target: str, app_dir: str) -> Any:
         if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
             raise StartError(f"there is no module {error.name!r} in {directory} or the module search path") from None
         raise StartError(f"cannot import {module_name!r}: {summary(error)}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StartError(f"cannot import {module_name!r}: {summary(error)}") from error
     for part in attribute.split("."):
         if not hasattr(found, part):
@@ -86,7 +86,7 @@ def _make(factory: Any, name: str) -> Any:
         raise StartError(f"{name} is not a factory: {_type(factory)} is not callable")
     try:
         return factory()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StartError(f"the factory {name} failed: {summary(error)}") from error
 
 

@@ -16,6 +16,7 @@ from fastserve.exits import Exit
 from fastserve.forked import Forked
 from fastserve.listen import Listeners, Sockets
 from fastserve.page import Page
+from fastserve.privileges import Privileges
 
 PAUSE = 1.0
 """Seconds before another one is started for one that has ended."""
@@ -154,10 +155,18 @@ class Admin(Attendant):
 
     name = "admin"
 
-    def __init__(self, config: Config, sockets: Sockets, page: Page, leave_behind: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        privileges: Privileges | None,
+        sockets: Sockets,
+        page: Page,
+        leave_behind: Callable[[], None],
+    ) -> None:
         """sockets: of the admin address, with one slot."""
         super().__init__(leave_behind)
         self._config = config
+        self._privileges = privileges
         self._sockets = sockets
         self._page = page
 
@@ -175,9 +184,19 @@ class Admin(Attendant):
             timeout_graceful_shutdown=1.0,
         )
         listeners = Listeners(self._sockets.keep(0))
-        return run(
-            Assignment(config, 0, 0, listeners, channel, faults=2, beat=health.BEAT, siblings=False, role="admin")
+        assignment = Assignment(
+            config=config,
+            slot=0,
+            generation=0,
+            listeners=listeners,
+            channel=channel,
+            faults=2,
+            beat=health.BEAT,
+            siblings=False,
+            privileges=self._privileges,
+            role="admin",
         )
+        return run(assignment)
 
     def hear(self, channel: Channel) -> None:
         message = channel.receive()

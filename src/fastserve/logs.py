@@ -114,13 +114,31 @@ _LOADERS: dict[str, Callable[[BinaryIO], Any]] = {
 
 def reopen_files() -> None:
     """Opens the files of all log handlers again, after somebody has moved them away."""
+    for handler in _file_handlers():
+        if handler.stream is None:
+            continue  # opened when there is something to write
+        try:
+            fresh = handler._open()
+        except OSError as error:
+            text = "cannot open the log %s: %s; the old one is written on"
+            logging.getLogger("fastserve").error(text, handler.baseFilename, _reason(error))
+            continue
+        with handler.lock or nullcontext():
+            old, handler.stream = handler.stream, fresh
+            old.close()
+
+
+def give_files_to(uid: int, gid: int) -> None:
+    """Makes that user the owner of the files of all log handlers, who has to open them again later."""
+    for handler in _file_handlers():
+        if handler.stream is not None:
+            os.fchown(handler.stream.fileno(), uid, gid)
+
+
+def _file_handlers() -> set[logging.FileHandler]:
     loggers = [logging.getLogger(), *(each for each in map(logging.getLogger, list(logging.root.manager.loggerDict)))]
-    for handler in {handler for each in loggers for handler in each.handlers}:
-        if isinstance(handler, logging.FileHandler):
-            with handler.lock or nullcontext():
-                if handler.stream is not None:
-                    handler.stream.close()
-                    handler.stream = handler._open()
+    handlers = {handler for each in loggers for handler in each.handlers}
+    return {handler for handler in handlers if isinstance(handler, logging.FileHandler)}
 
 
 class AccessLog:
@@ -130,13 +148,15 @@ class AccessLog:
         """Raises StartError when the file cannot be opened."""
         self._file = Path(config.access_logfile)
         self._owned = config.access_log and config.access_logfile != STANDARD_OUTPUT
+        self._owner: tuple[int, int] | None = None
         if self._owned:
             self.fd = _open_append(self._file)
         else:
             self.fd = 1 if config.access_log else -1
 
     def give_to(self, uid: int, gid: int) -> None:
-        """Makes that user the owner of the file, who has to open it again later."""
+        """Makes that user the owner of the file, and of those that follow: who has to open them again later."""
+        self._owner = (uid, gid)
         if self._owned:
             os.fchown(self.fd, uid, gid)
 
@@ -149,6 +169,8 @@ class AccessLog:
         except StartError as error:
             logging.getLogger("fastserve").error("%s; the old one is written on", error)
             return
+        if self._owner is not None and os.geteuid() == 0:
+            os.fchown(fresh, *self._owner)
         os.dup2(fresh, self.fd, inheritable=False)
         os.close(fresh)
 

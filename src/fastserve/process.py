@@ -72,6 +72,8 @@ def _be(job: Callable[[], int]) -> None:
         sys.stderr.flush()
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 1
+    except BaseException:
+        logger.exception("a fault of the server")
     finally:
         os._exit(status)
 
@@ -119,10 +121,10 @@ class _Alone:
         self._config = config
         self._stopped = False
         self._service = service.Service(config)
-        self._hooks = hooks.load(config.hooks, config.app_dir)
 
     def run(self) -> ExitStatus:
         try:
+            self._hooks = hooks.load(self._config.hooks, self._config.app_dir)
             with self._early_signals():
                 clean = self._serve()
         finally:
@@ -160,6 +162,7 @@ class _Alone:
         user = privileges.resolve(config.user, config.group)
         if user is not None:
             access_log.give_to(user.uid, user.gid)
+            logs.give_files_to(user.uid, user.gid)
             user.drop()
 
     def _info(self) -> hooks.SupervisorInfo:

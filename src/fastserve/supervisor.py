@@ -11,9 +11,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from types import FrameType
 
-from fastserve import application, cpus, hooks, logs, privileges, service
+from fastserve import application, cpus, forked, hooks, logs, privileges, service
 from fastserve.attendant import Admin, Attendant, Watcher
 from fastserve.config import Config
 from fastserve.crew import Crew, Equipment
@@ -30,6 +31,9 @@ MOST_DRAINING = 4
 """Workers of one slot that may drain at the same time, beside the one that serves and the one that starts."""
 
 LEAST_BLOCKS = 64
+
+RELOAD_GRACE = 1.0
+"""Seconds for what a worker has begun, at most, under --reload: a developer waits for no stream of the old version."""
 
 logger = logging.getLogger("fastserve")
 
@@ -53,10 +57,9 @@ _PAGE_STATE = {
     Phase.FORCED: State.STOPPING,
 }
 
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _SIGNALS = (
-    signal.SIGTERM,
-    signal.SIGINT,
-    signal.SIGQUIT,
+    *_ENDING,
     signal.SIGHUP,
     signal.SIGUSR1,
     signal.SIGUSR2,
@@ -67,6 +70,10 @@ _SIGNALS = (
 )
 
 
+class _EndedEarly(BaseException):
+    """Raised by a signal that ends the process while what runs is not the supervisor's: an import, a hook."""
+
+
 class Supervisor:
     """Runs once, in the main thread of a process that has no other.
 
@@ -74,7 +81,7 @@ class Supervisor:
     """
 
     def __init__(self, config: Config, load: Callable[[], Config]) -> None:
-        self._config = config
+        self._config = _impatient(config)
         self._load = load
         self._service = service.Service(config)
         self._upgrade = Upgrade(self._service)
@@ -85,6 +92,8 @@ class Supervisor:
         self._wake, self._woken = socket.socketpair()
         self._attendants: list[Attendant] = []
         self._admin_sockets: Sockets | None = None
+        self._watcher: Watcher | None = None
+        self._opening = False
         self._stop_at = 0.0
         self._interrupted = False
         self._reloading = False
@@ -96,8 +105,10 @@ class Supervisor:
         self._take_signals()
         try:
             self._open()
-        except StartError:
-            self._service.close()
+        except BaseException as error:
+            self._close()
+            if isinstance(error, _EndedEarly):
+                return self._status(clean=True)
             raise
         while True:
             self._step()
@@ -114,6 +125,7 @@ class Supervisor:
         """What can fail before there is a worker. Raises StartError, with nothing left open that others see."""
         config = self._config
         workers = _workers(config)
+        self._opening = True
         self._hooks = hooks.load(config.hooks, config.app_dir)
         self._sockets = Sockets.open(config, workers, self._upgrade.inherited.get("workers", {}))
         self._addresses = self._sockets.addresses
@@ -121,9 +133,10 @@ class Supervisor:
             self._hooks.call("on_starting", self._info(workers))
             self._attend()
             self._crew = Crew(config, workers, self._sockets, self._equipment())
-        except StartError:
-            self._close_sockets()
+        except BaseException:
+            self._close_sockets(self._sockets)
             raise
+        self._opening = False
 
     def _equipment(self) -> Equipment:
         config = self._config
@@ -132,8 +145,10 @@ class Supervisor:
         page.supervisor.state = State.STARTING
         user = privileges.resolve(config.user, config.group)
         self._access_log = access_log = logs.AccessLog(config)
+        self._user = user
         if user is not None:
             access_log.give_to(user.uid, user.gid)
+            logs.give_files_to(user.uid, user.gid)
         app = None
         if config.preload or not isinstance(config.app, str):
             app = self._imported(config)
@@ -143,7 +158,7 @@ class Supervisor:
 
     def _imported(self, config: Config) -> application.Application:
         if config.preload:
-            import fastserve.worker_process  # noqa: F401  (shared as well)
+            import fastserve.serving  # noqa: F401  (shared as well)
         service.set_environment(config)
         return application.load(config)
 
@@ -153,7 +168,8 @@ class Supervisor:
         if config.admin is not None:
             admin = Config(config.app, bind=(config.admin,), uds_mode=config.uds_mode, uds_owner=config.uds_owner)
             self._admin_sockets = Sockets.open(admin, 1, self._upgrade.inherited.get("admin", {}))
-            self._attendants.append(Admin(config, self._admin_sockets, self._page, self._leave_all_behind))
+            user = privileges.resolve(config.user, config.group)
+            self._attendants.append(Admin(config, user, self._admin_sockets, self._page, self._leave_workers_behind))
         if config.reload:
             self._watcher = Watcher(config, self._leave_all_behind)
             self._attendants.append(self._watcher)
@@ -167,12 +183,18 @@ class Supervisor:
         if self._admin_sockets is not None:
             self._admin_sockets.close(keep_paths=True)
 
-    def _leave_all_behind(self) -> None:
-        """In a forked process that serves no application: the addresses are closed, too."""
+    def _leave_workers_behind(self) -> None:
+        """In the process of the admin address: the addresses of the workers are closed, too."""
         self._leave()
         self._crew.sockets.close(keep_paths=True)
 
+    def _leave_all_behind(self) -> None:
+        """In a process that serves nothing."""
+        self._leave_behind()
+        self._crew.sockets.close(keep_paths=True)
+
     def _leave(self) -> None:
+        forked.disown_finalizers()
         self._selector.close()
         self._wake.close()
         self._woken.close()
@@ -182,10 +204,10 @@ class Supervisor:
         for attendant in self._attendants:
             attendant.close_channel()
 
-    def _close_sockets(self) -> None:
+    def _close_sockets(self, sockets: Sockets) -> None:
         """Workers have their own copies, which they take what waits from. Paths stay that another supervisor serves."""
         keep = self._upgrade.others_serve
-        self._sockets.close(keep_paths=keep)
+        sockets.close(keep_paths=keep)
         if self._admin_sockets is not None and self._phase is not Phase.STOPPING:
             self._admin_sockets.close(keep_paths=keep)
 
@@ -195,12 +217,16 @@ class Supervisor:
         self._wake.setblocking(False)
         self._woken.setblocking(False)
         self._selector.register(self._woken, selectors.EVENT_READ)
-        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        self._woken_before = signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         for number in _SIGNALS:
             signal.signal(number, self._note_signal)
 
     def _note_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signals.append(number)
+        if self._opening and number in _ENDING:
+            self._opening = False
+            self._interrupted = number == signal.SIGINT
+            raise _EndedEarly
 
     def _wait(self) -> None:
         """Until something happens, or is due."""
@@ -229,7 +255,7 @@ class Supervisor:
             self._answer(self._signals.popleft())
         for attendant in self._attendants:
             attendant.step()
-        if self._config.reload and self._watcher.changes():
+        if self._watcher is not None and self._watcher.changes() and self._phase in (Phase.STARTING, Phase.SERVING):
             self._reload()
         self._crew.step()
         if self._upgrade.alone():
@@ -263,11 +289,13 @@ class Supervisor:
             self._service.stopping()
             self._stop_at = time.monotonic() + (self._config.drain_delay if self._crew.booted else 0.0)
         elif phase is Phase.STOPPING:
-            self._close_sockets()
+            self._close_sockets(self._sockets)
             self._crew.end_all()
+            self._close_sockets(self._crew.sockets)  # others, if a reload was under way
         elif phase is Phase.FORCED:
-            self._close_sockets()
+            self._close_sockets(self._sockets)
             self._crew.force()
+            self._close_sockets(self._crew.sockets)
 
     def _say_addresses(self, known: tuple[str, ...]) -> None:
         for each in self._addresses:
@@ -290,17 +318,15 @@ class Supervisor:
     def _answer(self, number: int) -> None:
         if number == signal.SIGCHLD:
             self._reap()
-        elif number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        elif number in _ENDING:
             self._interrupted |= number == signal.SIGINT and self._phase is Phase.STARTING
             self._stop()
+        elif number == signal.SIGUSR1:
+            self._reopen_logs()
         elif self._phase is not Phase.SERVING:
             logger.warning("%s is ignored: %s", signal.Signals(number).name, self._phase.name.lower())
         elif number == signal.SIGHUP:
             self._reload()
-        elif number == signal.SIGUSR1:
-            logs.reopen_files()
-            self._access_log.reopen()  # for workers that follow
-            self._crew.signal_all(signal.SIGUSR1)
         elif number == signal.SIGUSR2:
             self._begin_upgrade()
         elif number == signal.SIGTTIN:
@@ -309,6 +335,14 @@ class Supervisor:
             self._scale(self._crew.wanted - 1)
         elif number == signal.SIGWINCH:
             self._rest()
+
+    def _reopen_logs(self) -> None:
+        """Here first: the workers' user may write the files but not make them."""
+        logs.reopen_files()
+        self._access_log.reopen()
+        if self._user is not None:
+            logs.give_files_to(self._user.uid, self._user.gid)
+        self._crew.signal_all(signal.SIGUSR1)
 
     def _reap(self) -> None:
         self._crew.reap()
@@ -329,9 +363,9 @@ class Supervisor:
     def _reload(self) -> None:
         """Reads the configuration again, and replaces the workers; what cannot be had changes nothing."""
         try:
-            config = self._load()
-            workers = _workers(config)
-            sockets = self._sockets.reopened(config)
+            config = _impatient(self._load())
+            workers = self._crew.wanted if self._upgrade.others_serve else _workers(config)
+            sockets = self._crew.reopened(config)
         except (ValueError, StartError) as error:
             logger.error("not reloaded, the workers go on as they are: %s", error)
             self._page.supervisor["reloads_failed"] += 1
@@ -372,17 +406,35 @@ class Supervisor:
     def _end(self) -> ExitStatus:
         for attendant in self._attendants:
             attendant.end()
+        if self._admin_sockets is not None:
+            self._admin_sockets.close(keep_paths=self._upgrade.others_serve)
         self._hooks.call("on_exit", self._info(self._crew.wanted))
-        self._service.close()
+        self._close()
         if self._crew.failure is not None:
             reason, trace = self._crew.failure
-            self._close_sockets()
             raise StartError(f"{reason}\n{trace}" if trace else reason)
+        return self._status(self._crew.clean)
+
+    def _close(self) -> None:
+        """Leaves a process that may go on with something else."""
+        self._service.close()
+        signal.set_wakeup_fd(self._woken_before)
+        for each in (self._selector, self._wake, self._woken):
+            each.close()
+        gc.unfreeze()
+
+    def _status(self, clean: bool) -> ExitStatus:
         if self._interrupted:
             logger.warning("interrupted")
             return ExitStatus.INTERRUPTED
         logger.info("stopped")
-        return ExitStatus.CLEAN if self._crew.clean else ExitStatus.NOT_CLEAN
+        return ExitStatus.CLEAN if clean else ExitStatus.NOT_CLEAN
+
+
+def _impatient(config: Config) -> Config:
+    """Under --reload, a configuration whose workers are gone soon after they were replaced."""
+    patience = config.timeout_graceful_shutdown
+    return replace(config, timeout_graceful_shutdown=min(patience, RELOAD_GRACE)) if config.reload else config
 
 
 def _workers(config: Config) -> int:

@@ -7,6 +7,8 @@ import signal
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from types import FrameType
+from typing import TYPE_CHECKING
 
 from fastserve import affinity, application, logs, title
 from fastserve.assignment import STACKS_SIGNAL, Assignment
@@ -14,8 +16,9 @@ from fastserve.channel import Message
 from fastserve.errors import ExitStatus, StartError, summary, trace_of_application
 from fastserve.hooks import WorkerInfo
 from fastserve.service import set_environment
-from fastserve.serving import AnyWorker, serve
-from fastserve.worker import Place
+
+if TYPE_CHECKING:
+    from fastserve.serving import AnyWorker
 
 LONGEST_TRACEBACK = 32768
 """Characters of a traceback that the supervisor is told; more does not fit into one message."""
@@ -29,7 +32,7 @@ logger = logging.getLogger("fastserve")
 def run(assignment: Assignment) -> ExitStatus:
     """Serves until the supervisor or a signal ends it, in the main thread of a process that was forked for it."""
     post = _Post(assignment)
-    _first_signals()
+    _first_signals(post)
     faulthandler.enable(assignment.faults)
     faulthandler.register(STACKS_SIGNAL, assignment.faults)
     try:
@@ -60,6 +63,9 @@ def _serve(assignment: Assignment, post: "_Post") -> bool:
     if assignment.hooks is not None:
         assignment.hooks.call("post_fork", post.info)
     app = assignment.app if assignment.app is not None else application.load(config)
+    from fastserve.serving import serve  # takes its time, too: the supervisor can see meanwhile where a start hangs
+    from fastserve.worker import Place
+
     place = Place(
         assignment.listeners,
         assignment.access_log.fd if assignment.access_log is not None else -1,
@@ -71,17 +77,16 @@ def _serve(assignment: Assignment, post: "_Post") -> bool:
     return serve(config, app, place, post)
 
 
-def _first_signals() -> None:
-    """Until the worker's own handlers: SIGTERM ends an import at once, SIGQUIT as well; the rest is not for workers.
-
-    The supervisor blocked all of them before it forked.
+def _first_signals(post: "_Post") -> None:
+    """Until the worker's own handlers: SIGTERM ends an import at once, SIGQUIT as well; the rest is not for workers, or
+    has time. The supervisor blocked all of them before it forked.
     """
     signal.set_wakeup_fd(-1)
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGCHLD, signal.SIGABRT):
         signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, post.reopen_later)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
@@ -105,25 +110,32 @@ class _Post:
         self._channel = assignment.channel
         self._covered: dict[int, tuple[int, ...]] = {}
         self._draining = False
+        self._reopen_due = False
 
-    def handlers(self, worker: AnyWorker) -> Mapping[signal.Signals, Callable[[], None]]:
+    def reopen_later(self, _number: int, _frame: FrameType | None) -> None:
+        """Log files were moved away before this worker serves."""
+        self._reopen_due = True
+
+    def handlers(self, worker: "AnyWorker") -> Mapping[signal.Signals, Callable[[], None]]:
         return {
             signal.SIGTERM: lambda: self._drain(worker),
             signal.SIGQUIT: lambda: self._force(worker),
             signal.SIGUSR1: lambda: self._reopen(worker),
         }
 
-    def serving(self, worker: AnyWorker) -> None:
+    def serving(self, worker: "AnyWorker") -> None:
         assert worker.driver is not None
         worker.driver.watch(self._channel.fileno(), lambda: self._read(worker))
         self._title("serving")
+        if self._reopen_due:
+            self._reopen(worker)
         if not self._channel.send("ready"):
             self._orphaned(worker)
 
     def _title(self, state: str) -> None:
         title.set_title(self._assignment.config.proc_name, self._assignment.role, state)
 
-    def _read(self, worker: AnyWorker) -> None:
+    def _read(self, worker: "AnyWorker") -> None:
         with suppress(BlockingIOError):
             while True:
                 message = self._channel.receive()
@@ -132,7 +144,7 @@ class _Post:
                     return
                 self._obey(worker, message)
 
-    def _obey(self, worker: AnyWorker, message: Message) -> None:
+    def _obey(self, worker: "AnyWorker", message: Message) -> None:
         driver = worker.driver
         if driver is None or self._draining:
             _close(message.descriptors)
@@ -149,7 +161,7 @@ class _Post:
         elif message.kind == "look":
             driver.accept_waiting()
 
-    def _orphaned(self, worker: AnyWorker) -> None:
+    def _orphaned(self, worker: "AnyWorker") -> None:
         """Without a supervisor nobody would ever stop this worker."""
         if worker.driver is not None:
             worker.driver.unwatch(self._channel.fileno())
@@ -157,7 +169,7 @@ class _Post:
             logger.error("the supervisor is gone")
         self._drain(worker)
 
-    def _drain(self, worker: AnyWorker) -> None:
+    def _drain(self, worker: "AnyWorker") -> None:
         if self._draining:
             return
         self._draining = True
@@ -166,7 +178,7 @@ class _Post:
         self._uncover_all()
         self._channel.send("draining")
 
-    def _force(self, worker: AnyWorker) -> None:
+    def _force(self, worker: "AnyWorker") -> None:
         self._draining = True
         worker.force()
         self._uncover_all()
@@ -177,7 +189,7 @@ class _Post:
             _close(covered)
         self._covered.clear()
 
-    def _reopen(self, worker: AnyWorker) -> None:
+    def _reopen(self, worker: "AnyWorker") -> None:
         logs.reopen_files()
         if worker.driver is not None:
             worker.driver.flush_access_log()
