@@ -88,6 +88,7 @@ class Server:
         application: "module:attribute", from tests/serving/apps.
         environment: variables beside those of this process.
         listens: wait for the line with the port; without it the process may fail to start.
+        supervised: the process is a supervisor with its worker; else it serves itself, and `pid` is what is measured.
         options: keyword arguments, `timeout_head=1` is `--timeout-head 1`.
     """
 
@@ -100,8 +101,11 @@ class Server:
         environment: Mapping[str, str] | None = None,
         listens: bool = True,
         descriptors: tuple[int, ...] = (),
+        supervised: bool = False,
         **options: Option,
     ) -> None:
+        if not supervised:
+            options["supervisor"] = False
         if "uds" not in options and "fd" not in options:
             options.setdefault("port", 0)
         self.options = options
