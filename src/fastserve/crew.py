@@ -68,9 +68,10 @@ class Reload:
     config: Config
     sockets: Sockets
     generation: int
-    left: list[Slot]
-    """Whose workers are still to be replaced."""
+    before: int
+    """How many workers were wanted."""
     replaced: int = 0
+    """How many workers of this generation have become ready."""
 
 
 class Crew:
@@ -137,7 +138,8 @@ class Crew:
         """When `step` has something to do at the latest, as far as it is known; None when only events matter."""
         times = [child.deadline for child in self.children.values() if child.deadline is not None]
         times += [slot.not_before for slot in self._wanted_slots() if slot.current is None and slot.coming is None]
-        times += [slot.closing_until for slot in self.slots if slot.closing in (Closing.STEERED, Closing.EMPTYING)]
+        times += [slot.closing_until for slot in self.slots if slot.closing is Closing.STEERED]
+        times += [slot.closing_until for slot in self.slots[-1:] if slot.closing is Closing.EMPTYING]
         return min((each for each in times if each < math.inf), default=None)
 
     # ---- start
@@ -175,12 +177,11 @@ class Crew:
         if pid == 0:
             ours.close()
             self._equipment.leave_behind()
-            listeners = Listeners(sockets.keep(slot.index))
-            for obsolete in self.sockets.without(sockets).sockets:
-                obsolete.close()  # a reload leaves it behind
+            listeners = self._take_along(sockets, slot)
             raise Forked(self._job(slot, config, generation, listeners, theirs, faults, block))
         theirs.close()
         child = Child(pid, slot.index, generation, config, block, ours, faults, spawned=time.monotonic())
+        child.holds = sockets.of_slot(slot.index)
         if config.max_requests:
             child.request_limit = config.max_requests + random.randint(0, config.max_requests_jitter)
         child.deadline = child.spawned + config.timeout_startup if config.timeout_startup else None
@@ -189,6 +190,13 @@ class Crew:
         block["spawned"] = int(child.spawned * 1000)
         self.children[pid] = child
         slot.coming, slot.cause = child, cause
+
+    def _take_along(self, sockets: Sockets, slot: Slot) -> Listeners:
+        """In a forked worker: what it serves; of the sockets before or after a reload it keeps no others open."""
+        for each in self._all_sockets():
+            for other in each.without(sockets).sockets:
+                other.close()
+        return Listeners(sockets.keep(slot.index))
 
     def _fork(self) -> int:
         """Signals wait: in the child until it has its own handlers, here until the child is known."""
@@ -261,15 +269,16 @@ class Crew:
             return  # told to end meanwhile
         slot = self.slots[child.slot]
         child.ready, child.deadline = time.monotonic(), None
+        child.failure, child.ending = None, Ending.NONE  # late, but while it was still only asked for its stacks
         child.block.state = State.SERVING
         child.block["ready"] = int(child.ready * 1000)
-        slot.failures = 0
+        slot.failed_starts = 0
         old, slot.current, slot.coming = slot.current, child, None
         logger.debug("%s is ready", child.name)
         if old is not None:
             self._tell_to_end(old, slot.cause or Cause.RELOAD)
         if self._reload is not None and child.generation == self._reload.generation:
-            self._reload_came_on(self._reload, slot)
+            self._reload.replaced += 1
 
     def _drains(self, child: Child) -> None:
         """It has stopped to listen: told by us, or by somebody who has sent SIGTERM to this worker alone."""
@@ -297,11 +306,14 @@ class Crew:
         child.cause = cause
         child.block.state = State.DRAINING
         child.deadline = time.monotonic() + child.config.timeout_graceful_shutdown + END_GRACE
+        child.releasing.update(child.covers)
         child.covers.clear()
 
     def end_all(self) -> None:
         """Every worker ends gracefully; none is started."""
-        self.resting, self._reload, self.clean = True, None, True
+        if self._reload is not None:
+            self._end_reload(self._reload)
+        self.resting, self.clean = True, True
         for child in list(self.children.values()):
             if child.cause is None:
                 self._tell_to_end(child, Cause.STOP)
@@ -395,7 +407,9 @@ class Crew:
             self._did_not_start(slot, child, explained)
         elif slot is not None and slot.current is child:
             slot.current = None
-            slot.lost(child, time.monotonic())
+            pause = slot.lost(child, time.monotonic())
+            if pause:
+                logger.warning("worker %d was ready only shortly, another one follows in %g s", slot.index, pause)
         self._equipment.page.supervisor.count_end(Cause.MEMORY if memory else _cause(child, end))
         self._equipment.page.give_back(child.block)
         child.channel.close()
@@ -410,8 +424,9 @@ class Crew:
         if expected:
             logger.debug("%s ended (%s): %s", child.name, child.cause, explained)
         elif child.ready is not None:
-            in_flight = child.block["in_flight"]
-            logger.error("%s ended unexpectedly: %s; requests in flight: %d", child.name, explained, in_flight)
+            lost = child.block["connections"], child.block["in_flight"]
+            logger.error("%s ended unexpectedly: %s; connections: %d, requests in flight: %d",
+                         child.name, explained, *lost)  # fmt: skip
             for each in child.block.in_flight()[:MOST_LOGGED]:
                 logger.error("%s was serving: %s for %.1f s", child.name, each.text, each.milliseconds / 1000)
         if child.cause is not None and child.ready is not None and not end.clean:
@@ -421,76 +436,93 @@ class Crew:
 
     def _did_not_start(self, slot: Slot, child: Child, explained: str) -> None:
         reason, trace = child.failure or (f"{child.name} ended before it was ready: {explained}", "")
-        text = f"{reason}\n{trace}" if trace else reason
+        text = f": {reason}\n{trace}" if trace else f": {reason}"
         moment = time.monotonic()
-        if self._reload is not None and child.generation == self._reload.generation and slot.current is not None:
+        if self._reload is not None and child.generation == self._reload.generation:
             self._reload_failed(self._reload, text)
+            text = ""
         elif slot.current is not None:
             slot.not_before = moment + RETRY_REPLACEMENT
-            logger.error("%s goes on, its successor did not start: %s", slot.current.name, text)
+            logger.error("%s goes on, its successor did not start%s", slot.current.name, text)
         elif not self.booted and not child.config.reload:
             self.failure = self.failure or (reason, trace)
-        elif child.config.reload:
+        if slot.current is not None or slot.closing is not None or self.failure is not None:
+            return
+        if child.config.reload:
             slot.not_before = math.inf
-            logger.error("worker %d did not start, waiting for a change: %s", slot.index, text)
+            logger.error("worker %d did not start, waiting for a change%s", slot.index, text)
         else:
             pause = slot.start_failed(moment)
-            logger.error("worker %d did not start, another attempt in %g s: %s", slot.index, pause, text)
+            logger.error("worker %d did not start, another attempt in %g s%s", slot.index, pause, text)
 
     # ---- replacement
 
+    def reopened(self, config: Config) -> Sockets:
+        """The sockets for `reload`. A reload that is under way ends here. Raises StartError."""
+        self._abandon_reload()
+        return self.sockets.reopened(config)
+
     def reload(self, config: Config, workers: int, sockets: Sockets) -> None:
-        """Replaces all workers by such with the new configuration; one under way begins anew."""
+        """Replaces all workers by such with the new configuration.
+
+        sockets: what `reopened` gave.
+        """
+        self._abandon_reload()
         for slot in self.slots:
             slot.try_at_once()
             if slot.coming is not None:
                 self._tell_to_end(slot.coming, Cause.RELOAD)
-        if self._reload is not None:
-            self._end_reload(self._reload)
         self.resting = False
         self._generation += 1
-        self._reload = reload = Reload(config, sockets, self._generation, [])
+        self._reload = Reload(config, sockets, self._generation, self.wanted)
         self.scale(workers)
-        reload.left = [slot for slot in self._wanted_slots() if slot.current is not None]
-        if not reload.left:
-            self._finish_reload(reload)
-        self._note()
 
     def _replace(self, moment: float) -> None:
         """Never two at a time."""
         if any(slot.current is not None and slot.coming is not None for slot in self.slots):
             return
         if self._reload is not None:
-            if self._reload.left:
-                self._start(self._reload.left[0], Cause.RELOAD)
+            self._go_on_with(self._reload, moment)
             return
         for slot in self._wanted_slots():
-            if slot.current is not None and slot.closing is None and moment >= slot.not_before:
+            if slot.current is not None and moment >= slot.not_before:
                 cause = health.worn_out(slot.current, moment)
                 if cause is not None:
                     logger.info("%s is replaced: %s", slot.current.name, cause.replace("_", " "))
                     self._start(slot, cause)
                     return
 
-    def _reload_came_on(self, reload: Reload, slot: Slot) -> None:
-        reload.replaced += 1
-        reload.left = [each for each in reload.left if each is not slot and each.current is not None]
-        if not reload.left:
-            self._finish_reload(reload)
-
-    def _finish_reload(self, reload: Reload) -> None:
-        reload.replaced = max(reload.replaced, 1)  # also where there was nothing to replace
-        self._end_reload(reload)
-        self._equipment.page.supervisor["reloads"] += 1
-        logger.info("reloaded")
+    def _go_on_with(self, reload: Reload, moment: float) -> None:
+        for slot in self._wanted_slots():
+            if slot.current is not None and slot.current.generation != reload.generation:
+                if moment >= slot.not_before:
+                    self._start(slot, Cause.RELOAD)
+                return
+        if all(slot.current is not None for slot in self._wanted_slots()):
+            self._end_reload(reload)
+            self._equipment.page.supervisor["reloads"] += 1
+            logger.info("reloaded")
 
     def _reload_failed(self, reload: Reload, text: str) -> None:
-        self._end_reload(reload)
         self._equipment.page.supervisor["reloads_failed"] += 1
         if reload.replaced:
-            logger.error("the reload failed after %d workers, the others go on as they are: %s", reload.replaced, text)
+            how = f" after {reload.replaced} workers, the others go on as they are"
         else:
-            logger.error("the reload failed, the workers go on as they are: %s", text)
+            how = ", the workers go on as they are" if self.serving else ""
+        logger.error("the reload failed%s%s", how, text)
+        self._abandon_reload()
+        if not reload.replaced:
+            self.scale(reload.before)
+
+    def _abandon_reload(self) -> None:
+        """Workers that have come stay, those that are still coming do not."""
+        reload = self._reload
+        if reload is None:
+            return
+        for slot in self.slots:
+            if slot.coming is not None and slot.coming.generation == reload.generation:
+                self._tell_to_end(slot.coming, Cause.RELOAD)
+        self._end_reload(reload)
 
     def _end_reload(self, reload: Reload) -> None:
         """The new configuration holds for all workers that follow, as soon as one serves with it; else the old one."""
@@ -513,54 +545,73 @@ class Crew:
                     self._begin_end(child, Cause.STUCK, f"has not turned for {silence:.1f} s and is stopped")
 
     def _cover(self) -> None:
-        """While nobody serves a slot's sockets, a sibling does."""
+        """While nobody serves a socket of a slot, a sibling does."""
         able = [child for child in self.children.values() if child.serving and child.silence() < health.FRESH]
         for slot in self.slots[: self.sockets.slots]:
-            needed = slot.current not in able and slot.closing is not Closing.RELEASING
+            served = slot.current.holds if slot.current in able else ()
+            alone = tuple(each for each in self.sockets.of_slot(slot.index) if each not in served)
+            if slot.closing is Closing.RELEASING:
+                alone = ()
             for child in self.children.values():
-                if slot.index in child.covers and (not needed or child not in able):
+                if slot.index in child.covers and (child not in able or child.covers[slot.index] != alone):
                     self._uncover(child, slot)
-            sockets = self.sockets.of_slot(slot.index)
-            if not needed or not sockets or any(slot.index in child.covers for child in able):
+            if not alone or any(slot.index in child.covers for child in able):
                 continue
             for child in sorted(able, key=lambda each: len(each.covers)):
-                if child.channel.send("cover", [each.fileno() for each in sockets], slot=slot.index):
-                    child.covers.add(slot.index)
+                if child.channel.send("cover", [each.fileno() for each in alone], slot=slot.index):
+                    child.covers[slot.index] = alone
                     break
 
     def _uncover(self, child: Child, slot: Slot) -> None:
         """Tried again at the next step where the worker cannot be told: it goes on serving the sockets."""
         if child.channel.send("uncover", slot=slot.index):
-            child.covers.discard(slot.index)
+            del child.covers[slot.index]
             child.releasing.add(slot.index)
 
     # ---- more or fewer
 
+    def _all_sockets(self) -> tuple[Sockets, ...]:
+        """A reload has two sets of them, which share what stays; both always have the same slots."""
+        return (self.sockets, self._reload.sockets) if self._reload is not None else (self.sockets,)
+
     def scale(self, workers: int) -> None:
         """More workers are started; with fewer, the last slots are closed once nothing waits in them."""
-        self.wanted = workers
-        while len(self.slots) < workers:
-            slot = Slot(len(self.slots))
-            if slot.index >= self.sockets.slots:
-                try:
-                    self.sockets.add_slot()
-                except OSError as error:
-                    logger.error("no more than %d workers: %s", slot.index, (error.strerror or str(error)).lower())
-                    self.wanted = workers = slot.index
-                    break
-            self.slots.append(slot)
+        self.wanted = self._open_slots(workers)
         self._note()
-        for slot in self.slots[:workers]:
+        for slot in self.slots[: self.wanted]:
             slot.closing = None
-        closing = self.slots[workers:]
+        closing = self.slots[self.wanted :]
+        steered = bool(closing) and all(each.steer(self.wanted) for each in self._all_sockets())
         if not closing:
-            self.sockets.unsteer()
-            return
-        steered = self.sockets.steer(workers)
+            self._unsteer()
         for slot in closing:
             if slot.closing is None:
                 slot.closing = Closing.STEERED
                 slot.closing_until = time.monotonic() + (HANDSHAKE if steered else 0.0)
+
+    def _open_slots(self, workers: int) -> int:
+        """Makes slots for so many workers; how many there can be."""
+        while len(self.slots) < workers:
+            index = len(self.slots)
+            try:
+                for each in self._all_sockets():
+                    if each.slots <= index:
+                        each.add_slot()
+            except OSError as error:
+                self._close_slot(index)
+                logger.error("no more than %d workers: %s", index, (error.strerror or str(error)).lower())
+                return index
+            self.slots.append(Slot(index))
+        return workers
+
+    def _close_slot(self, index: int) -> None:
+        for each in self._all_sockets():
+            if each.slots > index:
+                each.close_slot(index)
+
+    def _unsteer(self) -> None:
+        for each in self._all_sockets():
+            each.unsteer()
 
     def _close_slots(self, moment: float) -> None:
         for slot in self.slots:
@@ -570,17 +621,17 @@ class Crew:
                         self._tell_to_end(child, Cause.SCALED)
                 slot.closing, slot.closing_until = Closing.EMPTYING, moment + HANDSHAKE
         closed = False
-        while self.slots and self._can_close(self.slots[-1], moment):
-            self.sockets.close_slot(self.slots.pop().index)
+        while self._can_close(self.slots[-1], moment):
+            self._close_slot(self.slots.pop().index)
             closed = True
         if closed and len(self.slots) == self.wanted:
-            self.sockets.unsteer()
+            self._unsteer()
 
     def _can_close(self, slot: Slot, moment: float) -> bool:
         """Whether the slot's sockets leave the kernel's group with our own copies, and nothing waits in them."""
         if slot.closing is Closing.EMPTYING and moment >= slot.closing_until:
             own = any(child.listening and child.slot == slot.index for child in self.children.values())
-            if own or self.sockets.waiting(slot.index):
+            if own or any(each.waiting(slot.index) for each in self._all_sockets()):
                 slot.closing_until = moment + HANDSHAKE
                 return False
             slot.closing = Closing.RELEASING
@@ -589,7 +640,7 @@ class Crew:
                     self._uncover(child, slot)
         if slot.closing is not Closing.RELEASING:
             return False
-        return not any(slot.index in child.covers | child.releasing for child in self.children.values())
+        return not any(slot.index in child.covers or slot.index in child.releasing for child in self.children.values())
 
 
 def _cause(child: Child, end: Exit) -> Cause:

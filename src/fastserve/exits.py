@@ -58,9 +58,11 @@ class OutOfMemory:
         self._seen = self._count()
 
     def happened(self) -> bool:
-        """Whether it did since the last question."""
-        before, self._seen = self._seen, self._count()
-        return self._seen > before
+        """Whether it did once more than this was answered with yes."""
+        if self._count() <= self._seen:
+            return False
+        self._seen += 1
+        return True
 
     def _count(self) -> int:
         if self._events is None:

@@ -1,6 +1,7 @@
 """What the supervisor knows: of each worker process, and of each slot that workers follow one another in."""
 
 import enum
+import socket
 from dataclasses import dataclass, field
 
 from fastserve.channel import Channel
@@ -47,8 +48,10 @@ class Child:
     """0 is none."""
     failure: tuple[str, str] | None = None
     """Why it could not start, as it said itself: the reason and the traceback."""
-    covers: set[int] = field(default_factory=set)
-    """Slots of others whose sockets it serves."""
+    holds: tuple[socket.socket, ...] = ()
+    """The sockets of its slot that it was given."""
+    covers: dict[int, tuple[socket.socket, ...]] = field(default_factory=dict)
+    """What it serves beside them, by slot."""
     releasing: set[int] = field(default_factory=set)
     """Such slots as it has been told to let go, and may still serve."""
     listening: bool = True
@@ -91,7 +94,9 @@ class Slot:
     """Who will have it, and is not ready yet."""
     cause: Cause | None = None
     """Why `coming` replaces `current`."""
-    failures: int = 0
+    failed_starts: int = 0
+    """One after another."""
+    short_lives: int = 0
     """One after another."""
     not_before: float = 0.0
     """When the next worker may be started."""
@@ -100,17 +105,24 @@ class Slot:
 
     def start_failed(self, moment: float) -> float:
         """Notes that a worker did not become ready; the seconds until the next attempt."""
-        self.failures += 1
-        pause = min(2.0 ** (self.failures - 1), LONGEST_PAUSE)
+        self.failed_starts += 1
+        pause = _pause(1.0, self.failed_starts - 1)
         self.not_before = moment + pause
         return pause
 
-    def lost(self, child: Child, moment: float) -> None:
-        """Notes that a worker that was ready has ended by itself."""
+    def lost(self, child: Child, moment: float) -> float:
+        """Notes that a worker that was ready has ended by itself; the seconds until the next one."""
         lived = moment - child.ready if child.ready is not None else 0.0
-        self.failures = self.failures + 1 if lived < SHORT_LIFE else 0
-        self.not_before = moment + (min(0.1 * 2.0**self.failures, LONGEST_PAUSE) if self.failures else 0.0)
+        self.short_lives = self.short_lives + 1 if lived < SHORT_LIFE else 0
+        pause = _pause(0.1, self.short_lives) if self.short_lives else 0.0
+        self.not_before = moment + pause
+        return pause
 
     def try_at_once(self) -> None:
         """Forgets what has failed: something has changed."""
-        self.failures, self.not_before = 0, 0.0
+        self.failed_starts, self.short_lives, self.not_before = 0, 0, 0.0
+
+
+def _pause(first: float, doubled: int) -> float:
+    """Seconds."""
+    return min(first * 2.0 ** min(doubled, 16), LONGEST_PAUSE)
