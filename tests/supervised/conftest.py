@@ -1,7 +1,7 @@
 """Fixtures for supervisors: the applications they serve, and how they are started and ended."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -33,6 +33,9 @@ def wsgi(environ, start_response):
     return [f"{VERSION} {os.getpid()}".encode()]
 '''
 
+CONNECTIONS = 32 if WHOLE else 12
+"""Of a load; they share the machine's cores with those whom they load."""
+
 Supervise = Callable[..., Supervised]
 Write = Callable[[str], Path]
 
@@ -60,9 +63,11 @@ def supervise(write: Write, tmp_path: Path) -> Iterator[Supervise]:
     """Starts the command: supervise("served:app", "--workers", "2", VARIABLE="value")."""
     started: list[Supervised] = []
 
-    def new(*arguments: str, listens: bool = True, **variables: str) -> Supervised:
+    def new(*arguments: str, listens: bool = True, wrapper: Sequence[str] = (), **variables: str) -> Supervised:
         quiet = () if "--access-log" in arguments else ("--no-access-log",)
-        supervised = Supervised(*arguments, *quiet, directory=tmp_path, variables=variables, listens=listens)
+        supervised = Supervised(
+            *arguments, *quiet, directory=tmp_path, variables=variables, listens=listens, wrapper=wrapper
+        )
         started.append(supervised)
         return supervised
 

@@ -6,19 +6,21 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from serving.answer import Answer
 from serving.client import Address, Client
 from serving.process import Output, until
 from serving.script import request
 
 TESTS = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-m", "fastserve"]
-LISTENING = re.compile(r"listening on http://\S+:(\d+)\n")
+LISTENING = re.compile(r"listening on (?:http://(\S+):(\d+)|unix:(\S+))\n")
+ADMIN = "admin.sock"
 WORKER = re.compile(r"fastserve: worker (\d+) \((\w+)\)")
 
 
@@ -28,14 +30,21 @@ class Supervised:
     arguments: of the command; `--port 0` is added where no address is given.
     directory: the working directory, where the application's module is.
     variables: beside those of this process.
+    wrapper: a command that ends in becoming the one that follows it.
     """
 
     def __init__(
-        self, *arguments: str, directory: Path, variables: Mapping[str, str] | None = None, listens: bool = True
+        self,
+        *arguments: str,
+        directory: Path,
+        variables: Mapping[str, str] | None = None,
+        listens: bool = True,
+        wrapper: Sequence[str] = (),
     ) -> None:
+        self.directory = directory
         addressed = {"--port", "--bind", "--uds", "--fd", "--config"} & set(arguments)
         self.process = subprocess.Popen(
-            [*COMMAND, *arguments, *([] if addressed else ["--port", "0"])],
+            [*wrapper, *COMMAND, *arguments, *([] if addressed else ["--port", "0"])],
             cwd=directory,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **(variables or {})},
             stdin=subprocess.DEVNULL,
@@ -47,23 +56,28 @@ class Supervised:
         assert self.process.stderr is not None
         self.stdout = Output(self.process.stdout)
         self.log = Output(self.process.stderr)
-        self.port = 0
+        self.address: Address = ("127.0.0.1", 0)
         if listens:
             try:
-                match = LISTENING.search(self.log.wait(lambda text: LISTENING.search(text) is not None, 30))
+                self.log.wait(lambda text: LISTENING.search(text) is not None, 30)
             except BaseException:
                 self.kill()
                 raise
-            assert match is not None
-            self.port = int(match[1])
+            self.address = self.addresses()[0]
 
     @property
     def pid(self) -> int:
         return self.process.pid
 
     @property
-    def address(self) -> Address:
-        return ("127.0.0.1", self.port)
+    def port(self) -> int:
+        assert not isinstance(self.address, str)
+        return self.address[1]
+
+    def addresses(self) -> list[Address]:
+        """Those that the log has named, in the order of their lines."""
+        found = LISTENING.findall(self.log.text)
+        return [str(self.directory / path) if path else (host, int(port)) for host, port, path in found]
 
     def signal(self, number: signal.Signals, pid: int | None = None) -> Self:
         os.kill(self.pid if pid is None else pid, number)
@@ -91,12 +105,20 @@ class Supervised:
     def connect(self, timeout: float = 10.0) -> Client:
         return Client(self.address, timeout)
 
-    def get(self, target: str = "/") -> bytes:
+    def get(self, target: str = "/", address: Address | None = None) -> bytes:
         """The body of a GET on a connection of its own; the status must be 200."""
-        with self.connect() as client:
-            answer = client.exchange(request(target, "Connection: close"))
-            assert answer.status == 200, answer
-            return answer.body
+        answer = _ask(self.address if address is None else address, target)
+        assert answer.status == 200, answer
+        return answer.body
+
+    def admin(self, target: str) -> Answer:
+        """What the admin address says, which has to be the Unix socket ADMIN in the working directory."""
+        return _ask(str(self.directory / ADMIN), target)
+
+    def seen(self) -> list[dict[str, Any]]:
+        """The workers as /workers shows them."""
+        found: list[dict[str, Any]] = json.loads(self.admin("/workers").body)
+        return found
 
     def wait(self, timeout: float = 20.0) -> int:
         """Waits for the end; the exit status."""
@@ -159,6 +181,11 @@ class Load:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
+
+
+def _ask(address: Address, target: str) -> Answer:
+    with Client(address, 10.0) as client:
+        return client.exchange(request(target, "Connection: close"))
 
 
 def children(pid: int) -> list[int]:
