@@ -1,0 +1,104 @@
+"""A worker that does not turn any more: its stacks are logged and what it was serving, and another one follows."""
+
+import re
+import time
+
+import pytest
+
+from serving.client import Client
+from serving.script import request
+from supervised.conftest import Supervise, Write
+from supervised.supervised import Supervised
+
+APPLICATION = """
+import ctypes, os, sys, time
+
+def block(path):
+    if path != "/":
+        print("in the application", file=sys.stderr, flush=True)
+    if path == "/block":
+        time.sleep(60)
+    if path == "/hold":
+        ctypes.PyDLL(None).sleep(60)
+    if path == "/pause":
+        time.sleep(2)
+
+async def app(scope, receive, send):
+    block(scope["path"])
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
+
+def wsgi(environ, start_response):
+    block(environ["PATH_INFO"])
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(os.getpid()).encode()]
+"""
+LINES = {"/block": 8, "/hold": 10}
+STUCK = re.compile(r"worker (\d) \(pid (\d+)\) has not turned for \d\.\d s and is stopped; its stacks follow; (.*)\n")
+
+
+@pytest.fixture(autouse=True)
+def application(write: Write) -> None:
+    write(APPLICATION)
+
+
+def ask(supervised: Supervised, target: str) -> Client:
+    """Sends a request, and waits until the application has it."""
+    start = len(supervised.log.text)
+    client = supervised.connect().send(request(target))
+    supervised.log.wait_for("in the application\n", start=start)
+    return client
+
+
+@pytest.mark.parametrize("target", ["/block", "/hold"])
+@pytest.mark.parametrize("options", [("served:app", "--lifespan", "off"), ("served:wsgi", "--threads", "1")])
+def test_stuck_worker_is_replaced(supervise: Supervise, options: tuple[str, ...], target: str) -> None:
+    supervised = supervise(*options, "--workers", "2", "--timeout-worker", "1")
+    before = supervised.wait_for_workers(2)
+    with ask(supervised, target) as client:
+        while not STUCK.search(supervised.log.text):
+            supervised.get()  # by the other one; by both, if the connection has come to the stuck one's socket
+        assert client.gone()
+    match = STUCK.search(supervised.log.text)
+    assert match is not None
+    slot, pid = int(match[1]), int(match[2])
+    assert before[slot] == pid
+    assert re.fullmatch(rf"it was serving: GET {target} for \d\.\d s", match[3])
+    supervised.log.wait_for(f'served.py", line {LINES[target]} in block\n')
+    after = supervised.wait_for_workers(2)
+    assert after[1 - slot] == before[1 - slot]
+    assert after[slot] != pid
+    assert {int(supervised.get()) for _ in range(20)} <= set(after.values())
+
+
+def test_connections_wait_for_the_successor(supervise: Supervise) -> None:
+    supervised = supervise("served:app", "--lifespan", "off", "--timeout-worker", "1")
+    before = supervised.wait_for_workers(1)
+    with ask(supervised, "/block"):
+        waiting = [supervised.connect().send(request("/")) for _ in range(10)]
+        answers = [each.answer() for each in waiting]
+    for each in waiting:
+        each.close()
+    assert {answer.status for answer in answers} == {200}
+    assert {int(answer.body) for answer in answers} == set(supervised.wait_for_workers(1).values())
+    assert before != supervised.workers()
+    assert len(STUCK.findall(supervised.log.text)) == 1
+
+
+def test_threads_that_hang_are_no_reason(supervise: Supervise) -> None:
+    """The driver turns as long as a thread is left for it, and it has one more than there may be calls."""
+    supervised = supervise("served:wsgi", "--threads", "2", "--timeout-worker", "1")
+    before = supervised.wait_for_workers(1)
+    with ask(supervised, "/block"), ask(supervised, "/block"), supervised.connect() as third:
+        assert not third.send(request("/")).readable(2)
+        assert supervised.wait_for_workers(1) == before
+    assert "has not turned" not in supervised.log.text
+
+
+def test_no_limit(supervise: Supervise) -> None:
+    supervised = supervise("served:app", "--lifespan", "off", "--timeout-worker", "0")
+    before = supervised.wait_for_workers(1)
+    begin = time.monotonic()
+    assert int(supervised.get("/pause")) == before[0]
+    assert time.monotonic() - begin >= 2
+    assert supervised.wait_for_workers(1) == before
