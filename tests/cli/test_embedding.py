@@ -13,6 +13,7 @@ import pytest
 
 from cli.conftest import environment
 from fastserve import Config, Server, StartError
+from serving.process import Output
 
 
 class Application:
@@ -213,7 +214,7 @@ def test_serves_once(app: Application) -> None:
 
 
 RUN = """
-import sys
+import os, signal, sys
 import fastserve
 
 async def app(scope, receive, send):
@@ -222,22 +223,24 @@ async def app(scope, receive, send):
         await send({"type": "lifespan.startup.failed"})
     await send({"type": "lifespan.startup.complete"})
     sys.stderr.write("up\\n")
-    import os, signal
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(program, signal.SIGTERM)
     await receive()
     await send({"type": "lifespan.shutdown.complete"})
 
-fastserve.run(app, port=0)
+program = os.getpid()
+fastserve.run(app, port=0, supervisor=sys.argv[2] == "supervised")
 print("returned")
 """
 
 
+@pytest.mark.parametrize("way", ["supervised", "alone"])
 @pytest.mark.parametrize(("how", "status", "stdout"), [("serve", 0, "returned\n"), ("fail", 1, "")])
-def test_run(tmp_path: Path, how: str, status: int, stdout: str) -> None:
+def test_run(tmp_path: Path, how: str, status: int, stdout: str, way: str) -> None:
+    """The program goes on after a clean stop, once, in the process that called."""
     script = tmp_path / "program.py"
     script.write_text(RUN)
     done = subprocess.run(
-        [sys.executable, str(script), how],
+        [sys.executable, str(script), how, way],
         env=environment(),
         capture_output=True,
         text=True,
@@ -292,14 +295,28 @@ def test_wsgi_server_whose_task_is_cancelled_stops() -> None:
     asyncio.run(main())
 
 
-def test_wsgi_process_off_the_main_thread() -> None:
-    """Where there are no signals; stopped by `shutdown`."""
-    one = server(wsgi, interface="wsgi")
-    outcome: list[bool] = []
-    thread = threading.Thread(target=lambda: outcome.append(one.serve_process()))
-    thread.start()
-    assert one.started.wait(10)
-    assert asyncio.run(asked(one.addresses[0], "/there")).endswith(b"/there")
-    one.shutdown()
-    thread.join(10)
-    assert outcome == [True]
+IN_A_THREAD = """
+import threading
+import fastserve
+
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [threading.current_thread().name.encode()]
+
+threading.Thread(target=fastserve.run, args=[app], kwargs={"port": 0, "threads": 1}, name="beside").start()
+"""
+
+
+def test_run_off_the_main_thread(tmp_path: Path) -> None:
+    """Where there are no signals there is no supervisor, and the program's own handling of them is left alone."""
+    script = tmp_path / "program.py"
+    script.write_text(IN_A_THREAD)
+    with subprocess.Popen([sys.executable, str(script)], env=environment(), stderr=subprocess.PIPE) as program:
+        try:
+            assert program.stderr is not None
+            text = Output(program.stderr).wait(lambda text: "listening on http://" in text and text.endswith("\n"))
+            assert asyncio.run(asked(text.partition("listening on ")[2].strip())).endswith(b"beside")
+            program.terminate()
+            assert program.wait(10) == -signal.SIGTERM
+        finally:
+            program.kill()
