@@ -89,15 +89,36 @@ ctypedef struct EventView:
     PyObject *more_body
 
 
-# They live as C integers until somebody asks.
-ctypedef struct Counters:
-    uint64_t connections    # accepted
-    uint64_t requests       # heads read
-    uint64_t bytes_in
-    uint64_t bytes_out
-    uint64_t overloaded     # answered 503 by max_concurrency
-    uint64_t accept_errors
-    uint64_t log_dropped    # access log lines that could not be written
+cdef extern from "status.h":
+    enum:
+        FS_STATUS_COUNT
+        FS_STATUS_ALL_ROWS
+    const char *fs_status_names[]
+
+    ctypedef struct fs_status_row:
+        pass
+
+    ctypedef struct fs_status:
+        uint64_t heartbeat
+        uint64_t turns
+        uint64_t connections_total
+        uint64_t connections
+        uint64_t requests_total
+        uint64_t in_flight
+        uint64_t bytes_in
+        uint64_t bytes_out
+        uint64_t overloaded
+        uint64_t accept_errors
+        uint64_t access_log_dropped
+        uint64_t peer_errors
+        uint64_t application_errors
+
+    void fs_status_init(fs_status *status)
+    void fs_status_count_response(fs_status *status, int code)
+    void fs_status_count_durations(fs_status *status, uint64_t us, uint64_t n)
+    fs_status_row *fs_status_begin_row(fs_status *status, uint64_t *free_rows, uint64_t now_ms, fs_slice method,
+                                       fs_slice target)
+    void fs_status_end_row(fs_status *status, uint64_t *free_rows, fs_status_row *row)
 
 
 cdef class FieldCache:
@@ -210,7 +231,8 @@ cdef class AccessLog:
     cdef int64_t second                 # that `date` stands for
     cdef char date[48]
     cdef size_t date_len
-    cdef uint64_t dropped
+    cdef bint losing                    # lines could not be written, and that was said
+    cdef fs_status *status              # the driver's
     cdef object logger
     cdef void set_time(self, int64_t second) noexcept
     cdef void line(self, object client, object method, object raw_path, object query, int version, int status,
@@ -340,10 +362,16 @@ cdef class Driver:
     cdef uint32_t slot_count
     cdef uint32_t slot_free             # head of the free list, slot_count when empty
     cdef uint64_t now                   # monotonic ms, read once a batch
+    cdef uint64_t now_us                # the same moment
+    cdef uint32_t ended_now             # answers to requests of this moment, whose duration has still to be counted
     cdef uint64_t drain_until           # monotonic ms until which an idle connection may bring one more request
     cdef uint32_t live                  # connections
     cdef uint32_t in_flight             # requests
-    cdef Counters counters_
+    cdef fs_status *status              # the counters
+    # Whose memory that is; NULL: ours. A pointer, because the garbage collector must not see it: it clears a memoryview
+    # that it finds in a cycle with us, though we count there until the end.
+    cdef Py_buffer *status_buffer
+    cdef uint64_t free_rows             # of its table of requests
     cdef uint64_t errors[512]           # by -code
     cdef uint64_t accept_paused_until   # no descriptors left: monotonic ms, 0 when not paused
     cdef fs_timer accept_timer
@@ -362,6 +390,7 @@ cdef class Driver:
     cdef int take_slot(self, object owner) except -1
     cdef void free_slot(self, uint32_t index) noexcept
     cdef void *token(self, uint32_t index) noexcept
+    cdef int open_status(self, object memory) except -1
     cdef void clock(self) noexcept
     cdef Listener listener_of(self, int fd)
     cdef int accept_rest(self, list listeners, bint last) except -1
@@ -377,6 +406,8 @@ cdef class Driver:
     cdef int send_deferred(self) except -1
     cdef int expire(self) except -1
     cdef void count_error(self, int error) noexcept
+    cdef void count_response(self, int status, uint64_t begun_us) noexcept
+    cdef void count_durations(self, uint64_t us) noexcept
     cdef int check_idle(self) except -1
     cdef int set_timer(self) except -1
 
@@ -456,6 +487,8 @@ cdef class Exchange:
     cdef object query
     cdef int version
     cdef uint64_t started_us            # monotonic, 0 without an access log
+    cdef uint64_t begun_us              # Driver.now_us of the batch that brought its head
+    cdef fs_status_row *row             # its place among the requests in flight; NULL where none was free
     cdef uint64_t since                 # monotonic ms at which the application's time began, 0 before
     cdef bint logged                    # the access log has its line
     cdef bint started                   # the application has been called, or will be when the body is there
@@ -484,6 +517,7 @@ cdef class Exchange:
     cdef bint wants_body(self) noexcept
     # driver -> exchange
     cdef int detach(self) except -1
+    cdef void end_row(self) noexcept
     cdef int log(self, int status) except -1
     cdef int fail(self, int error) except -1
 

@@ -36,8 +36,9 @@ cdef inline char *put_escaped(char *q, const char *p, size_t n) noexcept nogil:
 @cython.final
 cdef class AccessLog:
 
-    def __cinit__(self, int fd, logger):
+    def __cinit__(self, int fd, Driver driver, logger):
         self.fd = fd
+        self.status = driver.status
         self.logger = logger
         self.buffer = NULL
         if fd >= 0:
@@ -125,14 +126,15 @@ cdef class AccessLog:
             else:
                 break
         if done < self.used:
+            for i in range(done, self.used):
+                self.status.access_log_dropped += self.buffer[i] == c'\n'
             self.lost(errno)
         self.used = 0
 
     cdef void lost(self, int error) noexcept:
-        # Said once for each hundred thousand lines at the most: a full disk must not flood the error log too.
-        cdef bint first = self.dropped == 0
-        self.dropped += 1
-        if first:
+        # Said once: a full disk must not flood the error log too.
+        if not self.losing:
+            self.losing = True
             try:
                 self.logger.error("The access log cannot be written (%s): lines are lost from here on", os.strerror(error))
             except Exception as problem:

@@ -236,6 +236,8 @@ cdef class ASGIExchange(Exchange):
         Exchange.detach(self)
         self.fields = None
         self.response = RESPONSE_DONE       # a task that the application left behind may still send: there is no stream
+        if not self.running:
+            self.end_row()
         self.wake_receivers(False)
         self.wake_senders()
 
@@ -251,6 +253,7 @@ cdef class ASGIExchange(Exchange):
         """The application has returned or raised. Its exception is logged here, once, with method and path."""
         cdef int error = 0
         self.running = False
+        self.end_row()
         self.task = None
         if exception is not None:
             error = FS_E_APP_RAISED
@@ -259,6 +262,8 @@ cdef class ASGIExchange(Exchange):
             elif not isinstance(exception, asyncio.CancelledError):
                 self.driver.logger.error("Exception in ASGI application: %s %s", self.method_name(), self.path_name(),
                                          exc_info=exception)
+                if self.stream == NULL and not self.broken:
+                    self.driver.count_error(error)      # after its answer, which is none the worse for it
         elif self.stream != NULL and not self.stream.ended and not self.lost and not self.told:
             error = FS_E_APP_NO_RESPONSE
             self.driver.logger.error(

@@ -150,7 +150,7 @@ cdef class Connection:
             return self.receive_direct() > 0
         n = fs_recv(self.fd, driver.buffer, driver.buffer_size)
         if n > 0:
-            driver.counters_.bytes_in += n
+            driver.status.bytes_in += n
             self.read_progress = driver.now
             if <size_t>n < driver.buffer_size and not self.flags & CONN_PEER_CLOSED:
                 self.flags &= ~<uint32_t>CONN_READABLE      # drained: epoll(7), edge-triggered
@@ -188,7 +188,7 @@ cdef class Connection:
         if n <= 0:
             exchange.body_filled(0, False)
             return self.receive_failed(n)
-        driver.counters_.bytes_in += n
+        driver.status.bytes_in += n
         self.read_progress = driver.now
         if <size_t>n < room and not self.flags & CONN_PEER_CLOSED:
             self.flags &= ~<uint32_t>CONN_READABLE
@@ -261,7 +261,7 @@ cdef class Connection:
         cdef Driver driver = self.driver
         cdef Exchange exchange
         self.answered += 1
-        driver.counters_.requests += 1
+        driver.status.requests_total += 1
         if driver.limits.max_concurrency and driver.in_flight >= driver.limits.max_concurrency:
             self.refuse_overloaded(event)
             return 0
@@ -270,6 +270,10 @@ cdef class Connection:
         exchange.stream = event.stream
         event.stream.exchange = <void *>exchange
         driver.in_flight += 1
+        driver.status.in_flight = driver.in_flight
+        exchange.begun_us = driver.now_us
+        exchange.row = fs_status_begin_row(driver.status, &driver.free_rows, driver.now, event.head.method,
+                                           event.head.target)
         self.exchange = exchange
         exchange.begin(&event.head)
         if event.head.flags & FS_HEAD_END:
@@ -278,8 +282,9 @@ cdef class Connection:
     cdef int refuse_overloaded(self, fs_event *event) except -1:
         cdef fs_stream *stream = event.stream
         cdef Driver driver = self.driver
-        driver.counters_.overloaded += 1
+        driver.status.overloaded += 1
         driver.count_error(FS_E_OVERLOADED)
+        fs_status_count_response(driver.status, 503)
         if send_status(stream, 503) < 0:
             stream.ops.abort(stream, FS_E_OVERLOADED)
         if driver.access_log.fd >= 0:
@@ -307,6 +312,8 @@ cdef class Connection:
     cdef int log_rejected(self, int error) except -1:
         cdef Driver driver = self.driver
         cdef int status = fs_error_describe(error).status
+        if status:
+            fs_status_count_response(driver.status, status)
         if driver.access_log.fd >= 0 and status:
             driver.access_log.line(self.client_address(), None, None, None, FS_HTTP_1_1, status, 0, 0, driver.now)
 
@@ -408,7 +415,7 @@ cdef class Connection:
         result = fs_outqueue_flush(&self.queue, self.fd, FLUSH_BUDGET, &sent)
         self.flags &= ~<uint32_t>CONN_FLUSHING
         if sent:
-            self.driver.counters_.bytes_out += sent
+            self.driver.status.bytes_out += sent
             self.write_progress = self.driver.now
         if result == FS_AGAIN:
             if sent >= FLUSH_BUDGET:
@@ -565,6 +572,7 @@ cdef class Connection:
         else:
             fs_close(fd)
         driver.live -= 1
+        driver.status.connections = driver.live
         driver.dead.append(self)
         driver.free_slot(self.slot)
         if not driver.polling:

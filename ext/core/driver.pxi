@@ -72,6 +72,8 @@ cdef dict default_limits():
 
 LIMITS = types.MappingProxyType(default_limits())
 
+STATUS_FIELDS = tuple(fs_status_names[i].decode() for i in range(FS_STATUS_COUNT))
+
 
 cdef bytes header_lines(headers):
     """The `--header` fields as they go out, checked once."""
@@ -89,7 +91,8 @@ cdef bytes header_lines(headers):
 cdef class Driver:
 
     def __cinit__(self, Interface interface not None, *, logger, limits=None, server_header=b"fastserve",
-                  bint date_header=True, headers=(), int access_log_fd=-1, forwarding=None):
+                  bint date_header=True, headers=(), int access_log_fd=-1, forwarding=None, status=None):
+        self.poller.fd = -1
         unknown = set(limits or ()) - set(LIMITS)
         if unknown:
             raise ValueError(f"unknown limit {sorted(unknown)[0]!r}")
@@ -100,11 +103,11 @@ cdef class Driver:
         self.forwarding = forwarding
         self.server_line = header_lines([(b"server", server_header)]) if server_header else b""
         self.extra_lines = header_lines(headers)
-        self.access_log = AccessLog(access_log_fd, logger)
+        self.open_status(status)
+        self.access_log = AccessLog(access_log_fd, self, logger)
         self.scheduled = []
         self.dead = []
         self.told = []
-        self.poller.fd = -1
         self.buffer = <char *>malloc(RECEIVE_BUFFER)
         if self.buffer == NULL:
             raise MemoryError()
@@ -137,12 +140,36 @@ cdef class Driver:
             fs_outpool_free(&self.pool)
         free(self.buffer)
         free(self.slots)
+        if self.status_buffer != NULL:
+            PyBuffer_Release(self.status_buffer)
+            free(self.status_buffer)
+        else:
+            free(self.status)
 
     def open_poller(self):
         cdef int result = fs_poller_open(&self.poller)
         if result < 0:
             self.poller.fd = -1
             raise OSError(-result, f"epoll cannot be opened: {os.strerror(-result)}")
+
+    cdef int open_status(self, object memory) except -1:
+        cdef Py_buffer view
+        if memory is None:
+            self.status = <fs_status *>calloc(1, sizeof(fs_status))
+            if self.status == NULL:
+                raise MemoryError()
+        else:
+            PyObject_GetBuffer(memory, &view, PyBUF_WRITABLE)
+            self.status_buffer = <Py_buffer *>malloc(sizeof(view))
+            if self.status_buffer == NULL:
+                PyBuffer_Release(&view)
+                raise MemoryError()
+            self.status_buffer[0] = view
+            if view.len < <Py_ssize_t>sizeof(fs_status) or <size_t>view.buf % sizeof(uint64_t):
+                raise ValueError(f"status is {sizeof(fs_status)} bytes of memory at least, aligned to {sizeof(uint64_t)}")
+            self.status = <fs_status *>view.buf
+        fs_status_init(self.status)
+        self.free_rows = FS_STATUS_ALL_ROWS
 
     # ---- descriptors
 
@@ -243,7 +270,7 @@ cdef class Driver:
         for i in range(most):
             fd = fs_accept(listener.fd, &peer)
             if fd >= 0:
-                self.counters_.connections += 1
+                self.status.connections_total += 1
                 self.open_connection(fd, &peer, listener)
             elif fd == FS_AGAIN:
                 return 0
@@ -256,14 +283,14 @@ cdef class Driver:
                 self.forget_listener(listener)
                 return 0
             else:
-                self.counters_.accept_errors += 1    # the client went before it was taken: accept(2) says to go on
+                self.status.accept_errors += 1    # the client went before it was taken: accept(2) says to go on
 
     cdef int pause_accepting(self, int error) except -1:
         """No descriptors left. The listeners are level-triggered: they rest, or the loop would spin."""
         if self.accept_paused_until == 0:
             self.logger.error("No connection can be accepted: %s. Raise the limit of open files, or set "
                               "--limit-concurrency below it", os.strerror(error))
-        self.counters_.accept_errors += 1
+        self.status.accept_errors += 1
         self.accept_paused_until = self.now + ACCEPT_PAUSE_MS
         for listener in self.listeners():
             fs_poller_remove(&self.poller, (<Listener>listener).fd)
@@ -293,6 +320,7 @@ cdef class Driver:
         connection.peer = peer[0]
         connection.listener = listener
         self.live += 1
+        self.status.connections = self.live
         result = fs_poller_add(&self.poller, fd, self.token(connection.slot))
         if result < 0:
             self.logger.error("A connection cannot be watched: %s", os.strerror(-result))
@@ -351,7 +379,12 @@ cdef class Driver:
 
     cdef void clock(self) noexcept:
         cdef int64_t second = fs_unix_seconds()
-        self.now = fs_monotonic_ms()
+        cdef uint64_t us = fs_monotonic_us()
+        self.count_durations(us)
+        self.now_us = us
+        self.now = us // 1000
+        self.status.heartbeat = self.now
+        self.status.turns += 1
         fs_head_set_time(&self.head_common, second)
         if self.access_log.fd >= 0:
             self.access_log.set_time(second)
@@ -420,6 +453,8 @@ cdef class Driver:
             Py_DECREF(connection)
             connection.flags &= ~<uint32_t>CONN_DEFERRED
             connection.end_turn()
+        if n and self.ended_now:
+            self.count_durations(fs_monotonic_us())
         return 0
 
     cdef int finish_batch(self) except -1:
@@ -428,6 +463,8 @@ cdef class Driver:
             self.check_idle()
         if self.access_log.oldest and self.log_timer.next == NULL:
             fs_wheel_arm(&self.wheel, &self.log_timer, self.access_log.oldest + LOG_AGE_MS)
+        if self.ended_now:
+            self.count_durations(fs_monotonic_us())
         self.set_timer()
 
     cdef int set_timer(self) except -1:
@@ -504,6 +541,24 @@ cdef class Driver:
     cdef void count_error(self, int error) noexcept:
         if -512 < error < 0:
             self.errors[-error] += 1
+        if fs_error_is_application(error):
+            self.status.application_errors += 1
+        elif fs_error_is_peer(error) and error != FS_E_OVERLOADED and error != FS_E_PEER_GONE:
+            self.status.peer_errors += 1
+
+    cdef void count_response(self, int status, uint64_t begun_us) noexcept:
+        """An answer has come to its end. Most come in the batch that brought the request, and those share one look at
+        the clock, when they are sent: a few at a time, all of which have then taken as long."""
+        fs_status_count_response(self.status, status)
+        if begun_us == self.now_us:
+            self.ended_now += 1
+        else:
+            fs_status_count_durations(self.status, fs_monotonic_us() - begun_us, 1)
+
+    cdef void count_durations(self, uint64_t us) noexcept:
+        if self.ended_now:
+            fs_status_count_durations(self.status, us - self.now_us, self.ended_now)
+            self.ended_now = 0
 
     def drain(self, double grace):
         self.clock()
@@ -568,7 +623,7 @@ cdef class Driver:
 
     def reopen_access_log(self, int fd):
         self.access_log.flush()
-        self.access_log = AccessLog(fd, self.logger)
+        self.access_log = AccessLog(fd, self, self.logger)
         self.clock()
 
     # ---- what it knows of itself
@@ -585,13 +640,13 @@ cdef class Driver:
         cdef unsigned count, i
         cdef const fs_error_info *table = fs_error_table(&count)
         counts = {
-            "connections": self.counters_.connections,
-            "requests": self.counters_.requests,
-            "bytes_in": self.counters_.bytes_in,
-            "bytes_out": self.counters_.bytes_out,
-            "overloaded": self.counters_.overloaded,
-            "accept_errors": self.counters_.accept_errors,
-            "access_log_dropped": self.access_log.dropped,
+            "connections": self.status.connections_total,
+            "requests": self.status.requests_total,
+            "bytes_in": self.status.bytes_in,
+            "bytes_out": self.status.bytes_out,
+            "overloaded": self.status.overloaded,
+            "accept_errors": self.status.accept_errors,
+            "access_log_dropped": self.status.access_log_dropped,
         }
         for i in range(count):
             if -512 < table[i].code < 0:

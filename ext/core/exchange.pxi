@@ -68,13 +68,23 @@ cdef class Exchange:
 
     cdef int detach(self) except -1:
         """Cuts the exchange from its stream and connection: what the application still holds only says so."""
+        cdef Driver driver = self.driver
         if self.stream != NULL:
+            if self.stream.head_sent:
+                driver.count_response(self.stream.status, self.begun_us)
             self.stream.exchange = NULL
             self.stream = NULL
-            self.driver.in_flight -= 1
+            driver.in_flight -= 1
+            driver.status.in_flight = driver.in_flight
         self.connection = None
         self.pieces.clear()
         self.held = 0
+
+    cdef void end_row(self) noexcept:
+        """Neither the client nor the application has to do with the request any more."""
+        if self.row != NULL:
+            fs_status_end_row(self.driver.status, &self.driver.free_rows, self.row)
+            self.row = NULL
 
     cdef int log(self, int status) except -1:
         """The access log's line, once, when the answer has ended one way or the other."""

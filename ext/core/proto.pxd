@@ -55,6 +55,8 @@ cdef extern from "proto/error.h" nogil:
     const fs_error_info *fs_error_describe(int code)
     const fs_error_info *fs_error_table(unsigned *count)
     int fs_error_is_message(int e)
+    int fs_error_is_peer(int e)
+    int fs_error_is_application(int e)
 
 
 cdef extern from "proto/limits.h" nogil:

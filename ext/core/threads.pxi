@@ -264,6 +264,7 @@ cdef class Threads:
         cdef WSGIExchange exchange = self.pop()
         cdef bint leading = self.leads(me)
         cdef uint64_t began = fs_monotonic_us()
+        driver.count_durations(began)
         if leading and not self.watched:
             # Nobody watches: the time from one step to the next tells.
             if self.last_step:

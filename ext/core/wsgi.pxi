@@ -196,6 +196,8 @@ cdef class WSGIExchange(Exchange):
 
     cdef int detach(self) except -1:
         Exchange.detach(self)
+        if self.ident == 0:
+            self.end_row()
         if self.paused:
             self.paused = False
             self.progress = WSGI_CLOSE
@@ -220,6 +222,8 @@ cdef class WSGIExchange(Exchange):
         if self.progress == WSGI_CLOSE:
             self.close_iterable()
         self.ident = 0
+        if self.stream == NULL:
+            self.end_row()
         return 0
 
     cdef int call(self) except -1:
@@ -422,7 +426,9 @@ cdef class WSGIExchange(Exchange):
                                          exc_info=(type(failure), failure, without_ours(failure.__traceback__)))
         finally:
             self.threads.enter()
-        if self.stream != NULL:
+        if self.stream == NULL:
+            self.driver.count_error(FS_E_APP_RAISED)
+        else:
             connection.flags |= CONN_IN_TURN
             try:
                 self.fail(FS_E_APP_RAISED)
@@ -431,6 +437,7 @@ cdef class WSGIExchange(Exchange):
             self.give_turn(connection)
 
     cdef int close_iterable(self) except -1:
+        cdef bint raised = False
         iterable = self.iterable
         self.iterable = self.iterator = None
         self.progress = WSGI_DONE
@@ -442,8 +449,11 @@ cdef class WSGIExchange(Exchange):
         except BaseException as failure:
             self.driver.logger.error("Exception in close() of a WSGI application: %s %s", self.method_name(),
                                      self.path_name(), exc_info=failure)
+            raised = True
         iterable = close = None
         self.threads.enter()
+        if raised:
+            self.driver.count_error(FS_E_APP_RAISED)
 
     # ---- the application's side; without the lock
 

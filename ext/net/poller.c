@@ -15,14 +15,6 @@
 #define MS_PER_SECOND 1000
 #define NS_PER_MS 1000000
 
-/*
- * fs_monotonic_ms is read from the coarse clock, which stands still between
- * two kernel ticks (at most 10 ms, HZ=100), but the timer runs by the fine
- * one. Without this margin the owner would look too early, find nothing due,
- * arm again for a time that is past, and spin until the coarse clock moves.
- */
-#define COARSE_LAG_MS 10
-
 static int epoll_register(fs_poller *poller, int fd, uint32_t events, void *watch)
 {
     struct epoll_event event = {.events = events, .data.ptr = watch};
@@ -179,9 +171,8 @@ int fs_poller_set_timer(fs_poller *poller, uint64_t due_ms)
     if (due_ms == poller->timer_due)
         return 0;
     if (due_ms) {
-        uint64_t at = due_ms + COARSE_LAG_MS;
-        timer.it_value.tv_sec = (time_t)(at / MS_PER_SECOND);
-        timer.it_value.tv_nsec = (long)(at % MS_PER_SECOND) * NS_PER_MS;
+        timer.it_value.tv_sec = (time_t)(due_ms / MS_PER_SECOND);
+        timer.it_value.tv_nsec = (long)(due_ms % MS_PER_SECOND) * NS_PER_MS;
     }
     if (timerfd_settime(poller->timer_fd, TFD_TIMER_ABSTIME, &timer, NULL) < 0)
         return -errno;
@@ -198,13 +189,6 @@ static struct timespec clock_now(clockid_t clock)
     return now;
 }
 
-uint64_t fs_monotonic_ms(void)
-{
-    struct timespec now = clock_now(CLOCK_MONOTONIC_COARSE);
-
-    return (uint64_t)now.tv_sec * MS_PER_SECOND + (uint64_t)now.tv_nsec / NS_PER_MS;
-}
-
 int64_t fs_unix_seconds(void)
 {
     return clock_now(CLOCK_REALTIME_COARSE).tv_sec;
@@ -215,4 +199,9 @@ uint64_t fs_monotonic_us(void)
     struct timespec now = clock_now(CLOCK_MONOTONIC);
 
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+uint64_t fs_monotonic_ms(void)
+{
+    return fs_monotonic_us() / 1000;
 }

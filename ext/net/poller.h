@@ -82,10 +82,9 @@ void fs_poller_wake(const fs_poller *poller);
 /* Arms the timer for a monotonic time in ms (0 disarms); no system call when it is armed for that already. */
 int fs_poller_set_timer(fs_poller *poller, uint64_t due_ms);
 
-/* CLOCK_MONOTONIC_COARSE in ms and CLOCK_REALTIME_COARSE in seconds: vDSO, no system call. */
+/* CLOCK_MONOTONIC, by which the timer runs too, and CLOCK_REALTIME_COARSE in seconds: vDSO, no system call. */
 uint64_t fs_monotonic_ms(void);
-int64_t fs_unix_seconds(void);
-/* CLOCK_MONOTONIC in microseconds, for durations. */
 uint64_t fs_monotonic_us(void);
+int64_t fs_unix_seconds(void);
 
 #endif

@@ -24,6 +24,9 @@ class ClientDisconnected(ConnectionResetError):  # noqa: N818  (an event, named 
 LIMITS: Mapping[str, int]
 """Every limit's name and default, from `ext/proto/limits.h`; times in milliseconds."""
 
+STATUS_FIELDS: tuple[str, ...]
+"""The names of the first 64-bit words of `Driver`'s status, in their order."""
+
 DEBUG: bool
 """Whether this build counts its live objects (`FASTSERVE_DEBUG=1`)."""
 
@@ -104,8 +107,14 @@ class Driver:
         headers: Sequence[tuple[bytes, bytes]] = (),
         access_log_fd: int = -1,
         forwarding: Forwarding | None = None,
+        status: memoryview | None = None,
     ) -> None:
-        """Raises ValueError for an unknown limit or an invalid header, OSError when epoll cannot be opened."""
+        """status: 8192 bytes, aligned to 8, in which it counts and notes what is in flight (ext/core/status.h), for
+        others to read at any moment; memory of its own where it is None.
+
+        Raises ValueError for an unknown limit, an invalid header or too little memory, OSError when epoll cannot be
+        opened.
+        """
 
     def add_listener(self, fd: int, *, shared: bool = False) -> None:
         """Watches a listening socket, which stays the caller's to close. `shared`: other processes watch it too."""

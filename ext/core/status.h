@@ -1,0 +1,161 @@
+#ifndef FS_CORE_STATUS_H
+#define FS_CORE_STATUS_H
+
+#include "proto/slice.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/*
+ * What a worker tells of itself, in memory that other processes may have mapped.
+ * They look at any moment, also while this process hangs and after it was
+ * killed: there is no lock, nothing in it points anywhere, and each word has one
+ * writer. Two words may be of different moments.
+ */
+
+/* In the order of their words. Those of the durations are not cumulative: each counts its own share. */
+#define FS_STATUS_FIELDS(X)                                                       \
+    X(heartbeat)          /* CLOCK_MONOTONIC in ms, of the driver's last turn */  \
+    X(turns)                                                                      \
+    X(connections_total)  /* accepted */                                          \
+    X(connections)        /* open now */                                          \
+    X(requests_total)     /* heads read */                                        \
+    X(in_flight)                                                                  \
+    X(bytes_in)                                                                   \
+    X(bytes_out)                                                                  \
+    X(overloaded)         /* answered 503 by max_concurrency */                   \
+    X(accept_errors)                                                              \
+    X(access_log_dropped) /* lines that could not be written */                   \
+    X(peer_errors)        /* what the peer did wrong; that it left is no error */ \
+    X(application_errors) /* it raised, was late, or gave an invalid answer */    \
+    X(responses_1xx)      /* by final status */                                   \
+    X(responses_2xx)                                                              \
+    X(responses_3xx)                                                              \
+    X(responses_4xx)                                                              \
+    X(responses_5xx)      /* and above */                                         \
+    X(duration_sum_us)    /* from the turn that read the head to the answer's end */ \
+    X(duration_1ms)                                                               \
+    X(duration_5ms)                                                               \
+    X(duration_10ms)                                                              \
+    X(duration_25ms)                                                              \
+    X(duration_50ms)                                                              \
+    X(duration_100ms)                                                             \
+    X(duration_250ms)                                                             \
+    X(duration_500ms)                                                             \
+    X(duration_1s)                                                                \
+    X(duration_2s5)                                                               \
+    X(duration_5s)                                                                \
+    X(duration_10s)                                                               \
+    X(duration_inf)
+
+enum {
+#define FS_STATUS_INDEX(name) FS_STATUS_##name,
+    FS_STATUS_FIELDS(FS_STATUS_INDEX)
+#undef FS_STATUS_INDEX
+    FS_STATUS_COUNT
+};
+
+static const char *const fs_status_names[FS_STATUS_COUNT] = {
+#define FS_STATUS_NAME(name) #name,
+    FS_STATUS_FIELDS(FS_STATUS_NAME)
+#undef FS_STATUS_NAME
+};
+
+#define FS_STATUS_WORDS 48 /* ours; those that no field has are kept for fields to come */
+#define FS_STATUS_OTHERS 16
+#define FS_STATUS_ROWS 60
+#define FS_STATUS_ROW_TEXT 119
+
+/* A request that is being served. */
+typedef struct fs_status_row {
+    uint64_t start;              /* monotonic ms; 0: the row is free */
+    uint8_t length;
+    char text[FS_STATUS_ROW_TEXT]; /* method, space, target as sent; cut */
+} fs_status_row;
+
+typedef struct fs_status {
+    union {
+        struct {
+#define FS_STATUS_MEMBER(name) uint64_t name;
+            FS_STATUS_FIELDS(FS_STATUS_MEMBER)
+#undef FS_STATUS_MEMBER
+        };
+        uint64_t words[FS_STATUS_WORDS];
+    };
+    uint64_t others[FS_STATUS_OTHERS]; /* not ours to write */
+    fs_status_row rows[FS_STATUS_ROWS];
+} fs_status;
+
+_Static_assert(FS_STATUS_COUNT <= FS_STATUS_WORDS, "the fields fit their words");
+_Static_assert(sizeof(fs_status_row) == 128, "two lines of the cache");
+_Static_assert(offsetof(fs_status, others) == 384 && offsetof(fs_status, rows) == 512, "as the readers have it");
+_Static_assert(sizeof(fs_status) == 8192, "two pages");
+_Static_assert(FS_STATUS_ROWS <= 64, "a word has a bit for each row");
+
+#define FS_STATUS_ALL_ROWS ((UINT64_C(1) << FS_STATUS_ROWS) - 1)
+
+/* Takes over memory in which others may have counted: the totals go on, nothing is open or in flight. */
+static inline void fs_status_init(fs_status *status)
+{
+    status->connections = status->in_flight = 0;
+    for (size_t i = 0; i < FS_STATUS_ROWS; i++)
+        status->rows[i].start = 0;
+}
+
+static inline void fs_status_count_response(fs_status *status, int code)
+{
+    status->words[FS_STATUS_responses_1xx - 1 + (code < 600 ? code / 100 : 5)]++;
+}
+
+/* n answers, each of which took as long. */
+static inline void fs_status_count_durations(fs_status *status, uint64_t us, uint64_t n)
+{
+    static const uint32_t most[] = {1000,   5000,   10000,   25000,   50000,   100000,
+                                    250000, 500000, 1000000, 2500000, 5000000, 10000000};
+    size_t i = 0;
+
+    _Static_assert(FS_STATUS_duration_inf - FS_STATUS_duration_1ms == sizeof most / sizeof *most, "one each");
+    while (i < sizeof most / sizeof *most && us > most[i])
+        i++;
+    status->words[FS_STATUS_duration_1ms + i] += n;
+    status->duration_sum_us += us * n;
+}
+
+/*
+ * A row with the text of a request, or NULL where none is free. `free_rows` has
+ * a bit for each that is. A reader that finds a start finds its text as well.
+ */
+static inline fs_status_row *fs_status_begin_row(fs_status *status, uint64_t *free_rows, uint64_t now_ms,
+                                                 fs_slice method, fs_slice target)
+{
+    fs_status_row *row;
+    size_t length = method.n + 1 + target.n, first;
+
+    if (!*free_rows)
+        return NULL;
+    row = &status->rows[__builtin_ctzll(*free_rows)];
+    *free_rows &= *free_rows - 1;
+    __atomic_thread_fence(__ATOMIC_RELEASE); /* the zero of the request before it comes first */
+    if (length <= FS_STATUS_ROW_TEXT && target.p == method.p + method.n + 1) {
+        memcpy(row->text, method.p, length); /* as it lies in the request line */
+    } else {
+        first = method.n < FS_STATUS_ROW_TEXT ? method.n : FS_STATUS_ROW_TEXT - 1;
+        memcpy(row->text, method.p, first);
+        row->text[first++] = ' ';
+        length = target.n < FS_STATUS_ROW_TEXT - first ? target.n : FS_STATUS_ROW_TEXT - first;
+        memcpy(row->text + first, target.p, length);
+        length += first;
+    }
+    row->length = (uint8_t)length;
+    __atomic_store_n(&row->start, now_ms, __ATOMIC_RELEASE);
+    return row;
+}
+
+static inline void fs_status_end_row(fs_status *status, uint64_t *free_rows, fs_status_row *row)
+{
+    __atomic_store_n(&row->start, 0, __ATOMIC_RELEASE);
+    *free_rows |= UINT64_C(1) << (row - status->rows);
+}
+
+#endif
