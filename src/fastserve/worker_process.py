@@ -111,6 +111,7 @@ class _Post:
         self._covered: dict[int, tuple[int, ...]] = {}
         self._draining = False
         self._reopen_due = False
+        self._watched = -1
 
     def reopen_later(self, _number: int, _frame: FrameType | None) -> None:
         """Log files were moved away before this worker serves."""
@@ -125,7 +126,8 @@ class _Post:
 
     def serving(self, worker: "AnyWorker") -> None:
         assert worker.driver is not None
-        worker.driver.watch(self._channel.fileno(), lambda: self._read(worker))
+        self._watched = self._channel.fileno()
+        worker.driver.watch(self._watched, lambda: self._read(worker))
         self._title("serving")
         if self._reopen_due:
             self._reopen(worker)
@@ -164,7 +166,7 @@ class _Post:
     def _orphaned(self, worker: "AnyWorker") -> None:
         """Without a supervisor nobody would ever stop this worker."""
         if worker.driver is not None:
-            worker.driver.unwatch(self._channel.fileno())
+            worker.driver.unwatch(self._watched)  # the channel has none any more, it was closed at its end
         if not self._draining:
             logger.error("the supervisor is gone")
         self._drain(worker)

@@ -1,0 +1,251 @@
+"""What each signal does: to the supervisor, to a worker, and to all of them at once, as a terminal sends it."""
+
+import json
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from serving.answer import Answer
+from serving.client import Client
+from serving.process import until
+from serving.script import request
+from supervised.conftest import Supervise, Write
+from supervised.session import empty
+from supervised.supervised import Load, Supervised, children, title
+
+APPLICATION = """
+import asyncio, os, sys, time
+from pathlib import Path
+
+GATE = Path("gate")
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+async def app(scope, receive, send):
+    if scope["path"] == "/wait":
+        say("waiting")
+        while not GATE.exists():
+            await asyncio.sleep(0.01)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
+
+def wsgi(environ, start_response):
+    if environ["PATH_INFO"] == "/wait":
+        say("waiting")
+        while not GATE.exists():
+            time.sleep(0.01)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(os.getpid()).encode()]
+"""
+
+BOTH = pytest.mark.parametrize("app", ["app", "wsgi"])
+
+
+@pytest.fixture(autouse=True)
+def application(write: Write) -> None:
+    write(APPLICATION)
+
+
+class Waiting:
+    """A request that the application answers as soon as `end` says so."""
+
+    def __init__(self, supervised: Supervised, directory: Path) -> None:
+        start = len(supervised.log.text)
+        self._gate = directory / "gate"
+        self.client = supervised.connect().send(request("/wait"))
+        supervised.log.wait_for("waiting\n", start=start)
+
+    def end(self) -> Answer:
+        self._gate.touch()
+        return self.client.answer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+
+
+def start(supervise: Supervise, app: str, *options: str) -> Supervised:
+    lifespan = ("--lifespan", "off") if app == "app" else ()
+    supervised = supervise(f"served:{app}", *lifespan, "--workers", "2", *options)
+    supervised.wait_for_workers(2)
+    return supervised
+
+
+def refuses(supervised: Supervised) -> bool:
+    def refused() -> bool:
+        try:
+            with supervised.connect():
+                return False
+        except ConnectionError:
+            return True
+
+    return until(refused)
+
+
+@pytest.mark.parametrize(("app", "number"), [("app", signal.SIGTERM), ("wsgi", signal.SIGINT), ("app", signal.SIGQUIT)])
+def test_graceful_stop(supervise: Supervise, tmp_path: Path, app: str, number: signal.Signals) -> None:
+    supervised = start(supervise, app)
+    with Waiting(supervised, tmp_path) as waiting:
+        supervised.signal(number)
+        assert refuses(supervised)
+        assert waiting.end().status == 200
+    assert supervised.wait() == 0
+    assert empty(supervised.pid)
+    assert supervised.log.text.endswith("[INFO] stopped\n")
+    assert supervised.log.text.count("[INFO] stopping\n") == 1
+
+
+@pytest.mark.parametrize(("app", "number"), [("wsgi", signal.SIGTERM), ("app", signal.SIGINT)])
+def test_signal_to_all(supervise: Supervise, tmp_path: Path, app: str, number: signal.Signals) -> None:
+    supervised = start(supervise, app)
+    with Waiting(supervised, tmp_path) as waiting:
+        os.killpg(supervised.pid, number)
+        assert refuses(supervised)
+        assert waiting.end().status == 200
+    assert supervised.wait() == 0
+    assert empty(supervised.pid)
+    assert "another one follows" not in supervised.log.text
+    assert "ERROR" not in supervised.log.text
+
+
+@BOTH
+def test_second_interrupt_forces(supervise: Supervise, tmp_path: Path, app: str) -> None:
+    supervised = start(supervise, app, "--timeout-graceful-shutdown", "60")
+    with Waiting(supervised, tmp_path) as waiting:
+        supervised.signal(signal.SIGINT)
+        assert refuses(supervised)
+        supervised.signal(signal.SIGINT)
+        assert supervised.wait() == 3
+        assert waiting.client.gone()
+    assert empty(supervised.pid)
+    assert "[WARNING] stopping at once\n" in supervised.log.text
+
+
+@BOTH
+def test_end_of_one_worker(supervise: Supervise, tmp_path: Path, app: str) -> None:
+    supervised = start(supervise, app)
+    before = supervised.wait_for_workers(2)
+    with Load(supervised.address, 4) as load, Waiting(supervised, tmp_path) as waiting:
+        for pid in before.values():
+            supervised.signal(signal.SIGTERM, pid)
+            supervised.log.wait_for(f"(pid {pid}) was told to end by somebody else, another one follows\n")
+        assert until(lambda: set(supervised.workers("serving").values()).isdisjoint(before.values()))
+        assert waiting.end().status == 200
+        after = supervised.wait_for_workers(2)
+        load.end_without_loss()
+    assert set(after.values()).isdisjoint(before.values())
+    assert "ERROR" not in supervised.log.text
+
+
+@BOTH
+def test_worker_ignores_what_is_the_supervisors(supervise: Supervise, app: str) -> None:
+    supervised = start(supervise, app)
+    before = supervised.wait_for_workers(2)
+    log = supervised.log.text
+    for pid in before.values():
+        for number in (signal.SIGHUP, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH, signal.SIGINT):
+            supervised.signal(number, pid)
+    assert {int(supervised.get()) for _ in range(20)} <= set(before.values())
+    assert supervised.wait_for_workers(2) == before
+    assert supervised.log.text == log
+
+
+LOGGING = {
+    "version": 1,
+    "handlers": {"file": {"class": "logging.FileHandler", "filename": "server.log"}},
+    "loggers": {"fastserve": {"handlers": ["file"], "level": "DEBUG"}},
+}
+
+
+@BOTH
+def test_logs_are_opened_again(supervise: Supervise, tmp_path: Path, app: str) -> None:
+    (tmp_path / "log.json").write_text(json.dumps(LOGGING))
+    log, access = tmp_path / "server.log", tmp_path / "access.log"
+    options = ("--log-config", "log.json", "--access-log", "--access-logfile", "access.log", "--admin", "unix:admin")
+    supervised = supervise(f"served:{app}", "--workers", "2", *options, "--bind", "unix:server", listens=False)
+    supervised.wait_for_workers(2)
+    for path in (log, access):
+        path.rename(f"{path}.1")
+    supervised.signal(signal.SIGUSR1)
+    assert until(lambda: log.exists() and access.exists())
+    workers = supervised.wait_for_workers(2).values()
+    assert until(lambda: all(writes(pid, access) and writes(pid, log) for pid in workers))
+    assert writes(supervised.pid, log)
+    with Client(str(tmp_path / "server")) as client:
+        assert client.exchange(request("/after")).status == 200
+    assert until(lambda: "/after" in access.read_text())
+    assert supervised.stop() == 0
+    assert log.read_text().endswith("stopped\n")
+    assert "/after" not in Path(f"{access}.1").read_text()
+
+
+def writes(pid: int, path: Path) -> bool:
+    """Whether the process has the file open."""
+    return any(os.path.realpath(each) == str(path) for each in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def test_logs_are_opened_again_by_a_worker_that_starts(supervise: Supervise, write: Write, tmp_path: Path) -> None:
+    supervised = start(supervise, "app", "--access-log", "--access-logfile", "access.log")
+    write(APPLICATION.replace("GATE =", "while not Path('start').exists(): time.sleep(0.01)\nGATE ="))
+    supervised.signal(signal.SIGHUP)
+    assert until(lambda: any(title(pid).endswith("(starting)") for pid in children(supervised.pid)))
+    access = tmp_path / "access.log"
+    access.rename(tmp_path / "access.log.1")
+    supervised.signal(signal.SIGUSR1)
+    assert until(access.exists)
+    (tmp_path / "start").touch()
+    supervised.log.wait_for("reloaded\n", 20)
+    workers = supervised.wait_for_workers(2).values()
+    assert until(lambda: all(writes(pid, access) for pid in workers))
+
+
+def test_workers_outlive_no_supervisor(supervise: Supervise, tmp_path: Path) -> None:
+    supervised = start(supervise, "app", "--admin", "unix:admin")
+    with Waiting(supervised, tmp_path) as waiting:
+        os.kill(supervised.pid, signal.SIGKILL)
+        supervised.process.wait()
+        assert refuses(supervised)
+        assert waiting.end().status == 200
+    assert empty(supervised.pid)
+    assert "CRITICAL" not in supervised.log.text
+    assert supervised.log.text.count("the supervisor is gone\n") == 3
+    with socket.create_server(supervised.address):
+        pass  # the address is free
+
+
+def test_drain_delay(supervise: Supervise, tmp_path: Path) -> None:
+    supervised = start(supervise, "app", "--admin", "unix:admin", "--drain-delay", "1")
+    assert ready(tmp_path) == 200
+    supervised.signal(signal.SIGTERM).log.wait_for("[INFO] stopping\n")
+    assert until(lambda: ready(tmp_path) == 503, 0.5)
+    assert int(supervised.get()) in supervised.workers("serving").values()
+    with Waiting(supervised, tmp_path) as waiting:
+        assert refuses(supervised)
+        assert ready(tmp_path) == 503
+        assert waiting.end().status == 200
+    assert supervised.wait() == 0
+    assert not (tmp_path / "admin").exists()
+
+
+def ready(directory: Path) -> int:
+    with Client(str(directory / "admin")) as client:
+        return client.exchange(request("/readyz")).status
+
+
+def test_rest_and_return(supervise: Supervise, tmp_path: Path) -> None:
+    """WINCH ends the workers and keeps the address; connections wait there for those that HUP starts."""
+    supervised = start(supervise, "app")
+    before = supervised.wait_for_workers(2)
+    supervised.signal(signal.SIGWINCH).wait_for_workers(0)
+    with supervised.connect().send(request("/")) as client:
+        supervised.signal(signal.SIGHUP)
+        after = supervised.wait_for_workers(2)
+        assert int(client.answer().body) in after.values()
+    assert set(before.values()).isdisjoint(after.values())
