@@ -90,6 +90,15 @@ def _present(stream: IO[bytes] | None) -> IO[bytes]:
 Run = Callable[..., Ended]
 Launch = Callable[..., Launched]
 
+BOTH_WAYS = pytest.mark.parametrize("way", ["supervised", "alone"], indirect=True)
+"""A test of what is promised under a supervisor and without one."""
+
+
+@pytest.fixture
+def way(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """The flags of the way in which the command serves: under a supervisor, which is the default, or alone."""
+    return ("--no-supervisor",) if getattr(request, "param", "supervised") == "alone" else ()
+
 
 @pytest.fixture
 def module(tmp_path: Path) -> Callable[..., Path]:
@@ -105,13 +114,13 @@ def module(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def run(module: Callable[..., Path], tmp_path: Path) -> Run:
+def run(module: Callable[..., Path], tmp_path: Path, way: tuple[str, ...]) -> Run:
     """Runs the command to its end: run("hello:app", "--port", "x", VARIABLE="value")."""
 
     def ended(*arguments: str, **variables: str) -> Ended:
         return Ended(
             subprocess.run(
-                [*COMMAND, *arguments],
+                [*COMMAND, *arguments, *way],
                 cwd=tmp_path,
                 env=environment(**variables),
                 capture_output=True,
@@ -125,13 +134,14 @@ def run(module: Callable[..., Path], tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def launch(module: Callable[..., Path], tmp_path: Path) -> Iterator[Launch]:
+def launch(module: Callable[..., Path], tmp_path: Path, way: tuple[str, ...]) -> Iterator[Launch]:
     """Starts the command on a free port: launch("hello:app", "--lifespan", "off", VARIABLE="value")."""
     started: list[Launched] = []
 
     def new(*arguments: str, keep: tuple[int, ...] = (), **variables: str) -> Launched:
         elsewhere = {"--uds", "--fd", "--port"} & set(arguments) or {"PORT", "FASTSERVE_PORT"} & set(variables)
-        launched = Launched([*arguments, *([] if elsewhere else ["--port", "0"])], tmp_path, variables, keep)
+        place = [] if elsewhere else ["--port", "0"]
+        launched = Launched([*arguments, *place, *way], tmp_path, variables, keep)
         started.append(launched)
         return launched
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.conftest import Launch, Launched
+from cli.conftest import BOTH_WAYS, Launch, Launched
 
 Module = Callable[..., Path]
 
@@ -83,6 +83,7 @@ def answered(place: int | str, end: bytes = b"hello") -> bytes:
         return connection.read_until(end)
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("loop", ["auto", "uvloop", "asyncio"])
 def test_serves_and_stops(launch: Launch, module: Module, loop: str) -> None:
     module(
@@ -101,6 +102,7 @@ def test_serves_and_stops(launch: Launch, module: Module, loop: str) -> None:
     assert ended.stderr.splitlines()[1:] == ["[INFO] stopping", "[INFO] stopped"]
 
 
+@BOTH_WAYS
 def test_log_of_a_start(launch: Launch) -> None:
     launched = launch("hello:app")
     port = launched.port()
@@ -116,6 +118,7 @@ def test_port_from_the_environment(launch: Launch) -> None:
     assert launch("hello:app", PORT=str(port)).port() == port
 
 
+@BOTH_WAYS
 def test_unix_socket(launch: Launch, tmp_path: Path) -> None:
     path = tmp_path / "server.sock"
     launched = launch("hello:app", "--uds", str(path))
@@ -125,6 +128,7 @@ def test_unix_socket(launch: Launch, tmp_path: Path) -> None:
     assert not path.exists()
 
 
+@BOTH_WAYS
 def test_inherited_descriptor(launch: Launch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -188,6 +192,7 @@ def test_header_and_access_log(launch: Launch, tmp_path: Path) -> None:
     assert "GET / HTTP/1.1" in lines[0]
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize(("flag", "lines"), [("--access-log", 1), ("--no-access-log", 0)])
 def test_access_log_on_standard_output(launch: Launch, flag: str, lines: int) -> None:
     launched = launch("hello:app", flag, "--log-level", "info")
@@ -228,6 +233,7 @@ def start(launch: Launch, module: Module, source: str, *options: str) -> Launche
     return launch("life:app", *options)
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stop_runs_the_shutdown(launch: Launch, module: Module, number: signal.Signals) -> None:
     launched = start(launch, module, COMPLETE)
@@ -240,6 +246,7 @@ def test_stop_runs_the_shutdown(launch: Launch, module: Module, number: signal.S
     )
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_after_the_stop_does_not_change_the_exit_status(
     launch: Launch, module: Module, number: signal.Signals
@@ -251,6 +258,7 @@ def test_signal_after_the_stop_does_not_change_the_exit_status(
     assert launched.signal(number).end().status == 0
 
 
+@BOTH_WAYS
 def test_failed_shutdown_is_an_exit_status(launch: Launch, module: Module) -> None:
     launched = start(launch, module, FAILED)
     launched.port()
@@ -259,6 +267,7 @@ def test_failed_shutdown_is_an_exit_status(launch: Launch, module: Module) -> No
     assert "[ERROR] the application's shutdown failed\n" in ended.stderr
 
 
+@BOTH_WAYS
 def test_idle_connection_may_bring_one_more_request(launch: Launch, module: Module) -> None:
     launched = start(launch, module, COMPLETE)
     port = launched.port()
@@ -274,6 +283,7 @@ def test_idle_connection_may_bring_one_more_request(launch: Launch, module: Modu
     assert launched.end().status == 0
 
 
+@BOTH_WAYS
 def test_idle_connection_does_not_delay_the_stop_for_long(launch: Launch, module: Module) -> None:
     launched = start(launch, module, COMPLETE)
     connection = Connection(launched.port())
@@ -285,6 +295,7 @@ def test_idle_connection_does_not_delay_the_stop_for_long(launch: Launch, module
     assert launched.end().status == 0
 
 
+@BOTH_WAYS
 def test_stop_refuses_new_connections_while_it_drains(launch: Launch, module: Module) -> None:
     launched = start(launch, module, COMPLETE)
     port = launched.port()
@@ -310,6 +321,7 @@ def connection_is_refused(port: int) -> bool:
     return False
 
 
+@BOTH_WAYS
 def test_waiting_request_is_told_at_half_time(launch: Launch, module: Module) -> None:
     launched = start(launch, module, COMPLETE, "--timeout-graceful-shutdown", "1")
     connection = Connection(launched.port())
@@ -321,6 +333,7 @@ def test_waiting_request_is_told_at_half_time(launch: Launch, module: Module) ->
     assert "stopping\nhttp.disconnect\nshutdown\n[INFO] stopped\n" in ended.stderr
 
 
+@BOTH_WAYS
 def test_hanging_request_is_cancelled_at_the_end(launch: Launch, module: Module) -> None:
     launched = start(launch, module, COMPLETE, "--timeout-graceful-shutdown", "0.5")
     connection = Connection(launched.port())
@@ -333,6 +346,7 @@ def test_hanging_request_is_cancelled_at_the_end(launch: Launch, module: Module)
     assert ended.stderr.index("cancelled\n") < ended.stderr.index("shutdown\n")
 
 
+@BOTH_WAYS
 def test_second_signal_forces(launch: Launch, module: Module) -> None:
     launched = start(launch, module, COMPLETE)
     connection = Connection(launched.port())
@@ -351,6 +365,7 @@ def test_second_signal_forces(launch: Launch, module: Module) -> None:
     assert "shutdown\n" not in ended.stderr
 
 
+@BOTH_WAYS
 def test_stop_during_the_startup(launch: Launch, module: Module) -> None:
     module(
         "life",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.conftest import Launch, Run
+from cli.conftest import BOTH_WAYS, Launch, Run
 
 Module = Callable[..., Path]
 
@@ -61,6 +61,7 @@ START = [
 ]
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize(("target", "reason"), START, ids=[row[0] for row in START])
 def test_application_that_is_none(run: Run, tmp_path: Path, target: str, reason: str) -> None:
     ended = run(target, "--port", "0")
@@ -68,12 +69,14 @@ def test_application_that_is_none(run: Run, tmp_path: Path, target: str, reason:
     assert (ended.status, ended.stdout, ended.stderr) == (1, "", line)
 
 
+@BOTH_WAYS
 def test_lifespan_on_for_a_wsgi_application(run: Run) -> None:
     ended = run("wsgiref.simple_server:demo_app", "--port", "0", "--lifespan", "on")
     assert (ended.status, ended.stdout) == (1, "")
     assert ended.stderr == "[CRITICAL] a WSGI application has no lifespan; leave --lifespan away\n"
 
 
+@BOTH_WAYS
 def test_start_failures_reach_the_log_configuration(run: Run, tmp_path: Path) -> None:
     (tmp_path / "log.json").write_text(
         '{"version": 1, "handlers": {"file": {"class": "logging.FileHandler", "filename": "server.log"}},'
@@ -84,12 +87,14 @@ def test_start_failures_reach_the_log_configuration(run: Run, tmp_path: Path) ->
     assert (tmp_path / "server.log").read_text() == "module 'hello' has no attribute 'nothing'\n"
 
 
+@BOTH_WAYS
 def test_log_configuration_that_is_absent(run: Run) -> None:
     ended = run("hello:app", "--log-config", "log.json")
     line = "fastserve: error: cannot read the logging configuration log.json: no such file or directory\n"
     assert (ended.status, ended.stderr) == (1, line)
 
 
+@BOTH_WAYS
 def test_port_in_use(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -98,18 +103,21 @@ def test_port_in_use(run: Run) -> None:
     assert (ended.status, ended.stdout, ended.stderr) == (1, "", line)
 
 
+@BOTH_WAYS
 def test_address_is_tried_before_the_import(run: Run, module: Module) -> None:
     module("loud", "print('imported')")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert run("loud:app", "--port", str(taken.getsockname()[1])).stdout == ""
 
 
+@BOTH_WAYS
 def test_access_log_that_cannot_be_opened(run: Run) -> None:
     ended = run("hello:app", "--port", "0", "--access-logfile", "none/access.log")
     line = "[CRITICAL] cannot open the access log none/access.log: no such file or directory\n"
     assert (ended.status, ended.stderr) == (1, line)
 
 
+@BOTH_WAYS
 def test_uvloop_that_is_not_installed(run: Run, tmp_path: Path) -> None:
     (tmp_path / "uvloop.py").write_text("raise ImportError('not here')\n")
     without = {"PYTHONPATH": ":".join([str(tmp_path), *sys.path[1:]])}
@@ -137,6 +145,7 @@ TRACEBACKS = [
 ]
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize(("source", "error", "frames"), TRACEBACKS, ids=[row[1] for row in TRACEBACKS])
 def test_error_inside_the_module_shows_its_own_frames_only(
     run: Run, module: Module, source: str, error: str, frames: str
@@ -148,6 +157,7 @@ def test_error_inside_the_module_shows_its_own_frames_only(
     assert MARKS.sub("", ended.stderr) == f"{begin}{frames.format(path=path)}{error}\n"
 
 
+@BOTH_WAYS
 def test_syntax_error_shows_the_line_and_no_frame(run: Run, module: Module) -> None:
     path = module("broken", "def app(:\n")
     ended = run("broken:app", "--port", "0")
@@ -157,6 +167,7 @@ def test_syntax_error_shows_the_line_and_no_frame(run: Run, module: Module) -> N
     assert "Traceback" not in ended.stderr
 
 
+@BOTH_WAYS
 def test_failing_factory_shows_its_own_frames_only(run: Run, module: Module) -> None:
     path = module("made", "def make():\n    raise OSError('no settings')\n")
     ended = run("made:make", "--factory", "--port", "0")
@@ -169,6 +180,7 @@ def test_failing_factory_shows_its_own_frames_only(run: Run, module: Module) -> 
     )
 
 
+@BOTH_WAYS
 def test_failed_startup(run: Run, module: Module) -> None:
     module(
         "life",
@@ -182,6 +194,7 @@ def test_failed_startup(run: Run, module: Module) -> None:
     )
 
 
+@BOTH_WAYS
 def test_lifespan_on_with_an_application_that_has_none(run: Run) -> None:
     ended = run("hello:app", "--port", "0", "--lifespan", "on")
     assert ended.status == 1
@@ -191,6 +204,7 @@ def test_lifespan_on_with_an_application_that_has_none(run: Run) -> None:
     assert "lifespan.py" not in ended.stderr
 
 
+@BOTH_WAYS
 def test_failed_start_removes_the_unix_socket(run: Run, tmp_path: Path) -> None:
     assert run("hello:nothing", "--uds", "server.sock").status == 1
     assert not (tmp_path / "server.sock").exists()
@@ -203,6 +217,7 @@ def test_version(run: Run) -> None:
     assert (ended.status, ended.stdout, ended.stderr) == (0, f"fastserve {fastserve.__version__}\n", "")
 
 
+@BOTH_WAYS
 def test_ctrl_c_during_the_import(launch: Launch, module: Module) -> None:
     import signal
 
