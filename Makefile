@@ -12,6 +12,8 @@ APP ?= examples.hello:app
 # More arguments for what a target runs, e.g. make test PYTEST='-k keep_alive'
 PYTEST ?=
 BENCH ?=
+# Files of tests that run at the same time: the tests mostly wait, so one more than there are cores.
+JOBS ?= $(shell expr $$(nproc) + 1)
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
@@ -38,8 +40,11 @@ run: $(BUILT)  ## serve APP (examples.hello:app) on HOST:PORT (127.0.0.1:8000)
 
 build: $(BUILT)  ## build the compiled modules in place, in VENV
 
+# What is marked `alone` runs after the rest, even if that has failed. With PYTEST either may be without a test (5), not both.
 test: $(BUILT) $(DEVELOP)  ## the whole suite, the C rooms' tests with it
-	$(PY) -m pytest $(PYTEST)
+	@$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile -m 'not alone' $(PYTEST); together=$$?; \
+	$(PY) -m pytest -m alone $(PYTEST); alone=$$?; \
+	case $$together-$$alone in 0-0|0-5|5-0) ;; *) exit 1;; esac
 
 test-c: llhttp  ## the C rooms alone, under sanitizers
 	$(MAKE) -C tests/c test

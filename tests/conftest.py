@@ -1,5 +1,6 @@
 """Servers for the tests over real sockets."""
 
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,6 +8,12 @@ import httpx
 import pytest
 
 from serving import Open, Serve, Server
+
+
+def pytest_collection_finish() -> None:
+    """What the collection has made stays to the end, so no test that collects garbage need go through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 class Pool:

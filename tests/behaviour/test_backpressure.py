@@ -23,6 +23,7 @@ def stands_still(run: script) -> int:
     return last[0]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("size", [1000, 65_536, 1_000_000])
 def test_endless_stream_to_a_client_that_does_not_read(server: Server, size: int) -> None:
     """`send` waits, others are served, and memory does not grow; then the client reads and it goes on."""
@@ -46,6 +47,7 @@ def test_endless_stream_to_a_client_that_does_not_read(server: Server, size: int
     run.journal()
 
 
+@pytest.mark.alone
 def test_many_stalled_readers(server: Server) -> None:
     """Bounded for each one: the queue holds the high-water mark and one piece."""
     runs = [script(server, start(), ("endless", 16384)) for _ in range(20)]
@@ -65,6 +67,7 @@ def test_many_stalled_readers(server: Server) -> None:
         run.journal()
 
 
+@pytest.mark.alone
 def test_upload_to_an_application_that_does_not_receive(server: Server) -> None:
     """H9: the client's send blocks, the server's memory does not grow."""
     run = script(server, ("wait", "go"), ("body",), *answers())
@@ -85,6 +88,7 @@ def test_upload_to_an_application_that_does_not_receive(server: Server) -> None:
     assert run.journal()[0] == ("body", 100_000_000, "http.request")
 
 
+@pytest.mark.alone
 def test_chunked_upload_to_an_application_that_does_not_receive(server: Server) -> None:
     run = script(server, ("wait", "go"), ("body",), *answers())
     with server.connect() as client:
@@ -103,6 +107,7 @@ def test_chunked_upload_to_an_application_that_does_not_receive(server: Server) 
     assert run.journal()[0][2] == "http.request"
 
 
+@pytest.mark.alone
 def test_pipelining_client_that_does_not_read(server: Server) -> None:
     """Requests are not read on while their answers pile up."""
     run = script(server, start(), ("pieces", 1, 100_000))

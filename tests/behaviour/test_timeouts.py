@@ -34,11 +34,13 @@ def takes(seconds: float) -> Iterator[None]:
     assert seconds - 0.1 <= taken < seconds + SLACK
 
 
+@pytest.mark.alone
 def test_silent_connection_is_closed(quick: Server) -> None:
     with others_are_served(quick, 0.5), quick.connect() as client, takes(0.6):
         assert client.gone()
 
 
+@pytest.mark.alone
 def test_half_a_head_is_408(quick: Server) -> None:
     with others_are_served(quick, 0.5), quick.connect() as client, takes(0.7):
         answer = client.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n")
@@ -47,6 +49,7 @@ def test_half_a_head_is_408(quick: Server) -> None:
         assert client.gone()
 
 
+@pytest.mark.alone
 def test_dripping_head_is_408(quick: Server) -> None:
     """The deadline counts from the first byte: another byte does not prolong it."""
     with quick.connect() as client, takes(0.7):
@@ -64,6 +67,7 @@ def test_half_a_head_on_a_connection_kept_alive_is_408(quick: Server) -> None:
             assert client.gone()
 
 
+@pytest.mark.alone
 def test_stalled_body_is_408_and_a_disconnect(quick: Server) -> None:
     run = script(quick, ("body",))
     with others_are_served(quick, 0.5), quick.connect() as client:
@@ -84,6 +88,7 @@ def test_stalled_chunked_body_is_408(quick: Server) -> None:
         assert client.gone()
 
 
+@pytest.mark.alone
 def test_body_that_makes_progress_is_no_stall(quick: Server) -> None:
     """Longer in all than the deadline, but never without progress for so long."""
     run = script(quick, ("body",), *answers())
@@ -117,6 +122,7 @@ def test_slow_stream_is_no_timeout(quick: Server) -> None:
         assert client.exchange(run.request()).body == b"ab"
 
 
+@pytest.mark.alone
 def test_stalled_reader_is_disconnected(quick: Server) -> None:
     run = script(quick, start(), ("until_refused", 65536))
     with others_are_served(quick, 0.5), quick.connect(receive_buffer=4096) as client:
@@ -127,6 +133,7 @@ def test_stalled_reader_is_disconnected(quick: Server) -> None:
         assert client.gone()
 
 
+@pytest.mark.alone
 def test_slow_reader_is_not_stalled(quick: Server) -> None:
     run = script(quick, start(), ("pieces", 1, 3_000_000))
     with quick.connect(receive_buffer=4096) as client:
@@ -140,6 +147,7 @@ def test_slow_reader_is_not_stalled(quick: Server) -> None:
                 time.sleep(0.02)  # this reader is slow: that is its part
 
 
+@pytest.mark.alone
 def test_idle_keep_alive_is_closed(quick: Server) -> None:
     with others_are_served(quick, 0.5), quick.connect() as client:
         client.exchange(request("/"))
@@ -147,6 +155,7 @@ def test_idle_keep_alive_is_closed(quick: Server) -> None:
             assert client.closed()
 
 
+@pytest.mark.alone
 def test_requests_begin_the_keep_alive_time_anew(quick: Server) -> None:
     with quick.connect() as client:
         begun = time.monotonic()
@@ -164,6 +173,7 @@ def test_no_body_timeout_after_continue_was_not_asked(quick: Server) -> None:
         assert client.exchange(b"abc").body == b"ok"
 
 
+@pytest.mark.alone
 def test_all_slow_clients_together_are_gone(quick: Server) -> None:
     """Fifty of each kind; the server goes on as if nothing were."""
     starts = [b"", b"GET / HT", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc"]
@@ -178,6 +188,7 @@ def test_all_slow_clients_together_are_gone(quick: Server) -> None:
             client.close()
 
 
+@pytest.mark.alone
 def test_application_that_does_not_answer_in_time(serve: Serve) -> None:
     """504, the task's stack in the log, and the task is cancelled."""
     server = serve(timeout_request=0.5)
@@ -205,6 +216,7 @@ def test_answer_that_is_not_ended_in_time_is_broken(serve: Serve) -> None:
     assert run.journal()[-1][1][0] == "CancelledError"
 
 
+@pytest.mark.alone
 def test_application_that_answers_in_time_is_left_alone(serve: Serve) -> None:
     server = serve(timeout_request=0.5)
     run = script(server, ("pause", 0.2), *answers())

@@ -9,6 +9,8 @@ import pytest
 from bench.cputime import VanishedError, read_cpu, resident, spent, tree
 from bench.process import stop
 
+pytestmark = pytest.mark.alone
+
 # Each line of input makes the puppet do one thing; it says a line when that is done.
 PUPPET = """
 import subprocess, sys, threading, time

@@ -12,7 +12,7 @@ from bench.measure import Settings, measure
 from bench.plan import Scenario, Server
 from bench.rounds import run_rounds, summarize
 
-pytestmark = pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+pytestmark = [pytest.mark.alone, pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")]
 
 Fake = Callable[[str, int], Server]
 Children = Callable[[], list[int]]

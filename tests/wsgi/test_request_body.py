@@ -232,6 +232,7 @@ def test_file_of_a_body_that_never_comes_is_closed(start_server: Serve, folder: 
     assert until(lambda: descriptors(server) == before), (descriptors(server), before)
 
 
+@pytest.mark.alone
 def test_upload_does_not_grow_memory(start_server: Serve, folder: Path) -> None:
     server = start_server(environment={"TMPDIR": str(folder)}, access_log=False)
     run = script(server, *answers())

@@ -14,6 +14,8 @@ from serving import BrokenAnswer, Client, Serve, Server, request
 from serving.load import others_are_served
 from wsgi.steps import Gate, answers, closings, generator, said, script, start
 
+pytestmark = pytest.mark.alone
+
 MEBIBYTE = 1 << 20
 KERNEL = 16 * MEBIBYTE
 """More than the socket buffers of both ends can hold together."""
