@@ -78,8 +78,8 @@ MODULES: Mapping[str, set[str]] = {
         *("page", "privileges", "slots", "worker_process"),
     },
     "attendant": {
-        *("admin", "assignment", "channel", "config", "exits", "forked", "health", "listen", "page", "privileges"),
-        *("watch", "worker_process"),
+        *("admin", "assignment", "channel", "config", "exits", "forked", "health", "listen", "metrics", "page"),
+        *("privileges", "watch", "worker_process"),
     },
     "upgrade": {"errors", "service"},
     "supervisor": {

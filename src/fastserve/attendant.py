@@ -171,9 +171,10 @@ class Admin(Attendant):
         self._page = page
 
     def job(self, channel: Channel) -> int:
-        from fastserve import admin
+        from fastserve import admin, metrics
         from fastserve.worker_process import run
 
+        metrics.render(self._page)  # loads what another user might not be allowed to read
         config = Config(
             admin.application(self._page, fresh=health.FRESH),
             interface="wsgi",

@@ -55,6 +55,10 @@ def _serve(assignment: Assignment, post: "_Post") -> bool:
     title.set_title(config.proc_name, assignment.role, "starting")
     if config.cpu_affinity:
         affinity.apply(affinity.cpu_of(assignment.slot, config.cpu_affinity))
+    # Here, for the supervisor can see by now where a start hangs, and another user might not read what is imported.
+    from fastserve.serving import serve
+    from fastserve.worker import Place
+
     if assignment.privileges is not None:
         assignment.privileges.drop()
     set_environment(config)
@@ -63,9 +67,6 @@ def _serve(assignment: Assignment, post: "_Post") -> bool:
     if assignment.hooks is not None:
         assignment.hooks.call("post_fork", post.info)
     app = assignment.app if assignment.app is not None else application.load(config)
-    from fastserve.serving import serve  # takes its time, too: the supervisor can see meanwhile where a start hangs
-    from fastserve.worker import Place
-
     place = Place(
         assignment.listeners,
         assignment.access_log.fd if assignment.access_log is not None else -1,

@@ -1,0 +1,213 @@
+"""As a service of the system: what systemd hears and passes, the files, the user, the names and the environment."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving.process import until
+from supervised.conftest import Supervise, Write
+from supervised.supervised import Supervised, children, title
+
+APPLICATION = """
+import json, os
+from pathlib import Path
+
+async def app(scope, receive, send):
+    Path("written").write_text("")
+    facts = {
+        "pid": os.getpid(),
+        "cwd": os.getcwd(),
+        "environment": dict(os.environ),
+        "ids": [os.getuid(), os.getgid(), os.geteuid(), os.getegid()],
+        "groups": os.getgroups(),
+        "cpus": sorted(os.sched_getaffinity(0)),
+    }
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": json.dumps(facts).encode()})
+"""
+NO_LIFESPAN = ("served:app", "--lifespan", "off")
+
+ACTIVATE = """
+import os, socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="http")
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.fixture(autouse=True)
+def application(write: Write) -> None:
+    write(APPLICATION)
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """Waits for a message that begins so; status lines are passed over."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(tmp_path / "notify"))
+        receiver.settimeout(20)
+
+        def next_message(beginning: str) -> str:
+            while (message := receiver.recv(4096).decode()).startswith(("STATUS=", "WATCHDOG=")):
+                if message.startswith(beginning):
+                    break
+            assert message.startswith(beginning)
+            return message
+
+        yield next_message
+
+
+def facts(supervised: Supervised) -> dict[str, Any]:
+    """What a worker says of itself."""
+    found: dict[str, Any] = json.loads(supervised.get())
+    return found
+
+
+def test_what_systemd_hears(supervise: Supervise, systemd: Callable[[str], str], tmp_path: Path) -> None:
+    variables = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}
+    supervised = supervise(*NO_LIFESPAN, "--workers", "2", listens=False, **variables)
+    systemd("READY=1")
+    assert len(supervised.workers("serving")) == 2
+    systemd("WATCHDOG=1")
+    systemd("WATCHDOG=1")
+    supervised.signal(signal.SIGHUP)
+    assert "MONOTONIC_USEC=" in systemd("RELOADING=1\n")
+    systemd("READY=1")
+    assert len(supervised.workers("serving")) == 2
+    supervised.signal(signal.SIGTERM)
+    systemd("STOPPING=1")
+    assert supervised.wait() == 0
+
+
+def test_workers_do_not_speak_for_the_service(
+    supervise: Supervise, systemd: Callable[[str], str], tmp_path: Path
+) -> None:
+    variables = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "60000000"}
+    supervised = supervise(*NO_LIFESPAN, **variables)
+    assert {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}.isdisjoint(facts(supervised)["environment"])
+
+
+def test_socket_activation(supervise: Supervise, tmp_path: Path) -> None:
+    (tmp_path / "empty.toml").touch()
+    options = ("--config", "empty.toml", "--workers", "2")  # no address
+    supervised = supervise(*NO_LIFESPAN, *options, wrapper=(sys.executable, "-c", ACTIVATE))
+    workers = set(supervised.wait_for_workers(2).values())
+    seen = set()
+
+    def both_have_served() -> bool:
+        found = facts(supervised)
+        assert {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}.isdisjoint(found["environment"])
+        seen.add(found["pid"])
+        return seen == workers
+
+    assert until(both_have_served)
+    supervised.signal(signal.SIGHUP).log.wait_for("reloaded\n", 20)
+    assert workers.isdisjoint(supervised.wait_for_workers(2).values())
+    assert facts(supervised)["pid"] not in workers
+
+
+def test_pid_file(supervise: Supervise, tmp_path: Path) -> None:
+    path = tmp_path / "server.pid"
+    supervised = supervise(*NO_LIFESPAN, "--pid", "server.pid")
+    assert path.read_text() == f"{supervised.pid}\n"
+    second = supervise(*NO_LIFESPAN, "--pid", "server.pid", listens=False)
+    assert second.wait() == 1
+    assert f"server.pid belongs to process {supervised.pid}, which is alive" in second.log.text
+    assert path.read_text() == f"{supervised.pid}\n"
+    assert supervised.stop() == 0
+    assert not path.exists()
+
+
+def test_directory_mask_and_names(supervise: Supervise, tmp_path: Path) -> None:
+    """Paths are seen from --chdir, the PID file's too; it can be read by everybody whatever the mask."""
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (tmp_path / "served.py").rename(inner / "served.py")
+    options = ("--chdir", "inner", "--umask", "077", "--pid", "server.pid", "--proc-name", "shop")
+    supervised = supervise(*NO_LIFESPAN, *options)
+    found = facts(supervised)
+    assert found["cwd"] == str(inner)
+    assert stat.S_IMODE((inner / "written").stat().st_mode) == 0o600
+    assert (inner / "server.pid").read_text() == f"{supervised.pid}\n"
+    assert until(lambda: title(supervised.pid) == "shop: supervisor (serving, 1 of 1 workers)")
+    assert title(found["pid"]) == "shop: worker 0 (serving)"
+
+
+@pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["in the worker", "preload"])
+def test_environment(supervise: Supervise, tmp_path: Path, preload: tuple[str, ...]) -> None:
+    (tmp_path / "settings").write_text("FROM_FILE=file\nALREADY=file\nBOTH='file'\n")
+    options = ("--env-file", "settings", "--env", "BOTH=option", "--env", "SET=option")
+    supervised = supervise(*NO_LIFESPAN, *options, *preload, ALREADY="outside", SET="outside")
+    found = facts(supervised)["environment"]
+    names = ("FROM_FILE", "ALREADY", "BOTH", "SET")
+    assert [found[name] for name in names] == ["file", "outside", "option", "option"]
+
+
+def test_environment_file_is_read_again(supervise: Supervise, tmp_path: Path) -> None:
+    settings = tmp_path / "settings"
+    settings.write_text("COLOUR=red\n")
+    supervised = supervise(*NO_LIFESPAN, "--env-file", "settings")
+    assert facts(supervised)["environment"]["COLOUR"] == "red"
+    settings.write_text("COLOUR=blue\n")
+    supervised.signal(signal.SIGHUP).log.wait_for("reloaded\n", 20)
+    assert until(lambda: facts(supervised)["environment"]["COLOUR"] == "blue")  # the old one may answer once more
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A directory that every user may use; pytest's own are closed."""
+    with tempfile.TemporaryDirectory(prefix="fastserve-") as name:
+        path = Path(name)
+        path.chmod(0o777)
+        (path / "served.py").write_text(APPLICATION)
+        yield path
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_user(open_directory: Path) -> None:
+    access = open_directory / "access.log"
+    options = ("--user", "nobody", "--access-logfile", "access.log", "--admin", "unix:admin")
+    with Supervised(*NO_LIFESPAN, *options, directory=open_directory) as supervised:
+        found = facts(supervised)
+        nobody, group, *_ = found["ids"]
+        assert 0 not in (nobody, group, *found["groups"])
+        assert found["ids"] == [nobody, group] * 2
+        assert (open_directory / "written").stat().st_uid == nobody
+        expected = {"fastserve: worker 0 (serving)": nobody, "fastserve: admin (serving)": nobody}
+        assert until(lambda: {title(pid): owner(pid) for pid in children(supervised.pid)} == expected)
+        assert owner(supervised.pid) == 0
+        assert owner(access) == nobody
+        access.rename(f"{access}.1")
+        supervised.signal(signal.SIGUSR1)
+        assert until(lambda: access.exists() and owner(access) == nobody)
+        assert until(lambda: supervised.get() != b"" and b"GET / " in access.read_bytes())
+        assert supervised.stop() == 0
+        assert "denied" not in supervised.log.text
+
+
+def owner(found: Path | int) -> int:
+    """Whose a file or a process is."""
+    return (found if isinstance(found, Path) else Path(f"/proc/{found}")).stat().st_uid
+
+
+def test_cpu_affinity(supervise: Supervise) -> None:
+    allowed = sorted(os.sched_getaffinity(0))
+    if len(allowed) < 2:
+        pytest.skip("needs two CPUs")
+    supervised = supervise(*NO_LIFESPAN, "--workers", "2", "--cpu-affinity", "auto")
+    workers = supervised.wait_for_workers(2)
+    assert [sorted(os.sched_getaffinity(workers[slot])) for slot in (0, 1)] == [[cpu] for cpu in allowed[:2]]
+    assert sorted(os.sched_getaffinity(supervised.pid)) == allowed
+    found = facts(supervised)
+    assert found["cpus"] == sorted(os.sched_getaffinity(found["pid"]))
