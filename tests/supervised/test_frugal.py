@@ -1,0 +1,92 @@
+"""The supervisor is small, sleeps, and keeps nothing open; a worker has what it needs and no more."""
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+from serving.process import until
+from supervised.conftest import APPLICATION, Supervise, Write, amount
+from supervised.supervised import Supervised
+
+LARGEST = 30 << 20
+LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp
+
+
+def resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def mapped(pid: int) -> str:
+    return Path(f"/proc/{pid}/maps").read_text()
+
+
+def wake_ups(pid: int) -> int:
+    match = re.search(r"^voluntary_ctxt_switches:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    assert match is not None
+    return int(match[1])
+
+
+def descriptors(pid: int) -> list[str]:
+    """What the process has open, by kind; a socket is one of many."""
+    found = [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
+    return sorted(re.sub(r"\d+", "", each) for each in found)
+
+
+def listening(pid: int) -> set[tuple[int, str]]:
+    """The ports that a process listens on, each with the socket's inode."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    ports = {line[9]: int(line[1].partition(":")[2], 16) for line in lines if line[3] == LISTENING}
+    opened = [re.fullmatch(r"socket:\[(\d+)\]", str(each.readlink())) for each in Path(f"/proc/{pid}/fd").iterdir()]
+    return {(ports[match[1]], match[1]) for match in opened if match is not None and match[1] in ports}
+
+
+def test_supervisor_loads_little_and_sleeps(supervise: Supervise, write: Write) -> None:
+    write(APPLICATION + "import _elementtree  # an extension module that nothing else here needs\n")
+    supervised = supervise("served:app", "--workers", "2", "--admin", "unix:admin.sock")
+    worker = supervised.wait_for_workers(2)[0]
+    assert supervised.admin("/readyz").status == 200
+    for name in ("uvloop/loop", "fastserve/_core", "_elementtree"):
+        assert name in mapped(worker)
+        assert name not in mapped(supervised.pid)
+    assert resident(supervised.pid) < LARGEST
+    seconds = amount(3, 20)
+    before = wake_ups(supervised.pid)
+    time.sleep(seconds)
+    assert wake_ups(supervised.pid) - before < 2 * seconds
+
+
+def test_nothing_stays_open(supervise: Supervise) -> None:
+    supervised = supervise("served:app", "--workers", "2", "--admin", "unix:admin.sock")
+    first = supervised.wait_for_workers(2)
+    assert supervised.admin("/readyz").status == 200
+    before, of_worker = descriptors(supervised.pid), descriptors(first[1])
+    for _ in range(amount(2, 20)):
+        go_through_everything(supervised)
+    last = supervised.wait_for_workers(2)
+    assert until(lambda: descriptors(supervised.pid) == before)
+    assert descriptors(last[1]) == of_worker
+
+
+def go_through_everything(supervised: Supervised) -> None:
+    start = len(supervised.log.text)
+    workers = supervised.signal(signal.SIGTTIN).wait_for_workers(3)
+    supervised.signal(signal.SIGKILL, workers[0]).log.wait_for("ended unexpectedly", start=start)
+    supervised.wait_for_workers(3)
+    supervised.signal(signal.SIGTTOU).wait_for_workers(2)
+    supervised.signal(signal.SIGHUP).log.wait_for("reloaded\n", 30, start)
+    supervised.wait_for_workers(2)
+
+
+def test_worker_has_the_sockets_of_its_slot(supervise: Supervise) -> None:
+    supervised = supervise(
+        "served:app", "--workers", "2", "--bind", "127.0.0.1:0", "--bind", "127.0.0.2:0", "--admin", "127.0.0.1:0"
+    )
+    workers = supervised.wait_for_workers(2)
+    ports = sorted(int(address[1]) for address in supervised.addresses())
+    of_worker = [listening(workers[slot]) for slot in (0, 1)]
+    assert [sorted(port for port, _ in each) for each in of_worker] == [ports, ports]
+    assert of_worker[0].isdisjoint(of_worker[1])
+    assert of_worker[0] | of_worker[1] < listening(supervised.pid)
+    assert len(listening(supervised.pid)) == 5
