@@ -168,6 +168,8 @@ class Supervisor:
         if config.admin is not None:
             admin = Config(config.app, bind=(config.admin,), uds_mode=config.uds_mode, uds_owner=config.uds_owner)
             self._admin_sockets = Sockets.open(admin, 1, self._upgrade.inherited.get("admin", {}))
+            for each in self._admin_sockets.addresses:
+                logger.info("admin pages on %s", each)
             user = privileges.resolve(config.user, config.group)
             self._attendants.append(Admin(config, user, self._admin_sockets, self._page, self._leave_workers_behind))
         if config.reload:
