@@ -1,5 +1,6 @@
 """How a forked process gets out of the supervisor that forked it."""
 
+import sys
 import weakref
 from collections.abc import Callable
 
@@ -15,8 +16,10 @@ class Forked(BaseException):
         self.job = job
 
 
-def disown_finalizers() -> None:
-    """In a forked process: temporary directories and the like, which the process that forked it has made, are not to be
-    removed at the end of this one."""
+def disown() -> None:
+    """In a forked process: what belongs to the program that forked it, and would be ended or removed when this process
+    exits, is left alone: temporary directories, and the daemons of multiprocessing."""
     for each in list(weakref.finalize._registry):  # type: ignore[attr-defined]
         each.atexit = False
+    if "multiprocessing.process" in sys.modules:
+        sys.modules["multiprocessing.process"]._children.clear()  # as multiprocessing does in its own children

@@ -141,11 +141,12 @@ class _Alone:
             self._access_log = access_log = logs.AccessLog(config)
             try:
                 self._hooks.call("on_starting", self._info())
-                self._become(access_log)
-                app = application.load(config)
-                from fastserve.serving import serve  # the event loop and the core, which `--help` does not need
+                # What `--help` does not need, and another user might not be allowed to read.
+                from fastserve.serving import serve
                 from fastserve.worker import Place
 
+                self._become(access_log)
+                app = application.load(config)
                 clean = serve(config, app, Place(listeners, access_log.fd), self)
                 self._hooks.call("on_exit", self._info())
                 return clean

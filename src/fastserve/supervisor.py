@@ -196,7 +196,7 @@ class Supervisor:
         self._crew.sockets.close(keep_paths=True)
 
     def _leave(self) -> None:
-        forked.disown_finalizers()
+        forked.disown()
         self._selector.close()
         self._wake.close()
         self._woken.close()

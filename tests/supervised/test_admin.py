@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -129,7 +130,7 @@ def test_counters_never_go_back(supervise: Supervise) -> None:
         answered = load.end_without_loss()["answered"]
     supervised.wait_for_workers(2)
     seen.append(counters(admin))
-    for before, after in zip(seen, seen[1:], strict=False):
+    for before, after in pairwise(seen):
         assert {name: value for name, value in before.items() if after[name] < value} == {}
     assert len(seen) > 5
     assert seen[-1]["fastserve_requests_total"] >= answered
