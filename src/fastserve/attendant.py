@@ -39,7 +39,8 @@ class Attendant(ABC):
 
     def __init__(self, leave_behind: Callable[[], None]) -> None:
         self._leave_behind = leave_behind
-        self._pid = 0
+        self.pid = 0
+        """0 while there is no such process."""
         self._channel: Channel | None = None
         self._not_before = 0.0
 
@@ -57,14 +58,14 @@ class Attendant(ABC):
 
     def due(self) -> float | None:
         """When another one is to be started; None while there is one."""
-        return None if self._pid else self._not_before
+        return None if self.pid else self._not_before
 
     def step(self) -> None:
         """Hears what it says, or starts it where there is none. Raises Forked in the new process."""
         if self._channel is not None:
             with suppress(BlockingIOError):
                 self.hear(self._channel)
-        elif not self._pid and time.monotonic() >= self._not_before:
+        elif not self.pid and time.monotonic() >= self._not_before:
             self._start()
 
     def _start(self) -> None:
@@ -81,7 +82,7 @@ class Attendant(ABC):
                 ours.close()
                 self._leave_behind()
                 raise Forked(lambda: self.job(theirs))
-            self._pid, self._channel = pid, ours
+            self.pid, self._channel = pid, ours
         theirs.close()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -93,9 +94,9 @@ class Attendant(ABC):
 
     def reap(self) -> None:
         """Takes the exit status, if it has ended."""
-        if not self._pid:
+        if not self.pid:
             return
-        pid, status = os.waitpid(self._pid, os.WNOHANG)
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
         if pid:
             self.step()
             end = Exit.of(status)
@@ -104,19 +105,19 @@ class Attendant(ABC):
             self._forget()
 
     def _forget(self) -> None:
-        self._pid = 0
+        self.pid = 0
         self._not_before = time.monotonic() + PAUSE
         self.close_channel()
 
     def end(self) -> None:
         """Ends the process, and waits for that."""
-        if not self._pid:
+        if not self.pid:
             return
         deadline = time.monotonic() + GRACE
-        os.kill(self._pid, signal.SIGTERM)
-        while os.waitpid(self._pid, os.WNOHANG) == (0, 0):
+        os.kill(self.pid, signal.SIGTERM)
+        while os.waitpid(self.pid, os.WNOHANG) == (0, 0):
             if time.monotonic() > deadline:
-                os.kill(self._pid, signal.SIGKILL)
+                os.kill(self.pid, signal.SIGKILL)
             time.sleep(0.01)
         self._forget()
 

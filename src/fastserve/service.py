@@ -13,6 +13,17 @@ from fastserve.pidfile import PidFile
 logger = logging.getLogger("fastserve")
 
 
+def _current_directory() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:
+        return "/"  # it has been removed
+
+
+START_DIRECTORY = _current_directory()
+"""Where the process was started: what its arguments say is seen from here, whatever --chdir does."""
+
+
 def enter(config: Config) -> None:
     """Takes the directory and the mask for new files on, before anything is opened. Raises StartError."""
     if config.chdir:

@@ -347,13 +347,23 @@ class Supervisor:
         self._crew.signal_all(signal.SIGUSR1)
 
     def _reap(self) -> None:
+        self._reap_ours()
+        while os.getpid() == 1 and (orphan := _orphan_or_ours()):
+            # As the first process of a container it has children that others have left.
+            if orphan in self._ours():
+                self._reap_ours()
+            else:
+                os.waitpid(orphan, 0)
+
+    def _reap_ours(self) -> None:
         self._crew.reap()
         for attendant in self._attendants:
             attendant.reap()
         if self._upgrade.reap() and self._crew.resting:
             self._crew.resume()
-        if os.getpid() == 1:
-            _reap_orphans()
+
+    def _ours(self) -> set[int]:
+        return {*self._crew.children, *(attendant.pid for attendant in self._attendants), self._upgrade.successor}
 
     def _stop(self) -> None:
         if self._phase in (Phase.STARTING, Phase.SERVING):
@@ -457,10 +467,10 @@ def _on_terminal() -> bool:
         os.close(fd)
 
 
-def _reap_orphans() -> None:
-    """As the first process of a container: what its parents have left."""
+def _orphan_or_ours() -> int:
+    """A child process that has ended and was not reaped; 0 when there is none."""
     try:
-        while os.waitpid(-1, os.WNOHANG) != (0, 0):
-            pass
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
-        pass
+        return 0
+    return ended.si_pid if ended is not None else 0

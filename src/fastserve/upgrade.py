@@ -13,12 +13,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastserve.errors import StartError
-from fastserve.service import Service
+from fastserve.service import START_DIRECTORY, Service
 
 VARIABLE = "FASTSERVE_UPGRADE"
 """Tells a supervisor whom it follows, and which descriptors it takes over."""
-
-_START_DIRECTORY = os.getcwd()  # noqa: PTH109  (the arguments' paths are seen from here, whatever --chdir says)
 
 logger = logging.getLogger("fastserve")
 
@@ -31,8 +29,10 @@ class Upgrade:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._successor = 0
+        self.successor = 0
+        """Its process ID; 0 when there is none."""
         given = json.loads(os.environ.pop(VARIABLE, "{}"))
+        self._environment = dict(os.environ)  # before --env and --env-file, which the successor reads itself
         self._predecessor: int = given.get("pid", 0)
         self.inherited: Mapping[str, Any] = given.get("sockets", {})
 
@@ -44,7 +44,7 @@ class Upgrade:
     @property
     def others_serve(self) -> bool:
         """Whether another supervisor has the same sockets."""
-        return self._successor != 0 or self.follows
+        return self.successor != 0 or self.follows
 
     def serving(self) -> None:
         """This supervisor serves."""
@@ -68,7 +68,7 @@ class Upgrade:
         descriptors: those that it needs.
         """
         if self.others_serve:
-            logger.error("SIGUSR2 is ignored: supervisor %d serves too", self._successor or self._predecessor)
+            logger.error("SIGUSR2 is ignored: supervisor %d serves too", self.successor or self._predecessor)
             return
         try:
             if self._service.pid_file is not None:
@@ -76,25 +76,26 @@ class Upgrade:
         except StartError as error:
             logger.error("no upgrade: %s", error)
             return
-        variables = self._service.variables()
+        variables = {name: value for name, value in self._environment.items() if name in os.environ}
+        variables |= self._service.variables()
         variables[VARIABLE] = json.dumps({"pid": os.getpid(), "sockets": sockets})
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
-            _exec(descriptors, {**os.environ, **variables})
-        self._successor = pid
+            _exec(descriptors, variables)
+        self.successor = pid
         logger.info("supervisor %d starts with the same sockets", pid)
 
     def reap(self) -> bool:
         """Whether the successor has ended: this supervisor is the only one again."""
-        if not self._successor:
+        if not self.successor:
             return False
-        pid, _ = os.waitpid(self._successor, os.WNOHANG)
+        pid, _ = os.waitpid(self.successor, os.WNOHANG)
         if not pid:
             return False
         logger.warning("supervisor %d has ended, this one goes on", pid)
-        self._successor = 0
+        self.successor = 0
         if self._service.pid_file is not None:
             self._service.pid_file.move_back()
         return True
@@ -105,7 +106,7 @@ def _exec(descriptors: list[int], environment: dict[str, str]) -> None:
     try:
         for fd in descriptors:
             os.set_inheritable(fd, True)
-        os.chdir(_START_DIRECTORY)
+        os.chdir(START_DIRECTORY)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
     except OSError as error:

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,8 +22,17 @@ APPLICATION = """
 import json, os
 from pathlib import Path
 
+def leave_an_orphan():
+    if os.fork() == 0:
+        if os.fork() == 0:
+            os.read(0, 1)  # the standard input is at its end
+        os._exit(0)
+    os.wait()
+
 async def app(scope, receive, send):
     Path("written").write_text("")
+    if scope["path"] == "/orphan":
+        leave_an_orphan()
     facts = {
         "pid": os.getpid(),
         "cwd": os.getcwd(),
@@ -211,3 +221,45 @@ def test_cpu_affinity(supervise: Supervise) -> None:
     assert sorted(os.sched_getaffinity(supervised.pid)) == allowed
     found = facts(supervised)
     assert found["cpus"] == sorted(os.sched_getaffinity(found["pid"]))
+
+
+def test_upgrade_begins_where_the_first_one_began(supervise: Supervise, tmp_path: Path) -> None:
+    """In its directory, and with its environment: the successor reads --chdir and --env-file itself."""
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (tmp_path / "served.py").rename(inner / "served.py")
+    settings = inner / "settings"
+    settings.write_text("COLOUR=red\n")
+    supervised = supervise(*NO_LIFESPAN, "--chdir", "inner", "--env-file", "settings", "--preload", AROUND="yes")
+    assert facts(supervised)["environment"]["COLOUR"] == "red"
+    settings.write_text("COLOUR=blue\n")
+    supervised.signal(signal.SIGUSR2).log.wait_for("serving beside supervisor", 20)
+    supervised.signal(signal.SIGQUIT)
+    assert supervised.process.wait(20) == 0
+    found = facts(supervised)
+    assert found["cwd"] == str(inner)
+    assert (found["environment"]["COLOUR"], found["environment"]["AROUND"]) == ("blue", "yes")
+
+
+CONTAINER = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+
+
+@pytest.mark.skipif(subprocess.run([*CONTAINER, "true"], check=False).returncode != 0, reason="no new PID namespace")
+def test_first_process_of_a_container(supervise: Supervise) -> None:
+    """It reaps what others have left, and still knows how its own workers end."""
+    supervised = supervise(*NO_LIFESPAN, wrapper=CONTAINER)
+    (supervisor,) = children(supervised.pid)
+
+    def only_a_worker() -> bool:
+        return [title(pid) for pid in children(supervisor)] == ["fastserve: worker 0 (serving)"]
+
+    assert until(only_a_worker)
+    for _ in range(3):
+        for _ in range(3):
+            supervised.get("/orphan")
+        start = len(supervised.log.text)
+        supervised.signal(signal.SIGKILL, children(supervisor)[0])
+        supervised.log.wait_for("ended unexpectedly: killed by SIGKILL (Killed); ", start=start)
+        assert until(only_a_worker)
+    supervised.signal(signal.SIGTERM, supervisor)
+    assert supervised.wait() == 0
