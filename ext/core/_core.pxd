@@ -9,7 +9,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from cpython.ref cimport PyObject
 
 from net cimport (FS_POLL_BATCH, fs_address, fs_outpool, fs_outqueue, fs_poller, fs_ready, fs_relay, fs_timer, fs_wheel)
-from proto cimport (fs_event, fs_field, fs_h1, fs_h1_shared, fs_head_common, fs_limits, fs_request_head, fs_sink,
+from proto cimport (fs_event, fs_field, fs_h1, fs_h1_shared, fs_head_common, fs_limits, fs_proxy_header, fs_request_head, fs_sink,
                     fs_slice, fs_stream)
 from fastserve._task cimport InlineRunner, Task
 
@@ -39,6 +39,7 @@ cdef enum ConnectionFlag:
     CONN_FLUSHING = 512     # its out-queue is being sent: `send` called from a release must not send too
     CONN_STALLED = 1024     # answers above the high-water mark: the next request waits
     CONN_DEFERRED = 2048    # stands in Driver.deferred
+    CONN_PROXIED = 4096     # a PROXY protocol header is due before anything else
     CONN_MORE = 256         # the turn's share of requests is used up; the rest waits for the next turn
 
 
@@ -336,6 +337,7 @@ cdef class Driver:
     cdef Interface interface
     cdef object logger
     cdef object forwarding              # None or a Forwarding
+    cdef object proxy_protocol          # None, or says of a peer's host whether its connections begin with a header
     cdef bytes server_line
     cdef bytes extra_lines
     cdef AccessLog access_log
@@ -419,6 +421,7 @@ cdef class Connection:
     cdef tuple client                   # made with the first request
     cdef tuple server
     cdef object memo                    # what the interface wants to know of the connection again
+    cdef bytes proxy_part               # of a PROXY protocol header, as far as it has come
     cdef int fd                         # owned; -1 once closed
     cdef uint32_t slot
     cdef uint32_t flags                 # CONN_*
@@ -465,6 +468,10 @@ cdef class Connection:
     cdef void set_deadline(self) noexcept
     cdef bint peer_reads(self)
     cdef int log_rejected(self, int error) except -1
+    # the PROXY protocol
+    cdef int expect_proxy_header(self, object proxied) except -1
+    cdef Py_ssize_t take_proxy_header(self, const char *p, size_t n) except -1
+    cdef int take_addresses(self, const fs_proxy_header *header) except -1
     # exchange -> connection
     cdef bint full(self)
     cdef int written(self) except -1

@@ -144,7 +144,7 @@ cdef class Connection:
     cdef bint receive_bytes(self):
         """One recv, fed to the protocol. False when the socket is drained."""
         cdef Driver driver = self.driver
-        cdef ssize_t n
+        cdef ssize_t n, taken = 0
         cdef int result
         if self.exchange is not None and fs_h1_body_wanted(&self.h1) >= DIRECT_MIN and not self.flags & CONN_LINGERING:
             return self.receive_direct() > 0
@@ -159,7 +159,11 @@ cdef class Connection:
                 if self.lingered > driver.limits.max_drain:
                     self.close(True)
                 return self.fd >= 0
-            result = fs_h1_feed(&self.h1, driver.buffer, n)
+            if self.flags & CONN_PROXIED:
+                taken = self.take_proxy_header(driver.buffer, n)
+                if self.fd < 0 or taken == n:
+                    return self.fd >= 0
+            result = fs_h1_feed(&self.h1, driver.buffer + taken, n - taken)
             if result < 0:
                 self.refuse(result)
             return True
@@ -204,6 +208,9 @@ cdef class Connection:
         if self.flags & CONN_LINGERING:
             self.close(False)
             return 0
+        if self.proxy_part is not None:
+            self.lost(FS_E_PROXY_HEADER)
+            return 0
         result = fs_h1_eof(&self.h1)
         if self.exchange is not None:
             self.exchange.on_disconnect()
@@ -213,6 +220,62 @@ cdef class Connection:
             self.refuse(result)
         elif not fs_h1_busy(&self.h1) and self.queue.size == 0:
             self.close(False)
+
+    # ---- who is behind a proxy (the PROXY protocol)
+
+    cdef int expect_proxy_header(self, object proxied) except -1:
+        """`proxied` says of a peer's host, None for a Unix socket's, whether its connections begin with a header."""
+        client = self.client_address()
+        try:
+            if proxied(client[0] if client is not None else None):
+                self.flags |= CONN_PROXIED
+        except BaseException:
+            self.broken()
+        return 0
+
+    cdef Py_ssize_t take_proxy_header(self, const char *p, size_t n) except -1:
+        """How many of the first bytes are the header's. A peer that is expected to send one and does not is not
+        answered: who it is cannot be known."""
+        cdef fs_proxy_header header
+        cdef bytes whole
+        cdef Py_ssize_t before = 0
+        cdef int result
+        if self.proxy_part is None:
+            result = fs_proxy_header_parse(p, n, &header)
+        else:
+            before = PyBytes_GET_SIZE(self.proxy_part)
+            whole = self.proxy_part + PyBytes_FromStringAndSize(p, n)
+            result = fs_proxy_header_parse(PyBytes_AS_STRING(whole), PyBytes_GET_SIZE(whole), &header)
+        if result == 0:
+            self.proxy_part = PyBytes_FromStringAndSize(p, n) if before == 0 else whole
+            return n
+        if result < 0:
+            self.driver.logger.debug("Refused connection: %s", fs_error_describe(result).text.decode())
+            self.lost(result)
+            return 0
+        self.take_addresses(&header)
+        self.proxy_part = None
+        self.flags &= ~<uint32_t>CONN_PROXIED
+        return result - before
+
+    cdef int take_addresses(self, const fs_proxy_header *header) except -1:
+        cdef fs_address address
+        cdef char text[FS_ADDRESS_TEXT]
+        if header.family == FS_PROXY_NONE:
+            return 0
+        self.client = None
+        if header.family == FS_PROXY_UNIX:
+            self.peer.family = FS_FAMILY_UNIX
+            if header.path.n:
+                self.server = (os.fsdecode(header.path.p[:header.path.n]), None)
+            return 0
+        self.peer.family = FS_FAMILY_INET if header.family == FS_PROXY_INET else FS_FAMILY_INET6
+        self.peer.port = header.source.port
+        memcpy(self.peer.ip, header.source.ip, sizeof(self.peer.ip))
+        address.family = self.peer.family
+        memcpy(address.ip, header.destination.ip, sizeof(address.ip))
+        self.server = (PyUnicode_DecodeLatin1(text, fs_address_format(&address, text), NULL), header.destination.port)
+        return 0
 
     # ---- events
 
@@ -519,6 +582,8 @@ cdef class Connection:
                 self.set_deadline()
             else:
                 self.lost(FS_E_PEER_STALLED)
+        elif self.proxy_part is not None:
+            self.lost(FS_E_PROXY_HEADER)
         else:
             self.close(False)
 

@@ -91,7 +91,8 @@ cdef bytes header_lines(headers):
 cdef class Driver:
 
     def __cinit__(self, Interface interface not None, *, logger, limits=None, server_header=b"fastserve",
-                  bint date_header=True, headers=(), int access_log_fd=-1, forwarding=None, status=None):
+                  bint date_header=True, headers=(), int access_log_fd=-1, forwarding=None, proxy_protocol=None,
+                  status=None):
         self.poller.fd = -1
         unknown = set(limits or ()) - set(LIMITS)
         if unknown:
@@ -101,6 +102,7 @@ cdef class Driver:
             raise ValueError(f"max_fields is between 1 and {FS_MAX_FIELDS_CEILING}")
         self.logger = logger
         self.forwarding = forwarding
+        self.proxy_protocol = proxy_protocol
         self.server_line = header_lines([(b"server", server_header)]) if server_header else b""
         self.extra_lines = header_lines(headers)
         self.open_status(status)
@@ -321,6 +323,10 @@ cdef class Driver:
         connection.listener = listener
         self.live += 1
         self.status.connections = self.live
+        if self.proxy_protocol is not None:
+            connection.expect_proxy_header(self.proxy_protocol)
+            if connection.fd < 0:
+                return 0
         result = fs_poller_add(&self.poller, fd, self.token(connection.slot))
         if result < 0:
             self.logger.error("A connection cannot be watched: %s", os.strerror(-result))

@@ -30,6 +30,7 @@ cdef extern from "proto/error.h" nogil:
         FS_E_OVERLOADED
         FS_E_PEER_GONE
         FS_E_PEER_STALLED
+        FS_E_PROXY_HEADER
         FS_E_APP_STATUS
         FS_E_APP_FIELD_NAME
         FS_E_APP_FIELD_VALUE
@@ -205,6 +206,26 @@ cdef extern from "proto/head.h" nogil:
     int fs_is_field_value(const char *p, size_t n)
     size_t fs_decimal(char *out, uint64_t n)
     fs_slice fs_reason_phrase(int status)
+
+
+cdef extern from "proto/proxy_header.h" nogil:
+    enum:
+        FS_PROXY_NONE
+        FS_PROXY_INET
+        FS_PROXY_INET6
+        FS_PROXY_UNIX
+
+    ctypedef struct fs_proxy_end:
+        uint8_t ip[16]
+        uint16_t port
+
+    ctypedef struct fs_proxy_header:
+        int family
+        fs_proxy_end source
+        fs_proxy_end destination
+        fs_slice path
+
+    int fs_proxy_header_parse(const char *p, size_t n, fs_proxy_header *header)
 
 
 cdef extern from "proto/h1.h" nogil:

@@ -33,6 +33,7 @@ static const fs_error_info TABLE[] = {
 
     {FS_E_PEER_GONE, "peer-gone", 0, WS_ABNORMAL, H2_CANCEL, "the peer has closed or reset the connection"},
     {FS_E_PEER_STALLED, "peer-stalled", 0, WS_ABNORMAL, H2_CANCEL, "the peer does not read what it asked for"},
+    {FS_E_PROXY_HEADER, "proxy-header", 0, WS_PROTOCOL, H2_PROTOCOL, "the PROXY protocol header is missing or malformed"},
 
     {FS_E_APP_STATUS, "app-status", 500, WS_INTERNAL, H2_INTERNAL, "the application gave an invalid status"},
     {FS_E_APP_FIELD_NAME, "app-field-name", 500, WS_INTERNAL, H2_INTERNAL, "the application gave an invalid field name"},

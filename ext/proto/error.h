@@ -39,6 +39,7 @@ enum {
 
     FS_E_PEER_GONE = -200,
     FS_E_PEER_STALLED = -201,        /* does not read: write deadline */
+    FS_E_PROXY_HEADER = -202,        /* PROXY protocol: missing or malformed */
 
     FS_E_APP_STATUS = -300,
     FS_E_APP_FIELD_NAME = -301,

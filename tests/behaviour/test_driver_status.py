@@ -19,7 +19,7 @@ import pytest
 
 from fastserve import _core
 from serving import Client, request
-from serving.driving import KINDS, Driving, listener
+from serving.driving import KINDS, Driving, hello_wsgi, listener
 from serving.process import until
 
 BLOCK = 8192
@@ -457,12 +457,12 @@ def test_totals_go_on_in_memory_that_was_used_before(kind: str, status: Status) 
 )
 def test_memory_that_cannot_serve_is_refused(memory: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
-        _core.Driver(_core.WSGI(None, threads=1, watched=False), logger=logging.getLogger("driving"), status=memory)
+        _core.Driver(_core.WSGI(hello_wsgi, threads=1, watched=False), logger=logging.getLogger("driving"), status=memory)
 
 
 def test_the_memory_is_kept_as_long_as_the_driver(status: Status) -> None:
     driver = _core.Driver(
-        _core.WSGI(None, threads=1, watched=False),
+        _core.WSGI(hello_wsgi, threads=1, watched=False),
         logger=logging.getLogger("driving"),
         status=memoryview(status.memory),
     )
@@ -478,7 +478,7 @@ def test_a_driver_that_cannot_be_made_closes_nobody_elses_descriptor() -> None:
     before = os.fstat(0)
     with pytest.raises(ValueError, match="unknown limit"):
         _core.Driver(
-            _core.WSGI(None, threads=1, watched=False), logger=logging.getLogger("driving"), limits={"no-such": 1}
+            _core.WSGI(hello_wsgi, threads=1, watched=False), logger=logging.getLogger("driving"), limits={"no-such": 1}
         )
     after = os.fstat(0)
     assert (before.st_dev, before.st_ino) == (after.st_dev, after.st_ino)
