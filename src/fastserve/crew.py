@@ -314,6 +314,8 @@ class Crew:
         if self._reload is not None:
             self._end_reload(self._reload)
         self.resting, self.clean = True, True
+        for slot in self.slots:
+            slot.closing = None  # the sockets stay for a successor, or all of them go
         for child in list(self.children.values()):
             if child.cause is None:
                 self._tell_to_end(child, Cause.STOP)
@@ -330,6 +332,7 @@ class Crew:
         self.resting = False
         for slot in self.slots:
             slot.try_at_once()
+        self.scale(self.wanted)
 
     def signal_all(self, number: signal.Signals) -> None:
         for child in self.children.values():
