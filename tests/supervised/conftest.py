@@ -8,6 +8,7 @@ import pytest
 
 from supervised.supervised import Supervised
 
+HERE = Path(__file__).parent
 WHOLE = os.environ.get("SOAK") == "1"
 """`make soak` runs the long way what the suite runs the short way."""
 
@@ -38,6 +39,12 @@ CONNECTIONS = 32 if WHOLE else 12
 
 Supervise = Callable[..., Supervised]
 Write = Callable[[str], Path]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for each in items:
+        if WHOLE and each.path.parent == HERE:
+            each.add_marker(pytest.mark.timeout(900))
 
 
 def amount(short: int, whole: int) -> int:
@@ -74,3 +81,4 @@ def supervise(write: Write, tmp_path: Path) -> Iterator[Supervise]:
     yield new
     for each in started:
         each.kill()
+        print(each.log.text)  # shown where the test has failed

@@ -59,11 +59,10 @@ class Supervised:
         self.address: Address = ("127.0.0.1", 0)
         if listens:
             try:
-                self.log.wait(lambda text: LISTENING.search(text) is not None, 30)
+                self.address = self.addresses()[0]
             except BaseException:
                 self.kill()
                 raise
-            self.address = self.addresses()[0]
 
     @property
     def pid(self) -> int:
@@ -74,9 +73,9 @@ class Supervised:
         assert not isinstance(self.address, str)
         return self.address[1]
 
-    def addresses(self) -> list[Address]:
-        """Those that the log has named, in the order of their lines."""
-        found = LISTENING.findall(self.log.text)
+    def addresses(self, count: int = 1) -> list[Address]:
+        """Waits until the log has named so many; in the order of their lines."""
+        found = LISTENING.findall(self.log.wait(lambda text: len(LISTENING.findall(text)) >= count, 30))
         return [str(self.directory / path) if path else (host, int(port)) for host, port, path in found]
 
     def signal(self, number: signal.Signals, pid: int | None = None) -> Self:
@@ -171,7 +170,7 @@ class Load:
     def end_without_loss(self) -> dict[str, Any]:
         """The same; AssertionError when anything was lost."""
         seen = self.end()
-        assert seen["failures"] == []
+        assert not seen["failures"], "\n".join(seen["failures"][:20])
         assert seen["answered"] > 0
         return seen
 

@@ -84,7 +84,7 @@ def test_worker_has_the_sockets_of_its_slot(supervise: Supervise) -> None:
         "served:app", "--workers", "2", "--bind", "127.0.0.1:0", "--bind", "127.0.0.2:0", "--admin", "127.0.0.1:0"
     )
     workers = supervised.wait_for_workers(2)
-    ports = sorted(int(address[1]) for address in supervised.addresses())
+    ports = sorted(int(address[1]) for address in supervised.addresses(2))
     of_worker = [listening(workers[slot]) for slot in (0, 1)]
     assert [sorted(port for port, _ in each) for each in of_worker] == [ports, ports]
     assert of_worker[0].isdisjoint(of_worker[1])

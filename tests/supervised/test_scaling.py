@@ -68,6 +68,15 @@ def test_one_worker_is_the_least(supervise: Supervise) -> None:
     supervised.wait_for_workers(1)
 
 
+def test_stop_meanwhile(supervise: Supervise) -> None:
+    supervised = supervise("served:app", "--workers", "2")
+    first = supervised.wait_for_workers(2)[0]
+    supervised.signal(signal.SIGTTOU).wait_for_workers(1)
+    with supervised.connect() as client:  # which keeps the worker for longer than a slot takes to be closed
+        assert client.exchange(request("/")).body == f"1 {first}".encode()
+        assert supervised.stop() == 0
+
+
 def test_slot_of_a_blocked_worker_is_emptied_by_others(supervise: Supervise, write: Write) -> None:
     """And as long as the blocked one may have its socket, no new connection comes there."""
     write(BLOCKING)
