@@ -102,11 +102,12 @@ class Attendant(ABC):
             end = Exit.of(status)
             level = logging.DEBUG if end.clean else logging.ERROR
             logger.log(level, "the %s process ended: %s; another one follows", self.name, end)
-            self._forget()
+            # SIGTERM to the whole process group is not meant for it: who asks whether we are ready gets an answer.
+            self._forget(pause=0.0 if end.clean else PAUSE)
 
-    def _forget(self) -> None:
+    def _forget(self, pause: float) -> None:
         self.pid = 0
-        self._not_before = time.monotonic() + PAUSE
+        self._not_before = time.monotonic() + pause
         self.close_channel()
 
     def end(self) -> None:
@@ -119,7 +120,7 @@ class Attendant(ABC):
             if time.monotonic() > deadline:
                 os.kill(self.pid, signal.SIGKILL)
             time.sleep(0.01)
-        self._forget()
+        self._forget(PAUSE)
 
 
 class Watcher(Attendant):

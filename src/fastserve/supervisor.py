@@ -32,6 +32,13 @@ MOST_DRAINING = 4
 
 LEAST_BLOCKS = 64
 
+SET_UP = (
+    *("admin", "pid", "user", "group", "umask", "chdir", "hooks", "preload"),
+    *("reload", "reload_dir", "reload_include", "reload_exclude"),
+    *("access_log", "access_logfile", "log_config", "log_level", "use_colors"),
+)
+"""Options that a reload does not change."""
+
 RELOAD_GRACE = 1.0
 """Seconds for what a worker has begun, at most, under --reload: a developer waits for no stream of the old version."""
 
@@ -81,7 +88,7 @@ class Supervisor:
     """
 
     def __init__(self, config: Config, load: Callable[[], Config]) -> None:
-        self._config = _impatient(config)
+        self._config = self._config_at_start = _impatient(config)
         self._load = load
         self._service = service.Service(config)
         self._upgrade = Upgrade(self._service)
@@ -386,6 +393,9 @@ class Supervisor:
         if not self._reloading:
             self._service.reloading()
         self._reloading = True
+        changed = [name for name in SET_UP if getattr(config, name) != getattr(self._config_at_start, name)]
+        if changed:
+            logger.warning("not changed by a reload but by a restart, or SIGUSR2: %s", ", ".join(changed))
         self._config = config
         self._hooks.call("on_reload", self._info(workers))
         self._crew.reload(config, workers, sockets)

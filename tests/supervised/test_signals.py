@@ -71,10 +71,10 @@ class Waiting:
         self.client.close()
 
 
-def start(supervise: Supervise, app: str, *options: str) -> Supervised:
+def start(supervise: Supervise, app: str, *options: str, workers: int = 2) -> Supervised:
     lifespan = ("--lifespan", "off") if app == "app" else ()
-    supervised = supervise(f"served:{app}", *lifespan, "--workers", "2", *options)
-    supervised.wait_for_workers(2)
+    supervised = supervise(f"served:{app}", *lifespan, "--workers", str(workers), *options)
+    supervised.wait_for_workers(workers)
     return supervised
 
 
@@ -128,17 +128,17 @@ def test_second_interrupt_forces(supervise: Supervise, tmp_path: Path, app: str)
     assert "[WARNING] stopping at once\n" in supervised.log.text
 
 
-@BOTH
-def test_end_of_one_worker(supervise: Supervise, tmp_path: Path, app: str) -> None:
-    supervised = start(supervise, app)
-    before = supervised.wait_for_workers(2)
+@pytest.mark.parametrize(("app", "workers"), [("app", 1), ("wsgi", 2)])
+def test_end_of_each_worker(supervise: Supervise, tmp_path: Path, app: str, workers: int) -> None:
+    supervised = start(supervise, app, workers=workers)
+    before = supervised.wait_for_workers(workers)
     with Load(supervised.address, 4) as load, Waiting(supervised, tmp_path) as waiting:
         for pid in before.values():
             supervised.signal(signal.SIGTERM, pid)
             supervised.log.wait_for(f"(pid {pid}) was told to end by somebody else, another one follows\n")
         assert until(lambda: set(supervised.workers("serving").values()).isdisjoint(before.values()))
         assert waiting.end().status == 200
-        after = supervised.wait_for_workers(2)
+        after = supervised.wait_for_workers(workers)
         load.end_without_loss()
     assert set(after.values()).isdisjoint(before.values())
     assert "ERROR" not in supervised.log.text
@@ -234,7 +234,19 @@ def test_drain_delay(supervise: Supervise, tmp_path: Path) -> None:
     assert not (tmp_path / "admin").exists()
 
 
+def test_admin_address_outlives_a_signal_to_all(supervise: Supervise, tmp_path: Path) -> None:
+    supervised = start(supervise, "app", "--admin", "unix:admin")
+    assert ready(tmp_path) == 200
+    with Waiting(supervised, tmp_path) as waiting:
+        os.killpg(supervised.pid, signal.SIGTERM)
+        assert until(lambda: title(supervised.pid).startswith("fastserve: supervisor (stopping"))
+        assert [ready(tmp_path) for _ in range(20)] == [503] * 20
+        assert waiting.end().status == 200
+    assert supervised.wait() == 0
+
+
 def ready(directory: Path) -> int:
+    """The status of the admin address' answer."""
     with Client(str(directory / "admin")) as client:
         return client.exchange(request("/readyz")).status
 
@@ -249,3 +261,13 @@ def test_rest_and_return(supervise: Supervise, tmp_path: Path) -> None:
         after = supervised.wait_for_workers(2)
         assert int(client.answer().body) in after.values()
     assert set(before.values()).isdisjoint(after.values())
+
+
+def test_reload_says_what_it_does_not_change(supervise: Supervise, tmp_path: Path) -> None:
+    file = tmp_path / "fastserve.toml"
+    file.write_text("port = 0\nlifespan = 'off'")
+    supervised = supervise("served:app", "--config", "fastserve.toml")
+    file.write_text("port = 0\nlifespan = 'off'\numask = '077'\nuser = '65534'\ntimeout-keep-alive = 3")
+    supervised.signal(signal.SIGHUP).log.wait_for("reloaded\n", 20)
+    warning = "[WARNING] not changed by a reload but by a restart, or SIGUSR2: user, umask\n"
+    assert supervised.log.text.count(warning) == 1
