@@ -84,6 +84,7 @@ def new_driver(interface: Interface, config: Config, place: Place) -> Driver:
             headers=config.headers,
             access_log_fd=place.access_log,
             forwarding=TrustedProxies(config.forwarded_allow_ips) if config.proxy_headers else None,
+            proxy_protocol=TrustedProxies(config.proxy_allow_from).trusts if config.proxy_protocol else None,
             status=place.status,
         )
         driver.beat(place.beat)
