@@ -325,7 +325,7 @@ class Crew:
         self.end_all()
         for child in self.children.values():
             self._signal(child, signal.SIGQUIT)
-            child.deadline = time.monotonic() + ABORT_GRACE
+            child.ending, child.deadline = Ending.FORCED, time.monotonic() + ABORT_GRACE
 
     def resume(self) -> None:
         """Workers are started again after `end_all`."""

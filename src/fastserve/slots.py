@@ -22,7 +22,9 @@ class Ending(enum.Enum):
     STACKS = 1
     """Asked for the Python stacks of its threads."""
     ABORTED = 2
-    KILLED = 3
+    FORCED = 3
+    """Told to end at once, whatever it is doing."""
+    KILLED = 4
 
 
 @dataclass(slots=True, eq=False)
