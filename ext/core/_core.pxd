@@ -408,7 +408,6 @@ cdef class Driver:
     cdef int send_deferred(self) except -1
     cdef int expire(self) except -1
     cdef void count_error(self, int error) noexcept
-    cdef void count_response(self, int status, uint64_t begun_us) noexcept
     cdef void count_durations(self, uint64_t us) noexcept
     cdef int check_idle(self) except -1
     cdef int set_timer(self) except -1
@@ -524,7 +523,6 @@ cdef class Exchange:
     cdef bint wants_body(self) noexcept
     # driver -> exchange
     cdef int detach(self) except -1
-    cdef void end_row(self) noexcept
     cdef int log(self, int status) except -1
     cdef int fail(self, int error) except -1
 

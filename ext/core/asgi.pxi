@@ -237,7 +237,7 @@ cdef class ASGIExchange(Exchange):
         self.fields = None
         self.response = RESPONSE_DONE       # a task that the application left behind may still send: there is no stream
         if not self.running:
-            self.end_row()
+            end_row(self)
         self.wake_receivers(False)
         self.wake_senders()
 
@@ -253,7 +253,7 @@ cdef class ASGIExchange(Exchange):
         """The application has returned or raised. Its exception is logged here, once, with method and path."""
         cdef int error = 0
         self.running = False
-        self.end_row()
+        end_row(self)
         self.task = None
         if exception is not None:
             error = FS_E_APP_RAISED

@@ -552,15 +552,6 @@ cdef class Driver:
         elif fs_error_is_peer(error) and error != FS_E_OVERLOADED and error != FS_E_PEER_GONE:
             self.status.peer_errors += 1
 
-    cdef void count_response(self, int status, uint64_t begun_us) noexcept:
-        """An answer has come to its end. Most come in the batch that brought the request, and those share one look at
-        the clock, when they are sent: a few at a time, all of which have then taken as long."""
-        fs_status_count_response(self.status, status)
-        if begun_us == self.now_us:
-            self.ended_now += 1
-        else:
-            fs_status_count_durations(self.status, fs_monotonic_us() - begun_us, 1)
-
     cdef void count_durations(self, uint64_t us) noexcept:
         if self.ended_now:
             fs_status_count_durations(self.status, us - self.now_us, self.ended_now)

@@ -68,23 +68,16 @@ cdef class Exchange:
 
     cdef int detach(self) except -1:
         """Cuts the exchange from its stream and connection: what the application still holds only says so."""
-        cdef Driver driver = self.driver
         if self.stream != NULL:
             if self.stream.head_sent:
-                driver.count_response(self.stream.status, self.begun_us)
+                count_answer(self)
             self.stream.exchange = NULL
             self.stream = NULL
-            driver.in_flight -= 1
-            driver.status.in_flight = driver.in_flight
+            self.driver.in_flight -= 1
+            self.driver.status.in_flight = self.driver.in_flight
         self.connection = None
         self.pieces.clear()
         self.held = 0
-
-    cdef void end_row(self) noexcept:
-        """Neither the client nor the application has to do with the request any more."""
-        if self.row != NULL:
-            fs_status_end_row(self.driver.status, &self.driver.free_rows, self.row)
-            self.row = NULL
 
     cdef int log(self, int status) except -1:
         """The access log's line, once, when the answer has ended one way or the other."""
@@ -116,6 +109,23 @@ cdef class Exchange:
         elif send_status(stream, status) < 0:
             stream.ops.abort(stream, error)
         connection.response_ended()
+
+
+cdef inline void count_answer(Exchange exchange) noexcept:
+    """An answer has come to its end. Most do in the batch that brought their request; those share one look at the
+    clock, when they are sent: a few at a time, all of which have then taken as long."""
+    fs_status_count_response(exchange.driver.status, exchange.stream.status)
+    if exchange.begun_us == exchange.driver.now_us:
+        exchange.driver.ended_now += 1
+    else:
+        fs_status_count_durations(exchange.driver.status, fs_monotonic_us() - exchange.begun_us, 1)
+
+
+cdef inline void end_row(Exchange exchange) noexcept:
+    """Neither the client nor the application has to do with the request any more."""
+    if exchange.row != NULL:
+        fs_status_end_row(exchange.driver.status, &exchange.driver.free_rows, exchange.row)
+        exchange.row = NULL
 
 
 cdef fs_field text_fields[2]

@@ -197,7 +197,7 @@ cdef class WSGIExchange(Exchange):
     cdef int detach(self) except -1:
         Exchange.detach(self)
         if self.ident == 0:
-            self.end_row()
+            end_row(self)
         if self.paused:
             self.paused = False
             self.progress = WSGI_CLOSE
@@ -223,7 +223,7 @@ cdef class WSGIExchange(Exchange):
             self.close_iterable()
         self.ident = 0
         if self.stream == NULL:
-            self.end_row()
+            end_row(self)
         return 0
 
     cdef int call(self) except -1:
