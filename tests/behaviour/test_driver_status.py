@@ -147,9 +147,9 @@ def status() -> Status:
 
 
 @pytest.fixture
-def address(kind: str, steps: Steps, status: Status) -> Iterator[tuple[str, int]]:
-    logging.getLogger(f"driving.{kind}").setLevel(logging.CRITICAL + 1)
+def address(kind: str, steps: Steps, status: Status, caplog: pytest.LogCaptureFixture) -> Iterator[tuple[str, int]]:
     with (
+        caplog.at_level(logging.CRITICAL),
         Driving(kind, asgi=steps.asgi, wsgi=steps.wsgi, status=memoryview(status.memory)) as driving,
         listener() as listening,
     ):
@@ -457,7 +457,9 @@ def test_totals_go_on_in_memory_that_was_used_before(kind: str, status: Status) 
 )
 def test_memory_that_cannot_serve_is_refused(memory: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
-        _core.Driver(_core.WSGI(hello_wsgi, threads=1, watched=False), logger=logging.getLogger("driving"), status=memory)
+        _core.Driver(
+            _core.WSGI(hello_wsgi, threads=1, watched=False), logger=logging.getLogger("driving"), status=memory
+        )
 
 
 def test_the_memory_is_kept_as_long_as_the_driver(status: Status) -> None:
