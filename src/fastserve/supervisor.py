@@ -17,7 +17,7 @@ from types import FrameType
 from fastserve import application, cpus, forked, hooks, logs, privileges, service
 from fastserve.attendant import Admin, Attendant, Watcher
 from fastserve.config import Config
-from fastserve.crew import Crew, Equipment
+from fastserve.crew import HANDSHAKE, Crew, Equipment
 from fastserve.errors import ExitStatus, StartError
 from fastserve.hooks import SupervisorInfo
 from fastserve.listen import Sockets
@@ -267,7 +267,7 @@ class Supervisor:
         if self._watcher is not None and self._watcher.changes() and self._phase in (Phase.STARTING, Phase.SERVING):
             self._reload()
         self._crew.step()
-        if self._upgrade.alone():
+        if self._phase is Phase.SERVING and self._upgrade.alone():
             self._crew.scale(self._crew.wanted)  # sockets that only the predecessor needed are given up now
         moment = time.monotonic()
         if self._phase is Phase.STARTING and self._crew.booted:
@@ -296,7 +296,7 @@ class Supervisor:
                 logger.info("stopping")
             self._crew.leaving = True
             self._service.stopping()
-            self._stop_at = time.monotonic() + (self._config.drain_delay if self._crew.booted else 0.0)
+            self._stop_at = time.monotonic() + self._delay()
         elif phase is Phase.STOPPING:
             self._close_sockets(self._sockets)
             self._crew.end_all()
@@ -305,6 +305,14 @@ class Supervisor:
             self._close_sockets(self._sockets)
             self._crew.force()
             self._close_sockets(self._crew.sockets)
+
+    def _delay(self) -> float:
+        """Seconds from the signal to stop to the end of listening."""
+        delay = self._config.drain_delay if self._crew.booted else 0.0
+        others = self._upgrade.slots
+        if self._upgrade.follows and others < self._sockets.slots and self._sockets.steer(others):
+            delay = max(delay, HANDSHAKE)  # the predecessor goes on, without the sockets that only this one has
+        return delay
 
     def _say_addresses(self, known: tuple[str, ...]) -> None:
         for each in self._addresses:
@@ -366,8 +374,10 @@ class Supervisor:
         self._crew.reap()
         for attendant in self._attendants:
             attendant.reap()
-        if self._upgrade.reap() and self._crew.resting:
-            self._crew.resume()
+        if self._upgrade.reap() and self._phase is Phase.SERVING:
+            self._crew.scale(self._crew.wanted)  # new connections were steered away from what only the successor had
+            if self._crew.resting:
+                self._crew.resume()
 
     def _ours(self) -> set[int]:
         return {*self._crew.children, *(attendant.pid for attendant in self._attendants), self._upgrade.successor}
@@ -414,7 +424,7 @@ class Supervisor:
             if each is not None:
                 sockets[name], some = each.for_exec()
                 descriptors += some
-        self._upgrade.begin(sockets, descriptors)
+        self._upgrade.begin(sockets, self._sockets.slots, descriptors)
 
     def _rest(self) -> None:
         """WINCH ends the workers gracefully and keeps the sockets. A terminal sends it too, when its size changes."""

@@ -34,6 +34,8 @@ class Upgrade:
         given = json.loads(os.environ.pop(VARIABLE, "{}"))
         self._environment = dict(os.environ)  # before --env and --env-file, which the successor reads itself
         self._predecessor: int = given.get("pid", 0)
+        self.slots: int = given.get("slots", 0)
+        """How many the predecessor has."""
         self.inherited: Mapping[str, Any] = given.get("sockets", {})
 
     @property
@@ -61,10 +63,11 @@ class Upgrade:
             return True
         return False
 
-    def begin(self, sockets: Mapping[str, Any], descriptors: list[int]) -> None:
+    def begin(self, sockets: Mapping[str, Any], slots: int, descriptors: list[int]) -> None:
         """Starts the successor.
 
         sockets: by name, as `inherited` gives them back.
+        slots: how many there are of them.
         descriptors: those that it needs.
         """
         if self.others_serve:
@@ -78,7 +81,7 @@ class Upgrade:
             return
         variables = {name: value for name, value in self._environment.items() if name in os.environ}
         variables |= self._service.variables()
-        variables[VARIABLE] = json.dumps({"pid": os.getpid(), "sockets": sockets})
+        variables[VARIABLE] = json.dumps({"pid": os.getpid(), "sockets": sockets, "slots": slots})
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
