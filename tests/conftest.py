@@ -1,6 +1,7 @@
 """Servers for the tests over real sockets."""
 
 import gc
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,6 +33,9 @@ class Pool:
 
     def stop(self) -> None:
         failures = []
+        for server in self.servers.values():
+            if server.process.poll() is None:
+                server.signal(signal.SIGTERM)  # they end at the same time
         for server in self.servers.values():
             with server:
                 try:

@@ -37,6 +37,7 @@ class Load:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self.tally = Tally()
+        self._answered: set[Client] = set()
         self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(connections)]
 
     def start(self) -> None:
@@ -44,8 +45,12 @@ class Load:
             thread.start()
 
     def wait_for_answers(self, count: int, timeout: float = 20.0) -> None:
+        """Waits for so many answers of all connections together, and at least one of each."""
         with self._changed:
-            assert self._changed.wait_for(lambda: self.tally.answered >= count, timeout), self.tally
+            assert self._changed.wait_for(lambda: self._have_answered(count), timeout), self.tally
+
+    def _have_answered(self, count: int) -> bool:
+        return self.tally.answered >= count and len(self._answered) == len(self._threads)
 
     def join(self, timeout: float = 20.0) -> Tally:
         for thread in self._threads:
@@ -68,6 +73,7 @@ class Load:
             return False
         with self._changed:
             self.tally.answered += 1
+            self._answered.add(client)
             self.tally.said_close += answer.closes
             if answer.status != 200:
                 self.tally.lost.append(f"status {answer.status}")
