@@ -44,10 +44,7 @@ def _check_pid_file(path: Path) -> None:
 
 
 def _check_application(config: Config) -> None:
-    try:
-        app = application.load(config)
-    except SystemExit as error:
-        raise StartError(f"the application ends the process when it is imported (exit status {error.code})") from error
+    app = application.load(config)
     if app.interface == "wsgi":
         ThreadedWorker(config, app.call, Place(listen.Listeners([])))
     else:

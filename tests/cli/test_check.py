@@ -153,9 +153,7 @@ def test_application_that_ends_the_process(run: Run, module: Module) -> None:
     module("quits", "import sys\nsys.exit(0)\n")
     ended = run("quits:app", "--check", "--port", "0")
     assert (ended.status, ended.stdout) == (1, "")
-    assert ended.stderr.startswith(
-        "fastserve: error: the application ends the process when it is imported (exit status 0)\n"
-    )
+    assert ended.stderr.startswith("fastserve: error: cannot import 'quits': SystemExit: 0\nTraceback")
 
 
 def test_reasons_are_shown_whatever_the_log_configuration_says(run: Run, tmp_path: Path) -> None:
