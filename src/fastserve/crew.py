@@ -244,7 +244,7 @@ class Crew:
         return job
 
     def _cannot_start(self, slot: Slot, reason: str) -> None:
-        pause = slot.start_failed(time.monotonic())
+        pause = slot.start_failed(time.monotonic(), others=self.serving > 0)
         logger.error("worker %d cannot be started: %s; another attempt in %g s", slot.index, reason, pause)
 
     # ---- what workers say
@@ -410,7 +410,7 @@ class Crew:
             self._did_not_start(slot, child, explained)
         elif slot is not None and slot.current is child:
             slot.current = None
-            pause = slot.lost(child, time.monotonic())
+            pause = slot.lost(child, time.monotonic(), others=self.serving > 0)
             if pause:
                 logger.warning("worker %d was ready only shortly, another one follows in %g s", slot.index, pause)
         self._equipment.page.supervisor.count_end(Cause.MEMORY if memory else _cause(child, end))
@@ -455,7 +455,7 @@ class Crew:
             slot.not_before = math.inf
             logger.error("worker %d did not start, waiting for a change%s", slot.index, text)
         else:
-            pause = slot.start_failed(moment)
+            pause = slot.start_failed(moment, others=self.serving > 0)
             logger.error("worker %d did not start, another attempt in %g s%s", slot.index, pause, text)
 
     # ---- replacement

@@ -14,6 +14,9 @@ SHORT_LIFE = 1.0
 LONGEST_PAUSE = 30.0
 """Seconds between two attempts at most, however many have failed."""
 
+LONGEST_OUTAGE = 2.0
+"""The same while no worker serves at all."""
+
 
 class Ending(enum.Enum):
     """How far the end of a worker that does not end by itself has come."""
@@ -105,18 +108,24 @@ class Slot:
     closing: Closing | None = None
     closing_until: float = 0.0
 
-    def start_failed(self, moment: float) -> float:
-        """Notes that a worker did not become ready; the seconds until the next attempt."""
+    def start_failed(self, moment: float, *, others: bool) -> float:
+        """Notes that a worker did not become ready; the seconds until the next attempt.
+
+        others: there are workers that serve.
+        """
         self.failed_starts += 1
-        pause = _pause(1.0, self.failed_starts - 1)
+        pause = _pause(1.0, self.failed_starts - 1, others=others)
         self.not_before = moment + pause
         return pause
 
-    def lost(self, child: Child, moment: float) -> float:
-        """Notes that a worker that was ready has ended by itself; the seconds until the next one."""
+    def lost(self, child: Child, moment: float, *, others: bool) -> float:
+        """Notes that a worker that was ready has ended by itself; the seconds until the next one.
+
+        others: there are workers that serve.
+        """
         lived = moment - child.ready if child.ready is not None else 0.0
         self.short_lives = self.short_lives + 1 if lived < SHORT_LIFE else 0
-        pause = _pause(0.1, self.short_lives) if self.short_lives else 0.0
+        pause = _pause(0.1, self.short_lives, others=others) if self.short_lives else 0.0
         self.not_before = moment + pause
         return pause
 
@@ -125,6 +134,6 @@ class Slot:
         self.failed_starts, self.short_lives, self.not_before = 0, 0, 0.0
 
 
-def _pause(first: float, doubled: int) -> float:
+def _pause(first: float, doubled: int, *, others: bool) -> float:
     """Seconds."""
-    return min(first * 2.0 ** min(doubled, 16), LONGEST_PAUSE)
+    return min(first * 2.0 ** min(doubled, 16), LONGEST_PAUSE if others else LONGEST_OUTAGE)
