@@ -4,12 +4,14 @@ import os
 import random
 import re
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fastserve.exits import OutOfMemory
+from fastserve.slots import Slot
 from serving.process import until
 from serving.script import request
 from supervised.conftest import APPLICATION, CONNECTIONS, Supervise, Write, amount
@@ -47,13 +49,15 @@ def wait_for_deaths(supervised: Supervised, count: int) -> None:
 
 
 def test_killed_again_and_again(supervise: Supervise) -> None:
-    supervised = supervise("served:app", "--workers", "2", IMPORT=str(amount(0, 3)))
+    """As soon as there is one, in the suite; every second, in `make soak`."""
+    supervised = supervise("served:app", "--workers", "2")
     times = amount(4, 20)
     with Load(supervised.address, CONNECTIONS) as load:
         for count in range(1, times + 1):
             assert until(lambda: bool(supervised.workers("serving")))
             kill_one(supervised.workers("serving"))
             wait_for_deaths(supervised, count)
+            time.sleep(amount(0, 1))
             supervised.get()
         supervised.wait_for_workers(2)
         seen = load.end()
