@@ -79,14 +79,16 @@ $(INSTALLED): $(PY) pyproject.toml setup.py
 		> $(VENV)/build-requirements.txt
 	$(PY) -m pip install --quiet --upgrade -r $(VENV)/build-requirements.txt
 	$(PY) -m pip install --quiet --no-build-isolation --editable .
-	@touch $@
+	@rm -f $(VENV)/.built*
+	@touch $@ $(BUILT)
 
 $(DEVELOP): $(INSTALLED) tests/requirements.txt tools/requirements.txt
 	$(PY) -m pip install --quiet -r tests/requirements.txt -r tools/requirements.txt
 	@touch $@
 
+# An editable installation has built them in place, and linking is the larger part of building: not twice in a row.
 $(BUILT): $(INSTALLED) $(EXT)
-	$(PY) setup.py --quiet build_ext --inplace
+	@[ -e $@ ] && [ -z "$$(find $^ -newer $@)" ] || $(PY) setup.py --quiet build_ext --inplace
 	@rm -f $(VENV)/.built*
 	@touch $@
 
