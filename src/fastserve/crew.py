@@ -193,7 +193,7 @@ class Crew:
 
     def _take_along(self, sockets: Sockets, slot: Slot) -> Listeners:
         """In a forked worker: what it serves; of the sockets before or after a reload it keeps no others open."""
-        for each in self._all_sockets():
+        for each in self.all_sockets():
             for other in each.without(sockets).sockets:
                 other.close()
         return Listeners(sockets.keep(slot.index))
@@ -573,7 +573,7 @@ class Crew:
 
     # ---- more or fewer
 
-    def _all_sockets(self) -> tuple[Sockets, ...]:
+    def all_sockets(self) -> tuple[Sockets, ...]:
         """A reload has two sets of them, which share what stays; both always have the same slots."""
         return (self.sockets, self._reload.sockets) if self._reload is not None else (self.sockets,)
 
@@ -584,7 +584,7 @@ class Crew:
         for slot in self.slots[: self.wanted]:
             slot.closing = None
         closing = self.slots[self.wanted :]
-        steered = bool(closing) and all(each.steer(self.wanted) for each in self._all_sockets())
+        steered = bool(closing) and all(each.steer(self.wanted) for each in self.all_sockets())
         if not closing:
             self._unsteer()
         for slot in closing:
@@ -597,7 +597,7 @@ class Crew:
         while len(self.slots) < workers:
             index = len(self.slots)
             try:
-                for each in self._all_sockets():
+                for each in self.all_sockets():
                     if each.slots <= index:
                         each.add_slot()
             except OSError as error:
@@ -608,12 +608,12 @@ class Crew:
         return workers
 
     def _close_slot(self, index: int) -> None:
-        for each in self._all_sockets():
+        for each in self.all_sockets():
             if each.slots > index:
                 each.close_slot(index)
 
     def _unsteer(self) -> None:
-        for each in self._all_sockets():
+        for each in self.all_sockets():
             each.unsteer()
 
     def _close_slots(self, moment: float) -> None:
@@ -634,7 +634,7 @@ class Crew:
         """Whether the slot's sockets leave the kernel's group with our own copies, and nothing waits in them."""
         if slot.closing is Closing.EMPTYING and moment >= slot.closing_until:
             own = any(child.listening and child.slot == slot.index for child in self.children.values())
-            if own or any(each.waiting(slot.index) for each in self._all_sockets()):
+            if own or any(each.waiting(slot.index) for each in self.all_sockets()):
                 slot.closing_until = moment + HANDSHAKE
                 return False
             slot.closing = Closing.RELEASING

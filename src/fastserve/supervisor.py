@@ -134,14 +134,14 @@ class Supervisor:
         workers = _workers(config)
         self._opening = True
         self._hooks = hooks.load(config.hooks, config.app_dir)
-        self._sockets = Sockets.open(config, workers, self._upgrade.inherited.get("workers", {}))
-        self._addresses = self._sockets.addresses
+        sockets = Sockets.open(config, workers, self._upgrade.inherited.get("workers", {}))
+        self._addresses = sockets.addresses
         try:
             self._hooks.call("on_starting", self._info(workers))
             self._attend()
-            self._crew = Crew(config, workers, self._sockets, self._equipment())
+            self._crew = Crew(config, workers, sockets, self._equipment())
         except BaseException:
-            self._close_sockets(self._sockets)
+            self._close_sockets(sockets)
             raise
         self._opening = False
 
@@ -195,12 +195,16 @@ class Supervisor:
     def _leave_workers_behind(self) -> None:
         """In the process of the admin address: the addresses of the workers are closed, too."""
         self._leave()
-        self._crew.sockets.close(keep_paths=True)
+        self._close_addresses()
 
     def _leave_all_behind(self) -> None:
         """In a process that serves nothing."""
         self._leave_behind()
-        self._crew.sockets.close(keep_paths=True)
+        self._close_addresses()
+
+    def _close_addresses(self) -> None:
+        for each in self._crew.all_sockets():
+            each.close(keep_paths=True)
 
     def _leave(self) -> None:
         forked.disown()
@@ -213,10 +217,11 @@ class Supervisor:
         for attendant in self._attendants:
             attendant.close_channel()
 
-    def _close_sockets(self, sockets: Sockets) -> None:
+    def _close_sockets(self, *workers: Sockets) -> None:
         """Workers have their own copies, which they take what waits from. Paths stay that another supervisor serves."""
         keep = self._upgrade.others_serve
-        sockets.close(keep_paths=keep)
+        for each in workers:
+            each.close(keep_paths=keep)
         if self._admin_sockets is not None and self._phase is not Phase.STOPPING:
             self._admin_sockets.close(keep_paths=keep)
 
@@ -276,17 +281,22 @@ class Supervisor:
             self._enter(Phase.STOPPING)
         if self._reloading and not self._crew.reloading:
             self._reloading = False
-            before, self._sockets = self._addresses, self._crew.sockets
-            self._addresses = self._sockets.addresses
-            self._say_addresses(before)
-            self._service.ready()
+            if self._phase is Phase.SERVING:
+                self._reloaded()
         self._show()
+
+    def _reloaded(self) -> None:
+        """A reload has come to its end, whether it succeeded or not."""
+        before, self._addresses = self._addresses, self._crew.sockets.addresses
+        self._say_addresses(before)
+        self._service.ready()
 
     def _enter(self, phase: Phase) -> None:
         """The one place where the phase changes."""
         self._phase = phase
         self._page.supervisor.state = _PAGE_STATE[phase]
         if phase is Phase.SERVING:
+            self._addresses = self._crew.sockets.addresses
             self._say_addresses(())
             self._service.ready()
             self._upgrade.serving()
@@ -298,19 +308,18 @@ class Supervisor:
             self._service.stopping()
             self._stop_at = time.monotonic() + self._delay()
         elif phase is Phase.STOPPING:
-            self._close_sockets(self._sockets)
+            self._close_sockets(*self._crew.all_sockets())
             self._crew.end_all()
-            self._close_sockets(self._crew.sockets)  # others, if a reload was under way
         elif phase is Phase.FORCED:
-            self._close_sockets(self._sockets)
+            self._close_sockets(*self._crew.all_sockets())
             self._crew.force()
-            self._close_sockets(self._crew.sockets)
 
     def _delay(self) -> float:
         """Seconds from the signal to stop to the end of listening."""
         delay = self._config.drain_delay if self._crew.booted else 0.0
         others = self._upgrade.slots
-        if self._upgrade.follows and others < self._sockets.slots and self._sockets.steer(others):
+        sockets = self._crew.sockets
+        if self._upgrade.follows and others < sockets.slots and sockets.steer(others):
             delay = max(delay, HANDSHAKE)  # the predecessor goes on, without the sockets that only this one has
         return delay
 
@@ -420,11 +429,11 @@ class Supervisor:
 
     def _begin_upgrade(self) -> None:
         sockets, descriptors = {}, []
-        for name, each in (("workers", self._sockets), ("admin", self._admin_sockets)):
+        for name, each in (("workers", self._crew.sockets), ("admin", self._admin_sockets)):
             if each is not None:
                 sockets[name], some = each.for_exec()
                 descriptors += some
-        self._upgrade.begin(sockets, self._sockets.slots, descriptors)
+        self._upgrade.begin(sockets, self._crew.sockets.slots, descriptors)
 
     def _rest(self) -> None:
         """WINCH ends the workers gracefully and keeps the sockets. A terminal sends it too, when its size changes."""

@@ -206,6 +206,22 @@ def test_logs_are_opened_again_by_a_worker_that_starts(supervise: Supervise, wri
     assert until(lambda: all(writes(pid, access) for pid in workers))
 
 
+@pytest.mark.parametrize("addresses", [["127.0.0.1:0"], ["127.0.0.1:0", "127.0.0.2:0"]])
+def test_stop_during_a_reload(supervise: Supervise, write: Write, tmp_path: Path, addresses: list[str]) -> None:
+    file = tmp_path / "fastserve.toml"
+    file.write_text("bind = ['127.0.0.1:0']\nlifespan = 'off'")
+    supervised = supervise("served:app", "--config", "fastserve.toml")
+    supervised.wait_for_workers(1)
+    file.write_text(f"bind = {addresses}\nlifespan = 'off'")
+    write("import time\ntime.sleep(60)")
+    supervised.signal(signal.SIGHUP)
+    assert until(lambda: any(title(pid).endswith("(starting)") for pid in children(supervised.pid)))
+    assert supervised.stop() == 0
+    assert empty(supervised.pid)
+    assert supervised.log.text.endswith("[INFO] stopped\n")
+    assert "ERROR" not in supervised.log.text
+
+
 def test_workers_outlive_no_supervisor(supervise: Supervise, tmp_path: Path) -> None:
     supervised = start(supervise, "app", "--admin", "unix:admin")
     with Waiting(supervised, tmp_path) as waiting:
