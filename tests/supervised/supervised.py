@@ -21,6 +21,8 @@ TESTS = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-m", "fastserve"]
 LISTENING = re.compile(r"listening on (?:http://(\S+):(\d+)|unix:(\S+))\n")
 ADMIN = "admin.sock"
+TCP_LISTEN = "0A"
+"""In /proc/net/tcp."""
 WORKER = re.compile(r"fastserve: worker (\d+) \((\w+)\)")
 
 
@@ -199,3 +201,11 @@ def title(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def listening(pid: int) -> set[tuple[int, str]]:
+    """The ports that a process listens on, each with the socket's inode."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    ports = {line[9]: int(line[1].partition(":")[2], 16) for line in lines if line[3] == TCP_LISTEN}
+    opened = [re.fullmatch(r"socket:\[(\d+)\]", str(each.readlink())) for each in Path(f"/proc/{pid}/fd").iterdir()]
+    return {(ports[match[1]], match[1]) for match in opened if match is not None and match[1] in ports}

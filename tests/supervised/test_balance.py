@@ -6,11 +6,13 @@ from serving.client import Client
 from serving.process import until
 from serving.script import request
 from supervised.conftest import Supervise
+from supervised.supervised import listening
 
 
 def test_every_worker_has_its_share(supervise: Supervise) -> None:
     supervised = supervise("served:app", "--workers", "4", "--admin", "unix:admin.sock")
-    supervised.wait_for_workers(4)
+    workers = supervised.wait_for_workers(4)
+    assert until(lambda: all(len(listening(pid)) == 1 for pid in workers.values()))  # nobody stands in for another
     with ExitStack() as stack:
         clients: list[Client] = [stack.enter_context(supervised.connect()) for _ in range(256)]
         answers = [each.exchange(request("/")).body for each in clients]

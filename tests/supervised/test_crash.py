@@ -124,8 +124,16 @@ def test_crashes_after_each_start_are_followed_slower_and_slower(supervise: Supe
         seen = load.end()
     healthy = supervised.workers()[0]
     assert f"1 {healthy}" in seen["bodies"]
-    assert supervised.get() == f"1 {healthy}".encode()
-    assert {why for _, why, _, _ in ENDED.findall(supervised.log.text)} == {"exit status 9"}
+    ended = ENDED.findall(supervised.log.text)
+    assert {why for _, why, _, _ in ended} == {"exit status 9"}
+    assert len(seen["failures"]) <= sum(int(connections) for _, _, connections, _ in ended)
+
+
+def test_pauses_are_short_while_nobody_serves() -> None:
+    slot = Slot(0)
+    assert [slot.start_failed(0.0, others=True) for _ in range(7)] == [1, 2, 4, 8, 16, 30, 30]
+    assert slot.start_failed(100.0, others=False) == 2
+    assert slot.not_before == 102
 
 
 LIMITED = (

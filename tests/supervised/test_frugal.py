@@ -8,10 +8,9 @@ from pathlib import Path
 
 from serving.process import until
 from supervised.conftest import APPLICATION, Supervise, Write, amount
-from supervised.supervised import Supervised
+from supervised.supervised import Supervised, listening
 
 LARGEST = 30 << 20
-LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp
 
 
 def resident(pid: int) -> int:
@@ -32,14 +31,6 @@ def descriptors(pid: int) -> list[str]:
     """What the process has open, by kind; a socket is one of many."""
     found = [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
     return sorted(re.sub(r"\d+", "", each) for each in found)
-
-
-def listening(pid: int) -> set[tuple[int, str]]:
-    """The ports that a process listens on, each with the socket's inode."""
-    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    ports = {line[9]: int(line[1].partition(":")[2], 16) for line in lines if line[3] == LISTENING}
-    opened = [re.fullmatch(r"socket:\[(\d+)\]", str(each.readlink())) for each in Path(f"/proc/{pid}/fd").iterdir()]
-    return {(ports[match[1]], match[1]) for match in opened if match is not None and match[1] in ports}
 
 
 def test_supervisor_loads_little_and_sleeps(supervise: Supervise, write: Write) -> None:
@@ -85,6 +76,8 @@ def test_worker_has_the_sockets_of_its_slot(supervise: Supervise) -> None:
     )
     workers = supervised.wait_for_workers(2)
     ports = sorted(int(address[1]) for address in supervised.addresses(2))
+    # A sibling has served the sockets of one that came later.
+    assert until(lambda: all(len(listening(pid)) == 2 for pid in workers.values()))
     of_worker = [listening(workers[slot]) for slot in (0, 1)]
     assert [sorted(port for port, _ in each) for each in of_worker] == [ports, ports]
     assert of_worker[0].isdisjoint(of_worker[1])
