@@ -110,8 +110,8 @@ class Driver:
         proxy_protocol: Callable[[str | None], bool] | None = None,
         status: memoryview | None = None,
     ) -> None:
-        """proxy_protocol: says of a peer's host, None for a Unix socket's, whether its connections begin with a header of
-        the PROXY protocol; asked once a connection. None: nobody's do.
+        """proxy_protocol: says of a peer's host, None for a Unix socket's, whether its connections begin with a
+        header of the PROXY protocol; asked once a connection. None: nobody's do.
         status: 8192 bytes, aligned to 8, in which it counts and notes what is in flight (ext/core/status.h), for
         others to read at any moment; memory of its own where it is None.
 
