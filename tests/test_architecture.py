@@ -73,10 +73,12 @@ MODULES: Mapping[str, set[str]] = {
     },
     "slots": {"channel", "config", "page"},
     "health": {"config", "page", "slots"},
-    "crew": {
-        *("application", "assignment", "channel", "config", "exits", "forked", "health", "hooks", "listen", "logs"),
-        *("page", "privileges", "slots", "worker_process"),
+    "ending": {"assignment", "exits", "page", "slots"},
+    "starter": {
+        *("application", "assignment", "channel", "config", "forked", "health", "hooks", "listen", "logs", "page"),
+        *("privileges", "slots", "worker_process"),
     },
+    "crew": {"config", "ending", "exits", "health", "hooks", "listen", "page", "slots", "starter"},
     "attendant": {
         *("admin", "assignment", "channel", "config", "exits", "forked", "health", "listen", "metrics", "page"),
         *("privileges", "watch", "worker_process"),
@@ -84,7 +86,7 @@ MODULES: Mapping[str, set[str]] = {
     "upgrade": {"errors", "service"},
     "supervisor": {
         *("application", "attendant", "config", "cpus", "crew", "errors", "forked", "hooks", "listen", "logs", "page"),
-        *("privileges", "service", "serving", "upgrade"),
+        *("privileges", "service", "starter", "serving", "upgrade"),
     },
     "process": {
         *("affinity", "application", "config", "errors", "forked", "hooks", "listen", "logs", "privileges", "service"),

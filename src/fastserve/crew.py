@@ -6,59 +6,27 @@ Everything here is a step towards what should be: `step` compares it with what i
 import logging
 import math
 import os
-import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fastserve import health
-from fastserve.application import Application
-from fastserve.assignment import STACKS_SIGNAL, Assignment
-from fastserve.channel import Channel
+from fastserve import ending, health
 from fastserve.config import Config
 from fastserve.exits import Exit, OutOfMemory
-from fastserve.forked import Forked
-from fastserve.hooks import Hooks, WorkerInfo
-from fastserve.listen import Listeners, Sockets
-from fastserve.logs import AccessLog
-from fastserve.page import Cause, Page, State, WorkerBlock
-from fastserve.privileges import Privileges
+from fastserve.hooks import WorkerInfo
+from fastserve.listen import Sockets
+from fastserve.page import Cause, State
 from fastserve.slots import Child, Closing, Ending, Slot
+from fastserve.starter import Equipment, NotForkedError, Version, start
 
 HANDSHAKE = 1.0
 """Seconds for a TCP handshake that had begun before new connections were steered elsewhere."""
 
-END_GRACE = 8.0
-"""Seconds beyond --timeout-graceful-shutdown: cancelled requests unwind, the lifespan ends, exit handlers run."""
-
-STACKS_GRACE = 0.5
-"""Seconds in which a stuck worker writes its stacks: it does so in a signal handler, whatever else it does."""
-
-ABORT_GRACE = 2.0
-"""Seconds from SIGABRT, after which a core may be written, to SIGKILL."""
-
 RETRY_REPLACEMENT = 30.0
 """Seconds after which a worker that should be replaced is given another try, when its successor did not start."""
 
-MOST_LOGGED = 20
-"""Requests of one dead worker that are logged one by one."""
-
 logger = logging.getLogger("fastserve")
-
-
-@dataclass(frozen=True, slots=True)
-class Equipment:
-    """What every worker gets."""
-
-    page: Page
-    hooks: Hooks
-    access_log: AccessLog
-    privileges: Privileges | None
-    app: Application | None
-    """Imported before the fork, else None."""
-    leave_behind: Callable[[], None]
-    """Closes, in a forked process, what is the supervisor's."""
 
 
 @dataclass(slots=True)
@@ -149,99 +117,23 @@ class Crew:
             if slot.current is None and slot.coming is None and moment >= slot.not_before and self.failure is None:
                 self._start(slot)
 
-    def _next(self) -> tuple[Config, Sockets, int]:
-        """What a worker gets that starts now."""
+    def _next(self) -> Version:
+        """What a worker is of that starts now."""
         if self._reload is not None:
-            return self._reload.config, self._reload.sockets, self._reload.generation
-        return self.config, self.sockets, self._generation
+            return Version(self._reload.config, self._reload.sockets, self._reload.generation)
+        return Version(self.config, self.sockets, self._generation)
 
     def _start(self, slot: Slot, cause: Cause | None = None) -> None:
         """Forks a worker; a slot that has one keeps it until the new one is ready."""
-        config, sockets, generation = self._next()
-        block = self._equipment.page.take()
-        if block is None:
-            self._cannot_start(slot, "too many workers are still draining")
-            return
-        self._equipment.hooks.call("pre_fork", WorkerInfo(slot.index, 0, generation))
-        ours, theirs = Channel.pair()
-        faults = os.memfd_create("fastserve-faults")
         try:
-            pid = self._fork()
-        except OSError as error:
-            for each in (ours, theirs):
-                each.close()
-            os.close(faults)
-            self._equipment.page.give_back(block)
-            self._cannot_start(slot, f"fork: {os.strerror(error.errno or 0).lower()}")
-            return
-        if pid == 0:
-            ours.close()
-            self._equipment.leave_behind()
-            listeners = self._take_along(sockets, slot)
-            raise Forked(self._job(slot, config, generation, listeners, theirs, faults, block))
-        theirs.close()
-        child = Child(pid, slot.index, generation, config, block, ours, faults, spawned=time.monotonic())
-        child.holds = sockets.of_slot(slot.index)
-        if config.max_requests:
-            child.request_limit = config.max_requests + random.randint(0, config.max_requests_jitter)
-        child.deadline = child.spawned + config.timeout_startup if config.timeout_startup else None
-        for name, value in (("pid", pid), ("slot", slot.index), ("generation", generation)):
-            block[name] = value
-        block["spawned"] = int(child.spawned * 1000)
-        self.children[pid] = child
-        slot.coming, slot.cause = child, cause
-
-    def _take_along(self, sockets: Sockets, slot: Slot) -> Listeners:
-        """In a forked worker: what it serves; of the sockets before or after a reload it keeps no others open."""
-        for each in self.all_sockets():
-            for other in each.without(sockets).sockets:
-                other.close()
-        return Listeners(sockets.keep(slot.index))
-
-    def _fork(self) -> int:
-        """Signals wait: in the child until it has its own handlers, here until the child is known."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        pid = -1
-        try:
-            pid = os.fork()
-        finally:
-            if pid != 0:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        return pid
-
-    def _job(
-        self,
-        slot: Slot,
-        config: Config,
-        generation: int,
-        listeners: Listeners,
-        channel: Channel,
-        faults: int,
-        block: WorkerBlock,
-    ) -> Callable[[], int]:
-        assignment = Assignment(
-            config=config,
-            slot=slot.index,
-            generation=generation,
-            listeners=listeners,
-            channel=channel,
-            faults=faults,
-            beat=health.beat(config),
-            siblings=self.wanted > 1,
-            block=block,
-            access_log=self._equipment.access_log,
-            privileges=self._equipment.privileges,
-            app=self._equipment.app,
-            hooks=self._equipment.hooks,
-            role=f"worker {slot.index}",
-        )
-
-        def job() -> int:
-            from fastserve.worker_process import run  # what serves is not loaded into the supervisor
-
-            return run(assignment)
-
-        return job
+            slot.coming = start(
+                slot.index, self._next(), self._equipment, siblings=self.wanted > 1, all_sockets=self.all_sockets()
+            )
+        except NotForkedError as error:
+            self._cannot_start(slot, str(error))
+        else:
+            slot.cause = cause
+            self.children[slot.coming.pid] = slot.coming
 
     def _cannot_start(self, slot: Slot, reason: str) -> None:
         pause = slot.start_failed(time.monotonic(), others=self.serving > 0)
@@ -295,7 +187,7 @@ class Crew:
     def _tell_to_end(self, child: Child, cause: Cause) -> None:
         """SIGTERM: it takes nobody new, ends what it has begun, and exits."""
         self._expect_end(child, cause)
-        self._signal(child, signal.SIGTERM)
+        ending.send(child, signal.SIGTERM)
 
     def _expect_end(self, child: Child, cause: Cause) -> None:
         slot = self.slots[child.slot]
@@ -303,11 +195,7 @@ class Crew:
             slot.current = None
         if slot.coming is child:
             slot.coming = None
-        child.cause = cause
-        child.block.state = State.DRAINING
-        child.deadline = time.monotonic() + child.config.timeout_graceful_shutdown + END_GRACE
-        child.releasing.update(child.covers)
-        child.covers.clear()
+        ending.expect(child, cause)
 
     def end_all(self) -> None:
         """Every worker ends gracefully; none is started."""
@@ -324,8 +212,7 @@ class Crew:
         """Every worker ends at once."""
         self.end_all()
         for child in self.children.values():
-            self._signal(child, signal.SIGQUIT)
-            child.ending, child.deadline = Ending.FORCED, time.monotonic() + ABORT_GRACE
+            ending.force(child)
 
     def resume(self) -> None:
         """Workers are started again after `end_all`."""
@@ -336,56 +223,19 @@ class Crew:
 
     def signal_all(self, number: signal.Signals) -> None:
         for child in self.children.values():
-            self._signal(child, number)
-
-    def _signal(self, child: Child, number: signal.Signals) -> None:
-        try:
-            os.kill(child.pid, number)
-        except ProcessLookupError:
-            pass  # it has ended and is about to be reaped
-        except PermissionError:
-            logger.error("%s cannot be sent %s: not permitted", child.name, number.name)
+            ending.send(child, number)
 
     def _end_overdue(self, moment: float) -> None:
         for child in list(self.children.values()):
-            if child.deadline is not None and moment >= child.deadline:
-                self._end_harder(child, moment)
-
-    def _end_harder(self, child: Child, moment: float) -> None:
-        """The next step towards the end of a worker that neither becomes ready, nor turns, nor ends."""
-        if child.ending is Ending.NONE and child.cause is None:
-            self._begin_end(child, Cause.START, f"did not become ready within {child.config.timeout_startup:g} s")
-        elif child.ending is Ending.NONE:
-            if child.cause is not Cause.STUCK:
-                logger.error("%s did not end in time and is killed%s", child.name, _serving(child))
-            self.clean = False
-            self._signal(child, signal.SIGKILL)
-            child.ending, child.deadline = Ending.KILLED, None
-        elif child.ending is Ending.STACKS:
-            self._log_faults(child)
-            self._signal(child, signal.SIGABRT)
-            child.ending, child.deadline = Ending.ABORTED, moment + ABORT_GRACE
-        else:
-            self._signal(child, signal.SIGKILL)
-            child.ending, child.deadline = Ending.KILLED, None
-
-    def _begin_end(self, child: Child, cause: Cause, what: str) -> None:
-        """Its stacks first; then it is aborted, then killed."""
-        logger.error("%s %s; its stacks follow%s", child.name, what, _serving(child))
-        if cause is Cause.START and child.failure is None:
-            child.failure = (f"{child.name} {what}", "")
-        else:
-            self._expect_end(child, cause)
-        self._signal(child, STACKS_SIGNAL)
-        child.ending, child.deadline = Ending.STACKS, time.monotonic() + STACKS_GRACE
-
-    def _log_faults(self, child: Child) -> None:
-        """What the worker wrote about its own crash since the last look."""
-        text = os.pread(child.faults, 1 << 20, child.faults_read)
-        child.faults_read += len(text)
-        shown = text.decode("utf-8", "replace").strip()
-        if shown:
-            logger.error("%s:\n%s", child.name, shown)
+            if child.deadline is None or moment < child.deadline:
+                continue
+            if child.cause is None and child.ending is Ending.NONE:
+                what = f"did not become ready within {child.config.timeout_startup:g} s"
+                child.failure = child.failure or (f"{child.name} {what}", "")
+                ending.ask_for_stacks(child, what)
+            else:
+                self.clean = False
+                ending.go_on(child)
 
     def reap(self) -> None:
         """Takes the exit statuses of workers that have ended."""
@@ -402,7 +252,9 @@ class Crew:
         del self.children[child.pid]
         memory = end.signal == signal.SIGKILL and child.ending is not Ending.KILLED and self._memory.happened()
         explained = "killed by the kernel: the memory of its control group was used up" if memory else str(end)
-        self._report(child, end, explained)
+        ending.report(child, end, explained)
+        if child.cause is not None and child.ready is not None and not end.clean:
+            self.clean = False
         self._equipment.hooks.call("worker_exit", WorkerInfo(child.slot, child.pid, child.generation, explained))
         slot = self.slots[child.slot] if child.slot < len(self.slots) else None
         if slot is not None and slot.coming is child:
@@ -413,29 +265,13 @@ class Crew:
             pause = slot.lost(child, time.monotonic(), others=self.serving > 0)
             if pause:
                 logger.warning("worker %d was ready only shortly, another one follows in %g s", slot.index, pause)
-        self._equipment.page.supervisor.count_end(Cause.MEMORY if memory else _cause(child, end))
+        self._equipment.page.supervisor.count_end(Cause.MEMORY if memory else ending.cause(child, end))
         self._equipment.page.give_back(child.block)
         child.channel.close()
         os.close(child.faults)
         for other in self.children.values():
             if other.serving:
                 other.channel.send("look")
-
-    def _report(self, child: Child, end: Exit, explained: str) -> None:
-        """Logs how a worker ended, and what was lost with it."""
-        expected = child.cause is not None and (end.clean or child.ready is None or child.ending is not Ending.NONE)
-        if expected:
-            logger.debug("%s ended (%s): %s", child.name, child.cause, explained)
-        elif child.ready is not None:
-            lost = child.block["connections"], child.block["in_flight"]
-            logger.error("%s ended unexpectedly: %s; connections: %d, requests in flight: %d",
-                         child.name, explained, *lost)  # fmt: skip
-            for each in child.block.in_flight()[:MOST_LOGGED]:
-                logger.error("%s was serving: %s for %.1f s", child.name, each.text, each.milliseconds / 1000)
-        if child.cause is not None and child.ready is not None and not end.clean:
-            self.clean = False
-        if end.signal and child.ending is Ending.NONE:
-            self._log_faults(child)
 
     def _did_not_start(self, slot: Slot, child: Child, explained: str) -> None:
         reason, trace = child.failure or (f"{child.name} ended before it was ready: {explained}", "")
@@ -545,7 +381,8 @@ class Crew:
                 limit = child.config.timeout_worker
                 silence = child.silence()
                 if limit and silence > limit:
-                    self._begin_end(child, Cause.STUCK, f"has not turned for {silence:.1f} s and is stopped")
+                    self._expect_end(child, Cause.STUCK)
+                    ending.ask_for_stacks(child, f"has not turned for {silence:.1f} s and is stopped")
 
     def _cover(self) -> None:
         """While nobody serves a socket of a slot, a sibling does."""
@@ -644,19 +481,3 @@ class Crew:
         if slot.closing is not Closing.RELEASING:
             return False
         return not any(slot.index in child.covers or slot.index in child.releasing for child in self.children.values())
-
-
-def _cause(child: Child, end: Exit) -> Cause:
-    if child.cause is not None:
-        return child.cause
-    if child.ready is None:
-        return Cause.START
-    return Cause.SIGNAL if end.signal else Cause.EXIT
-
-
-def _serving(child: Child) -> str:
-    found = child.block.in_flight()
-    if not found:
-        return ""
-    shown = ", ".join(f"{each.text} for {each.milliseconds / 1000:.1f} s" for each in found[:MOST_LOGGED])
-    return f"; it was serving: {shown}"

@@ -17,11 +17,12 @@ from types import FrameType
 from fastserve import application, cpus, forked, hooks, logs, privileges, service
 from fastserve.attendant import Admin, Attendant, Watcher
 from fastserve.config import Config
-from fastserve.crew import HANDSHAKE, Crew, Equipment
+from fastserve.crew import HANDSHAKE, Crew
 from fastserve.errors import ExitStatus, StartError
 from fastserve.hooks import SupervisorInfo
 from fastserve.listen import Sockets
 from fastserve.page import Page, State
+from fastserve.starter import Equipment
 from fastserve.upgrade import Upgrade
 
 TICK = 1.0

@@ -1,0 +1,113 @@
+"""How a worker ends: told to, or by force step by step; and what is said of it then."""
+
+import logging
+import os
+import signal
+import time
+
+from fastserve.assignment import STACKS_SIGNAL
+from fastserve.exits import Exit
+from fastserve.page import Cause, State
+from fastserve.slots import Child, Ending
+
+END_GRACE = 8.0
+"""Seconds beyond --timeout-graceful-shutdown: cancelled requests unwind, the lifespan ends, exit handlers run."""
+
+STACKS_GRACE = 0.5
+"""Seconds in which a stuck worker writes its stacks: it does so in a signal handler, whatever else it does."""
+
+ABORT_GRACE = 2.0
+"""Seconds from SIGABRT, after which a core may be written, to SIGKILL."""
+
+MOST_LOGGED = 20
+"""Requests of one dead worker that are logged one by one."""
+
+logger = logging.getLogger("fastserve")
+
+
+def send(child: Child, number: signal.Signals) -> None:
+    """Sends a signal to a worker."""
+    try:
+        os.kill(child.pid, number)
+    except ProcessLookupError:
+        pass  # it has ended and is about to be reaped
+    except PermissionError:
+        logger.error("%s cannot be sent %s: not permitted", child.name, number.name)
+
+
+def expect(child: Child, cause: Cause) -> None:
+    """Notes that a worker is to end, and has a time for it."""
+    child.cause = cause
+    child.block.state = State.DRAINING
+    child.deadline = time.monotonic() + child.config.timeout_graceful_shutdown + END_GRACE
+    child.releasing.update(child.covers)
+    child.covers.clear()
+
+
+def force(child: Child) -> None:
+    """Ends a worker at once."""
+    send(child, signal.SIGQUIT)
+    child.ending, child.deadline = Ending.FORCED, time.monotonic() + ABORT_GRACE
+
+
+def ask_for_stacks(child: Child, what: str) -> None:
+    """The first step against a worker that cannot be told anything: its stacks."""
+    logger.error("%s %s; its stacks follow%s", child.name, what, _serving(child))
+    send(child, STACKS_SIGNAL)
+    child.ending, child.deadline = Ending.STACKS, time.monotonic() + STACKS_GRACE
+
+
+def go_on(child: Child) -> None:
+    """The next step, when the last one has not ended it in its time."""
+    if child.ending is Ending.STACKS:
+        log_faults(child)
+        send(child, signal.SIGABRT)
+        child.ending, child.deadline = Ending.ABORTED, time.monotonic() + ABORT_GRACE
+        return
+    if child.ending is Ending.NONE:
+        logger.error("%s did not end in time and is killed%s", child.name, _serving(child))
+    send(child, signal.SIGKILL)
+    child.ending, child.deadline = Ending.KILLED, None
+
+
+def log_faults(child: Child) -> None:
+    """Logs what the worker wrote about its own crash since the last look."""
+    text = os.pread(child.faults, 1 << 20, child.faults_read)
+    child.faults_read += len(text)
+    shown = text.decode("utf-8", "replace").strip()
+    if shown:
+        logger.error("%s:\n%s", child.name, shown)
+
+
+def report(child: Child, end: Exit, explained: str) -> None:
+    """Logs how a worker ended, and what was lost with it.
+
+    explained: the end in words.
+    """
+    expected = child.cause is not None and (end.clean or child.ready is None or child.ending is not Ending.NONE)
+    if expected:
+        logger.debug("%s ended (%s): %s", child.name, child.cause, explained)
+    elif child.ready is not None:
+        lost = child.block["connections"], child.block["in_flight"]
+        logger.error("%s ended unexpectedly: %s; connections: %d, requests in flight: %d", child.name, explained, *lost)
+        for each in child.block.in_flight()[:MOST_LOGGED]:
+            logger.error("%s was serving: %s for %.1f s", child.name, each.text, each.milliseconds / 1000)
+    if end.signal and child.ending is Ending.NONE:
+        log_faults(child)
+
+
+def cause(child: Child, end: Exit) -> Cause:
+    """Why a worker ended, as far as the supervisor or its exit status says."""
+    if child.cause is not None:
+        return child.cause
+    if child.ready is None:
+        return Cause.START
+    return Cause.SIGNAL if end.signal else Cause.EXIT
+
+
+def _serving(child: Child) -> str:
+    found = child.block.in_flight()
+    if not found:
+        return ""
+    shown = ", ".join(f"{each.text} for {each.milliseconds / 1000:.1f} s" for each in found[:MOST_LOGGED])
+    return f"; it was serving: {shown}"

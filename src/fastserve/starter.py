@@ -1,0 +1,149 @@
+"""How a worker begins: forked, with what it needs and nothing else of the supervisor's."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastserve import health
+from fastserve.application import Application
+from fastserve.assignment import Assignment
+from fastserve.channel import Channel
+from fastserve.config import Config
+from fastserve.forked import Forked
+from fastserve.hooks import Hooks, WorkerInfo
+from fastserve.listen import Listeners, Sockets
+from fastserve.logs import AccessLog
+from fastserve.page import Page, WorkerBlock
+from fastserve.privileges import Privileges
+from fastserve.slots import Child
+
+
+class NotForkedError(RuntimeError):
+    """There is no new process; the message is the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """What every worker gets."""
+
+    page: Page
+    hooks: Hooks
+    access_log: AccessLog
+    privileges: Privileges | None
+    app: Application | None
+    """Imported before the fork, else None."""
+    leave_behind: Callable[[], None]
+    """Closes, in a forked process, what is the supervisor's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a worker is of: the configuration, and the generation that each reload begins."""
+
+    config: Config
+    sockets: Sockets
+    generation: int
+
+
+def start(
+    slot: int, version: Version, equipment: Equipment, *, siblings: bool, all_sockets: tuple[Sockets, ...]
+) -> Child:
+    """Forks a worker. Raises Forked in it, and NotForkedError.
+
+    siblings: there are other workers.
+    all_sockets: those that are open, of which the worker keeps only its slot's.
+    """
+    block = equipment.page.take()
+    if block is None:
+        raise NotForkedError("too many workers are still draining")
+    equipment.hooks.call("pre_fork", WorkerInfo(slot, 0, version.generation))
+    ours, theirs = Channel.pair()
+    faults = os.memfd_create("fastserve-faults")
+    try:
+        pid = _fork()
+    except OSError as error:
+        for each in (ours, theirs):
+            each.close()
+        os.close(faults)
+        equipment.page.give_back(block)
+        raise NotForkedError(f"fork: {os.strerror(error.errno or 0).lower()}") from None
+    if pid == 0:
+        ours.close()
+        equipment.leave_behind()
+        listeners = _take_along(slot, version.sockets, all_sockets)
+        raise Forked(_job(_assignment(slot, version, equipment, listeners, theirs, faults, block, siblings)))
+    theirs.close()
+    return _child(pid, slot, version, block, ours, faults)
+
+
+def _fork() -> int:
+    """Signals wait: in the child until it has its own handlers, here until the child is known."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    pid = -1
+    try:
+        pid = os.fork()
+    finally:
+        if pid != 0:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return pid
+
+
+def _take_along(slot: int, sockets: Sockets, all_sockets: tuple[Sockets, ...]) -> Listeners:
+    """In a forked worker: what it serves; of the sockets before or after a reload it keeps no others open."""
+    for each in all_sockets:
+        for other in each.without(sockets).sockets:
+            other.close()
+    return Listeners(sockets.keep(slot))
+
+
+def _assignment(
+    slot: int,
+    version: Version,
+    equipment: Equipment,
+    listeners: Listeners,
+    channel: Channel,
+    faults: int,
+    block: WorkerBlock,
+    siblings: bool,
+) -> Assignment:
+    return Assignment(
+        config=version.config,
+        slot=slot,
+        generation=version.generation,
+        listeners=listeners,
+        channel=channel,
+        faults=faults,
+        beat=health.beat(version.config),
+        siblings=siblings,
+        block=block,
+        access_log=equipment.access_log,
+        privileges=equipment.privileges,
+        app=equipment.app,
+        hooks=equipment.hooks,
+        role=f"worker {slot}",
+    )
+
+
+def _job(assignment: Assignment) -> Callable[[], int]:
+    def job() -> int:
+        from fastserve.worker_process import run  # what serves is not loaded into the supervisor
+
+        return run(assignment)
+
+    return job
+
+
+def _child(pid: int, slot: int, version: Version, block: WorkerBlock, channel: Channel, faults: int) -> Child:
+    config = version.config
+    child = Child(pid, slot, version.generation, config, block, channel, faults, spawned=time.monotonic())
+    child.holds = version.sockets.of_slot(slot)
+    if config.max_requests:
+        child.request_limit = config.max_requests + random.randint(0, config.max_requests_jitter)
+    child.deadline = child.spawned + config.timeout_startup if config.timeout_startup else None
+    for name, value in (("pid", pid), ("slot", slot), ("generation", version.generation)):
+        block[name] = value
+    block["spawned"] = int(child.spawned * 1000)
+    return child
