@@ -29,7 +29,7 @@ C_ROOMS := $(wildcard ext/net/*.c ext/proto/*.c)
 C_COMPILERS := $(shell for cc in gcc clang; do command -v $$cc; done)
 
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-c lint bench fuzz llhttp clean distclean
+.PHONY: help run build test soak test-c lint bench fuzz llhttp clean distclean
 
 help:  ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ test: $(BUILT) $(DEVELOP)  ## the whole suite, the C rooms' tests with it
 	@$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile -m 'not alone' $(PYTEST); together=$$?; \
 	$(PY) -m pytest -m alone $(PYTEST); alone=$$?; \
 	case $$together-$$alone in 0-0|0-5|5-0) ;; *) exit 1;; esac
+
+soak: $(BUILT) $(DEVELOP)  ## reloads, crashes, scaling and upgrades under load, the long way (about half an hour)
+	SOAK=1 $(PY) -m pytest tests/supervised $(PYTEST)
 
 test-c: llhttp  ## the C rooms alone, under sanitizers
 	$(MAKE) -C tests/c test
