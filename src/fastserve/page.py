@@ -133,6 +133,14 @@ class Block:
     def __setitem__(self, name: str, value: int) -> None:
         self._words[self._at[name]] = value
 
+    @property
+    def state(self) -> State:
+        return State(self["state"])
+
+    @state.setter
+    def state(self, value: State) -> None:
+        self["state"] = value
+
     def clear(self) -> None:
         self.memory[:] = bytes(BLOCK)
 
@@ -142,14 +150,6 @@ class WorkerBlock(Block):
 
     def __init__(self, memory: memoryview) -> None:
         super().__init__(memory, WORKER_FIELDS)
-
-    @property
-    def state(self) -> State:
-        return State(self["state"])
-
-    @state.setter
-    def state(self, value: State) -> None:
-        self["state"] = value
 
     def in_flight(self) -> list[InFlight]:
         """The requests being served, the oldest first; of very many, some."""
@@ -169,14 +169,6 @@ class SupervisorBlock(Block):
 
     def __init__(self, memory: memoryview) -> None:
         super().__init__(memory, SUPERVISOR_FIELDS + tuple(f"ended_{cause}" for cause in Cause))
-
-    @property
-    def state(self) -> State:
-        return State(self["state"])
-
-    @state.setter
-    def state(self, value: State) -> None:
-        self["state"] = value
 
     def count_end(self, cause: Cause) -> None:
         self[f"ended_{cause}"] += 1

@@ -32,33 +32,27 @@ def run(app: str | Callable[..., Any], **options: Any) -> None:
     Returns after a clean stop; else raises SystemExit with the exit status, the reason logged.
     """
     config = Config(app, **options)
-    before = {number: signal.getsignal(number) for number in _TAKEN} if _in_main_thread() else {}
+    before = _handlers() if _in_main_thread() else {}
     job: Callable[[], int] | None = None
     status = ExitStatus.CLEAN
     try:
         status = run_process(config, lambda: config)
     except Forked as forked:
         job = forked.job
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
     if job is not None:
         _be(job)
-    for number, handler in before.items():
-        signal.signal(number, handler)
     if status is not ExitStatus.CLEAN:
         sys.exit(status)
 
 
-_TAKEN = (
-    signal.SIGINT,
-    signal.SIGTERM,
-    signal.SIGQUIT,
-    signal.SIGHUP,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGTTIN,
-    signal.SIGTTOU,
-    signal.SIGWINCH,
-    signal.SIGCHLD,
-)
+def _handlers() -> dict[signal.Signals | int, Any]:
+    """All that can be set again; what C code has installed cannot."""
+    found = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    return {number: handler for number, handler in found.items() if handler is not None}
 
 
 def _be(job: Callable[[], int]) -> None:
