@@ -69,22 +69,32 @@ class Attendant(ABC):
             self._start()
 
     def _start(self) -> None:
-        ours, theirs = Channel.pair()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
-            pid = os.fork()
+            ours, theirs = Channel.pair()
+            pid = self._fork(ours, theirs)
         except OSError as error:
             logger.error("the %s process cannot be started: %s", self.name, os.strerror(error.errno or 0).lower())
             self._not_before = time.monotonic() + PAUSE
-            ours.close()
         else:
-            if pid == 0:
-                ours.close()
-                self._leave_behind()
-                raise Forked(lambda: self.job(theirs))
             self.pid, self._channel = pid, ours
+
+    def _fork(self, ours: Channel, theirs: Channel) -> int:
+        """In the new process raises Forked; signals wait there until it has its own handlers."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            pid = os.fork()
+        except OSError:
+            ours.close()
+            theirs.close()
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            raise
+        if pid == 0:
+            ours.close()
+            self._leave_behind()
+            raise Forked(lambda: self.job(theirs))
         theirs.close()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return pid
 
     def close_channel(self) -> None:
         """Also in a forked process, which has none to talk with."""

@@ -398,7 +398,8 @@ class Crew:
             if not alone or any(slot.index in child.covers for child in able):
                 continue
             for child in sorted(able, key=lambda each: len(each.covers)):
-                if child.channel.send("cover", [each.fileno() for each in alone], slot=slot.index):
+                descriptors = [each.fileno() for each in alone]
+                if child.channel.send("cover", descriptors, slot=slot.index, count=len(descriptors)):
                     child.covers[slot.index] = alone
                     break
 

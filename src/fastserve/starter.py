@@ -5,6 +5,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from fastserve import health
@@ -60,16 +61,18 @@ def start(
     if block is None:
         raise NotForkedError("too many workers are still draining")
     equipment.hooks.call("pre_fork", WorkerInfo(slot, 0, version.generation))
-    ours, theirs = Channel.pair()
-    faults = os.memfd_create("fastserve-faults")
-    try:
-        pid = _fork()
-    except OSError as error:
-        for each in (ours, theirs):
-            each.close()
-        os.close(faults)
-        equipment.page.give_back(block)
-        raise NotForkedError(f"fork: {os.strerror(error.errno or 0).lower()}") from None
+    with ExitStack() as taken:
+        taken.callback(equipment.page.give_back, block)
+        try:
+            ours, theirs = Channel.pair()
+            taken.callback(ours.close)
+            taken.callback(theirs.close)
+            faults = os.memfd_create("fastserve-faults")
+            taken.callback(os.close, faults)
+            pid = _fork()
+        except OSError as error:
+            raise NotForkedError(os.strerror(error.errno or 0).lower()) from None
+        taken.pop_all()
     if pid == 0:
         ours.close()
         equipment.leave_behind()

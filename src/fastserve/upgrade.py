@@ -84,7 +84,12 @@ class Upgrade:
         variables[VARIABLE] = json.dumps({"pid": os.getpid(), "sockets": sockets, "slots": slots})
         sys.stdout.flush()
         sys.stderr.flush()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            logger.error("no upgrade: %s", os.strerror(error.errno or 0).lower())
+            self._take_back()
+            return
         if pid == 0:
             _exec(descriptors, variables)
         self.successor = pid
@@ -99,9 +104,12 @@ class Upgrade:
             return False
         logger.warning("supervisor %d has ended, this one goes on", pid)
         self.successor = 0
+        self._take_back()
+        return True
+
+    def _take_back(self) -> None:
         if self._service.pid_file is not None:
             self._service.pid_file.move_back()
-        return True
 
 
 def _exec(descriptors: list[int], environment: dict[str, str]) -> None:

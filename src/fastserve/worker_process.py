@@ -151,6 +151,9 @@ class _Post:
         driver = worker.driver
         if driver is None or self._draining:
             _close(message.descriptors)
+        elif message.kind == "cover" and len(message.descriptors) < message.values["count"]:
+            logger.error("no descriptors left to stand in for worker %d", message.values["slot"])
+            _close(message.descriptors)
         elif message.kind == "cover":
             self._covered[message.values["slot"]] = message.descriptors
             for fd in message.descriptors:

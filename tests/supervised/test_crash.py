@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import resource
 import signal
 import time
 from collections.abc import Iterator
@@ -225,3 +226,16 @@ def test_no_counts_of_the_kernel(tmp_path: Path, groups: str | None) -> None:
         (tmp_path / "groups").write_text(groups)
     memory = OutOfMemory(tmp_path, tmp_path / "groups")
     assert not memory.happened()
+
+
+def test_no_descriptors_left_for_another_worker(supervise: Supervise) -> None:
+    supervised = supervise("served:app", "--workers", "2")
+    workers = supervised.wait_for_workers(2)
+    limits = resource.prlimit(supervised.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(supervised.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    supervised.signal(signal.SIGKILL, workers[0])
+    supervised.log.wait_for("worker 0 cannot be started: too many open files; another attempt in 1 s")
+    assert supervised.get() == f"1 {workers[1]}".encode()
+    resource.prlimit(supervised.pid, resource.RLIMIT_NOFILE, limits)
+    assert supervised.wait_for_workers(2)[1] == workers[1]
+    assert supervised.stop() == 0
