@@ -1,44 +1,64 @@
-"""`python -m bench`: run (the default), check, memory, slow and peers."""
+"""`python -m bench`: run (the default), check, compare, report, memory, slow and peers."""
 
 import argparse
 import os
+import shlex
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+from bench.budget import expected, fit
+from bench.compare import FLOOR, compare, regressions
 from bench.floor import build_limit
 from bench.load import LoadError, find_wrk
-from bench.machine import describe
+from bench.machine import describe, versions
 from bench.measure import Sample, Settings
 from bench.memory import measure_memory
 from bench.peers import PYTHON as PEER_PYTHON
 from bench.peers import build_peers, missing, up_to_date
 from bench.plan import DEFAULT_SERVERS, Plan, Scenario, Server, choose, load_plan, participants
-from bench.report import machine_lines, progress_line, read_rows, table, write_json
-from bench.rounds import Row, run_rounds, summarize
+from bench.publish import publish
+from bench.report import machine_lines, progress_line, table
+from bench.results import Result, default_path, read_result, write_result
+from bench.rounds import run_rounds
 from bench.slow import measure_slow
 from bench.thresholds import judge
 
 SLOW_SERVERS = ("fastserve-wsgi-1", "fastserve-wsgi-8")
+ROUNDS = 3
+SECONDS = 3
+OWN, ALL = "own", "all"
+EPILOG = """\
+run       measure; the table is printed, and written with result, report and pictures to bench/results
+check     judge a run by the thresholds of scenarios.toml, or by an earlier result (--against)
+compare   two results: what has changed by more than the rounds differ
+report    write the report and the pictures of a result anew, beside it
+memory    what idle connections cost, and whether broken ones leave anything behind
+slow      what a slow client costs the others
+peers     build the peers' environment
+"""
+
+Lineup = list[tuple[Scenario, list[Server]]]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0 when all went well, 1 when a row has errors or a threshold is missed, 2 when nothing could run."""
     for number in (signal.SIGTERM, signal.SIGINT):  # unwinds, so that every server is stopped
         signal.signal(number, lambda received, _frame: sys.exit(128 + received))
-    options = _parser().parse_args(arguments)
+    options = _options(arguments)
+    actions = {
+        "run": _run,
+        "check": _check,
+        "compare": _compare,
+        "report": _report,
+        "memory": _memory,
+        "slow": _slow,
+        "peers": _peers,
+    }
     try:
-        plan = load_plan()
-        if options.action == "peers":
-            return 1 if _build_peers(options) else 0
-        if options.action == "check":
-            return _check(plan, options)
-        if options.action == "memory":
-            return _memory(plan, options)
-        if options.action == "slow":
-            return _slow(plan, options)
-        return _run(plan, options)
+        return actions[options.action](load_plan(), options)
     except (LoadError, ValueError, subprocess.CalledProcessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
@@ -46,20 +66,50 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    wanted = {"compare": 2, "report": 1}.get(options.action, 0)
+    if len(options.files) != wanted:
+        parser.error(f"{options.action} takes {wanted} files, not {len(options.files)}")
+    if options.within and (options.rounds or options.seconds):
+        parser.error("--within chooses --rounds and --seconds itself")
+    options.rounds = options.rounds or ROUNDS
+    options.seconds = options.seconds or SECONDS
+    return options
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("action", nargs="?", choices=("run", "check", "memory", "slow", "peers"), default="run")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = ("run", "check", "compare", "report", "memory", "slow", "peers")
+    parser.add_argument("action", nargs="?", choices=actions, default="run")
+    parser.add_argument("files", nargs="*", type=Path, help="compare: two results, the older first; report: one")
     parser.add_argument("--scenarios", type=_names, help="comma-separated; all by default")
     parser.add_argument(
-        "--servers", type=_names, help=f"comma-separated; the scenario's own, or {','.join(DEFAULT_SERVERS)} by default"
+        "--servers",
+        type=_names,
+        help=f"comma-separated; `{OWN}` leaves out the peers, `{ALL}` adds every peer that can take part; "
+        f"the scenario's own, or {','.join(DEFAULT_SERVERS)} by default",
     )
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=3, help="of load in each measurement")
+    parser.add_argument("--rounds", type=int, help=f"interleaved; {ROUNDS} by default")
+    parser.add_argument("--seconds", type=int, help=f"of load in each measurement; {SECONDS} by default")
+    parser.add_argument("--within", type=float, metavar="MINUTES", help="as many rounds and seconds as fit")
     parser.add_argument("--warm", type=int, default=1, help="seconds of load before each measurement")
     parser.add_argument("--python", default=sys.executable, help="interpreter that has fastserve installed")
     parser.add_argument("--peer-python", default=str(PEER_PYTHON), help="interpreter that has the peers installed")
-    parser.add_argument("--json", type=Path, help="where the result is written; bench/results/<time>.json by default")
-    parser.add_argument("--results", type=Path, help="check: judge this JSON file in place of a new run")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there, and nothing else")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="check: judge this result in place of a new run")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="FILE",
+        help="check: fail where CPU time beside the limit program is more than 5 % and the spread above this result's",
+    )
     return parser
 
 
@@ -68,16 +118,62 @@ def _names(text: str) -> list[str]:
 
 
 def _run(plan: Plan, options: argparse.Namespace) -> int:
-    rows = _measure(plan, options, options.servers)
-    return 1 if any(row.errors for row in rows) else 0
+    result = _measure(plan, options, _lineup(plan, options, options.servers))
+    return 1 if any(sample.error for sample in result.samples) else 0
 
 
 def _check(plan: Plan, options: argparse.Namespace) -> int:
-    rows = read_rows(options.results) if options.results else _measure(plan, options, None)
+    if options.against:
+        return _check_against(plan, options)
+    result = read_result(options.results) if options.results else _measure(plan, options, _lineup(plan, options, None))
     scenarios = options.scenarios or list(plan.scenarios)
-    verdicts = [judge(threshold, rows) for threshold in plan.thresholds if threshold.scenario in scenarios]
+    verdicts = [judge(threshold, result.rows) for threshold in plan.thresholds if threshold.scenario in scenarios]
     print("\n" + "\n".join(map(str, verdicts)))
     return 0 if all(verdict.passed for verdict in verdicts) else 1
+
+
+def _check_against(plan: Plan, options: argparse.Namespace) -> int:
+    """Our own servers beside the floor, in the scenarios of the earlier result."""
+    earlier = read_result(options.against)
+    known = {(sample.scenario, sample.server) for sample in earlier.samples}
+    scenarios = options.scenarios or list(dict.fromkeys(sample.scenario for sample in earlier.samples))
+    own = [server for server in plan.servers.values() if server.name == FLOOR or "fastserve" in server.packages]
+    lineup = [
+        (scenario, taking)
+        for scenario in choose(plan.scenarios, scenarios, "scenario")
+        if (scenario.name, FLOOR) in known
+        and len(taking := [server for server in own if (scenario.name, server.name) in known]) > 1
+    ]
+    if not lineup:
+        raise ValueError(f"{options.against} has no server of ours beside {FLOOR} in {', '.join(scenarios)}")
+    judged = [scenario.name for scenario, _ in lineup]
+    if others := ", ".join(name for name in scenarios if name not in judged):
+        print(f"bench: not judged, as {options.against} has no {FLOOR} beside ours there: {others}", file=sys.stderr)
+    result = read_result(options.results) if options.results else _measure(plan, options, lineup)
+    verdicts = regressions(earlier, result, [server.name for server in own], judged)
+    print("\n" + "\n".join(map(str, verdicts)))
+    return 0 if verdicts and all(verdict.passed for verdict in verdicts) else 1
+
+
+def _compare(_plan: Plan, options: argparse.Namespace) -> int:
+    before, after = map(read_result, options.files)
+    print(compare(before, after))
+    return 0
+
+
+def _report(plan: Plan, options: argparse.Namespace) -> int:
+    (path,) = options.files
+    _publish(plan, read_result(path), path.parent)
+    return 0
+
+
+def _publish(plan: Plan, result: Result, folder: Path) -> None:
+    path, complaint = publish(result, plan.scenarios.values(), folder)
+    print(f"{path}" + (f"\n{complaint}" if complaint else ""))
+
+
+def _peers(_plan: Plan, options: argparse.Namespace) -> int:
+    return 1 if _build_peers(options) else 0
 
 
 def _memory(plan: Plan, options: argparse.Namespace) -> int:
@@ -101,21 +197,48 @@ def _slow(plan: Plan, options: argparse.Namespace) -> int:
     return 0 if all(result.passed for result in results) else 1
 
 
-def _measure(plan: Plan, options: argparse.Namespace, asked: list[str] | None) -> list[Row]:
-    find_wrk()
+def _lineup(plan: Plan, options: argparse.Namespace, asked: list[str] | None) -> Lineup:
     scenarios = choose(plan.scenarios, options.scenarios or list(plan.scenarios), "scenario")
-    lineup = [(scenario, participants(plan, scenario, asked)) for scenario in scenarios]
+    lineup = [(scenario, _participants(plan, scenario, asked)) for scenario in scenarios]
+    return [(scenario, servers) for scenario, servers in lineup if servers]
+
+
+def _participants(plan: Plan, scenario: Scenario, asked: list[str] | None) -> list[Server]:
+    default = participants(plan, scenario, None)
+    if asked == [OWN]:
+        return [server for server in default if not server.peer]
+    if asked == [ALL]:
+        peers = [server.name for server in plan.servers.values() if server.peer]
+        return participants(plan, scenario, list(dict.fromkeys([*(server.name for server in default), *peers])))
+    return participants(plan, scenario, asked)
+
+
+def _measure(plan: Plan, options: argparse.Namespace, lineup: Lineup) -> Result:
+    """Run, show and keep it."""
+    find_wrk()
     servers = list({server.name: server for _, group in lineup for server in group}.values())
     settings = _settings(options, servers)
-    machine = describe(servers, settings)
-    absent = missing(servers, machine["versions"])
-    _fix_work(scenarios)
-    samples = run_rounds(lineup, settings, options.rounds, _show, absent)
-    rows = summarize(samples)
-    path = write_json(options.json, machine, rows, samples)
-    print("\n" + machine_lines(machine) + "\n" + table(scenarios, rows))
-    print(f"\n{options.rounds} interleaved rounds, medians; all figures in {path}")
-    return rows
+    found = {server.name: versions(server, settings) for server in servers if server.packages}
+    absent = missing(servers, found)
+    count = sum(server.name not in absent for _, group in lineup for server in group)
+    rounds = options.rounds
+    if options.within:
+        rounds, seconds = fit(count, options.within, settings.warm)
+        settings = replace(settings, seconds=seconds)
+    print(f"bench: {expected(count, rounds, settings.seconds, settings.warm)}", file=sys.stderr, flush=True)
+    machine = {"command": _own_command(), **describe(settings), "rounds": rounds, "versions": found}
+    _fix_work([scenario for scenario, _ in lineup])
+    result = Result(machine, run_rounds(lineup, settings, rounds, _show, absent))
+    path = write_result(options.json or default_path(machine), result)
+    print("\n" + machine_lines(machine) + "\n" + table([scenario for scenario, _ in lineup], result.rows))
+    print(f"\n{rounds} interleaved rounds, medians; all figures in {path}")
+    if not options.json:
+        _publish(plan, result, path.parent)
+    return result
+
+
+def _own_command() -> str:
+    return shlex.join(["python", "-m", "bench", *sys.argv[1:]])
 
 
 def _settings(options: argparse.Namespace, servers: list[Server]) -> Settings:

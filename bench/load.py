@@ -1,9 +1,12 @@
 """The load: wrk in a process of its own, on a core of its own, and what it has counted."""
 
+import contextlib
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from bench.latency import as_measured, interval, parse, percentile
 from bench.plan import HERE, Scenario
@@ -21,15 +24,32 @@ class LoadError(Exception):
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk has counted in one run; latencies in microseconds, errors by kind."""
+    """What wrk has counted in one run; errors by kind.
+
+    `curve` has the latency in microseconds that so many per cent of the requests did not exceed, by "50" ... "100".
+    """
 
     requests: int
     duration_us: int
     bytes: int
-    p50_us: int
-    p99_us: int
-    max_us: int
+    curve: dict[str, int]
     errors: dict[str, int]
+
+    @property
+    def p50_us(self) -> int:
+        return self.curve["50"]
+
+    @property
+    def p90_us(self) -> int:
+        return self.curve["90"]
+
+    @property
+    def p99_us(self) -> int:
+        return self.curve["99"]
+
+    @property
+    def p999_us(self) -> int:
+        return self.curve["99.9"]
 
     @property
     def per_second(self) -> float:
@@ -66,29 +86,43 @@ def wrk_command(scenario: Scenario, port: int, seconds: float) -> list[str]:
     return [*command, "--", *scenario.script_args] if scenario.script_args else command
 
 
-def run_wrk(command: list[str], connections: int, core: int, seconds: float) -> Load:
+def run_wrk(
+    command: list[str], connections: int, core: int, seconds: float, halfway: Callable[[], None] | None = None
+) -> Load:
     """Run wrk, whose `command` opens so many connections, on `core` to its end. Raises LoadError.
 
-    Latencies are wrk's own, or, from a script that prints a histogram, those that were measured (bench/latency.py).
+    `halfway` is called when half of the seconds are over. Latencies are wrk's own, or, from a script that prints a
+    histogram, those that were measured (bench/latency.py).
     """
-    try:
-        with on_core(core):
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=seconds + TIMEOUT_MARGIN, check=False
-            )
-    except subprocess.TimeoutExpired as error:
-        raise LoadError(f"wrk did not end within {error.timeout:.0f} s") from error
-    report = _line(done.stdout, MARK)
-    if done.returncode != 0 or not report:
-        raise LoadError(f"wrk ended with status {done.returncode}: {(done.stderr or done.stdout).strip()[-500:]}")
-    counted: dict[str, int] = json.loads(report)
+    output = _run(command, core, seconds, halfway)
+    counted: dict[str, Any] = json.loads(_line(output, MARK))
     kinds = ("connect", "read", "write", "status", "timeout")
     errors = {kind: count for kind in kinds if (count := counted.pop(kind))}
-    if counted["requests"] and (histogram := _line(done.stdout, HISTOGRAM_MARK)):
+    if counted["requests"] and (histogram := _line(output, HISTOGRAM_MARK)):
         expected = interval(counted["duration_us"], counted["requests"], connections)
         measured = as_measured(parse(histogram), expected)
-        counted |= {"p50_us": percentile(measured, 50), "p99_us": percentile(measured, 99)}
+        counted["curve"] = {point: percentile(measured, float(point)) for point in counted["curve"]}
     return Load(**counted, errors=errors)
+
+
+def _run(command: list[str], core: int, seconds: float, halfway: Callable[[], None] | None) -> str:
+    """wrk's output, which has a report. Raises LoadError."""
+    with on_core(core):
+        wrk = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with wrk:
+        try:
+            if halfway:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    wrk.wait(seconds / 2)  # it prints at its end, so that no pipe is full by then
+                halfway()
+            output, complaint = wrk.communicate(timeout=seconds + TIMEOUT_MARGIN)
+        except subprocess.TimeoutExpired as error:
+            raise LoadError(f"wrk did not end within {error.timeout:.0f} s") from error
+        finally:
+            wrk.kill()
+    if wrk.returncode != 0 or not _line(output, MARK):
+        raise LoadError(f"wrk ended with status {wrk.returncode}: {(complaint or output).strip()[-500:]}")
+    return output
 
 
 def _line(output: str, mark: str) -> str:

@@ -4,12 +4,13 @@ import json
 import os
 import platform
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from bench.load import find_wrk
 from bench.measure import Settings
-from bench.plan import Server
+from bench.plan import HERE, Server
 from bench.process import cores
 
 ASK = (
@@ -21,18 +22,21 @@ ASK = (
 )
 
 
-def describe(servers: list[Server], settings: Settings) -> dict[str, Any]:
-    """Kernel, CPU, cores, load average, and the versions of everything that takes part."""
+def describe(settings: Settings) -> dict[str, Any]:
+    """System, CPU, cores, load average, the load program and how long it runs."""
     return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "project": _revision(),
+        "system": _system(),
         "kernel": platform.release(),
         "machine": platform.machine(),
         "cpu": _cpu_model(),
         "cpus": os.cpu_count(),
+        "memory": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         "server_core": cores()[0],
         "load_core": cores()[1],
         "load_average": list(os.getloadavg()),
         "wrk": subprocess.run([find_wrk(), "-v"], capture_output=True, text=True, check=False).stdout.splitlines()[0],
-        "versions": {server.name: versions(server, settings) for server in servers if server.packages},
         "seconds": settings.seconds,
         "warm": settings.warm,
     }
@@ -47,6 +51,22 @@ def versions(server: Server, settings: Settings) -> dict[str, str | None]:
         return {"python": f"{python}: {error}"}
     answer: dict[str, str | None] = json.loads(asked.stdout)
     return answer
+
+
+def _revision() -> str:
+    """The commit that was measured, `+` behind it where files differ from it; "" outside a repository."""
+    git = ["git", "-C", str(HERE), "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:
+        return ""
+
+
+def _system() -> str:
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except OSError:
+        return platform.system()
 
 
 def _cpu_model() -> str:

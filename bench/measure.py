@@ -35,8 +35,12 @@ class Sample:
     cpu_us: float = 0.0  # a unit of the scenario: a request, or a MiB
     per_second: float = 0.0  # units
     p50_us: int = 0
+    p90_us: int = 0
     p99_us: int = 0
-    rss: int = 0  # bytes, after the load
+    p999_us: int = 0
+    curve: dict[str, int] = field(default_factory=dict)  # microseconds, by the per cent that did not exceed them
+    rss_rest: int = 0  # bytes, before any load
+    rss: int = 0  # bytes, in the middle of the load
     requests: int = 0
     foreign: float = 0.0  # share of the server's core that anything else had, 0 to 1
     load_average: float = 0.0  # of one minute, before the start
@@ -56,7 +60,7 @@ def measure(scenario: Scenario, server: Server, settings: Settings) -> Sample:
                 sample = _under_load(scenario, server, settings, running, command)
             _check_log(server, sample, log)
         except (ServerError, WrongAnswerError, LoadError, VanishedError) as error:
-            sample = Sample(scenario.name, server.name, command, error=str(error))
+            sample = Sample(scenario.name, server.name, portable(command), error=str(error))
     return Sample(**{**vars(sample), "load_average": load_average})
 
 
@@ -80,15 +84,28 @@ def server_command(scenario: Scenario, server: Server, settings: Settings, port:
     return command
 
 
+def portable(command: list[str]) -> list[str]:
+    """`command` as it is from the root of the project, so that a result says nothing about where that is."""
+    return [word.replace(f"{HERE.parent}/", "") for word in command]
+
+
 def _under_load(scenario: Scenario, server: Server, settings: Settings, running: Running, command: list[str]) -> Sample:
     load_core = cores()[1]
+    at_rest = resident(running.pid)
     if settings.warm:
         run_wrk(wrk_command(scenario, running.port, settings.warm), scenario.connections, load_core, settings.warm)
     running.require_alive()
     load_command = wrk_command(scenario, running.port, settings.seconds)
+    loaded: list[int] = []
     busy = core_busy(cores()[0])
     before = read_cpu(running.pid)
-    load = run_wrk(load_command, scenario.connections, load_core, settings.seconds)
+    load = run_wrk(
+        load_command,
+        scenario.connections,
+        load_core,
+        settings.seconds,
+        halfway=lambda: loaded.append(resident(running.pid)),
+    )
     running.require_alive()
     cpu_ns = spent(before, read_cpu(running.pid))
     busy = core_busy(cores()[0]) - busy
@@ -96,13 +113,17 @@ def _under_load(scenario: Scenario, server: Server, settings: Settings, running:
     return Sample(
         scenario.name,
         server.name,
-        command,
-        load_command,
+        portable(command),
+        portable(load_command),
         cpu_us=cpu_ns / 1000 / units if units else 0.0,
         per_second=load.per_second * scenario.units,
         p50_us=load.p50_us,
+        p90_us=load.p90_us,
         p99_us=load.p99_us,
-        rss=resident(running.pid),
+        p999_us=load.p999_us,
+        curve=load.curve,
+        rss_rest=at_rest,
+        rss=loaded[0],
         requests=load.requests,
         foreign=max(0.0, (busy - cpu_ns) / 1000 / load.duration_us),
         error=load_errors(load),

@@ -1,37 +1,85 @@
-"""The table and the JSON file."""
+"""The table on the terminal: CPU time of a unit leads, the references' columns follow it."""
 
-import dataclasses
-import json
-import time
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from bench.measure import Sample
-from bench.plan import HERE, Interface, Scenario
-from bench.rounds import Row, find, ratio
+from bench.plan import Scenario
+from bench.rounds import DISTURBED, Row, find, ratio
 
-QUIET = 0.05  # share of the server's core for others that is not worth a word
-REFERENCES: dict[Interface, tuple[str, str]] = {"asgi": ("limit", "uvicorn"), "wsgi": ("limit", "bjoern")}
-FIGURES = ("a second", "p50 µs", "p99 µs", "RSS MiB")
+LOADED = 0.25  # load average for each core, before a run: what else ran has hardly ended
+REFERENCES = ("limit", "uvicorn", "bjoern")  # what figures are put beside, where it was measured
+
+
+@dataclass(frozen=True)
+class Column:
+    """A figure of a row, and how it is written."""
+
+    title: str
+    figure: str
+    text: Callable[[float], str]
+
+
+def whole(value: float) -> str:
+    return f"{value:,.0f}" if value else "-"
+
+
+def mebibytes(value: float) -> str:
+    return f"{value / 2**20:.1f}" if value else "-"
+
+
+COLUMNS = (
+    Column("a second", "per_second", whole),
+    Column("p50 µs", "p50_us", whole),
+    Column("p90 µs", "p90_us", whole),
+    Column("p99 µs", "p99_us", whole),
+    Column("p99.9 µs", "p999_us", whole),
+    Column("rest MiB", "rss_rest", mebibytes),
+    Column("load MiB", "rss", mebibytes),
+)
 
 
 def table(scenarios: list[Scenario], rows: list[Row]) -> str:
-    """All scenarios that have rows, one block each; a row with errors is marked and they stand below it."""
+    """All scenarios that have rows, one block each; marks are explained and errors repeated below their rows."""
     measured = {row.scenario for row in rows}
     blocks = [_block(scenario, rows) for scenario in scenarios if scenario.name in measured]
-    noisiest = max((row.foreign for row in rows), default=0.0)
-    if noisiest > QUIET:
-        blocks.append(f"\nnot a quiet machine: others had up to {noisiest:.0%} of the server's core in a round")
-    return "\n".join(blocks)
+    return "\n".join([*blocks, *(f"\n{remark}" for remark in remarks(rows))])
+
+
+def remarks(rows: list[Row]) -> list[str]:
+    """What the marks behind the names of servers say, as far as there are any."""
+    disturbed = max((row.foreign for row in rows if row.disturbed), default=0.0)
+    found = []
+    if disturbed:
+        share = f"more than {DISTURBED:.0%} of the server's core in a round, {disturbed:.0%} at the most"
+        found.append(f"~ disturbed: others had {share}")
+    if any(row.errors for row in rows):
+        found.append("! with errors: what was measured is not what was meant")
+    return found
+
+
+def marks(row: Row) -> str:
+    return (" !" if row.errors else "") + (" ~" if row.disturbed else "")
 
 
 def machine_lines(machine: dict[str, Any]) -> str:
     """Where the figures come from: the machine, and the versions of each server with its Python."""
     load_average = machine["load_average"][0]
     lines = [f"{machine['cpu']}, Linux {machine['kernel']}, load average {load_average:.2f} before the run"]
+    if warning := load_warning(machine):
+        lines.append(warning)
     for server, versions in machine["versions"].items():
         lines.append(f"{server}: " + ", ".join(f"{name} {version}" for name, version in versions.items()))
     return "\n".join(lines)
+
+
+def load_warning(machine: dict[str, Any]) -> str:
+    """Of a run on a machine that was not at rest before it."""
+    bound = LOADED * machine["cpus"]
+    if machine["load_average"][0] <= bound:
+        return ""
+    return f"LOADED MACHINE: at rest its load average is below {bound:g}; the figures are no reference"
 
 
 def progress_line(sample: Sample) -> str:
@@ -39,45 +87,27 @@ def progress_line(sample: Sample) -> str:
     return f"  {sample.scenario:<11} {sample.server:<22} {figure}  {sample.error}".rstrip()
 
 
-def write_json(path: Path | None, machine: dict[str, Any], rows: list[Row], samples: list[Sample]) -> Path:
-    """Write everything that a table was made from; to bench/results/<time>.json where no path is given."""
-    path = path or HERE / "results" / time.strftime("%Y%m%d-%H%M%S.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = {
-        "machine": machine,
-        "rows": [dataclasses.asdict(row) for row in rows],
-        "samples": [dataclasses.asdict(sample) for sample in samples],
-    }
-    path.write_text(json.dumps(content, indent=1) + "\n")
-    return path
-
-
-def read_rows(path: Path) -> list[Row]:
-    """The rows of a JSON file that `write_json` has written."""
-    return [Row(**row) for row in json.loads(path.read_text())["rows"]]
-
-
 def _block(scenario: Scenario, rows: list[Row]) -> str:
-    references = REFERENCES[scenario.interface]
-    columns = ("server", "CPU µs", "least", "most", *(f"/{name}" for name in references), *FIGURES)
-    head = "{:<24}" + "{:>11}" * (len(columns) - 1)
-    lines = [f"\n{scenario.name}: {scenario.title} (CPU time for one {scenario.unit})", head.format(*columns)]
-    for row in (row for row in rows if row.scenario == scenario.name):
-        name = row.server + (" !" if row.errors else "")
-        cells = _figures(row, rows, references) if row.cpu_us else ["-"] * (len(columns) - 1)
-        lines.append(head.format(name, *cells))
+    own = [row for row in rows if row.scenario == scenario.name]
+    references = [name for name in REFERENCES if find(own, scenario.name, name)]
+    titles = ("server", "CPU µs", "least", "most", *(f"/{name}" for name in references), *(c.title for c in COLUMNS))
+    head = "{:<24}" + "{:>10}" * (len(titles) - 1)
+    lines = [f"\n{scenario.name}: {scenario.title} (CPU time for one {scenario.unit})", head.format(*titles)]
+    for row in own:
+        cells = _cells(row, own, references) if row.cpu_us else ["-"] * (len(titles) - 1)
+        lines.append(head.format(row.server + marks(row), *cells))
         lines += [f"    ! {error}" for error in dict.fromkeys(row.errors)]
     return "\n".join(lines)
 
 
-def _figures(row: Row, rows: list[Row], references: tuple[str, ...]) -> list[str]:
-    ratios = [ratio(row, find(rows, row.scenario, reference)) for reference in references]
+def _cells(row: Row, rows: list[Row], references: list[str]) -> list[str]:
     return [
-        f"{row.cpu_us:.2f}",
-        f"{row.cpu_least:.2f}",
-        f"{row.cpu_most:.2f}",
-        *("-" if value is None else f"{value:.3f}" for value in ratios),
-        f"{row.per_second:,.0f}",
-        *("-" if not latency else f"{latency:,.0f}" for latency in (row.p50_us, row.p99_us)),
-        f"{row.rss / 2**20:.1f}",
+        *(f"{value:.2f}" for value in (row.cpu_us, row.cpu_least, row.cpu_most)),
+        *(ratio_text(row, find(rows, row.scenario, reference)) for reference in references),
+        *(column.text(getattr(row, column.figure)) for column in COLUMNS),
     ]
+
+
+def ratio_text(row: Row, reference: Row | None) -> str:
+    value = ratio(row, reference)
+    return "-" if value is None else f"{value:.3f}"

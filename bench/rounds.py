@@ -7,10 +7,14 @@ from statistics import median
 from bench.measure import Sample, Settings, measure
 from bench.plan import Figure, Scenario, Server
 
+DISTURBED = 0.05  # share of the server's core; a quiet machine has 0.01
+LATENCIES = ("p50_us", "p90_us", "p99_us", "p999_us")
+FIGURES = ("cpu_us", "per_second", *LATENCIES, "rss_rest", "rss")
+
 
 @dataclass(frozen=True)
 class Row:
-    """One server in one scenario: the medians of its rounds, with the extremes of the CPU time.
+    """One server in one scenario: the medians of its rounds, and in `ranges` the least and the most of each figure.
 
     `foreign` is the largest share of the server's core that anything else had during a round.
     """
@@ -18,15 +22,30 @@ class Row:
     scenario: str
     server: str
     cpu_us: float
-    cpu_least: float
-    cpu_most: float
     per_second: float
     p50_us: float
+    p90_us: float
     p99_us: float
-    rss: int
+    p999_us: float
+    rss_rest: float
+    rss: float
+    ranges: dict[str, tuple[float, float]]
+    curve: dict[str, float]
     foreign: float
     rounds: int
     errors: list[str]
+
+    @property
+    def cpu_least(self) -> float:
+        return self.ranges["cpu_us"][0]
+
+    @property
+    def cpu_most(self) -> float:
+        return self.ranges["cpu_us"][1]
+
+    @property
+    def disturbed(self) -> bool:
+        return self.foreign > DISTURBED
 
 
 def run_rounds(
@@ -75,17 +94,14 @@ def ratio(row: Row, reference: Row | None, figure: Figure = "cpu_us") -> float |
 
 def _row(group: list[Sample]) -> Row:
     measured = [sample for sample in group if sample.cpu_us] or group
-    cpu = [sample.cpu_us for sample in measured]
+    figures = {name: [getattr(sample, name) for sample in measured] for name in FIGURES}
+    curves = [sample.curve for sample in measured if sample.curve]
     return Row(
         scenario=group[0].scenario,
         server=group[0].server,
-        cpu_us=median(cpu),
-        cpu_least=min(cpu),
-        cpu_most=max(cpu),
-        per_second=median(sample.per_second for sample in measured),
-        p50_us=median(sample.p50_us for sample in measured),
-        p99_us=median(sample.p99_us for sample in measured),
-        rss=round(median(sample.rss for sample in measured)),
+        **{name: median(values) for name, values in figures.items()},
+        ranges={name: (min(values), max(values)) for name, values in figures.items()},
+        curve={point: median(curve[point] for curve in curves) for point in (curves[0] if curves else ())},
         foreign=max(sample.foreign for sample in measured),
         rounds=len(group),
         errors=[sample.error for sample in group if sample.error],

@@ -2,7 +2,8 @@
 
 Every answered request brings the CPU time of this thread up to COST_NS more than the request before: however long it
 takes to read and write, it is part of the cost. MODE is `right`, `wrong` (another body), `short` (another length),
-`error` (status 500 after the first request), or `dies` (exits with status 3 after 200 requests).
+`error` (status 500 after the first request), `dies` (exits with status 3 after 200 requests), or `grows` (takes
+GROWS_BY bytes of memory with the second request).
 """
 
 import selectors
@@ -17,6 +18,7 @@ ANSWERS = {
     "error": b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n",
 }
 DIES_AFTER = 200
+GROWS_BY = 64 * 2**20
 
 
 class FakeServer:
@@ -25,6 +27,7 @@ class FakeServer:
         self.cost_ns = cost_ns
         self.answered = 0
         self.due = 0
+        self.memory = b""
         self.selector = selectors.DefaultSelector()
         self.listener = socket.create_server(("127.0.0.1", port), backlog=128)
         self.selector.register(self.listener, selectors.EVENT_READ)
@@ -61,7 +64,9 @@ class FakeServer:
         self.answered += 1
         if self.mode == "dies" and self.answered > DIES_AFTER:
             sys.exit(3)
-        if self.mode == "dies" or (self.mode == "error" and self.answered == 1):
+        if self.mode == "grows" and self.answered == 2:
+            self.memory = b"x" * GROWS_BY
+        if self.mode in ("dies", "grows") or (self.mode == "error" and self.answered == 1):
             return ANSWERS["right"]
         return ANSWERS[self.mode]
 

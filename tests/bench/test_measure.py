@@ -14,6 +14,8 @@ from bench.rounds import run_rounds, summarize
 
 pytestmark = [pytest.mark.alone, pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")]
 
+GROWS_BY = 64 * 2**20  # as fake_server.py has it
+
 Fake = Callable[[str, int], Server]
 Children = Callable[[], list[int]]
 
@@ -24,6 +26,21 @@ def test_cpu_time_of_a_request_is_right(fake: Fake, scenario: Scenario, settings
     assert sample.error == ""
     assert sample.requests > 50
     assert sample.cpu_us == pytest.approx(cost_us, rel=0.05)
+
+
+def test_memory_is_that_of_the_tree_at_rest_and_under_load(fake: Fake, scenario: Scenario, settings: Settings) -> None:
+    sample = measure(scenario, fake("grows", 500_000), settings)
+    assert sample.error == ""
+    assert sample.rss - sample.rss_rest == pytest.approx(GROWS_BY, rel=0.05)
+
+
+def test_latencies_are_those_of_the_load(fake: Fake, scenario: Scenario, settings: Settings) -> None:
+    sample = measure(scenario, fake("right", 2_000_000), settings)
+    assert sample.error == ""
+    assert sample.p50_us == pytest.approx(4e6 / sample.per_second, rel=0.5)  # four connections, one after the other
+    assert sample.p50_us <= sample.p90_us <= sample.p99_us <= sample.p999_us
+    assert list(sample.curve.values()) == sorted(sample.curve.values())
+    assert (sample.curve["90"], sample.curve["99.9"]) == (sample.p90_us, sample.p999_us)
 
 
 def test_a_unit_smaller_than_a_request_divides_its_cost(fake: Fake, scenario: Scenario, settings: Settings) -> None:
@@ -64,6 +81,12 @@ def test_a_server_that_does_not_start_is_reported_with_its_last_words(scenario: 
 def test_missing_access_log_lines_are_reported(fake: Fake, scenario: Scenario, settings: Settings) -> None:
     server = Server(**{**vars(fake("right", 1_000_000)), "logs_requests": True})
     assert "0 lines in the access log" in measure(scenario, server, settings).error
+
+
+def test_a_result_does_not_say_where_the_project_is(fake: Fake, scenario: Scenario, settings: Settings) -> None:
+    sample = measure(scenario, fake("right", 1_000_000), settings)
+    assert "tests/bench/fake_server.py" in sample.command
+    assert "bench/wrk/report.lua" in sample.load_command
 
 
 def test_rounds_interleave_and_leave_no_process_behind(

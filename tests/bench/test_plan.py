@@ -8,7 +8,6 @@ import re
 import shutil
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
@@ -18,7 +17,6 @@ import pytest
 from bench import cli
 from bench.measure import Sample
 from bench.plan import HERE, Scenario, SlowTransfer, Threshold, choose, load_plan, participants
-from bench.report import read_rows, table, write_json
 from bench.rounds import summarize
 from bench.slow import APP
 from bench.thresholds import judge
@@ -159,21 +157,6 @@ def test_an_unknown_name_is_named() -> None:
         choose(PLAN.scenarios, ["helo"], "scenario")
 
 
-def test_rows_are_medians_and_keep_their_errors(tmp_path: Path) -> None:
-    samples = [sample("limit", 5.0), sample("fastserve", 9.0), sample("fastserve", 6.0), sample("fastserve", 7.0)]
-    rows = summarize([*samples, sample("fastserve", 0.0, "server ended with status 3")])
-    assert [(row.server, row.cpu_us, row.cpu_least, row.cpu_most) for row in rows] == [
-        ("limit", 5.0, 5.0, 5.0),
-        ("fastserve", 7.0, 6.0, 9.0),
-    ]
-    assert rows[1].errors == ["server ended with status 3"]
-    text = table([PLAN.scenarios["hello"]], rows)
-    assert "fastserve !" in text
-    assert "1.400" in text
-    assert "server ended with status 3" in text
-    assert read_rows(write_json(tmp_path / "result.json", {}, rows, samples)) == rows
-
-
 @pytest.mark.parametrize(
     ("cpu_us", "error", "passed"), [(6.5, "", True), (6.51, "", False), (6.0, "2 read errors", False)]
 )
@@ -236,15 +219,6 @@ def test_a_figure_of_its_own_is_printed_with_its_bound() -> None:
 def test_a_threshold_that_cannot_be_judged_is_refused(table: dict[str, Any], why: str) -> None:
     with pytest.raises(ValueError, match=re.escape(why)):
         Threshold("hello", "fastserve", **table)
-
-
-def test_check_judges_a_result_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    samples = [sample("limit", 5.0), sample("fastserve", 6.0)]
-    path = write_json(tmp_path / "result.json", {}, summarize(samples), samples)
-    assert cli.main(["check", "--results", str(path), "--scenarios", "hello"]) == 0
-    assert "pass  hello" in capsys.readouterr().out
-    assert cli.main(["check", "--results", str(path)]) == 1
-    assert "FAIL  pipelined" in capsys.readouterr().out
 
 
 def test_missing_wrk_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,136 @@
+"""The table, the report and its pictures say what was measured, and what is wrong with it."""
+
+import importlib.util
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import cli
+from bench.markdown import grid, markdown
+from bench.pictures import bars, curves, draw
+from bench.plan import Scenario
+from bench.publish import publish
+from bench.report import load_warning, table
+from bench.results import Result, write_result
+from bench.rounds import summarize
+from measured import MACHINE, result, sample
+
+CURVE = {"50": 1000, "90": 2000, "99": 3000, "99.9": 4000, "100": 5000}
+SVG = "hello-cpu.svg"
+
+
+def test_rows_are_medians_and_keep_their_errors(scenario: Scenario) -> None:
+    samples = [sample("limit", 5.0), sample("fastserve", 9.0), sample("fastserve", 6.0), sample("fastserve", 7.0)]
+    rows = summarize([*samples, sample("fastserve", 0.0, "server ended with status 3")])
+    assert [(row.server, row.cpu_us, row.cpu_least, row.cpu_most) for row in rows] == [
+        ("limit", 5.0, 5.0, 5.0),
+        ("fastserve", 7.0, 6.0, 9.0),
+    ]
+    assert rows[1].errors == ["server ended with status 3"]
+    text = table([scenario], rows)
+    assert "fastserve !" in text
+    assert "1.400" in text
+    assert "server ended with status 3" in text
+
+
+def test_every_figure_has_its_median_and_its_range() -> None:
+    figures: list[dict[str, Any]] = [
+        {"per_second": x, "p90_us": x, "p999_us": x, "rss": x, "curve": {"50": x}} for x in (30, 10, 50)
+    ]
+    (row,) = summarize([sample("fastserve", 7.0, **each) for each in figures])
+    for name in ("per_second", "p90_us", "p999_us", "rss"):
+        assert getattr(row, name) == 30
+        assert row.ranges[name] == (10, 50)
+    assert row.curve == {"50": 30}
+
+
+@pytest.mark.parametrize(("foreign", "marked"), [(0.05, False), (0.06, True)])
+def test_a_disturbed_row_is_marked(scenario: Scenario, foreign: float, marked: bool) -> None:
+    rows = summarize([sample("fastserve", 7.0), sample("fastserve", 7.0, foreign=foreign)])
+    for text in (
+        table([scenario], rows),
+        markdown(Result(MACHINE, [sample("fastserve", 7.0, foreign=foreign)]), [scenario]),
+    ):
+        assert ("fastserve ~" in text) is marked
+        assert (
+            "~ disturbed: others had more than 5% of the server's core in a round, 6% at the most" in text
+        ) is marked
+
+
+@pytest.mark.parametrize(("average", "loaded"), [(0.5, False), (0.51, True)])
+def test_a_run_on_a_loaded_machine_is_marked(scenario: Scenario, average: float, loaded: bool) -> None:
+    made = result({"fastserve": [7.0]}, {"load_average": [average, 0.0, 0.0]})
+    assert bool(load_warning(made.machine)) is loaded
+    assert ("**LOADED MACHINE" in markdown(made, [scenario])) is loaded
+
+
+def test_the_report_has_all_that_is_needed_to_judge_it(scenario: Scenario) -> None:
+    samples = [
+        sample("limit", 5.0, command=["limit", "1"], load_command=["wrk", "-H", "A: b"]),
+        sample("fastserve", 6.0, p99_us=100),
+        sample("fastserve", 8.0, p99_us=300),
+        sample("bjoern", 0.0, "missing: bjoern|libev"),
+    ]
+    text = markdown(Result(MACHINE, samples), [scenario], {"hello": [SVG]})
+    assert "| fastserve | 7.00 (6.00 – 8.00) | 1.400 |" in text
+    assert "200 (100 – 300)" in text
+    assert "| limit | 5.00 | 1.000 |" in text
+    assert "- bjoern: missing: bjoern|libev" in text
+    assert "! with errors" in text
+    assert "| fastserve | python 3.11.7, fastserve 0.1.0 |" in text
+    assert "- limit: `limit 1`" in text
+    assert "- hello: `wrk -H 'A: b'`" in text
+    assert f"![hello]({SVG})" in text
+    assert all(str(MACHINE[name]) in text for name in ("cpu", "kernel", "system", "time", "project", "command"))
+
+
+def test_all_lines_of_a_table_have_its_columns() -> None:
+    lines = grid(["a", "b"], [["x|y", "two\nlines"]]).splitlines()
+    assert lines == ["| a | b |", "| --- | ---: |", "| x\\|y | two lines |"]
+
+
+def test_bars_go_from_the_cheapest_to_the_dearest_without_the_floor() -> None:
+    rows = result({"limit": [1.0], "dear": [9.0], "cheap": [2.0], "failed": [0.0]}).rows
+    assert [row.server for row in bars(rows)] == ["cheap", "dear"]
+
+
+def test_curves_are_milliseconds_over_nines_and_leave_out_the_largest() -> None:
+    rows = summarize([sample("fastserve", 7.0, curve=CURVE), sample("failed", 0.0)])
+    assert list(curves(rows)) == ["fastserve"]
+    points = curves(rows)["fastserve"]
+    assert [latency for _, latency in points] == [1.0, 2.0, 3.0, 4.0]
+    assert [nines for nines, _ in points] == pytest.approx([0.301, 1, 2, 3], abs=0.001)
+
+
+def test_without_matplotlib_the_report_is_there_and_one_line_says_what_to_do(
+    scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    path, complaint = publish(result({"fastserve": [7.0]}), [scenario], tmp_path)
+    assert complaint == "no pictures: matplotlib is not installed (pip install -r bench/requirements.txt)"
+    assert "fastserve" in path.read_text()
+    assert "![" not in path.read_text()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="bench/requirements.txt is not installed")
+def test_pictures_name_every_server(scenario: Scenario, tmp_path: Path) -> None:
+    samples = [sample(name, 7.0, curve=CURVE) for name in ("limit", "fastserve", "uvicorn")]
+    other = replace(scenario, name="unmeasured")
+    paths = draw(Result(MACHINE, samples), [scenario, other], tmp_path)["hello"]
+    names = [f"hello-{what}.{kind}" for what in ("cpu", "latency") for kind in ("svg", "png")]
+    assert [path.name for path in paths] == names
+    for path in paths[::2]:
+        text = path.read_text()
+        assert all(word in text for word in ("fastserve", "uvicorn", scenario.title))
+    assert "floor: 7.00" in paths[0].read_text()
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths[1::2])
+
+
+def test_a_report_is_made_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_result(tmp_path / "result.json", result({"limit": [5.0], "fastserve": [6.0]}))
+    assert cli.main(["report", str(path)]) == 0
+    assert capsys.readouterr().out.startswith(f"{tmp_path / 'report.md'}\n")
+    assert "| fastserve | 6.00 | 1.200 |" in (tmp_path / "report.md").read_text()
