@@ -1,5 +1,7 @@
 """The peers' own environment: bench/.venv-peers with the pinned releases of bench/peers/*.txt."""
 
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -11,6 +13,7 @@ REQUIREMENTS = HERE / "peers"
 VENV = HERE / ".venv-peers"
 PYTHON = VENV / "bin" / "python"
 STAMP = "requirements-tried"
+SEARCH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))  # where daemons are too
 
 
 def build_peers(python: str = sys.executable, requirements: Path = REQUIREMENTS, venv: Path = VENV) -> list[str]:
@@ -36,10 +39,13 @@ def up_to_date(requirements: Path = REQUIREMENTS, venv: Path = VENV) -> bool:
 
 
 def missing(servers: Iterable[Server], versions: Mapping[str, Mapping[str, str | None]]) -> dict[str, str]:
-    """The peers that lack a package, by name, each with what to do about it."""
+    """The peers that lack a package or their program, by name, each with what to do about it."""
     found = {}
     for server in servers:
-        lacks = [package for package in server.packages if versions[server.name].get(package) is None]
+        if server.program and shutil.which(server.program, path=SEARCH) is None:
+            found[server.name] = f"missing: {server.program} is not on the PATH; install {server.needs}"
+            continue
+        lacks = [package for package in server.packages if versions.get(server.name, {}).get(package) is None]
         if server.peer and lacks:
             needs = f"it needs {server.needs}, then" if server.needs else "try"
             found[server.name] = f"missing: {', '.join(lacks)} is not installed; {needs} `python -m bench peers`"

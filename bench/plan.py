@@ -9,7 +9,7 @@ HERE = Path(__file__).resolve().parent
 T = TypeVar("T")
 Interface = Literal["asgi", "wsgi"]
 Figure = Literal["cpu_us", "per_second", "p99_us"]
-DEFAULT_SERVERS = ("limit", "fastserve", "uvicorn")
+DEFAULT_SERVERS = ("limit", "fastserve", "fastserve-wsgi-1", "uvicorn")  # those of a scenario's interfaces
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Scenario:
     app: str
     answer: Answer
     interface: Interface = "asgi"
+    apps: dict[Interface, str] = field(default_factory=dict)  # by interface, where it has more than one
     connections: int = 64
     method: str = "GET"
     path: str = "/"
@@ -56,8 +57,26 @@ class Scenario:
     script_args: tuple[str, ...] = ()
     limit: tuple[str, ...] = ()
     servers: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     unit: str = "request"
     units: int = 1
+
+    @property
+    def interfaces(self) -> tuple[Interface, ...]:
+        """Those that an application is there for."""
+        return tuple(self.apps) or (self.interface,)
+
+    def app_for(self, server: "Server") -> str:
+        """The module that `server` loads; one without an interface loads none."""
+        return self.apps[server.interface] if self.apps and server.interface else self.app
+
+    def admits(self, server: "Server") -> bool:
+        """Whether `server` may take part when it is asked for."""
+        if server.scenarios and self.name not in server.scenarios:
+            return False
+        if self.servers:
+            return server.name in (*self.servers, *self.also)
+        return server.interface in (None, *self.interfaces)
 
 
 @dataclass(frozen=True)
@@ -70,6 +89,8 @@ class Server:
     interface: Interface | None = None
     peer: bool = False
     needs: str = ""
+    program: str = ""  # that has to be on the PATH
+    scenarios: tuple[str, ...] = ()  # the only ones that it can do; without any, all of its interface
     logs_requests: bool = False
 
 
@@ -116,6 +137,19 @@ class MemoryPlan:
 
 
 @dataclass(frozen=True)
+class Duty:
+    """What a server does in these runs and what it leaves out; a yes, a no, or a few words each."""
+
+    processes: str
+    threads: str
+    deadlines: str  # for silent, slow and stalled clients
+    limits: str  # on head and body
+    reload: str  # a new application without a lost request
+    access_log: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class SlowTransfer:
     """One client moves `bytes` at `per_second` by a request for `path`; the server's memory may grow by `grows_by`."""
 
@@ -133,12 +167,14 @@ class Plan:
     thresholds: tuple[Threshold, ...]
     memory: MemoryPlan
     slow: dict[str, SlowTransfer]
+    duties: dict[str, Duty]
 
 
 def load_plan(folder: Path = HERE) -> Plan:
-    """Read both files. Raises ValueError for a name or key that does not exist."""
+    """Read the three files. Raises ValueError for a name or key that does not exist."""
     tables = tomllib.loads((folder / "scenarios.toml").read_text())
     server_tables = tomllib.loads((folder / "servers.toml").read_text())
+    duty_tables = tomllib.loads((folder / "duties.toml").read_text())
     try:
         plan = Plan(
             {name: _scenario(name, table) for name, table in tables["scenario"].items()},
@@ -146,9 +182,15 @@ def load_plan(folder: Path = HERE) -> Plan:
             tuple(Threshold(**table) for table in tables["threshold"]),
             MemoryPlan(**tables["memory"]),
             {name: SlowTransfer(**table) for name, table in tables["slow"].items()},
+            {name: Duty(**table) for name, table in duty_tables["duty"].items()},
         )
     except TypeError as error:
-        raise ValueError(f"bench/*.toml: {error}") from error
+        raise ValueError(f"scenarios.toml, servers.toml or duties.toml: {error}") from error
+    for scenario in plan.scenarios.values():
+        choose(plan.servers, [*scenario.servers, *scenario.also], "server")
+    for server in plan.servers.values():
+        choose(plan.scenarios, list(server.scenarios), "scenario")
+    choose(plan.servers, list(plan.duties), "server")
     for threshold in plan.thresholds:
         choose(plan.scenarios, [threshold.scenario], "scenario")
         choose(plan.servers, [threshold.server], "server")
@@ -163,13 +205,8 @@ def participants(plan: Plan, scenario: Scenario, asked: list[str] | None) -> lis
 
     Raises ValueError for an unknown name.
     """
-    own = list(scenario.servers or DEFAULT_SERVERS)
-    if asked is None:
-        return choose(plan.servers, own, "server")
-    servers = choose(plan.servers, asked, "server")
-    if scenario.servers:
-        return [server for server in servers if server.name in own]
-    return [server for server in servers if server.interface in (None, scenario.interface)]
+    names = list(scenario.servers or DEFAULT_SERVERS) if asked is None else asked
+    return [server for server in choose(plan.servers, names, "server") if scenario.admits(server)]
 
 
 def choose(known: dict[str, T], names: list[str], what: str) -> list[T]:
@@ -181,6 +218,12 @@ def choose(known: dict[str, T], names: list[str], what: str) -> list[T]:
 
 
 def _scenario(name: str, table: dict[str, Any]) -> Scenario:
+    """Raises ValueError for one without an application, or with both ways to name it."""
+    apps = table.get("apps")
+    if bool(apps) == ("app" in table):
+        raise ValueError(f"scenario {name} needs one of `app` and `apps`")
+    if apps:
+        table["interface"], table["app"] = next(iter(apps.items()))
     return Scenario(name=name, answer=Answer(**table.pop("answer")), **_frozen(table))
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 
-async def app(_scope: Any, _receive: Any, send: Any) -> None:
+async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001 # by name, as Daphne passes them so
     await send(
         {
             "type": "http.response.start",

@@ -6,7 +6,7 @@ PIECES = 100
 PIECE = b"x" * 1024
 
 
-async def app(_scope: Any, _receive: Any, send: Any) -> None:
+async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001 # by name, as Daphne passes them so
     headers = [(b"content-type", b"text/plain")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     for _ in range(PIECES):

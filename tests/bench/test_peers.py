@@ -1,18 +1,24 @@
 """The peers' environment: one that cannot be installed leaves the others alone and is reported."""
 
+import runpy
+import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench.measure import Settings
-from bench.peers import build_peers, missing, up_to_date
-from bench.plan import Scenario, Server
+from bench.check_answer import check_answer
+from bench.measure import Settings, server_command
+from bench.peers import REQUIREMENTS, SEARCH, build_peers, missing, up_to_date
+from bench.plan import HERE, Answer, Scenario, Server, load_plan
+from bench.process import cores, free_port, started
 from bench.rounds import run_rounds, summarize
 
 BJOERN = Server("bjoern", ("false",), packages=("bjoern",), peer=True, needs="libev's headers")
+PLAN = load_plan()
 OWN = Server("fastserve", ("false",), packages=("fastserve",))
 
 
@@ -54,6 +60,46 @@ def test_a_missing_peer_is_named_with_what_it_needs() -> None:
 
 def test_an_environment_that_is_not_there_misses_everything() -> None:
     assert "bjoern" in missing([BJOERN], {"bjoern": {"python": "no such file"}})
+
+
+def test_a_program_that_is_not_there_is_named_with_what_brings_it() -> None:
+    nginx = Server(
+        "nginx", ("false",), peer=True, program="no-such-program", needs="nginx (apt-get install nginx-light)"
+    )
+    assert missing([nginx], {}) == {
+        "nginx": "missing: no-such-program is not on the PATH; install nginx (apt-get install nginx-light)"
+    }
+    assert missing([replace(nginx, program="sh")], {}) == {}
+
+
+def test_every_package_of_a_peer_is_pinned() -> None:
+    lines = [line for path in REQUIREMENTS.glob("*.txt") for line in path.read_text().splitlines()]
+    pinned = {line.partition("==")[0] for line in lines if "==" in line and not line.startswith("#")}
+    assert {package for server in PLAN.servers.values() if server.peer for package in server.packages} <= pinned
+
+
+def test_nginx_is_configured_to_return_the_answer_of_a_scenario() -> None:
+    make = runpy.run_path(str(REQUIREMENTS / "nginx.py"))["configuration"]
+    answer = Answer(headers={"content-type": "text/plain", "content-length": "4", "etag": '"1"'}, text="it's")
+    text = make(8000, answer.on_the_wire(), Path("/scratch"))
+    assert "listen 127.0.0.1:8000;" in text
+    assert "default_type text/plain;" in text
+    assert """add_header etag '"1"';""" in text
+    assert "add_header content-length" not in text
+    assert r"return 200 'it\'s';" in text
+    assert text.count("/scratch/") == 6
+    with pytest.raises(ValueError, match="dollar"):
+        make(8000, replace(answer, text="$host").on_the_wire(), Path("/scratch"))
+
+
+@pytest.mark.skipif(shutil.which("nginx", path=SEARCH) is None, reason="nginx is not installed")
+def test_nginx_gives_the_answer_of_each_scenario_that_it_takes_part_in(tmp_path: Path) -> None:
+    nginx = PLAN.servers["nginx"]
+    for name in nginx.scenarios:
+        port = free_port()
+        command = server_command(PLAN.scenarios[name], nginx, Settings(), port, tmp_path)
+        with started(command, port, cores()[0], tmp_path / "log", HERE.parent):
+            check_answer(PLAN.scenarios[name], port)
 
 
 def test_a_missing_peer_is_a_row_with_an_error(scenario: Scenario, settings: Settings) -> None:

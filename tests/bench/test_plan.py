@@ -6,8 +6,10 @@ import io
 import itertools
 import re
 import shutil
+import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
@@ -16,7 +18,7 @@ import pytest
 
 from bench import cli
 from bench.measure import Sample
-from bench.plan import HERE, Scenario, SlowTransfer, Threshold, choose, load_plan, participants
+from bench.plan import HERE, Interface, Scenario, SlowTransfer, Threshold, choose, load_plan, participants
 from bench.rounds import summarize
 from bench.slow import APP
 from bench.thresholds import judge
@@ -28,29 +30,67 @@ def sample(server: str, cpu_us: float, error: str = "", scenario: str = "hello",
     return Sample(scenario, server, cpu_us=cpu_us, error=error, **figures)
 
 
-def of(interface: str) -> list[Any]:
-    return [pytest.param(s, id=s.name) for s in PLAN.scenarios.values() if s.interface == interface]
+def of(interface: Interface) -> list[Any]:
+    """Every scenario that the interface has an application for, with that."""
+    scenarios = [scenario for scenario in PLAN.scenarios.values() if interface in scenario.interfaces]
+    return [pytest.param(s, s.apps.get(interface, s.app), id=s.name) for s in scenarios]
 
 
-@pytest.mark.parametrize("scenario", of("asgi"))
-def test_the_asgi_application_gives_the_answer_of_its_scenario(scenario: Scenario) -> None:
+@pytest.mark.parametrize(("scenario", "app"), of("asgi"))
+def test_the_asgi_application_gives_the_answer_of_its_scenario(scenario: Scenario, app: str) -> None:
+    messages = run(app, scenario)
+    headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
+    body = b"".join(message["body"] for message in messages[1:])
+    assert_answer(scenario, messages[0]["status"], {name.lower(): value for name, value in headers.items()}, body)
+
+
+@pytest.mark.parametrize(("scenario", "app"), of("wsgi"))
+def test_the_wsgi_application_gives_the_answer_of_its_scenario(scenario: Scenario, app: str) -> None:
+    status, headers, body = call(app, scenario.method, scenario.path, b"x" * scenario.upload)
+    assert_answer(scenario, int(status.split()[0]), headers, body)
+
+
+def test_a_file_is_left_to_a_server_that_can_send_one() -> None:
+    start, message = run("file", PLAN.scenarios["file-100k"], extensions={"http.response.pathsend": {}})
+    assert start["status"] == 200
+    assert message["type"] == "http.response.pathsend"
+    assert Path(message["path"]).read_bytes() == PLAN.scenarios["file-100k"].answer.body
+
+
+def test_a_file_is_wrapped_by_a_server_that_can_send_one() -> None:
+    wrapped: list[bytes] = []
+
+    def wrap(file: Any, _block: int) -> list[bytes]:
+        with file:
+            wrapped.append(file.read())
+        return wrapped
+
+    answer = application("wsgi_file")({"wsgi.file_wrapper": wrap}, lambda _status, _headers: None)
+    assert answer is wrapped
+    assert wrapped == [PLAN.scenarios["file-100k"].answer.body]
+
+
+def run(app: str, scenario: Scenario, **scope: Any) -> list[dict[str, Any]]:
+    """What the application sends for the scenario's request."""
     messages: list[dict[str, Any]] = []
+    path, _, query = scenario.path.partition("?")
+    scope |= {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "root_path": ""}
+    scope |= {"method": scenario.method, "path": path, "raw_path": path.encode(), "query_string": query.encode()}
+    scope |= {"headers": [(b"host", b"127.0.0.1")], "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 1)}
+    sent = False
 
     async def receive() -> dict[str, Any]:
+        nonlocal sent
+        if sent:
+            await asyncio.Event().wait()  # the client stays
+        sent = True
         return {"type": "http.request", "body": b"x" * scenario.upload, "more_body": False}
 
     async def send(message: dict[str, Any]) -> None:
         messages.append(message)
 
-    asyncio.run(application(scenario.app)({"type": "http"}, receive, send))
-    headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
-    assert_answer(scenario, messages[0]["status"], headers, b"".join(message["body"] for message in messages[1:]))
-
-
-@pytest.mark.parametrize("scenario", of("wsgi"))
-def test_the_wsgi_application_gives_the_answer_of_its_scenario(scenario: Scenario) -> None:
-    status, headers, body = call(scenario.app, scenario.method, scenario.path, b"x" * scenario.upload)
-    assert_answer(scenario, int(status.split()[0]), headers, body)
+    asyncio.run(application(app)(scope, receive, send))
+    return messages
 
 
 @pytest.mark.parametrize("transfer", PLAN.slow.values(), ids=PLAN.slow)
@@ -127,6 +167,10 @@ def test_one_call_in_a_thousand_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def application(name: str) -> Any:
+    """The module's `app`; like a server it finds the modules beside it."""
+    folder = str(HERE / "apps")
+    if folder not in sys.path:
+        sys.path.append(folder)
     spec = importlib.util.spec_from_file_location(name, HERE / "apps" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -140,9 +184,10 @@ def test_scripts_and_servers_exist() -> None:
         assert (HERE / "wrk" / scenario.script).is_file()
         chosen = participants(PLAN, scenario, None)
         everyone = participants(PLAN, scenario, list(PLAN.servers))
-        assert {server.interface for server in chosen} <= {None, scenario.interface}
-        assert {server.interface for server in everyone} <= {None, scenario.interface}
-        assert [server.name for server in chosen] == list(scenario.servers or ("limit", "fastserve", "uvicorn"))
+        assert {server.interface for server in chosen} <= {None, *scenario.interfaces}
+        assert {server.interface for server in everyone} <= {None, *scenario.interfaces}
+        assert [server.name for server in chosen] == list(scenario.servers) or not scenario.servers
+        assert {"limit"} < {server.name for server in chosen} or scenario.servers
         assert {server.name for server in chosen} <= {server.name for server in everyone}
 
 
@@ -150,6 +195,51 @@ def test_a_server_takes_part_in_scenarios_of_its_interface_only() -> None:
     asked = ["limit", "fastserve-asyncio", "bjoern"]
     assert [s.name for s in participants(PLAN, PLAN.scenarios["hello"], asked)] == ["limit", "fastserve-asyncio"]
     assert [s.name for s in participants(PLAN, PLAN.scenarios["wsgi-hello"], asked)] == ["limit", "bjoern"]
+    assert [s.name for s in participants(PLAN, PLAN.scenarios["json"], asked)] == asked
+
+
+def test_a_server_loads_the_application_of_its_interface() -> None:
+    scenario = PLAN.scenarios["json"]
+    assert scenario.app_for(PLAN.servers["fastserve"]) == "json_answer"
+    assert scenario.app_for(PLAN.servers["bjoern"]) == "wsgi_json"
+    assert PLAN.scenarios["hello"].app_for(PLAN.servers["fastserve"]) == "hello"
+
+
+def test_by_default_the_servers_of_every_interface_take_part() -> None:
+    def names(scenario: str) -> list[str]:
+        return [server.name for server in participants(PLAN, PLAN.scenarios[scenario], None)]
+
+    assert names("hello") == ["limit", "fastserve", "uvicorn"]
+    assert names("json") == ["limit", "fastserve", "fastserve-wsgi-1", "uvicorn"]
+    assert names("flask") == ["limit", "fastserve-wsgi-1"]
+
+
+def test_who_is_not_there_by_default_takes_part_when_asked_for() -> None:
+    asked = ["waitress", "nginx", "uvicorn-2", "robyn"]
+    assert [s.name for s in participants(PLAN, PLAN.scenarios["wsgi-hello"], asked)] == ["waitress", "nginx"]
+    assert [s.name for s in participants(PLAN, PLAN.scenarios["two-workers"], asked)] == ["uvicorn-2"]
+    assert [s.name for s in participants(PLAN, PLAN.scenarios["hello"], asked)] == ["nginx", "robyn"]
+    assert participants(PLAN, PLAN.scenarios["io-10ms"], asked) == []
+
+
+def test_every_server_says_what_it_leaves_out() -> None:
+    assert set(PLAN.duties) == set(PLAN.servers)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "why"),
+    [
+        ("scenarios.toml", '[scenario.hello]\napp = "a"\napps = { asgi = "b" }\n', "needs one of `app` and `apps`"),
+        ("scenarios.toml", '[scenario.hello]\ntitle = "t"\n', "needs one of `app` and `apps`"),
+        ("duties.toml", '[duty.nowhere]\nprocesses = "1"\n', "duties.toml"),
+    ],
+)
+def test_a_plan_that_is_not_whole_is_refused(file: str, text: str, why: str, tmp_path: Path) -> None:
+    for name in ("scenarios.toml", "servers.toml", "duties.toml"):
+        (tmp_path / name).write_text((HERE / name).read_text())
+    (tmp_path / file).write_text(text)
+    with pytest.raises(ValueError, match=why):
+        load_plan(tmp_path)
 
 
 def test_an_unknown_name_is_named() -> None:

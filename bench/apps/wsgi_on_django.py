@@ -1,0 +1,6 @@
+"""The Django site over WSGI."""
+
+import django_site  # type: ignore[import-not-found]  # noqa: F401 # beside it; configures Django
+from django.core.wsgi import get_wsgi_application
+
+app = get_wsgi_application()
