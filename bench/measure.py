@@ -74,7 +74,7 @@ def server_command(scenario: Scenario, server: Server, settings: Settings, port:
         "limit": settings.limit,
         "apps": str(HERE / "apps"),
         "peers": str(HERE / "peers"),
-        "app": scenario.app,
+        "app": scenario.app_for(server),
         "port": str(port),
         "response": str(response),
     }
