@@ -12,6 +12,8 @@ APP ?= examples.hello:app
 # More arguments for what a target runs, e.g. make test PYTEST='-k keep_alive'
 PYTEST ?=
 BENCH ?=
+BENCH_OWN := --servers own --scenarios hello,pipelined,browser,stream,wsgi-hello --within 2.85
+AGAINST ?= $(wildcard bench/results/reference/result.json)
 # Files of tests that run at the same time: the tests mostly wait, so one more than there are cores.
 JOBS ?= $(shell expr $$(nproc) + 1)
 
@@ -22,6 +24,7 @@ PY := $(BIN)/python
 SWITCHES := $(foreach name,DEBUG SANITIZE WERROR SYSTEM_LLHTTP,$(filter-out -$(name)-0 -$(name)-,-$(name)-$(FASTSERVE_$(name))))
 INSTALLED := $(VENV)/.installed
 DEVELOP := $(VENV)/.develop
+PICTURES := $(VENV)/.pictures
 BUILT := $(VENV)/.built$(subst $() ,,$(SWITCHES))
 
 EXT := $(wildcard ext/*/*.c ext/*/*.h ext/*/*.pyx ext/*/*.pxd ext/*/*.pxi)
@@ -29,7 +32,7 @@ C_ROOMS := $(wildcard ext/net/*.c ext/proto/*.c)
 C_COMPILERS := $(shell for cc in gcc clang; do command -v $$cc; done)
 
 .DELETE_ON_ERROR:
-.PHONY: help run build test soak test-c lint bench fuzz llhttp clean distclean
+.PHONY: help run build test soak test-c lint bench bench-peers bench-check fuzz llhttp clean distclean
 
 help:  ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,8 +63,15 @@ lint: $(DEVELOP) llhttp  ## ruff, mypy, and the C rooms with every warning an er
 		$$cc -std=gnu11 -Wall -Wextra -Werror -fsyntax-only -iquote ext -Ibuild/llhttp/include $$file; \
 	done; echo "$$cc: $(words $(C_ROOMS)) files without a warning"; done
 
-bench: $(BUILT) $(DEVELOP)  ## CPU time per request, against the limit program and peers
-	$(PY) -m bench $(BENCH)
+bench: $(BUILT) $(DEVELOP) $(PICTURES)  ## CPU time per request beside the limit program, within 3 minutes
+	$(PY) -m bench $(or $(BENCH),$(BENCH_OWN))
+
+bench-peers: $(BUILT) $(DEVELOP) $(PICTURES)  ## the same beside every peer that can be installed, within 40 minutes
+	$(PY) -m bench $(or $(BENCH),--servers all --within 35)
+
+bench-check: $(BUILT) $(DEVELOP)  ## fails where CPU time has grown since the result AGAINST
+	@[ -n "$(AGAINST)" ] || { echo 'make bench-check AGAINST=bench/results/.../result.json: name an earlier result'; exit 2; }
+	$(PY) -m bench check --against $(AGAINST) $(BENCH)
 
 fuzz: llhttp  ## every parser under libFuzzer for a while
 	$(MAKE) -C tests/fuzz fuzz
@@ -88,6 +98,10 @@ $(INSTALLED): $(PY) pyproject.toml setup.py
 $(DEVELOP): $(INSTALLED) tests/requirements.txt tools/requirements.txt
 	$(PY) -m pip install --quiet -r tests/requirements.txt -r tools/requirements.txt
 	@touch $@
+
+# Without them there is a report all the same, so that a machine without an index can measure too.
+$(PICTURES): $(DEVELOP) bench/requirements.txt
+	-@$(PY) -m pip install --quiet -r bench/requirements.txt && touch $@
 
 # An editable installation has built them in place, and linking is the larger part of building: not twice in a row.
 $(BUILT): $(INSTALLED) $(EXT)

@@ -12,13 +12,14 @@ from pathlib import Path
 from bench.budget import expected, fit
 from bench.compare import FLOOR, compare, regressions
 from bench.floor import build_limit
+from bench.lineup import ALL, OWN, Lineup, lineup, servers_of
 from bench.load import LoadError, find_wrk
 from bench.machine import describe, versions
 from bench.measure import Sample, Settings
 from bench.memory import measure_memory
 from bench.peers import PYTHON as PEER_PYTHON
 from bench.peers import build_peers, missing, up_to_date
-from bench.plan import DEFAULT_SERVERS, Plan, Scenario, Server, choose, load_plan, participants
+from bench.plan import DEFAULT_SERVERS, Plan, Scenario, Server, choose, load_plan
 from bench.publish import publish
 from bench.report import machine_lines, progress_line, table
 from bench.results import Result, default_path, read_result, write_result
@@ -29,7 +30,6 @@ from bench.thresholds import judge
 SLOW_SERVERS = ("fastserve-wsgi-1", "fastserve-wsgi-8")
 ROUNDS = 3
 SECONDS = 3
-OWN, ALL = "own", "all"
 EPILOG = """\
 run       measure; the table is printed, and written with result, report and pictures to bench/results
 check     judge a run by the thresholds of scenarios.toml, or by an earlier result (--against)
@@ -40,14 +40,12 @@ slow      what a slow client costs the others
 peers     build the peers' environment
 """
 
-Lineup = list[tuple[Scenario, list[Server]]]
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0 when all went well, 1 when a row has errors or a threshold is missed, 2 when nothing could run."""
     for number in (signal.SIGTERM, signal.SIGINT):  # unwinds, so that every server is stopped
         signal.signal(number, lambda received, _frame: sys.exit(128 + received))
-    options = _options(arguments)
+    options = parse(arguments)
     actions = {
         "run": _run,
         "check": _check,
@@ -66,7 +64,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def _options(arguments: list[str] | None) -> argparse.Namespace:
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Exits where they cannot be understood."""
     parser = _parser()
     options = parser.parse_args(arguments)
     wanted = {"compare": 2, "report": 1}.get(options.action, 0)
@@ -118,14 +117,19 @@ def _names(text: str) -> list[str]:
 
 
 def _run(plan: Plan, options: argparse.Namespace) -> int:
-    result = _measure(plan, options, _lineup(plan, options, options.servers))
-    return 1 if any(sample.error for sample in result.samples) else 0
+    result = _measure(plan, options, lineup(plan, options.scenarios, options.servers))
+    started = (sample for sample in result.samples if sample.command)  # one that is not installed is no failure
+    return 1 if any(sample.error for sample in started) else 0
 
 
 def _check(plan: Plan, options: argparse.Namespace) -> int:
     if options.against:
         return _check_against(plan, options)
-    result = read_result(options.results) if options.results else _measure(plan, options, _lineup(plan, options, None))
+    result = (
+        read_result(options.results)
+        if options.results
+        else _measure(plan, options, lineup(plan, options.scenarios, None))
+    )
     scenarios = options.scenarios or list(plan.scenarios)
     verdicts = [judge(threshold, result.rows) for threshold in plan.thresholds if threshold.scenario in scenarios]
     print("\n" + "\n".join(map(str, verdicts)))
@@ -138,18 +142,18 @@ def _check_against(plan: Plan, options: argparse.Namespace) -> int:
     known = {(sample.scenario, sample.server) for sample in earlier.samples}
     scenarios = options.scenarios or list(dict.fromkeys(sample.scenario for sample in earlier.samples))
     own = [server for server in plan.servers.values() if server.name == FLOOR or "fastserve" in server.packages]
-    lineup = [
+    groups = [
         (scenario, taking)
         for scenario in choose(plan.scenarios, scenarios, "scenario")
         if (scenario.name, FLOOR) in known
         and len(taking := [server for server in own if (scenario.name, server.name) in known]) > 1
     ]
-    if not lineup:
+    if not groups:
         raise ValueError(f"{options.against} has no server of ours beside {FLOOR} in {', '.join(scenarios)}")
-    judged = [scenario.name for scenario, _ in lineup]
+    judged = [scenario.name for scenario, _ in groups]
     if others := ", ".join(name for name in scenarios if name not in judged):
         print(f"bench: not judged, as {options.against} has no {FLOOR} beside ours there: {others}", file=sys.stderr)
-    result = read_result(options.results) if options.results else _measure(plan, options, lineup)
+    result = read_result(options.results) if options.results else _measure(plan, options, groups)
     verdicts = regressions(earlier, result, [server.name for server in own], judged)
     print("\n" + "\n".join(map(str, verdicts)))
     return 0 if verdicts and all(verdict.passed for verdict in verdicts) else 1
@@ -197,40 +201,24 @@ def _slow(plan: Plan, options: argparse.Namespace) -> int:
     return 0 if all(result.passed for result in results) else 1
 
 
-def _lineup(plan: Plan, options: argparse.Namespace, asked: list[str] | None) -> Lineup:
-    scenarios = choose(plan.scenarios, options.scenarios or list(plan.scenarios), "scenario")
-    lineup = [(scenario, _participants(plan, scenario, asked)) for scenario in scenarios]
-    return [(scenario, servers) for scenario, servers in lineup if servers]
-
-
-def _participants(plan: Plan, scenario: Scenario, asked: list[str] | None) -> list[Server]:
-    default = participants(plan, scenario, None)
-    if asked == [OWN]:
-        return [server for server in default if not server.peer]
-    if asked == [ALL]:
-        peers = [server.name for server in plan.servers.values() if server.peer]
-        return participants(plan, scenario, list(dict.fromkeys([*(server.name for server in default), *peers])))
-    return participants(plan, scenario, asked)
-
-
-def _measure(plan: Plan, options: argparse.Namespace, lineup: Lineup) -> Result:
+def _measure(plan: Plan, options: argparse.Namespace, groups: Lineup) -> Result:
     """Run, show and keep it."""
     find_wrk()
-    servers = list({server.name: server for _, group in lineup for server in group}.values())
+    servers = servers_of(groups)
     settings = _settings(options, servers)
     found = {server.name: versions(server, settings) for server in servers if server.packages}
     absent = missing(servers, found)
-    count = sum(server.name not in absent for _, group in lineup for server in group)
+    count = sum(server.name not in absent for _, group in groups for server in group)
     rounds = options.rounds
     if options.within:
         rounds, seconds = fit(count, options.within, settings.warm)
         settings = replace(settings, seconds=seconds)
     print(f"bench: {expected(count, rounds, settings.seconds, settings.warm)}", file=sys.stderr, flush=True)
     machine = {"command": _own_command(), **describe(settings), "rounds": rounds, "versions": found}
-    _fix_work([scenario for scenario, _ in lineup])
-    result = Result(machine, run_rounds(lineup, settings, rounds, _show, absent))
+    _fix_work([scenario for scenario, _ in groups])
+    result = Result(machine, run_rounds(groups, settings, rounds, _show, absent))
     path = write_result(options.json or default_path(machine), result)
-    print("\n" + machine_lines(machine) + "\n" + table([scenario for scenario, _ in lineup], result.rows))
+    print("\n" + machine_lines(machine) + "\n" + table([scenario for scenario, _ in groups], result.rows))
     print(f"\n{rounds} interleaved rounds, medians; all figures in {path}")
     if not options.json:
         _publish(plan, result, path.parent)
