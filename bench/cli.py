@@ -172,7 +172,7 @@ def _report(plan: Plan, options: argparse.Namespace) -> int:
 
 
 def _publish(plan: Plan, result: Result, folder: Path) -> None:
-    path, complaint = publish(result, plan.scenarios.values(), folder)
+    path, complaint = publish(result, plan, folder)
     print(f"{path}" + (f"\n{complaint}" if complaint else ""))
 
 
@@ -206,7 +206,7 @@ def _measure(plan: Plan, options: argparse.Namespace, groups: Lineup) -> Result:
     find_wrk()
     servers = servers_of(groups)
     settings = _settings(options, servers)
-    found = {server.name: versions(server, settings) for server in servers if server.packages}
+    found = {server.name: versions(server, settings) for server in servers if server.packages or server.program}
     absent = missing(servers, found)
     count = sum(server.name not in absent for _, group in groups for server in group)
     rounds = options.rounds

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shutil
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from bench.load import find_wrk
 from bench.measure import Settings
+from bench.peers import SEARCH
 from bench.plan import HERE, Server
 from bench.process import cores
 
@@ -43,14 +45,23 @@ def describe(settings: Settings) -> dict[str, Any]:
 
 
 def versions(server: Server, settings: Settings) -> dict[str, str | None]:
-    """Versions of Python and the server's packages in its interpreter; None for one that is not installed."""
+    """Versions of Python, the server's packages in that interpreter, and its program; None for what is not there."""
     python = settings.peer_python if server.peer else settings.python
     try:
         asked = subprocess.run([python, "-c", ASK, *server.packages], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         return {"python": f"{python}: {error}"}
     answer: dict[str, str | None] = json.loads(asked.stdout)
-    return answer
+    return answer | ({server.program: _program_version(server.program)} if server.program else {})
+
+
+def _program_version(program: str) -> str | None:
+    """What it says of itself to `-v`; nginx does so on standard error."""
+    path = shutil.which(program, path=SEARCH)
+    if path is None:
+        return None
+    said = subprocess.run([path, "-v"], capture_output=True, text=True, check=False)
+    return (said.stdout + said.stderr).strip().partition("\n")[0]
 
 
 def _revision() -> str:

@@ -2,10 +2,11 @@
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from types import MappingProxyType
 from typing import Any
 
-from bench.plan import Scenario
+from bench.plan import Duty, Plan, Scenario
 from bench.report import COLUMNS, REFERENCES, Column, load_warning, marks, ratio_text, remarks
 from bench.results import Result
 from bench.rounds import Row, find
@@ -15,19 +16,21 @@ METHOD = """\
 Medians, with the least and the most of the rounds behind them. CPU time is that of the server's whole process tree;
 resident memory is that of the tree before any load, and in the middle of it. Latencies are those at full load."""
 
+DUTIES = """\
+What a server does in this run beside answering, and what it leaves out. Deadlines are those for silent, slow and
+stalled clients, limits those of head and body; a reload is a new application without a lost request."""
 
-def markdown(result: Result, scenarios: Iterable[Scenario], pictures: Mapping[str, Iterable[str]] = NONE) -> str:
+
+def markdown(result: Result, plan: Plan, pictures: Mapping[str, Iterable[str]] = NONE) -> str:
     """`pictures` are file names beside the report, by scenario."""
     rows = result.rows
     measured = {row.scenario for row in rows}
+    scenarios = [scenario for scenario in plan.scenarios.values() if scenario.name in measured]
     parts = [
         "# CPU time per request",
         _machine(result.machine),
-        *(
-            _scenario(scenario, rows, pictures.get(scenario.name, ()))
-            for scenario in scenarios
-            if scenario.name in measured
-        ),
+        *(_scenario(each, rows, pictures.get(each.name, ())) for each in scenarios),
+        _duties(plan.duties, list(dict.fromkeys(row.server for row in rows))),
         _versions(result.machine),
         _commands(result),
     ]
@@ -93,6 +96,14 @@ def _spread(row: Row, column: Column) -> str:
 
 
 _CPU = Column("CPU µs", "cpu_us", "{:.2f}".format)
+
+
+def _duties(duties: Mapping[str, Duty], servers: list[str]) -> str:
+    """What each server does beside answering; whoever does less is faster for it."""
+    kept = [field.name for field in fields(Duty)]
+    lines = [[server, *(getattr(duties[server], name) for name in kept)] for server in servers if server in duties]
+    titles = ["server", *(name.replace("_", " ") for name in kept)]
+    return f"## Duties\n\n{DUTIES}\n\n{grid(titles, lines, '---')}" if lines else ""
 
 
 def _versions(machine: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ import pytest
 from bench import cli
 from bench.markdown import grid, markdown
 from bench.pictures import bars, curves, draw
-from bench.plan import Scenario
+from bench.plan import Duty, Plan, Scenario, load_plan
 from bench.publish import publish
 from bench.report import load_warning, table
 from bench.results import Result, write_result
@@ -20,6 +20,12 @@ from measured import MACHINE, result, sample
 
 CURVE = {"50": 1000, "90": 2000, "99": 3000, "99.9": 4000, "100": 5000}
 SVG = "hello-cpu.svg"
+
+
+@pytest.fixture
+def plan(scenario: Scenario) -> Plan:
+    duty = Duty("1 and a supervisor", "1", "yes", "yes", "yes", "no", note="first | last")
+    return replace(load_plan(), scenarios={scenario.name: scenario}, duties={"fastserve": duty, "absent": duty})
 
 
 def test_rows_are_medians_and_keep_their_errors(scenario: Scenario) -> None:
@@ -48,33 +54,29 @@ def test_every_figure_has_its_median_and_its_range() -> None:
 
 
 @pytest.mark.parametrize(("foreign", "marked"), [(0.05, False), (0.06, True)])
-def test_a_disturbed_row_is_marked(scenario: Scenario, foreign: float, marked: bool) -> None:
-    rows = summarize([sample("fastserve", 7.0), sample("fastserve", 7.0, foreign=foreign)])
-    for text in (
-        table([scenario], rows),
-        markdown(Result(MACHINE, [sample("fastserve", 7.0, foreign=foreign)]), [scenario]),
-    ):
+def test_a_disturbed_row_is_marked(scenario: Scenario, plan: Plan, foreign: float, marked: bool) -> None:
+    made = Result(MACHINE, [sample("fastserve", 7.0), sample("fastserve", 7.0, foreign=foreign)])
+    remark = "~ disturbed: others had more than 5% of the server's core in a round, 6% at the most"
+    for text in (table([scenario], made.rows), markdown(made, plan)):
         assert ("fastserve ~" in text) is marked
-        assert (
-            "~ disturbed: others had more than 5% of the server's core in a round, 6% at the most" in text
-        ) is marked
+        assert (remark in text) is marked
 
 
 @pytest.mark.parametrize(("average", "loaded"), [(0.5, False), (0.51, True)])
-def test_a_run_on_a_loaded_machine_is_marked(scenario: Scenario, average: float, loaded: bool) -> None:
+def test_a_run_on_a_loaded_machine_is_marked(plan: Plan, average: float, loaded: bool) -> None:
     made = result({"fastserve": [7.0]}, {"load_average": [average, 0.0, 0.0]})
     assert bool(load_warning(made.machine)) is loaded
-    assert ("**LOADED MACHINE" in markdown(made, [scenario])) is loaded
+    assert ("**LOADED MACHINE" in markdown(made, plan)) is loaded
 
 
-def test_the_report_has_all_that_is_needed_to_judge_it(scenario: Scenario) -> None:
+def test_the_report_has_all_that_is_needed_to_judge_it(plan: Plan) -> None:
     samples = [
         sample("limit", 5.0, command=["limit", "1"], load_command=["wrk", "-H", "A: b"]),
         sample("fastserve", 6.0, p99_us=100),
         sample("fastserve", 8.0, p99_us=300),
         sample("bjoern", 0.0, "missing: bjoern|libev"),
     ]
-    text = markdown(Result(MACHINE, samples), [scenario], {"hello": [SVG]})
+    text = markdown(Result(MACHINE, samples), plan, {"hello": [SVG]})
     assert "| fastserve | 7.00 (6.00 – 8.00) | 1.400 |" in text
     assert "200 (100 – 300)" in text
     assert "| limit | 5.00 | 1.000 |" in text
@@ -84,6 +86,8 @@ def test_the_report_has_all_that_is_needed_to_judge_it(scenario: Scenario) -> No
     assert "- limit: `limit 1`" in text
     assert "- hello: `wrk -H 'A: b'`" in text
     assert f"![hello]({SVG})" in text
+    assert "| fastserve | 1 and a supervisor | 1 | yes | yes | yes | no | first \\| last |" in text
+    assert "absent" not in text
     assert all(str(MACHINE[name]) in text for name in ("cpu", "kernel", "system", "time", "project", "command"))
 
 
@@ -106,10 +110,10 @@ def test_curves_are_milliseconds_over_nines_and_leave_out_the_largest() -> None:
 
 
 def test_without_matplotlib_the_report_is_there_and_one_line_says_what_to_do(
-    scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    path, complaint = publish(result({"fastserve": [7.0]}), [scenario], tmp_path)
+    path, complaint = publish(result({"fastserve": [7.0]}), plan, tmp_path)
     assert complaint == "no pictures: matplotlib is not installed (pip install -r bench/requirements.txt)"
     assert "fastserve" in path.read_text()
     assert "![" not in path.read_text()

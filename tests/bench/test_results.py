@@ -1,13 +1,15 @@
 """Result files: what is written is what is read, and nothing else is taken for one."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from bench import cli
-from bench.machine import describe
+from bench.machine import describe, versions
 from bench.measure import Settings
+from bench.plan import Server
 from bench.results import FORMAT, Result, default_path, read_result, write_result
 from measured import MACHINE, sample
 
@@ -62,3 +64,13 @@ def test_the_machine_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     assert machine.keys() | {"command", "rounds", "versions"} == MACHINE.keys() | {"machine"}
     assert machine["memory"] > 2**20
     assert all(machine[name] for name in ("time", "system", "kernel", "cpu", "cpus"))
+
+
+def test_the_version_of_a_program_is_what_it_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = tmp_path / "daemon"
+    program.write_text("#!/bin/sh\necho daemon 1.2.3 >&2\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("bench.machine.SEARCH", str(tmp_path))
+    settings = Settings(python=sys.executable)
+    assert versions(Server("daemon", (), program="daemon"), settings)["daemon"] == "daemon 1.2.3"
+    assert versions(Server("absent", (), program="absent"), settings)["absent"] is None
