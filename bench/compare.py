@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from bench.report import load_warning
 from bench.results import Result
+from bench.rounds import DISTURBED
 
 FLOOR = "limit"
 ALLOWED = 0.05  # of the CPU time, beyond the spread
@@ -114,6 +116,7 @@ def compare(before: Result, after: Result) -> str:
     """A table of all servers of both runs, and what else differs between them."""
     head = "{:<12}{:<22}{:>24}{:>24}{:>9}{:>9}  {}"
     lines = [head.format("scenario", "server", "before, CPU µs", "after, CPU µs", "change", f"/{FLOOR}", "")]
+    disturbed = {(row.scenario, row.server) for row in [*before.rows, *after.rows] if row.disturbed}
     for scenario, server in _pairs(before, after):
         own = change(before, after, scenario, server, costs)
         if own is None:
@@ -121,8 +124,13 @@ def compare(before: Result, after: Result) -> str:
             continue
         beside = change(before, after, scenario, server, costs_beside_floor) if server != FLOOR else None
         share = f"{beside.value:+.1%}" if beside else "-"
-        cells = (_text(own.before), _text(own.after), f"{own.value:+.1%}", share, own.verdict)
+        verdict = own.verdict + (" ~" if (scenario, server) in disturbed else "")
+        cells = (_text(own.before), _text(own.after), f"{own.value:+.1%}", share, verdict)
         lines.append(head.format(scenario, server, *cells))
+    if disturbed:
+        lines.append(f"~ disturbed: others had more than {DISTURBED:.0%} of the server's core in a round")
+    for when, result in (("before", before), ("after", after)):
+        lines += [f"{when}: {warning}" for warning in [load_warning(result.machine)] if warning]
     return "\n".join([*lines, *differences(before.machine, after.machine)])
 
 

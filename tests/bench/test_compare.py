@@ -1,5 +1,6 @@
 """What counts as a change between two runs, and what fails a check against an earlier one."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,16 @@ def test_a_comparison_names_what_changed() -> None:
     assert by_server["gone"].split()[2:] == ["1.00", "(1.00", "–", "1.00)", "-"]
     assert by_server["new"].split()[2:] == ["-", "2.00", "(2.00", "–", "2.00)"]
     assert lines[5:] == ["kernel: 6.1 before, 6.2 after", "fastserve: fastserve 0.1.0 before, 0.2.0 after"]
+
+
+def test_a_comparison_says_which_run_was_not_made_in_quiet() -> None:
+    before = result({"limit": FLOOR, "fastserve": [6.0, 6.1, 6.2]})
+    noisy = [replace(sample, foreign=0.06 if sample.server == "fastserve" else 0.05) for sample in before.samples]
+    lines = compare(before, Result(before.machine | {"load_average": [3.0, 1.0, 1.0]}, noisy)).splitlines()
+    assert [line.endswith("no difference ~") for line in lines[1:3]] == [False, True]
+    assert lines[3].startswith("~ disturbed: others had more than 5% of the server's core")
+    assert lines[4].startswith("after: LOADED MACHINE")
+    assert len(lines) == 5
 
 
 def test_a_run_compared_with_itself_is_no_difference(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
