@@ -1,4 +1,4 @@
-"""`python -m bench`: run (the default), check, compare, report, memory, slow and peers."""
+"""`python -m bench`: run (the default), check, compare, report, gate, memory, slow and peers."""
 
 import argparse
 import os
@@ -12,7 +12,8 @@ from pathlib import Path
 from bench.budget import expected, fit
 from bench.compare import FLOOR, compare, regressions
 from bench.floor import build_limit
-from bench.lineup import ALL, OWN, Lineup, lineup, servers_of
+from bench.gate import gated, run_gate
+from bench.lineup import ALL, OWN, Lineup, asked_for, lineup, servers_of
 from bench.load import LoadError, find_wrk
 from bench.machine import describe, versions
 from bench.measure import Sample, Settings
@@ -35,9 +36,14 @@ run       measure; the table is printed, and written with result, report and pic
 check     judge a run by the thresholds of scenarios.toml, or by an earlier result (--against)
 compare   two results: what has changed by more than the rounds differ
 report    write the report and the pictures of a result anew, beside it
+gate      what every server has to get right before its figures mean anything: by default ours, `all` for every one
 memory    what idle connections cost, and whether broken ones leave anything behind
 slow      what a slow client costs the others
 peers     build the peers' environment
+
+Programs of their own, each with its --help:
+python -m bench.micro     what single things cost in the C rooms and the core
+python -m bench.perf      where a server's time goes, as a flame graph
 """
 
 
@@ -51,6 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         "check": _check,
         "compare": _compare,
         "report": _report,
+        "gate": _gate,
         "memory": _memory,
         "slow": _slow,
         "peers": _peers,
@@ -85,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    actions = ("run", "check", "compare", "report", "memory", "slow", "peers")
+    actions = ("run", "check", "compare", "report", "gate", "memory", "slow", "peers")
     parser.add_argument("action", nargs="?", choices=actions, default="run")
     parser.add_argument("files", nargs="*", type=Path, help="compare: two results, the older first; report: one")
     parser.add_argument("--scenarios", type=_names, help="comma-separated; all by default")
@@ -178,6 +185,18 @@ def _publish(plan: Plan, result: Result, folder: Path) -> None:
 
 def _peers(_plan: Plan, options: argparse.Namespace) -> int:
     return 1 if _build_peers(options) else 0
+
+
+def _gate(plan: Plan, options: argparse.Namespace) -> int:
+    servers = gated(asked_for(plan, options.servers))
+    settings = _settings(options, servers)
+    absent = missing(servers, {server.name: versions(server, settings) for server in servers})
+    passed = True
+    for server in servers:
+        gate = run_gate(server, settings, absent.get(server.name, ""))
+        print(gate, flush=True)
+        passed = passed and gate.passed
+    return 0 if passed else 1
 
 
 def _memory(plan: Plan, options: argparse.Namespace) -> int:

@@ -22,6 +22,16 @@ def servers_of(groups: Lineup) -> list[Server]:
     return list({server.name: server for _, group in groups for server in group}.values())
 
 
+def asked_for(plan: Plan, asked: list[str] | None) -> list[Server]:
+    """Whatever the scenario: our own servers where none is named, and with OWN; every one with ALL.
+
+    Raises ValueError for an unknown name.
+    """
+    if asked in (None, [OWN]):
+        return [server for server in plan.servers.values() if not server.peer]
+    return list(plan.servers.values()) if asked == [ALL] else choose(plan.servers, asked or [], "server")
+
+
 def _participants(plan: Plan, scenario: Scenario, asked: list[str] | None) -> list[Server]:
     default = participants(plan, scenario, None)
     if asked == [OWN]:
