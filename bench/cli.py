@@ -9,10 +9,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from bench.budget import expected, fit
+from bench.budget import Work
 from bench.compare import FLOOR, compare, regressions
 from bench.floor import build_limit
-from bench.gate import gated, run_gate
+from bench.gate import Gate, gated, run_gate
 from bench.lineup import ALL, OWN, Lineup, asked_for, lineup, servers_of
 from bench.load import LoadError, find_wrk
 from bench.machine import describe, versions
@@ -124,7 +124,7 @@ def _names(text: str) -> list[str]:
 
 
 def _run(plan: Plan, options: argparse.Namespace) -> int:
-    result = _measure(plan, options, lineup(plan, options.scenarios, options.servers))
+    result = _measure(plan, options, lineup(plan, options.scenarios, options.servers), gate=True)
     started = (sample for sample in result.samples if sample.command)  # one that is not installed is no failure
     return 1 if any(sample.error for sample in started) else 0
 
@@ -220,28 +220,38 @@ def _slow(plan: Plan, options: argparse.Namespace) -> int:
     return 0 if all(result.passed for result in results) else 1
 
 
-def _measure(plan: Plan, options: argparse.Namespace, groups: Lineup) -> Result:
-    """Run, show and keep it."""
+def _measure(plan: Plan, options: argparse.Namespace, groups: Lineup, *, gate: bool = False) -> Result:
+    """Run, show and keep it; with `gate` every server is tried at it first, and measured however it fares."""
     find_wrk()
     servers = servers_of(groups)
     settings = _settings(options, servers)
     found = {server.name: versions(server, settings) for server in servers if server.packages or server.program}
     absent = missing(servers, found)
+    entrants = [server for server in gated(servers) if gate and server.name not in absent]
     count = sum(server.name not in absent for _, group in groups for server in group)
+    work = Work(len(entrants), count, settings.warm)
     rounds = options.rounds
     if options.within:
-        rounds, seconds = fit(count, options.within, settings.warm)
+        rounds, seconds = work.fit(options.within)
         settings = replace(settings, seconds=seconds)
-    print(f"bench: {expected(count, rounds, settings.seconds, settings.warm)}", file=sys.stderr, flush=True)
+    print(f"bench: {work.expected(rounds, settings.seconds)}", file=sys.stderr, flush=True)
     machine = {"command": _own_command(), **describe(settings), "rounds": rounds, "versions": found}
     _fix_work([scenario for scenario, _ in groups])
-    result = Result(machine, run_rounds(groups, settings, rounds, _show, absent))
+    gates = [_through_gate(server, settings) for server in entrants]
+    result = Result(machine, run_rounds(groups, settings, rounds, _show, absent), gates)
     path = write_result(options.json or default_path(machine), result)
-    print("\n" + machine_lines(machine) + "\n" + table([scenario for scenario, _ in groups], result.rows))
+    scenarios = [scenario for scenario, _ in groups]
+    print(f"\n{machine_lines(machine)}\n{table(scenarios, result.rows, result.failing)}")
     print(f"\n{rounds} interleaved rounds, medians; all figures in {path}")
     if not options.json:
         _publish(plan, result, path.parent)
     return result
+
+
+def _through_gate(server: Server, settings: Settings) -> Gate:
+    gate = run_gate(server, settings)
+    print(gate, file=sys.stderr, flush=True)
+    return gate
 
 
 def _own_command() -> str:

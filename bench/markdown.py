@@ -16,6 +16,9 @@ METHOD = """\
 Medians, with the least and the most of the rounds behind them. CPU time is that of the server's whole process tree;
 resident memory is that of the tree before any load, and in the middle of it. Latencies are those at full load."""
 
+GATE = """\
+What every server is asked before it is measured: a pipelined request in two segments, HEAD, two Cookie fields, a line
+break in a header value of the application's, an exception in mid-stream, half-sent heads beside other clients."""
 DUTIES = """\
 What a server does in this run beside answering, and what it leaves out. Deadlines are those for silent, slow and
 stalled clients, limits those of head and body; a reload is a new application without a lost request."""
@@ -29,7 +32,8 @@ def markdown(result: Result, plan: Plan, pictures: Mapping[str, Iterable[str]] =
     parts = [
         "# CPU time per request",
         _machine(result.machine),
-        *(_scenario(each, rows, pictures.get(each.name, ())) for each in scenarios),
+        *(_scenario(each, rows, result.failing, pictures.get(each.name, ())) for each in scenarios),
+        _gates(result),
         _duties(plan.duties, list(dict.fromkeys(row.server for row in rows))),
         _versions(result.machine),
         _commands(result),
@@ -71,15 +75,22 @@ def _machine(machine: dict[str, Any]) -> str:
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
 
-def _scenario(scenario: Scenario, rows: list[Row], pictures: Iterable[str]) -> str:
+def _scenario(scenario: Scenario, rows: list[Row], failing: frozenset[str], pictures: Iterable[str]) -> str:
     own = [row for row in rows if row.scenario == scenario.name]
     references = [name for name in REFERENCES if find(own, scenario.name, name)]
     titles = ["server", f"CPU µs per {scenario.unit}", *(f"/ {name}" for name in references)]
     titles += [column.title for column in COLUMNS]
-    lines = [[row.server + marks(row), *_figures(row, own, references)] for row in own]
+    lines = [[row.server + marks(row, failing), *_figures(row, own, references)] for row in own]
     errors = [f"- {row.server}: {error}" for row in own for error in dict.fromkeys(row.errors)]
     shown = [f"![{scenario.name}]({name})" for name in pictures]
-    parts = [f"## {scenario.name}", scenario.title, grid(titles, lines), *remarks(own), "\n".join(errors), *shown]
+    parts = [
+        f"## {scenario.name}",
+        scenario.title,
+        grid(titles, lines),
+        *remarks(own, failing),
+        "\n".join(errors),
+        *shown,
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -96,6 +107,16 @@ def _spread(row: Row, column: Column) -> str:
 
 
 _CPU = Column("CPU µs", "cpu_us", "{:.2f}".format)
+
+
+def _gates(result: Result) -> str:
+    """What stands under `x`, and who has none."""
+    lines = []
+    for gate in result.gates:
+        wrong = {f"crashed at {check}": what for check, what in gate.crashed.items()} | gate.failed
+        words = [gate.error] if gate.error else [f"{check}: {what}" for check, what in wrong.items()]
+        lines.append([gate.server, "; ".join(words) or "passed"])
+    return f"## Gate\n\n{GATE}\n\n{grid(['server', 'failed'], lines, '---')}" if lines else ""
 
 
 def _duties(duties: Mapping[str, Duty], servers: list[str]) -> str:

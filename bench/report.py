@@ -40,15 +40,15 @@ COLUMNS = (
 )
 
 
-def table(scenarios: list[Scenario], rows: list[Row]) -> str:
+def table(scenarios: list[Scenario], rows: list[Row], failing: frozenset[str] = frozenset()) -> str:
     """All scenarios that have rows, one block each; marks are explained and errors repeated below their rows."""
     measured = {row.scenario for row in rows}
-    blocks = [_block(scenario, rows) for scenario in scenarios if scenario.name in measured]
-    return "\n".join([*blocks, *(f"\n{remark}" for remark in remarks(rows))])
+    blocks = [_block(scenario, rows, failing) for scenario in scenarios if scenario.name in measured]
+    return "\n".join([*blocks, *(f"\n{remark}" for remark in remarks(rows, failing))])
 
 
-def remarks(rows: list[Row]) -> list[str]:
-    """What the marks behind the names of servers say, as far as there are any."""
+def remarks(rows: list[Row], failing: frozenset[str] = frozenset()) -> list[str]:
+    """What the marks behind the names of servers say, as far as there are any; `failing` have not passed the gate."""
     disturbed = max((row.foreign for row in rows if row.disturbed), default=0.0)
     found = []
     if disturbed:
@@ -56,11 +56,14 @@ def remarks(rows: list[Row]) -> list[str]:
         found.append(f"~ disturbed: others had {share}")
     if any(row.errors for row in rows):
         found.append("! with errors: what was measured is not what was meant")
+    if any(row.server in failing for row in rows):
+        found.append("x has not passed the gate: it answers wrongly where the scenario does not ask")
     return found
 
 
-def marks(row: Row) -> str:
-    return (" !" if row.errors else "") + (" ~" if row.disturbed else "")
+def marks(row: Row, failing: frozenset[str] = frozenset()) -> str:
+    shown = {" !": bool(row.errors), " ~": row.disturbed, " x": row.server in failing}
+    return "".join(mark for mark, is_shown in shown.items() if is_shown)
 
 
 def machine_lines(machine: dict[str, Any]) -> str:
@@ -87,7 +90,7 @@ def progress_line(sample: Sample) -> str:
     return f"  {sample.scenario:<11} {sample.server:<22} {figure}  {sample.error}".rstrip()
 
 
-def _block(scenario: Scenario, rows: list[Row]) -> str:
+def _block(scenario: Scenario, rows: list[Row], failing: frozenset[str]) -> str:
     own = [row for row in rows if row.scenario == scenario.name]
     references = [name for name in REFERENCES if find(own, scenario.name, name)]
     titles = ("server", "CPU µs", "least", "most", *(f"/{name}" for name in references), *(c.title for c in COLUMNS))
@@ -95,7 +98,7 @@ def _block(scenario: Scenario, rows: list[Row]) -> str:
     lines = [f"\n{scenario.name}: {scenario.title} (CPU time for one {scenario.unit})", head.format(*titles)]
     for row in own:
         cells = _cells(row, own, references) if row.cpu_us else ["-"] * (len(titles) - 1)
-        lines.append(head.format(row.server + marks(row), *cells))
+        lines.append(head.format(row.server + marks(row, failing), *cells))
         lines += [f"    ! {error}" for error in dict.fromkeys(row.errors)]
     return "\n".join(lines)
 

@@ -5,29 +5,39 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.gate import Gate
 from bench.measure import Sample
 from bench.plan import HERE
 from bench.rounds import Row, summarize
 
-FORMAT = 2
+FORMAT = 3
 FOLDER = HERE / "results"
 NAME = "result.json"
 
 
 @dataclass(frozen=True)
 class Result:
-    """One run. `machine` is what bench/machine.py has found; `samples` are in the order of their measurement."""
+    """One run. `machine` is what bench/machine.py has found; `samples` are in the order of their measurement.
+
+    `gates` say how the servers fared at the gate before it, those that had to pass it.
+    """
 
     machine: dict[str, Any]
     samples: list[Sample]
+    gates: list[Gate] = field(default_factory=list)
 
     @property
     def rows(self) -> list[Row]:
         return summarize(self.samples)
+
+    @property
+    def failing(self) -> frozenset[str]:
+        """The servers that have not passed the gate."""
+        return frozenset(gate.server for gate in self.gates if not gate.passed)
 
 
 def default_path(machine: Mapping[str, Any]) -> Path:
@@ -42,6 +52,7 @@ def write_result(path: Path, result: Result) -> Path:
     content = {
         "format": FORMAT,
         "machine": result.machine,
+        "gates": [dataclasses.asdict(gate) for gate in result.gates],
         "rows": [dataclasses.asdict(row) for row in result.rows],
         "samples": [dataclasses.asdict(sample) for sample in result.samples],
     }
@@ -56,7 +67,8 @@ def read_result(path: Path) -> Result:
         found = content.get("format", 1)
         if found != FORMAT:
             raise ValueError(f"{path}: format {found}, and this is the reader of format {FORMAT}: measure anew")
-        return Result(content["machine"], [Sample(**sample) for sample in content["samples"]])
+        samples = [Sample(**sample) for sample in content["samples"]]
+        return Result(content["machine"], samples, [Gate(**gate) for gate in content["gates"]])
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}: name the {NAME} of a run") from error
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:

@@ -2,29 +2,33 @@
 
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench import cli
-from bench.budget import LADDER, duration, expected, fit
+from bench.budget import LADDER, Work
+from bench.gate import gated
 from bench.lineup import lineup, servers_of
 from bench.plan import load_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+WORK = Work(gates=2, measurements=10, warm=1)
+
+
 def test_the_best_that_fits_is_chosen() -> None:
-    assert fit(10, 1000, warm=1) == LADDER[0]
+    assert WORK.fit(1000) == LADDER[0]
     for rounds, seconds in LADDER:
-        exactly = duration(10, rounds, seconds, warm=1) / 60
-        assert duration(10, *fit(10, exactly, warm=1), warm=1) / 60 <= exactly
-        assert fit(10, exactly, warm=1) == (rounds, seconds)
+        exactly = WORK.duration(rounds, seconds) / 60
+        assert WORK.fit(exactly) == (rounds, seconds)
 
 
 def test_what_does_not_fit_is_refused_with_what_would() -> None:
     with pytest.raises(ValueError, match=r"100 measurements a round take 10 minutes at least and 5 are given"):
-        fit(100, 5, warm=1)
+        Work(gates=0, measurements=100, warm=1).fit(5)
 
 
 @pytest.mark.parametrize(("target", "minutes"), [("bench", 3), ("bench-peers", 40)])
@@ -34,13 +38,16 @@ def test_a_target_keeps_to_its_time(target: str, minutes: float) -> None:
     options = cli.parse(words[words.index("bench") + 1 :])
     groups = lineup(load_plan(), options.scenarios, options.servers)
     assert options.within < minutes
-    fit(sum(len(servers) for _, servers in groups), options.within, options.warm)
+    measurements = sum(len(servers) for _, servers in groups)
+    Work(len(gated(servers_of(groups))), measurements, options.warm).fit(options.within)
     assert {"fastserve", "limit"} <= {server.name for server in servers_of(groups)}
     assert any(server.peer for server in servers_of(groups)) is (target == "bench-peers")
 
 
 def test_a_run_says_first_how_long_it_takes() -> None:
-    assert expected(12, 3, 2, 1) == "12 measurements in each of 3 rounds, 2 s of load each: about 2.4 minutes"
+    what = "10 measurements in each of 3 rounds, 2 s of load each"
+    assert WORK.expected(3, 2) == f"2 servers at the gate, {what}: about 2.2 minutes"
+    assert replace(WORK, gates=0).expected(3, 2) == f"{what}: about 2.0 minutes"
 
 
 @pytest.mark.parametrize(

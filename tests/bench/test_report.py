@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bench import cli
+from bench.gate import Gate
 from bench.markdown import grid, markdown
 from bench.pictures import bars, curves, draw
 from bench.plan import Duty, Plan, Scenario, load_plan
@@ -60,6 +61,25 @@ def test_a_disturbed_row_is_marked(scenario: Scenario, plan: Plan, foreign: floa
     for text in (table([scenario], made.rows), markdown(made, plan)):
         assert ("fastserve ~" in text) is marked
         assert (remark in text) is marked
+
+
+def test_who_has_not_passed_the_gate_is_marked_with_what_it_did(scenario: Scenario, plan: Plan) -> None:
+    gates = [
+        Gate("fastserve"),
+        Gate("wrong", {"HEAD": "a body after the head"}),
+        Gate("crashed", crashed={"two Cookie fields": "ended by SIGSEGV"}),
+        Gate("broken", error="no right answer"),
+    ]
+    made = Result(MACHINE, [sample(gate.server, 7.0) for gate in gates], gates)
+    for text in (table([scenario], made.rows, made.failing), markdown(made, plan)):
+        assert all(f"{name} x" in text for name in ("wrong", "crashed", "broken"))
+        assert "fastserve x" not in text
+        assert "x has not passed the gate" in text
+    lines = markdown(made, plan).splitlines()
+    assert "| fastserve | passed |" in lines
+    assert "| wrong | HEAD: a body after the head |" in lines
+    assert "| crashed | crashed at two Cookie fields: ended by SIGSEGV |" in lines
+    assert "| broken | no right answer |" in lines
 
 
 @pytest.mark.parametrize(("average", "loaded"), [(0.5, False), (0.51, True)])

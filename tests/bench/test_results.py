@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench import cli
+from bench.gate import Gate
 from bench.machine import describe, versions
 from bench.measure import Settings
 from bench.plan import Server
@@ -19,7 +20,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         sample("fastserve", 9.0, command=["python"], curve={"50": 5, "99.9": 9}, rss=2**20, foreign=0.5),
         sample("fastserve", 0.0, "server ended with status 3"),
     ]
-    written = Result(MACHINE, samples)
+    gates = [Gate("fastserve"), Gate("other", {"HEAD": "a body after the head"}, {"cookies": "ended by SIGSEGV"})]
+    written = Result(MACHINE, samples, gates)
     path = write_result(tmp_path / "folder" / "result.json", written)
     assert read_result(path) == written
     content = json.loads(path.read_text())
@@ -30,9 +32,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ('{"machine": {}, "rows": [], "samples": []}', "format 1, and this is the reader of format 2: measure anew"),
-        ('{"format": 2, "machine": {}}', "is not the result of a run"),
-        ('{"format": 2, "machine": {}, "samples": [{"speed": 1}]}', "is not the result of a run"),
+        ('{"machine": {}, "rows": [], "samples": []}', "format 1, and this is the reader of format 3: measure anew"),
+        ('{"format": 3, "machine": {}}', "is not the result of a run"),
+        ('{"format": 3, "machine": {}, "samples": [{"speed": 1}]}', "is not the result of a run"),
         ("[]", "is not the result of a run"),
         ("", "is not the result of a run"),
     ],
