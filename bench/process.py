@@ -103,7 +103,7 @@ def stop(process: "subprocess.Popen[Any]") -> None:
 
 def _clean_environment() -> dict[str, str]:
     """Ours, without what would configure a server behind the plan's back."""
-    configures = ("FASTSERVE_", "UVICORN_", "GUNICORN_", "GRANIAN_", "PYTHON", "WEB_CONCURRENCY")
+    configures = ("FASTSERVE_", "UVICORN_", "GUNICORN_", "GRANIAN_", "UWSGI_", "ROBYN_", "PYTHON", "WEB_CONCURRENCY")
     return {name: value for name, value in os.environ.items() if not name.startswith(configures)}
 
 
