@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.budget import Work
-from bench.compare import FLOOR, compare, regressions
-from bench.floor import build_limit
+from bench.compare import compare, regressions
+from bench.floor import FLOOR, build_limit
 from bench.gate import Gate, gated, run_gate
 from bench.lineup import ALL, OWN, Lineup, asked_for, lineup, servers_of
 from bench.load import LoadError, find_wrk

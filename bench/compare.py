@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from bench.floor import FLOOR
 from bench.report import load_warning
 from bench.results import Result
 from bench.rounds import DISTURBED
 
-FLOOR = "limit"
 ALLOWED = 0.05  # of the CPU time, beyond the spread
 FEWEST_ROUNDS = 2  # one has no spread
 

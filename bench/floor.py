@@ -9,6 +9,7 @@ from bench.plan import HERE
 
 SOURCE = HERE / "limit" / "limit.c"
 BUILD = HERE / "build"
+FLOOR = "limit"  # in servers.toml
 
 
 def build_limit() -> Path:

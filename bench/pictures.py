@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from bench.floor import FLOOR
 from bench.plan import Scenario
 from bench.results import Result
 from bench.rounds import Row, find
 
-FLOOR = "limit"
 KINDS = ("svg", "png")
 MISSING = "no pictures: matplotlib is not installed (pip install -r bench/requirements.txt)"
 BLUE, GREY, RED = "#2a6f97", "#a3b1bb", "#b3392f"

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from bench.floor import FLOOR
 from bench.measure import Sample
 from bench.plan import Scenario
 from bench.rounds import DISTURBED, Row, find, ratio
 
 LOADED = 0.25  # load average for each core, before a run: what else ran has hardly ended
-REFERENCES = ("limit", "uvicorn", "bjoern")  # what figures are put beside, where it was measured
+REFERENCES = (FLOOR, "uvicorn", "bjoern")  # what figures are put beside, where it was measured
 
 
 @dataclass(frozen=True)
