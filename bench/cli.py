@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,18 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):  # unwinds, so that every server is stopped
         signal.signal(number, lambda received, _frame: sys.exit(128 + received))
     options = parse(arguments)
-    actions = {
-        "run": _run,
-        "check": _check,
-        "compare": _compare,
-        "report": _report,
-        "gate": _gate,
-        "memory": _memory,
-        "slow": _slow,
-        "peers": _peers,
-    }
     try:
-        return actions[options.action](load_plan(), options)
+        return ACTIONS[options.action](load_plan(), options)
     except (LoadError, ValueError, subprocess.CalledProcessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
@@ -92,8 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    actions = ("run", "check", "compare", "report", "gate", "memory", "slow", "peers")
-    parser.add_argument("action", nargs="?", choices=actions, default="run")
+    parser.add_argument("action", nargs="?", choices=ACTIONS, default="run")
     parser.add_argument("files", nargs="*", type=Path, help="compare: two results, the older first; report: one")
     parser.add_argument("--scenarios", type=_names, help="comma-separated; all by default")
     parser.add_argument(
@@ -114,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         "--against",
         type=Path,
         metavar="FILE",
-        help="check: fail where CPU time beside the limit program is more than 5 % and the spread above this result's",
+        help="check: fail where CPU time beside the limit program is more than 5 %% and the spread above this result's",
     )
     return parser
 
@@ -283,3 +273,15 @@ def _fix_work(scenarios: list[Scenario]) -> None:
 
 def _show(sample: Sample) -> None:
     print(progress_line(sample), file=sys.stderr, flush=True)
+
+
+ACTIONS: dict[str, Callable[[Plan, argparse.Namespace], int]] = {
+    "run": _run,
+    "check": _check,
+    "compare": _compare,
+    "report": _report,
+    "gate": _gate,
+    "memory": _memory,
+    "slow": _slow,
+    "peers": _peers,
+}

@@ -27,12 +27,14 @@ stalled clients, limits those of head and body; a reload is a new application wi
 def markdown(result: Result, plan: Plan, pictures: Mapping[str, Iterable[str]] = NONE) -> str:
     """`pictures` are file names beside the report, by scenario."""
     rows = result.rows
-    measured = {row.scenario for row in rows}
+    measured = list(dict.fromkeys(row.scenario for row in rows))
     scenarios = [scenario for scenario in plan.scenarios.values() if scenario.name in measured]
+    unknown = ", ".join(name for name in measured if name not in plan.scenarios)
     parts = [
         "# CPU time per request",
         _machine(result.machine),
         *(_scenario(each, rows, result.failing, pictures.get(each.name, ())) for each in scenarios),
+        f"Not shown, as bench/scenarios.toml has them no more: {unknown}." if unknown else "",
         _gates(result),
         _duties(plan.duties, list(dict.fromkeys(row.server for row in rows))),
         _versions(result.machine),

@@ -50,6 +50,15 @@ def test_a_run_says_first_how_long_it_takes() -> None:
     assert replace(WORK, gates=0).expected(3, 2) == f"{what}: about 2.0 minutes"
 
 
+def test_every_action_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    text = capsys.readouterr().out
+    for action in cli.ACTIONS:
+        assert f"\n{action:<10}" in text
+    assert "5 % and the spread" in " ".join(text.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [

@@ -111,6 +111,11 @@ def test_the_report_has_all_that_is_needed_to_judge_it(plan: Plan) -> None:
     assert all(str(MACHINE[name]) in text for name in ("cpu", "kernel", "system", "time", "project", "command"))
 
 
+def test_a_scenario_that_is_no_more_is_named(plan: Plan) -> None:
+    assert "no more" not in markdown(result({"fastserve": [7.0]}), plan)
+    assert "has them no more: gone." in markdown(result({"fastserve": [7.0]}, scenario="gone"), plan)
+
+
 def test_all_lines_of_a_table_have_its_columns() -> None:
     lines = grid(["a", "b"], [["x|y", "two\nlines"]]).splitlines()
     assert lines == ["| a | b |", "| --- | ---: |", "| x\\|y | two lines |"]
