@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-GATE = 5.0  # seconds for a server to be asked all that the gate asks
+GATE = 3.0  # seconds for a server to be asked all that the gate asks
 OVERHEAD = 1.0  # seconds to start, check and stop a server
 LADDER = ((5, 3), (5, 2), (3, 3), (3, 2), (3, 1), (2, 1))  # rounds and seconds of load, the best first
 

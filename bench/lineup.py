@@ -33,10 +33,10 @@ def asked_for(plan: Plan, asked: list[str] | None) -> list[Server]:
 
 
 def _participants(plan: Plan, scenario: Scenario, asked: list[str] | None) -> list[Server]:
+    if asked not in ([OWN], [ALL]):
+        return participants(plan, scenario, asked)
     default = participants(plan, scenario, None)
     if asked == [OWN]:
         return [server for server in default if not server.peer]
-    if asked == [ALL]:
-        peers = [server.name for server in plan.servers.values() if server.peer]
-        return participants(plan, scenario, list(dict.fromkeys([*(server.name for server in default), *peers])))
-    return participants(plan, scenario, asked)
+    peers = [server.name for server in plan.servers.values() if server.peer]
+    return participants(plan, scenario, list(dict.fromkeys([*(server.name for server in default), *peers])))

@@ -46,7 +46,7 @@ def test_a_target_keeps_to_its_time(target: str, minutes: float) -> None:
 
 def test_a_run_says_first_how_long_it_takes() -> None:
     what = "10 measurements in each of 3 rounds, 2 s of load each"
-    assert WORK.expected(3, 2) == f"2 servers at the gate, {what}: about 2.2 minutes"
+    assert WORK.expected(3, 2) == f"2 servers at the gate, {what}: about 2.1 minutes"
     assert replace(WORK, gates=0).expected(3, 2) == f"{what}: about 2.0 minutes"
 
 
