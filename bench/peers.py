@@ -39,17 +39,18 @@ def up_to_date(requirements: Path = REQUIREMENTS, venv: Path = VENV) -> bool:
 
 
 def missing(servers: Iterable[Server], versions: Mapping[str, Mapping[str, str | None]]) -> dict[str, str]:
-    """The peers that lack a package or their program, by name, each with what to do about it."""
-    found = {}
-    for server in servers:
-        if server.program and shutil.which(server.program, path=SEARCH) is None:
-            found[server.name] = f"missing: {server.program} is not on the PATH; install {server.needs}"
-            continue
-        lacks = [package for package in server.packages if versions.get(server.name, {}).get(package) is None]
-        if server.peer and lacks:
-            needs = f"it needs {server.needs}, then" if server.needs else "try"
-            found[server.name] = f"missing: {', '.join(lacks)} is not installed; {needs} `python -m bench peers`"
-    return found
+    """The peers that cannot be started here, by name, each with what it lacks and what to do about it."""
+    lacking = {server.name: _lacking(server, versions.get(server.name, {})) for server in servers if server.peer}
+    return {name: f"missing: {what}" for name, what in lacking.items() if what}
+
+
+def _lacking(server: Server, versions: Mapping[str, str | None]) -> str:
+    if server.program and shutil.which(server.program, path=SEARCH) is None:
+        return f"{server.program} is not on the PATH; install {server.needs}"
+    if packages := ", ".join(package for package in server.packages if versions.get(package) is None):
+        needs = f"it needs {server.needs}, then" if server.needs else "try"
+        return f"{packages} is not installed; {needs} `python -m bench peers`"
+    return "" if server.as_root or os.geteuid() else "it refuses to be run by root; be another user"
 
 
 def _wanted(requirements: Path) -> str:

@@ -90,6 +90,7 @@ class Server:
     peer: bool = False
     needs: str = ""
     program: str = ""  # that has to be on the PATH
+    as_root: bool = True  # whether it can be started by root
     scenarios: tuple[str, ...] = ()  # the only ones that it can do; without any, all of its interface
     logs_requests: bool = False
 

@@ -1,8 +1,9 @@
 """A server that gives the gate what it asks for, but for one fault: `gate_server.py PORT FAULT`.
 
-FAULT is `none`, or `waits` (for a whole second request before it answers the first), `head` (a body after it), `comma`
-(joins cookies), `injects`, `whole` (ends what broke off), `open` (leaves it open), `serial` (one connection at a time),
-`dies` (at a line break in a header), `worker` (the same, in a child that is replaced), or `deaf` (answers wrongly).
+FAULT is `none`, `bare` (joins cookies without a space, which is no fault), or `waits` (for a whole second request
+before it answers the first), `head` (a body after it), `comma` (joins cookies), `injects`, `whole` (ends what broke
+off), `open` (leaves it open), `serial` (one connection at a time), `dies` (at a line break in a header), `worker`
+(the same, in a child that is replaced), or `deaf` (answers wrongly).
 """
 
 import os
@@ -60,7 +61,7 @@ class GateServer:
             connection.sendall(answer(target, b"", f"x-value: {value}"))
             return True
         cookies = [value for name, _, value in (field.partition(": ") for field in fields) if name == "Cookie"]
-        joined = (", " if self.fault == "comma" else "; ").join(cookies)
+        joined = {"comma": ", ", "bare": ";"}.get(self.fault, "; ").join(cookies)
         body = joined.encode() if path == "/cookies" else b"wrong" if self.fault == "deaf" else path.encode()
         connection.sendall(answer("GET " if method == "HEAD" and self.fault == "head" else target, body))
         return True

@@ -30,10 +30,13 @@ def fake(fault: str) -> Server:
     return Server(f"fake-{fault}", (sys.executable, str(FAKE), "{port}", fault), interface="asgi")
 
 
-def test_a_server_without_faults_passes_and_leaves_no_process_behind(children: Callable[[], list[int]]) -> None:
+@pytest.mark.parametrize("fault", ["none", "bare"])
+def test_a_server_without_faults_passes_and_leaves_no_process_behind(
+    fault: str, children: Callable[[], list[int]]
+) -> None:
     before = children()
-    gate = run_gate(fake("none"), Settings())
-    assert gate == Gate("fake-none")
+    gate = run_gate(fake(fault), Settings())
+    assert gate == Gate(f"fake-{fault}")
     assert gate.passed
     assert children() == before
 

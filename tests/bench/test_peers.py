@@ -1,5 +1,6 @@
 """The peers' environment: one that cannot be installed leaves the others alone and is reported."""
 
+import os
 import runpy
 import shutil
 import subprocess
@@ -70,6 +71,13 @@ def test_a_program_that_is_not_there_is_named_with_what_brings_it() -> None:
         "nginx": "missing: no-such-program is not on the PATH; install nginx (apt-get install nginx-light)"
     }
     assert missing([replace(nginx, program="sh")], {}) == {}
+
+
+@pytest.mark.parametrize(("user", "absent"), [(0, True), (1000, False)])
+def test_one_that_refuses_root_is_absent_for_root(user: int, absent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    found = missing([Server("apache", ("false",), peer=True, as_root=False)], {})
+    assert found == ({"apache": "missing: it refuses to be run by root; be another user"} if absent else {})
 
 
 def test_every_package_of_a_peer_is_pinned() -> None:
