@@ -105,7 +105,7 @@ def _figures(row: Row, rows: list[Row], references: list[str]) -> list[str]:
 
 def _spread(row: Row, column: Column) -> str:
     middle, least, most = (column.text(value) for value in (getattr(row, column.figure), *row.ranges[column.figure]))
-    return middle if least == most else f"{middle} ({least} – {most})"
+    return middle if least == most or middle == "-" else f"{middle} ({least} – {most})"
 
 
 _CPU = Column("CPU µs", "cpu_us", "{:.2f}".format)

@@ -92,6 +92,11 @@ def ratio(row: Row, reference: Row | None, figure: Figure = "cpu_us") -> float |
     return value
 
 
+def _middle(name: str, values: list[float]) -> float:
+    """The median; of latencies none where a round has none, as it would be that of other rounds."""
+    return 0.0 if name in LATENCIES and not all(values) else median(values)
+
+
 def _row(group: list[Sample]) -> Row:
     measured = [sample for sample in group if sample.cpu_us] or group
     figures = {name: [getattr(sample, name) for sample in measured] for name in FIGURES}
@@ -99,7 +104,7 @@ def _row(group: list[Sample]) -> Row:
     return Row(
         scenario=group[0].scenario,
         server=group[0].server,
-        **{name: median(values) for name, values in figures.items()},
+        **{name: _middle(name, values) for name, values in figures.items()},
         ranges={name: (min(values), max(values)) for name, values in figures.items()},
         curve={point: median(curve[point] for curve in curves) for point in (curves[0] if curves else ())},
         foreign=max(sample.foreign for sample in measured),

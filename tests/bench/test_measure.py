@@ -43,12 +43,22 @@ def test_latencies_are_those_of_the_load(fake: Fake, scenario: Scenario, setting
     assert (sample.curve["90"], sample.curve["99.9"]) == (sample.p90_us, sample.p999_us)
 
 
+def test_latencies_that_wrk_does_not_find_are_none(
+    fake: Fake, scenario: Scenario, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "percentile", lambda _histogram, percent: 0 if percent == 99.9 else 10)
+    sample = measure(replace(scenario, script="histogram.lua"), fake("right", 1_000_000), settings)
+    assert sample.error == ""
+    assert sample.p50_us == sample.p999_us == 0
+    assert set(sample.curve.values()) == {0}
+
+
 def test_a_unit_smaller_than_a_request_divides_its_cost(fake: Fake, scenario: Scenario, settings: Settings) -> None:
     tenths = Scenario(**{**vars(scenario), "unit": "tenth", "units": 10})
     sample = measure(tenths, fake("right", 2_000_000), settings)
     assert sample.error == ""
     assert sample.cpu_us == pytest.approx(200, rel=0.05)
-    assert sample.per_second == pytest.approx(10 * sample.requests, rel=0.1)
+    assert sample.per_second == pytest.approx(10 * sample.requests, rel=0.3)
 
 
 @pytest.mark.parametrize(("mode", "why"), [("wrong", "other bytes"), ("short", "5 bytes in place of 13")])
@@ -68,7 +78,7 @@ def test_errors_under_load_mark_the_row(fake: Fake, scenario: Scenario, settings
 
 
 def test_a_server_that_dies_under_load_is_reported(fake: Fake, scenario: Scenario, settings: Settings) -> None:
-    assert "ended with status 3" in measure(scenario, fake("dies", 1_000_000), settings).error
+    assert "ended with status 3" in measure(scenario, fake("dies", 100_000), settings).error
 
 
 def test_a_server_that_does_not_start_is_reported_with_its_last_words(scenario: Scenario, settings: Settings) -> None:
@@ -93,7 +103,7 @@ def test_rounds_interleave_and_leave_no_process_behind(
     fake: Fake, scenario: Scenario, settings: Settings, children: Children
 ) -> None:
     before = children()
-    servers = [fake("right", 1_000_000), fake("dies", 1_000_000)]
+    servers = [fake("right", 1_000_000), fake("dies", 100_000)]
     samples = run_rounds([(scenario, servers)], settings, 2, lambda _: None)
     assert [sample.server for sample in samples] == ["fake-right", "fake-dies", "fake-right", "fake-dies"]
     assert children() == before

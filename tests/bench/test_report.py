@@ -63,6 +63,13 @@ def test_a_disturbed_row_is_marked(scenario: Scenario, plan: Plan, foreign: floa
         assert (remark in text) is marked
 
 
+def test_latencies_that_a_round_lacks_are_not_shown(plan: Plan) -> None:
+    samples = [sample("fastserve", 7.0, p50_us=latency, p90_us=90) for latency in (0, 50, 60)]
+    (row,) = summarize(samples)
+    assert (row.p50_us, row.p90_us) == (0, 90)
+    assert "| 7.00 | - | - | 90 |" in markdown(Result(MACHINE, samples), plan)
+
+
 def test_who_has_not_passed_the_gate_is_marked_with_what_it_did(scenario: Scenario, plan: Plan) -> None:
     gates = [
         Gate("fastserve"),

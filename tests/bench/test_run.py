@@ -28,7 +28,7 @@ def plan(fake: Fake, scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> Pla
     """Two servers of which one does not pass the gate, one that dies, and one that is not installed."""
     asgi = {name: replace(fake("right", 500_000), name=name, interface="asgi") for name in ("right", "wrong")}
     absent = Server("absent", ("false",), packages=("no-such-package",), interface="asgi", peer=True)
-    servers = {**asgi, "dies": fake("dies", 500_000), "absent": absent}
+    servers = {**asgi, "dies": fake("dies", 100_000), "absent": absent}
     plan = replace(load_plan(), scenarios={scenario.name: scenario}, servers=servers, thresholds=(), duties={})
     monkeypatch.setattr(cli, "load_plan", lambda: plan)
     gates = {"right": Gate("right"), "wrong": Gate("wrong", {"HEAD": "a body after the head"})}
