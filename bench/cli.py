@@ -124,10 +124,7 @@ def _check(plan: Plan, options: argparse.Namespace) -> int:
         return _check_against(plan, options)
     judged = {threshold.scenario for threshold in plan.thresholds}
     scenarios = options.scenarios or [name for name in plan.scenarios if name in judged]
-    if options.results:
-        result = read_result(options.results)
-    else:
-        result = _measure(plan, options, lineup(plan, scenarios, None))
+    result = read_result(options.results) if options.results else _measure(plan, options, lineup(plan, scenarios, None))
     verdicts = [judge(threshold, result.rows) for threshold in plan.thresholds if threshold.scenario in scenarios]
     print("\n" + "\n".join(map(str, verdicts)))
     return 0 if all(verdict.passed for verdict in verdicts) else 1
