@@ -254,7 +254,8 @@ def test_e4_file_descriptors_do_not_leak(server: Server, file: Path) -> None:
         before = server.descriptors()
         for _ in range(20):
             client.exchange(run.request())
-        assert until(lambda: server.descriptors() <= before)  # the last byte may be here before the file is closed there
+        # The last byte may be here before the file is closed there.
+        assert until(lambda: server.descriptors() <= before)
     for _ in range(20):
         with server.connect(receive_buffer=4096) as client:
             client.send(run.request())
