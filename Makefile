@@ -12,6 +12,8 @@ APP ?= examples.hello:app
 # More arguments for what a target runs, e.g. make test PYTEST='-k keep_alive'
 PYTEST ?=
 BENCH ?=
+SCENARIO ?= hello
+SERVER ?=
 BENCH_OWN := --servers own --scenarios hello,pipelined,browser,stream,wsgi-hello --within 2.85
 AGAINST ?= $(wildcard bench/results/reference/result.json)
 # Files of tests that run at the same time: the tests mostly wait, so one more than there are cores.
@@ -32,7 +34,7 @@ C_ROOMS := $(wildcard ext/net/*.c ext/proto/*.c)
 C_COMPILERS := $(shell for cc in gcc clang; do command -v $$cc; done)
 
 .DELETE_ON_ERROR:
-.PHONY: help run build test soak test-c lint bench bench-peers bench-check fuzz llhttp clean distclean
+.PHONY: help run build test soak test-c lint bench bench-peers bench-check bench-micro profile fuzz llhttp clean distclean
 
 help:  ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +74,12 @@ bench-peers: $(BUILT) $(DEVELOP) $(PICTURES)  ## the same beside every peer that
 bench-check: $(BUILT) $(DEVELOP)  ## fails where CPU time has grown since the result AGAINST
 	@[ -n "$(AGAINST)" ] || { echo 'make bench-check AGAINST=bench/results/.../result.json: name an earlier result'; exit 2; }
 	$(PY) -m bench check --against $(AGAINST) $(BENCH)
+
+bench-micro: $(BUILT) llhttp  ## what single things cost in the C rooms and the core: nanoseconds, and instructions with valgrind
+	$(PY) -m bench.micro $(BENCH)
+
+profile: $(BUILT)  ## where the time goes in SCENARIO (hello): samples of perf as a flame graph
+	$(PY) -m bench.perf $(SCENARIO) $(if $(SERVER),--server $(SERVER)) $(BENCH)
 
 fuzz: llhttp  ## every parser under libFuzzer for a while
 	$(MAKE) -C tests/fuzz fuzz
