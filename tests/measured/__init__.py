@@ -17,7 +17,7 @@ MACHINE: dict[str, Any] = {
     "server_core": 0,
     "load_core": 1,
     "load_average": [0.1, 0.1, 0.1],
-    "wrk": "wrk 4.1.0 [epoll] Copyright (C) 2012 Will Glozer",
+    "wrk": "wrk 4.1.0 [epoll]",
     "seconds": 3,
     "warm": 1,
     "rounds": 3,
