@@ -116,12 +116,15 @@ def test_our_own_servers_pass(capsys: pytest.CaptureFixture[str]) -> None:
 
 @contextmanager
 def sends(data: bytes, *, then_reset: bool = False) -> Iterator[int]:
-    """The port of a server that sends this on its first connection, and ends it."""
+    """The port of a server that sends this on its first connection, and ends it; for a reset it waits for a byte, since
+    one that comes too soon breaks the connecting."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
             connection, _ = listener.accept()
             with connection:
+                if then_reset:
+                    connection.recv(1)
                 connection.sendall(data)
                 if then_reset:
                     linger = (1).to_bytes(4, sys.byteorder) + bytes(4)
@@ -170,8 +173,10 @@ def test_what_is_no_whole_answer_is_refused(wire: bytes) -> None:
 
 def test_a_reset_breaks_an_answer_that_would_end_with_its_connection() -> None:
     wire = b"HTTP/1.0 200 OK\r\n\r\nabc"
-    with sends(wire, then_reset=True) as port, StrictClient(port) as client, pytest.raises(BrokenAnswerError):
-        client.answer()
+    with sends(wire, then_reset=True) as port, StrictClient(port) as client:
+        client.send(b"?")
+        with pytest.raises(BrokenAnswerError):
+            client.answer()
 
 
 def test_silence_is_not_an_end() -> None:

@@ -156,7 +156,7 @@ def test_ctrl_c_in_a_terminal_during_the_import(supervise: Supervise, write: Wri
     """The terminal sends SIGINT to the workers, too."""
     write("import sys, time\nprint('importing', file=sys.stderr, flush=True)\ntime.sleep(60)")
     supervised = supervise("served:app", "--workers", "2", listens=False)
-    supervised.log.wait(lambda text: text.count("importing\n") == 2)
+    supervised.log.wait(lambda text: text.count("importing") == 2)
     os.killpg(supervised.pid, signal.SIGINT)
     assert supervised.wait() == 130
     assert empty(supervised.pid)
