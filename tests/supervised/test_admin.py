@@ -24,7 +24,7 @@ while not Path("start").exists():
 
 async def app(scope, receive, send):
     if scope["path"] == "/block":
-        print(f"blocked {os.getpid()}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"blocked {os.getpid()}\\n")
         while not Path("gate").exists():
             time.sleep(0.01)
     await send({"type": "http.response.start", "status": 200, "headers": []})

@@ -24,7 +24,7 @@ from pathlib import Path
 GATE = Path("gate")
 
 def say(text):
-    print(text, file=sys.stderr, flush=True)
+    sys.stderr.write(text + "\\n")  # in one piece: others write, too
 
 async def app(scope, receive, send):
     if scope["path"] == "/wait":
@@ -230,6 +230,7 @@ def test_workers_outlive_no_supervisor(supervise: Supervise, tmp_path: Path) -> 
         assert refuses(supervised)
         assert waiting.end().status == 200
     assert empty(supervised.pid)
+    supervised.log.wait_for_the_end()
     assert "CRITICAL" not in supervised.log.text
     assert supervised.log.text.count("the supervisor is gone\n") == 3
     with socket.create_server(supervised.address):

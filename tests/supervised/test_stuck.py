@@ -15,7 +15,7 @@ import ctypes, os, sys, time
 
 def block(path):
     if path != "/":
-        print("in the application", file=sys.stderr, flush=True)
+        sys.stderr.write("in the application\\n")
     if path == "/block":
         time.sleep(60)
     if path == "/hold":
