@@ -65,10 +65,10 @@ MODULES: Mapping[str, set[str]] = {
     "exits": {"errors"},
     "worker": {"_core", "application", "config", "errors", "lifespan", "listen", "proxy"},
     "threaded_worker": {"_core", "config", "errors", "version", "worker"},
-    "serving": {"application", "config", "threaded_worker", "worker"},
+    "serving": {"application", "config", "logs", "threaded_worker", "worker"},
     "assignment": {"application", "channel", "config", "hooks", "listen", "logs", "page", "privileges"},
     "worker_process": {
-        *("affinity", "application", "assignment", "channel", "errors", "hooks", "logs", "service", "serving", "title"),
+        *("affinity", "application", "assignment", "channel", "errors", "hooks", "service", "serving", "title"),
         "worker",
     },
     "slots": {"channel", "config", "page"},

@@ -181,10 +181,9 @@ class _Alone:
         self._hooks.call("when_ready", self._info())
 
     def _reopen(self, worker: "AnyWorker") -> None:
-        logs.reopen_files()
-        if worker.driver is not None:
-            worker.driver.flush_access_log()
-        self._access_log.reopen()
+        from fastserve.serving import reopen_logs
+
+        reopen_logs(worker, self._access_log)
 
     @contextmanager
     def _early_signals(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from fastserve.application import Application
 from fastserve.config import Config
+from fastserve.logs import AccessLog, reopen_files
 from fastserve.threaded_worker import ThreadedWorker
 from fastserve.worker import Place, Worker, new_loop_factory, own_process, signals
 
@@ -25,6 +26,18 @@ class Post(Protocol):
 
     def serving(self, worker: AnyWorker, /) -> None:
         """Connections are served."""
+
+
+def reopen_logs(worker: AnyWorker, access_log: AccessLog | None) -> None:
+    """Opens the log files again, after somebody has moved them away: what was logged before is in the old ones."""
+    reopen_files()
+    if access_log is None:
+        return
+    if worker.driver is not None:
+        worker.driver.flush_access_log()
+    access_log.reopen()
+    if worker.driver is not None:
+        worker.driver.reopen_access_log(access_log.fd)
 
 
 def serve(config: Config, app: Application, place: Place, post: Post) -> bool:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from fastserve import affinity, application, logs, title
+from fastserve import affinity, application, title
 from fastserve.assignment import STACKS_SIGNAL, Assignment
 from fastserve.channel import Message
 from fastserve.errors import ExitStatus, StartError, summary, trace_of_application
@@ -196,11 +196,9 @@ class _Post:
         self._covered.clear()
 
     def _reopen(self, worker: "AnyWorker") -> None:
-        logs.reopen_files()
-        if worker.driver is not None:
-            worker.driver.flush_access_log()
-        if self._assignment.access_log is not None:
-            self._assignment.access_log.reopen()
+        from fastserve.serving import reopen_logs
+
+        reopen_logs(worker, self._assignment.access_log)
 
 
 def _close(descriptors: tuple[int, ...]) -> None:
