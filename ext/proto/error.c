@@ -1,7 +1,7 @@
 #include "error.h"
 
 /* RFC 6455 section 7.4.1, and 1013 from the IANA registry that it sets up. */
-enum { WS_PROTOCOL = 1002, WS_ABNORMAL = 1006, WS_POLICY = 1008, WS_TOO_BIG = 1009, WS_INTERNAL = 1011, WS_LATER = 1013 };
+enum { WS_PROTOCOL = 1002, WS_ABNORMAL = 1006, WS_PAYLOAD = 1007, WS_POLICY = 1008, WS_TOO_BIG = 1009, WS_INTERNAL = 1011, WS_LATER = 1013 };
 
 /* RFC 9113 section 7. */
 enum { H2_NO_ERROR = 0x0, H2_PROTOCOL = 0x1, H2_INTERNAL = 0x2, H2_REFUSED = 0x7, H2_CANCEL = 0x8, H2_CALM = 0xb };
@@ -30,6 +30,13 @@ static const fs_error_info TABLE[] = {
     {FS_E_OVERLOADED, "overloaded", 503, WS_LATER, H2_REFUSED, "too many requests are in flight"},
     {FS_E_VERSION, "version", 505, WS_PROTOCOL, H2_PROTOCOL, "the HTTP version is not supported"},
     {FS_E_BAD_METHOD, "bad-method", 400, WS_PROTOCOL, H2_PROTOCOL, "the method is not a token"},
+    {FS_E_WS_HANDSHAKE, "ws-handshake", 400, WS_PROTOCOL, H2_PROTOCOL, "the WebSocket handshake is malformed"},
+    {FS_E_WS_VERSION, "ws-version", 426, WS_PROTOCOL, H2_PROTOCOL, "the WebSocket version is not supported"},
+    {FS_E_WS_FRAME, "ws-frame", 0, WS_PROTOCOL, H2_PROTOCOL, "a WebSocket frame breaks the protocol"},
+    {FS_E_WS_UTF8, "ws-utf8", 0, WS_PAYLOAD, H2_PROTOCOL, "a WebSocket text is not UTF-8"},
+    {FS_E_WS_DEFLATE, "ws-deflate", 0, WS_PAYLOAD, H2_PROTOCOL, "a compressed WebSocket message cannot be inflated"},
+    {FS_E_WS_TOO_BIG, "ws-too-big", 0, WS_TOO_BIG, H2_CANCEL, "a WebSocket message is larger than its limit"},
+    {FS_E_WS_PING_TIMEOUT, "ws-ping-timeout", 0, WS_INTERNAL, H2_CANCEL, "the peer did not answer a ping in time"},
 
     {FS_E_PEER_GONE, "peer-gone", 0, WS_ABNORMAL, H2_CANCEL, "the peer has closed or reset the connection"},
     {FS_E_PEER_STALLED, "peer-stalled", 0, WS_ABNORMAL, H2_CANCEL, "the peer does not read what it asked for"},
@@ -47,6 +54,7 @@ static const fs_error_info TABLE[] = {
     {FS_E_APP_TRAILER, "app-trailer", 500, WS_INTERNAL, H2_INTERNAL, "the application gave an invalid trailer field"},
     {FS_E_APP_FILE, "app-file", 500, WS_INTERNAL, H2_INTERNAL, "a file of the response could not be read"},
     {FS_E_APP_TIMEOUT, "app-timeout", 504, WS_INTERNAL, H2_CANCEL, "the application did not answer in time"},
+    {FS_E_APP_CLOSE, "app-close", 500, WS_INTERNAL, H2_INTERNAL, "the application gave an invalid close code or reason"},
 
     {FS_E_NOMEM, "out-of-memory", 500, WS_INTERNAL, H2_INTERNAL, "out of memory"},
     {FS_E_INTERNAL, "internal", 500, WS_INTERNAL, H2_INTERNAL, "an invariant of the server is broken"},

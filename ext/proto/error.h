@@ -36,6 +36,13 @@ enum {
     FS_E_OVERLOADED = -117,          /* 503 */
     FS_E_VERSION = -118,             /* 505 */
     FS_E_BAD_METHOD = -119,          /* 400: not even a token */
+    FS_E_WS_HANDSHAKE = -120,        /* 400: RFC 6455 section 4.2.1 */
+    FS_E_WS_VERSION = -121,          /* 426: not version 13 */
+    FS_E_WS_FRAME = -122,            /* these close a WebSocket: 1002, 1007, 1007, 1009, 1011 */
+    FS_E_WS_UTF8 = -123,
+    FS_E_WS_DEFLATE = -124,
+    FS_E_WS_TOO_BIG = -125,
+    FS_E_WS_PING_TIMEOUT = -126,
 
     FS_E_PEER_GONE = -200,
     FS_E_PEER_STALLED = -201,        /* does not read: write deadline */
@@ -53,6 +60,7 @@ enum {
     FS_E_APP_TRAILER = -309,
     FS_E_APP_FILE = -310,            /* a file range that could not be read */
     FS_E_APP_TIMEOUT = -311,         /* 504 */
+    FS_E_APP_CLOSE = -312,           /* a close code or reason that may not be sent */
 
     FS_E_NOMEM = -400,
     FS_E_INTERNAL = -401,

@@ -22,6 +22,10 @@ void fs_limits_default(fs_limits *limits)
         .max_drain = 256 * KIB,
         .body_buffer = 512 * KIB,
 
+        .ws_max_size = 16 * MIB,
+        .ws_max_queue = 32,
+        .ws_deflate_min_size = 256,
+
         .timeout_first_byte = 15 * SECONDS,
         .timeout_head = 15 * SECONDS,
         .timeout_keep_alive = 75 * SECONDS,
@@ -29,5 +33,9 @@ void fs_limits_default(fs_limits *limits)
         .timeout_write = 60 * SECONDS,
         .timeout_linger = 2 * SECONDS,
         .timeout_request = 0,
+        .timeout_ws_handshake = 10 * SECONDS,
+        .timeout_ws_close = 10 * SECONDS,
+        .ws_ping_interval = 20 * SECONDS,
+        .ws_ping_timeout = 20 * SECONDS,
     };
 }

@@ -26,6 +26,10 @@ typedef struct fs_limits {
     uint32_t max_drain;                  /* 256 KiB   unread body thrown away to keep a connection */
     uint64_t body_buffer;                /* 512 KiB   of a body that is held in memory before it goes to a file (WSGI) */
 
+    uint64_t ws_max_size;                /*  16 MiB   a WebSocket message, inflated: memory, decompression bombs (1009) */
+    uint32_t ws_max_queue;               /*      32   messages that the application has not taken: reading pauses */
+    uint32_t ws_deflate_min_size;        /*     256   bytes from which a message is compressed */
+
     uint32_t timeout_first_byte;         /*    15 s   a new connection that says nothing */
     uint32_t timeout_head;               /*    15 s   half a head, counted from its first byte (408) */
     uint32_t timeout_keep_alive;         /*    75 s   idle between two requests */
@@ -33,6 +37,10 @@ typedef struct fs_limits {
     uint32_t timeout_write;              /*    60 s   a reader without progress */
     uint32_t timeout_linger;             /*     2 s   reading on after the last answer, so that it is not reset */
     uint32_t timeout_request;            /*       0   an application that does not come to an end (504); 0: never */
+    uint32_t timeout_ws_handshake;       /*    10 s   an application that neither accepts nor refuses (504); 0: never */
+    uint32_t timeout_ws_close;           /*    10 s   a peer that does not answer a close frame */
+    uint32_t ws_ping_interval;           /*    20 s   between two pings; 0: none */
+    uint32_t ws_ping_timeout;            /*    20 s   a peer that has silently gone: no pong (1011); 0: never */
 } fs_limits;
 
 #define FS_MAX_FIELDS_CEILING 1000

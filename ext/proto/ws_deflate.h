@@ -1,0 +1,78 @@
+#ifndef FS_PROTO_WS_DEFLATE_H
+#define FS_PROTO_WS_DEFLATE_H
+
+#include "allocator.h"
+#include "slice.h"
+
+#include <stdint.h>
+
+/*
+ * permessage-deflate (RFC 7692) over zlib. A build without zlib (FS_HAVE_ZLIB
+ * 0) negotiates nothing. The streams of a connection are made with its first
+ * compressed message each way, so that one which never compresses costs
+ * nothing.
+ */
+
+#ifndef FS_HAVE_ZLIB
+#define FS_HAVE_ZLIB 1
+#endif
+
+/*
+ * What a connection costs at most, beside zlib's own state of some 6 and 7
+ * KiB: 1 << (window_bits + 2) and 1 << (FS_WS_DEFLATE_MEM_LEVEL + 9) bytes to
+ * compress, 1 << window_bits to inflate; 12 bits give 16 + 16 + 4 KiB. A
+ * client that does not let us choose its window (no client_max_window_bits)
+ * makes the last 32 KiB.
+ */
+enum { FS_WS_WINDOW_BITS = 12, FS_WS_DEFLATE_MEM_LEVEL = 5 };
+
+typedef struct fs_ws_deflate_params {
+    uint8_t server_bits;           /* 9..15: the window that we compress with */
+    uint8_t client_bits;           /* 8..15: the window that the peer compresses with */
+    uint8_t server_no_takeover;    /* our window is emptied after each message */
+    uint8_t client_no_takeover;    /* the peer's is */
+} fs_ws_deflate_params;
+
+/* Longest text of fs_ws_negotiate, with its NUL. */
+#define FS_WS_EXTENSION_TEXT 160
+
+/*
+ * Chooses from one Sec-WebSocket-Extensions value: the first offer of
+ * permessage-deflate that can be taken (RFC 7692 section 5). 1 with *params
+ * and the answer's value in `text`, 0 where there is none; a malformed value
+ * is FS_E_WS_HANDSHAKE. Called for each field of the request in turn until it gives 1.
+ */
+int fs_ws_negotiate(fs_slice offers, fs_ws_deflate_params *params, char text[FS_WS_EXTENSION_TEXT]);
+
+typedef struct fs_ws_deflate fs_ws_deflate;
+
+/* NULL when out of memory. `allocator` is borrowed, and serves zlib as well. */
+fs_ws_deflate *fs_ws_deflate_new(const fs_ws_deflate_params *params, const fs_allocator *allocator);
+void fs_ws_deflate_free(fs_ws_deflate *deflate);
+
+/* A message that grows: p of `allocator`, NULL while n and room are 0. */
+typedef struct fs_ws_buffer {
+    char *p;
+    size_t n, room;
+} fs_ws_buffer;
+
+/*
+ * Inflates a piece of a message's payload to the end of `into`, which never
+ * grows beyond `most` bytes: a bomb is stopped while it is inflated. `last`: the message's last piece (the
+ * tail of RFC 7692 section 7.2.2 is added here). FS_OK, FS_E_WS_TOO_BIG,
+ * FS_E_WS_DEFLATE or FS_E_NOMEM; after an error the stream is not to be used again.
+ */
+int fs_ws_inflate(fs_ws_deflate *deflate, const char *p, size_t n, int last, fs_ws_buffer *into,
+                  const fs_allocator *allocator, size_t most);
+
+/*
+ * Compresses one message, and gives it out in pieces of at most
+ * FS_WS_DEFLATE_PIECE bytes by `put`, in order, `last` set with the last one
+ * (which may be empty only when it is the first as well). A negative result of `put` ends it and
+ * is passed on; otherwise FS_OK or FS_E_NOMEM.
+ */
+enum { FS_WS_DEFLATE_PIECE = 16384 };
+int fs_ws_compress(fs_ws_deflate *deflate, const char *p, size_t n,
+                   int (*put)(void *ctx, const char *p, size_t n, int last), void *ctx);
+
+#endif
