@@ -25,7 +25,7 @@ from setuptools import Command, Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.egg_info import egg_info
 from setuptools.command.sdist import sdist
-from setuptools.errors import ExecError
+from setuptools.errors import CompileError, ExecError
 
 ROOT = Path(__file__).resolve().parent
 os.chdir(ROOT)
@@ -162,12 +162,28 @@ class BuildExt(build_ext):
     def build_extension(self, ext: Extension) -> None:
         objects = []
         if ext.name == "fastserve._core":  # the rooms first: their mistakes show before the long compilation
+            if self.has_zlib():
+                ext.libraries.append("z")
+            else:
+                ext.extra_compile_args.append("-DFS_HAVE_ZLIB=0")
             objects += self.compile_stale(ext, sources(*(f"{room}/*.c" for room in ROOMS)), STRICT)
             objects += self.compile_stale(ext, [] if SYSTEM_LLHTTP else sources("build/llhttp/src/*.c"), [])
         objects += self.compile_stale(ext, [self.translate(ext)], QUIET)
         ext.sources, ext.depends, ext.extra_objects = [], objects, objects
         self.force = self.compiler.force = True  # linking is quick, and the library in place may be another variant's
         super().build_extension(ext)
+
+    def has_zlib(self) -> bool:
+        """Without it there is no permessage-deflate, and all else works."""
+        probe = Path(self.build_temp, "zlib_probe.c")
+        probe.parent.mkdir(parents=True, exist_ok=True)
+        probe.write_text("#include <zlib.h>\n")
+        try:
+            self.compiler.compile([str(probe)])
+        except CompileError:
+            self.warn("zlib.h is not there (zlib1g-dev): WebSocket messages will not be compressed")
+            return False
+        return True
 
     def translate(self, ext: Extension) -> str:
         from Cython.Build import cythonize

@@ -10,7 +10,8 @@ from cpython.ref cimport PyObject
 
 from net cimport (FS_POLL_BATCH, fs_address, fs_outpool, fs_outqueue, fs_poller, fs_ready, fs_relay, fs_timer, fs_wheel)
 from proto cimport (fs_event, fs_field, fs_h1, fs_h1_shared, fs_head_common, fs_limits, fs_proxy_header, fs_request_head, fs_sink,
-                    fs_slice, fs_stream)
+                    fs_slice, fs_stream, fs_ws, fs_ws_deflate_params, fs_ws_event,
+                    fs_ws_shared)
 from fastserve._task cimport InlineRunner, Task
 
 
@@ -21,7 +22,7 @@ cdef enum Phase:
     PHASE_HEAD
     PHASE_KEEP_ALIVE
     PHASE_BODY
-    PHASE_APPLICATION       # the application's own deadline, where it has one
+    PHASE_APPLICATION       # the exchange's own deadline, where it has one: the application is late, a ping is due
     PHASE_WRITE
     PHASE_LINGER
     PHASE_DRAIN             # idle while the worker stops
@@ -40,6 +41,7 @@ cdef enum ConnectionFlag:
     CONN_STALLED = 1024     # answers above the high-water mark: the next request waits
     CONN_DEFERRED = 2048    # stands in Driver.deferred
     CONN_PROXIED = 4096     # a PROXY protocol header is due before anything else
+    CONN_TUNNEL = 8192      # its exchange has upgraded the stream and takes bytes in place of events
     CONN_MORE = 256         # the turn's share of requests is used up; the rest waits for the next turn
 
 
@@ -113,9 +115,16 @@ cdef extern from "status.h":
         uint64_t access_log_dropped
         uint64_t peer_errors
         uint64_t application_errors
+        uint64_t websockets_total
+        uint64_t websockets
+        uint64_t websocket_messages_in
+        uint64_t websocket_messages_out
+        uint64_t websocket_bytes_in
+        uint64_t websocket_bytes_out
 
     void fs_status_init(fs_status *status)
     void fs_status_count_response(fs_status *status, int code)
+    void fs_status_count_close(fs_status *status, int code)
     void fs_status_count_durations(fs_status *status, uint64_t us, uint64_t n)
     fs_status_row *fs_status_begin_row(fs_status *status, uint64_t *free_rows, uint64_t now_ms, fs_slice method,
                                        fs_slice target)
@@ -259,7 +268,7 @@ cdef class Watch:
 # How an application is called, and what drives the driver: an event loop, or threads.
 cdef class Interface:
     cdef Driver driver                  # None before it has one, and once that is closed
-    cdef Exchange open(self)            # for the next request
+    cdef Exchange open(self, const fs_request_head *head)   # for the next request
     cdef int attach(self, Driver driver) except -1
     cdef int detach(self) except -1
     cdef int wake(self) except -1       # a turn was scheduled
@@ -276,7 +285,11 @@ cdef class ASGI(Interface):
     cdef set working                    # strong: exchanges whose application had suspended (asyncio holds tasks weakly)
     cdef object start_type              # the application's own "http.response.start" and "http.response.body", which
     cdef object body_type               # are the same objects each time: compared by address first
-    cdef ASGIExchange spare             # an exchange with its send and receive that left no trace: used again
+    cdef object message_type            # likewise its "websocket.send"
+    cdef bint websocket                 # an upgrade to WebSocket is taken up
+    cdef bint deflate                   # permessage-deflate may be agreed upon
+    cdef fs_ws_shared ws_shared
+    cdef HTTPExchange spare             # an exchange with its send and receive that left no trace: used again
     cdef int run(self, ASGIExchange exchange) except -1
     cdef int give(self, ASGIExchange exchange) except -1
 
@@ -288,6 +301,7 @@ cdef class WSGI(Interface):
     cdef WSGIExchange spare             # exchanges that left no trace, a chain of them
     cdef unsigned spares                # its length
     cdef int give(self, WSGIExchange exchange) except -1
+    cdef WSGIExchange take(self)
 
 
 # The threads of a worker without an event loop.
@@ -367,6 +381,7 @@ cdef class Driver:
     cdef uint64_t now_us                # the same moment
     cdef uint32_t ended_now             # answers to requests of this moment, whose duration has still to be counted
     cdef uint64_t drain_until           # monotonic ms until which an idle connection may bring one more request
+    cdef uint64_t spread_until          # and until which WebSockets are closed, each at its moment
     cdef uint32_t live                  # connections
     cdef uint32_t in_flight             # requests
     cdef fs_status *status              # the counters
@@ -454,6 +469,7 @@ cdef class Connection:
     cdef bint receive_failed(self, ssize_t n)
     cdef int receive_direct(self) except -1
     cdef int drain_events(self) except -1
+    cdef int drain_tunnel(self) except -1
     cdef int open_exchange(self, fs_event *event) except -1
     cdef int overdue(self) except -1
     cdef int refuse(self, int error) except -1
@@ -477,6 +493,7 @@ cdef class Connection:
     cdef bint pull(self)
     cdef int want_body(self) except -1
     cdef int response_ended(self) except -1
+    cdef fs_sink *open_tunnel(self, const fs_field *fields, uint32_t n) except NULL
     cdef tuple client_address(self)
     cdef tuple server_address(self)
     cdef bint trusted(self)
@@ -497,6 +514,7 @@ cdef class Exchange:
     cdef fs_status_row *row             # its place among the requests in flight; NULL where none was free
     cdef uint64_t since                 # monotonic ms at which the application's time began, 0 before
     cdef bint logged                    # the access log has its line
+    cdef bint counted                   # its answer is among the responses and durations
     cdef bint started                   # the application has been called, or will be when the body is there
     cdef bint queued                    # a step in the application is due, and after it another turn
     cdef bint running                   # it has not returned yet
@@ -504,8 +522,7 @@ cdef class Exchange:
     cdef bint lost                      # nothing can be sent any more
     cdef bint body_ended                # the whole request body has arrived
     cdef bint wants_continue            # Expect: 100-continue, not answered yet
-    cdef size_t held                    # bytes of `pieces` by which reading is paused
-    cdef list pieces                    # request body that the application has not taken
+    cdef size_t held                    # received bytes that the application has not taken, by which reading is paused
     cdef int broken                     # the application's error that broke the response, 0
 
     # connection -> exchange
@@ -521,37 +538,56 @@ cdef class Exchange:
     cdef int on_refused(self) except -1
     cdef int on_overdue(self) except -1
     cdef bint wants_body(self) noexcept
+    cdef uint64_t due(self) noexcept
+    # connection -> exchange, in a tunnel
+    cdef int on_data(self, char *p, size_t n) except -1
+    cdef int on_data_end(self) except -1
+    cdef bint wants_data(self) noexcept
     # driver -> exchange
+    cdef int on_drain(self) except -1
+    cdef int on_stop(self) except -1
     cdef int detach(self) except -1
+    cdef uint64_t sent(self) noexcept
     cdef int log(self, int status) except -1
     cdef int fail(self, int error) except -1
 
 
+# One call of an ASGI application.
 cdef class ASGIExchange(Exchange):
     cdef ASGI interface
     cdef Task task                      # the application's, once it has suspended
-    cdef PyObject *filling              # owned: body bytes that are being received
-    cdef int response                   # Response
-    cdef int status
     cdef dict request_scope             # from begin() to start()
-    cdef bint end_given                 # `receive` has said more_body False
-    cdef object fields                  # the sequence of pairs that `http.response.start` brought
-    cdef bint trailers                  # announced by it
-    cdef bint trailers_given            # the application has sent all of them, and nobody wanted them
+    cdef list pieces                    # what was received and not taken: body bytes, or messages
     cdef list receivers                 # Wakeups of `receive` calls that wait
     cdef list senders                   # futures of `send` calls that wait
     cdef Send send
     cdef Receive receive
 
-    cdef int take_body(self, bytes piece, bint end) except -1
+    cdef dict next_event(self)
+    cdef object handle_send(self, object event)
     cdef int finished(self, object exception) except -1
+    cdef int log_failure(self, object exception, bint gone) except -1
+    cdef int log_begin(self, const fs_request_head *head, dict scope) except -1
+    cdef int send_head(self, int status, object pairs, uint32_t flags, uint64_t length) except -1
     cdef int cancel(self) except -1
     cdef int let_go(self) except -1
-    cdef int reset(self) except -1
-    cdef dict next_event(self)
     cdef int wake_receivers(self, bint here) except -1
     cdef int wake_senders(self) except -1
-    cdef object handle_send(self, object event)
+    cdef object after_write(self)
+    cdef int check(self, int result) except -1
+
+
+cdef class HTTPExchange(ASGIExchange):
+    cdef PyObject *filling              # owned: body bytes that are being received
+    cdef int response                   # Response
+    cdef int status
+    cdef bint end_given                 # `receive` has said more_body False
+    cdef object fields                  # the sequence of pairs that `http.response.start` brought
+    cdef bint trailers                  # announced by it
+    cdef bint trailers_given            # the application has sent all of them, and nobody wanted them
+
+    cdef int take_body(self, bytes piece, bint end) except -1
+    cdef int reset(self) except -1
     cdef object start_response(self, dict event, EventView *view)
     cdef object send_body(self, dict event, EventView *view)
     cdef object send_path(self, dict event)
@@ -560,9 +596,57 @@ cdef class ASGIExchange(Exchange):
     cdef object send_trailers(self, dict event)
     cdef int write_head(self, bint end, uint64_t length) except -1
     cdef object after_body(self, int result)
-    cdef object after_write(self)
     cdef int end(self) except -1
-    cdef int check(self, int result) except -1
+
+
+# Where a WebSocket stands for its application.
+cdef enum Stage:
+    STAGE_CONNECTING        # it has neither been accepted nor refused
+    STAGE_DENIAL            # websocket.http.response.start has come: a body is due
+    STAGE_OPEN
+    STAGE_ENDING            # websocket.disconnect is due: whatever the application still sends goes out all the same
+    STAGE_ENDED             # a close frame has gone, or the connection, or the answer that refused it
+
+
+cdef class WebSocketExchange(ASGIExchange):
+    cdef fs_ws ws                       # from the acceptance on; `opened` says so
+    cdef Stage stage
+    cdef bint opened
+    cdef bint connect_given             # `receive` has given websocket.connect
+    cdef bint own_end                   # the application has closed or refused it
+    cdef bint paused                    # its queue is full: nothing is read
+    cdef int refusal                    # what is wrong with the handshake, 0
+    cdef bytes key                      # Sec-WebSocket-Key, from begin() to the acceptance
+    cdef fs_ws_deflate_params deflate   # what was agreed upon
+    cdef object deflate_answer          # and the field's value that says so; None: no compression
+    cdef object denial                  # status and fields of websocket.http.response.start
+    cdef int code                       # of websocket.disconnect; 0 as long as there is none
+    cdef str reason
+    cdef uint64_t bytes_out             # of messages, for the log
+    cdef uint64_t ping_at               # monotonic ms: the next ping is due, 0 for none
+    cdef uint64_t pong_by               # an answer to the last one is due, 0 for none
+    cdef uint64_t close_by              # the peer's close frame is due, 0 for none
+    cdef uint64_t tell_at               # the application is told that the server stops, 0 for never
+    cdef uint32_t ping_number           # of the last ping: its payload
+
+    cdef int read_messages(self) except -1
+    cdef int take_message(self, fs_ws_event *event) except -1
+    cdef int ended(self, int code, str reason) except -1
+    cdef int leave(self) except -1
+    cdef int failed(self, int error) except -1
+    cdef int close_with(self, int code, str reason) except -1
+    cdef int farewell(self, object exception) except -1
+    cdef int late(self) except -1
+    cdef int ping(self) except -1
+    cdef int no_pong(self) except -1
+    cdef int expect(self, dict event, Stage stage) except -1
+    cdef list accept_fields(self, dict event)
+    cdef object accept(self, dict event)
+    cdef object send_message(self, dict event)
+    cdef object send_close(self, dict event)
+    cdef object start_denial(self, dict event)
+    cdef object send_denial(self, dict event)
+    cdef int refuse(self, int status) except -1
 
 
 # The two callables of an ASGI application. Called by vectorcall: no argument tuple is made.

@@ -1,4 +1,4 @@
-"""The compiled core: sockets, HTTP/1.1, and the ASGI and WSGI exchanges of one worker.
+"""The compiled core: sockets, HTTP/1.1, WebSocket, and the ASGI and WSGI exchanges of one worker.
 
 Joins the C rooms `net` and `proto` to Python. Each included file is one idea; _core.pxd has every object's layout.
 """
@@ -27,9 +27,12 @@ from net cimport *
 from proto cimport *
 
 import asyncio
+import binascii
 import contextvars
+import hashlib
 import io
 import os
+import random
 import socket
 import stat
 import sys
@@ -70,6 +73,10 @@ cdef extern from "slots.h":
     void fs_keep_freed_memory()
     bint fs_exchange_is_free(PyObject *exchange, PyObject *send, PyObject *receive, Py_ssize_t known)
 
+cdef extern from "bytes_memory.h":
+    const fs_allocator fs_bytes_allocator
+    object fs_bytes_of(char *p, size_t n)
+
 cdef dict live_objects = {"connections": 0, "exchanges": 0}
 
 include "cache.pxi"
@@ -80,6 +87,8 @@ include "interface.pxi"
 include "exchange.pxi"
 include "asgi_interface.pxi"
 include "asgi.pxi"
+include "asgi_http.pxi"
+include "asgi_websocket.pxi"
 include "environ.pxi"
 include "body_store.pxi"
 include "file_wrapper.pxi"
@@ -93,6 +102,7 @@ include "driver.pxi"
 fill_field_names()
 
 DEBUG = bool(FS_DEBUG)
+HAVE_ZLIB = bool(FS_HAVE_ZLIB)
 LLHTTP_VERSION = f"{LLHTTP_VERSION_MAJOR}.{LLHTTP_VERSION_MINOR}.{LLHTTP_VERSION_PATCH}"
 
 

@@ -1,12 +1,4 @@
-# The ASGI exchange (ASGI HTTP specification 2.5): scope, `receive` and `send` over one stream.
-
-cdef enum Response:
-    RESPONSE_NONE           # nothing but early hints so far
-    RESPONSE_HELD           # http.response.start has come; the head waits for the first piece of the body
-    RESPONSE_BODY           # the head has gone
-    RESPONSE_PATH           # the body was a path: no other event may follow
-    RESPONSE_TRAILERS       # the body has ended, trailers are due
-    RESPONSE_DONE
+# What the ASGI exchanges share: one task of the application, its `receive` and `send`, and those that wait in them.
 
 cdef enum:
     FIELDS_ON_STACK = 64
@@ -19,56 +11,6 @@ cdef inline bint is_text(object o, str expected) noexcept:
         and memcmp(PyUnicode_DATA(o), PyUnicode_DATA(expected), PyUnicode_GET_LENGTH(expected)) == 0)
 
 
-cdef int view_event(dict event, EventView *view) except -1:
-    """Reads an event in one pass. The keys of an application are names, and so interned: addresses tell them apart.
-    A key that is none of ours, or is one of ours and not interned, makes it look each of them up."""
-    cdef Py_ssize_t at = 0
-    cdef PyObject *name
-    cdef PyObject *value
-    cdef Py_ssize_t left = PyDict_Size(event)
-    memset(view, 0, sizeof(EventView))
-    while left and PyDict_Next(event, &at, &name, &value):
-        left -= 1
-        if name == <PyObject *>"type":
-            view.type = value
-        elif name == <PyObject *>"body":
-            view.body = value
-        elif name == <PyObject *>"more_body":
-            view.more_body = value
-        elif name == <PyObject *>"status":
-            view.status = value
-        elif name == <PyObject *>"headers":
-            view.headers = value
-        elif name == <PyObject *>"trailers":
-            view.trailers = value
-        else:
-            view.type = PyDict_GetItemWithError(event, "type")
-            view.body = PyDict_GetItemWithError(event, "body")
-            view.more_body = PyDict_GetItemWithError(event, "more_body")
-            view.status = PyDict_GetItemWithError(event, "status")
-            view.headers = PyDict_GetItemWithError(event, "headers")
-            view.trailers = PyDict_GetItemWithError(event, "trailers")
-            return 0
-    return 0
-
-
-@cython.final
-cdef class OpenFile:
-    """Owns a descriptor for as long as a queue or an exchange refers to it."""
-
-    cdef int fd
-
-    def __dealloc__(self):
-        if self.fd >= 0:
-            fs_close(self.fd)
-
-
-cdef OpenFile own_descriptor(int fd):
-    cdef OpenFile file = OpenFile.__new__(OpenFile)
-    file.fd = fd
-    return file
-
-
 cdef str waiting_stack(coroutine):
     """Where a suspended coroutine waits, from the outside in; Task.get_stack shows the outermost frame alone."""
     frames = []
@@ -78,8 +20,8 @@ cdef str waiting_stack(coroutine):
     return "".join(traceback.StackSummary.extract(iter(frames)).format()).rstrip()
 
 
-@cython.final
 cdef class ASGIExchange(Exchange):
+    """One call of an ASGI application."""
 
     def __cinit__(self, ASGI interface):
         if interface is not None:
@@ -94,38 +36,20 @@ cdef class ASGIExchange(Exchange):
             live_objects["exchanges"] += 1
 
     def __dealloc__(self):
-        Py_XDECREF(self.filling)
         if FS_DEBUG:
             live_objects["exchanges"] -= 1
 
-    # ---- the connection's side
+    cdef dict next_event(self):
+        """The next event for `receive`, or None where the application has to wait."""
+        raise NotImplementedError
 
-    cdef int begin(self, fs_request_head *head) except -1:
-        cdef Driver driver = self.driver
-        cdef ScopeBuilder scopes = self.interface.scopes
-        self.request_scope = scopes.build(head, self.connection)
-        self.method = scopes.method
-        self.raw_path = scopes.target.raw_path
-        self.body_ended = (head.flags & FS_HEAD_END) != 0
-        self.wants_continue = (head.flags & FS_HEAD_EXPECT_CONTINUE) != 0
-        if head.flags & FS_HEAD_FORWARDED and self.connection.trusted():
-            apply_to_scope(self.request_scope, driver.forwarding.read(forwarding_fields(head)))
-        if driver.access_log.fd >= 0:
-            self.logged = False
-            self.query = scopes.target.query
-            self.client = <object>PyDict_GetItemWithError(self.request_scope, "client")
-            self.version = head.version
-            self.started_us = fs_monotonic_us()
-        return 0
+    cdef object handle_send(self, object event):
+        """Takes an event from `send`; what that returns is awaited."""
+        raise NotImplementedError
 
-    cdef int reset(self) except -1:
-        """Ready for another request; `send` and `receive` stay."""
-        self.query = self.client = self.fields = None
-        self.started = self.told = self.lost = self.body_ended = self.wants_continue = False
-        self.end_given = self.trailers = self.trailers_given = False
-        self.broken = 0
-        self.since = 0
-        self.response = RESPONSE_NONE
+    cdef int finished(self, object exception) except -1:
+        """The application has returned or raised. Its exception is logged here, once, with method and path."""
+        raise NotImplementedError
 
     cdef int start(self) except -1:
         self.started = True
@@ -133,69 +57,25 @@ cdef class ASGIExchange(Exchange):
         self.since = self.driver.now
         self.interface.run(self)
 
-    cdef bint wants_body(self) noexcept:
-        return PyList_GET_SIZE(self.receivers) != 0 and not self.body_ended
+    cdef int log_begin(self, const fs_request_head *head, dict scope) except -1:
+        """Keeps what the access log's line will say."""
+        if self.driver.access_log.fd >= 0:
+            self.logged = False
+            self.query = self.interface.scopes.target.query
+            self.client = <object>PyDict_GetItemWithError(scope, "client")
+            self.version = head.version
+            self.started_us = fs_monotonic_us()
 
-    cdef int on_body(self, const char *p, size_t n, bint end) except -1:
-        self.take_body(PyBytes_FromStringAndSize(p, n), end)
-
-    cdef char *body_room(self, size_t wanted, size_t *given) except NULL:
-        Py_XDECREF(self.filling)
-        self.filling = NULL
-        self.filling = new_bytes(NULL, wanted)
-        given[0] = wanted
-        return PyBytes_AS_STRING(<object>self.filling)
-
-    cdef int body_filled(self, size_t n, bint end) except -1:
-        cdef PyObject *piece = self.filling
-        self.filling = NULL
-        if n == 0:
-            Py_DECREF(<object>piece)
-            return 0
-        if <Py_ssize_t>n < PyBytes_GET_SIZE(<object>piece):
-            _PyBytes_Resize(&piece, n)
-        body = <bytes>piece
-        Py_DECREF(body)
-        self.take_body(body, end)
-
-    cdef int take_body(self, bytes piece, bint end) except -1:
-        self.pieces.append(piece)
-        self.held += PyBytes_GET_SIZE(piece)
-        if end:
-            self.body_ended = True
-        self.wants_continue = False
-        self.wake_receivers(True)
-
-    cdef int on_end(self) except -1:
-        self.body_ended = True
-        self.wake_receivers(True)
-
-    cdef int on_disconnect(self) except -1:
-        self.told = True
-        self.wake_receivers(False)
-
-    cdef int on_lost(self) except -1:
-        self.told = True
-        self.lost = True
-        self.wake_receivers(False)
-        self.wake_senders()
-
-    cdef int on_refused(self) except -1:
-        # The application sees a client that has gone; what it still sends has nowhere to go.
-        # It is called all the same when it has not been yet: how the bytes were cut must not decide what it sees.
-        self.on_lost()
-        if not self.started:
-            self.start()
-
-    cdef int on_overdue(self) except -1:
-        cdef Task task = self.task
-        if task is None:
-            return 0
-        self.driver.logger.error("The application did not answer within %g seconds: %s %s\n%s",
-                                 self.driver.limits.timeout_request / 1000.0, self.method_name(), self.path_name(),
-                                 waiting_stack(task.get_coro()))
-        self.fail(FS_E_APP_TIMEOUT)
-        task.cancel("the application did not answer in time")
+    cdef int log_failure(self, object exception, bint gone) except -1:
+        """Logs what the application raised, but for a cancellation and for what comes of the client's having gone:
+        whether it was a failure."""
+        if gone and caused_by_disconnect(exception):
+            self.driver.logger.debug("The client left: %s %s", self.method_name(), self.path_name())
+        elif not isinstance(exception, asyncio.CancelledError):
+            self.driver.logger.error("Exception in ASGI application: %s %s", self.method_name(), self.path_name(),
+                                     exc_info=exception)
+            return 1
+        return 0
 
     cdef int on_drained(self) except -1:
         self.wake_senders()
@@ -232,15 +112,6 @@ cdef class ASGIExchange(Exchange):
                 future.set_result(None)
         self.senders.clear()
 
-    cdef int detach(self) except -1:
-        Exchange.detach(self)
-        self.fields = None
-        self.response = RESPONSE_DONE       # a task that the application left behind may still send: there is no stream
-        if not self.running:
-            end_row(self)
-        self.wake_receivers(False)
-        self.wake_senders()
-
     cdef int let_go(self) except -1:
         self.send = None
         self.receive = None
@@ -249,142 +120,26 @@ cdef class ASGIExchange(Exchange):
         self.driver.logger.warning("Cancelled, because the server stops: %s %s", self.method_name(), self.path_name())
         self.task.cancel("the server stops")
 
-    cdef int finished(self, object exception) except -1:
-        """The application has returned or raised. Its exception is logged here, once, with method and path."""
-        cdef int error = 0
-        self.running = False
-        end_row(self)
-        self.task = None
-        if exception is not None:
-            error = FS_E_APP_RAISED
-            if self.lost and caused_by_disconnect(exception):
-                self.driver.logger.debug("The client left: %s %s", self.method_name(), self.path_name())
-            elif not isinstance(exception, asyncio.CancelledError):
-                self.driver.logger.error("Exception in ASGI application: %s %s", self.method_name(), self.path_name(),
-                                         exc_info=exception)
-                if self.stream == NULL and not self.broken:
-                    self.driver.count_error(error)      # after its answer, which is none the worse for it
-        elif self.stream != NULL and not self.stream.ended and not self.lost and not self.told:
-            error = FS_E_APP_NO_RESPONSE
-            self.driver.logger.error(
-                "ASGI application returned without %s: %s %s",
-                "a response" if self.response <= RESPONSE_HELD else "completing its response",
-                self.method_name(), self.path_name())
-        if exception is None and self.broken:
-            # The application swallowed what `send` raised.
-            self.driver.logger.error("Broken response: %s: %s %s", fs_error_describe(self.broken).text.decode(),
-                                     self.method_name(), self.path_name())
-        if self.stream != NULL and not self.lost:
-            self.fail(error if error else FS_E_APP_NO_RESPONSE)
+    cdef int check(self, int result) except -1:
+        if result < 0:
+            raise application_error(result)
+        return result
 
-    # ---- the application's side: receive
+    cdef int detach(self) except -1:
+        Exchange.detach(self)
+        if not self.running:
+            end_row(self)
+        self.wake_receivers(False)
+        self.wake_senders()
 
-    cdef dict next_event(self):
-        """The next event, or None where the application has to wait; then the client is asked for more."""
-        cdef Connection connection = self.connection
-        cdef size_t held
-        cdef object body
-        cdef bint more
-        if self.held == 0 and not self.body_ended and not self.told and connection is not None:
-            if connection.pull():
-                connection = self.connection
-        held = self.held
-        if held or (self.body_ended and not self.end_given):
-            body = b"" if held == 0 else self.pieces[0] if PyList_GET_SIZE(self.pieces) == 1 else b"".join(self.pieces)
-            more = not self.body_ended
-            self.end_given = not more
-            self.pieces.clear()
-            self.held = 0
-            if self.stream != NULL and held:
-                self.stream.ops.consumed(self.stream, held)
-            if connection is not None:
-                connection.want_body()
-            return {"type": "http.request", "body": body, "more_body": more}
-        if self.told or connection is None:
-            return {"type": "http.disconnect"}
-        if self.wants_continue:
-            self.wants_continue = False
-            if self.stream.ops.proceed(self.stream) < 0:
-                raise MemoryError()
-            connection.written()
-        connection.want_body()
-        return None
-
-    # ---- the application's side: send
-
-    cdef object handle_send(self, object event):
-        cdef EventView view
-        cdef PyObject *kind
-        if not PyDict_Check(event):
-            raise TypeError(f"send() takes an event as a dict, not {type(event).__name__}")
-        view_event(event, &view)
-        kind = view.type
-        if kind == NULL:
-            raise ValueError("the event has no 'type'")
-        if self.lost:
-            raise ClientDisconnected("the client has disconnected")
-        if kind == <PyObject *>self.interface.body_type:
-            return self.send_body(event, &view)
-        if kind == <PyObject *>self.interface.start_type:
-            return self.start_response(event, &view)
-        if is_text(<object>kind, "http.response.body"):
-            self.interface.body_type = <object>kind
-            return self.send_body(event, &view)
-        if is_text(<object>kind, "http.response.start"):
-            self.interface.start_type = <object>kind
-            return self.start_response(event, &view)
-        if is_text(<object>kind, "http.response.pathsend"):
-            return self.send_path(event)
-        if is_text(<object>kind, "http.response.zerocopysend"):
-            return self.send_file(event)
-        if is_text(<object>kind, "http.response.early_hint"):
-            return self.send_hints(event)
-        if is_text(<object>kind, "http.response.trailers"):
-            return self.send_trailers(event)
-        raise ValueError(f"unexpected event type {<object>kind!r} on an http connection")
-
-    cdef object start_response(self, dict event, EventView *view):
-        cdef PyObject *value = view.status
-        cdef object fields
-        if self.response != RESPONSE_NONE:
-            raise self.out_of_order(event)
-        if value == NULL:
-            raise ValueError("http.response.start needs a 'status'")
-        if type(<object>value) is bool or not PyLong_Check(<object>value):
-            raise TypeError(f"'status' of http.response.start is an int, not {type(<object>value).__name__}")
-        status = <object>value
-        if not 200 <= status <= 999:
-            raise ValueError(f"'status' of http.response.start is between 200 and 999, not {status}")
-        self.status = status
-        value = view.headers
-        if value == NULL:
-            fields = ()
-        else:
-            fields = <object>value
-            if type(fields) is not list and type(fields) is not tuple:
-                try:
-                    fields = list(fields)
-                except TypeError:
-                    raise TypeError(
-                        f"'headers' of http.response.start are pairs of bytes, not {type(fields).__name__}") from None
-            check_fields(fields)
-        value = view.trailers
-        self.trailers = value != NULL and PyObject_IsTrue(<object>value)
-        self.fields = fields
-        self.response = RESPONSE_HELD
-        return DONE
-
-    cdef int write_head(self, bint end, uint64_t length) except -1:
-        """Hands the held head to the stream. Nothing has been sent when it raises, and another start may follow."""
+    cdef int send_head(self, int status, object pairs, uint32_t flags, uint64_t length) except -1:
+        """Hands a final head to the stream. Nothing has been sent when it raises, and another may follow."""
         cdef fs_field on_stack[FIELDS_ON_STACK]
         cdef fs_field *fields = on_stack
         cdef fs_response_head head
-        cdef object pairs = self.fields
         cdef object room
         cdef Py_ssize_t n = PySequence_Fast_GET_SIZE(pairs)
         cdef int result
-        self.fields = None
-        self.response = RESPONSE_NONE
         if n > FIELDS_ON_STACK:
             if n > 65536:
                 raise ValueError("more than 65536 response headers")
@@ -392,58 +147,18 @@ cdef class ASGIExchange(Exchange):
             fields = <fs_field *>PyBytes_AS_STRING(room)
         collect_fields(pairs, fields, n)
         memset(&head, 0, sizeof(head))
-        head.status = self.status
+        head.status = status
         head.fields = fields
         head.nfields = <uint32_t>n
         head.length = length
-        head.flags = (FS_RESPONSE_END if end and not self.trailers else 0) | (FS_RESPONSE_TRAILERS if self.trailers else 0)
+        head.flags = flags
         result = self.stream.ops.head(self.stream, &head)
         if result < 0:
             raise application_error(result)
-        self.response = RESPONSE_BODY
         return 0
 
-    cdef object send_body(self, dict event, EventView *view):
-        cdef PyObject *value = view.body
-        cdef object body = b""
-        cdef bint more = False
-        cdef int result
-        if value != NULL:
-            body = <object>value
-            if type(body) is not bytes:
-                if not isinstance(body, (bytes, bytearray, memoryview)):
-                    raise TypeError(f"'body' of http.response.body is bytes, not {type(body).__name__}")
-                body = bytes(body)
-        value = view.more_body
-        if value != NULL:
-            more = PyObject_IsTrue(<object>value)
-        if self.response == RESPONSE_HELD:
-            self.write_head(not more, PyBytes_GET_SIZE(body))
-        elif self.response != RESPONSE_BODY:
-            raise self.out_of_order(event)
-        result = self.stream.ops.body(self.stream, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), <void *>body, not more)
-        return self.after_body(result)
-
-    cdef object after_body(self, int result):
-        if result < 0:
-            self.broken = result
-            self.driver.count_error(result)
-            self.connection.written()
-            if self.stream.ended:
-                self.end()
-            raise application_error(result)
-        if self.stream.ended:
-            self.end()
-            return DONE
-        if self.stream.trailers_pending:
-            self.response = RESPONSE_TRAILERS
-        return self.after_write()
-
-    cdef int end(self) except -1:
-        self.response = RESPONSE_DONE
-        self.connection.response_ended()
-
     cdef object after_write(self):
+        """Something was queued: what `send` returns, an awaitable that waits where the queue is too long."""
         cdef Drained waiting
         self.connection.written()
         if self.connection is None or not self.connection.full():
@@ -451,102 +166,6 @@ cdef class ASGIExchange(Exchange):
         waiting = Drained.__new__(Drained)
         waiting.exchange = self
         return waiting
-
-    cdef object send_path(self, dict event):
-        cdef OpenFile file
-        path = event.get("path")
-        if not isinstance(path, str):
-            raise TypeError(f"'path' of http.response.pathsend is a str, not {type(path).__name__}")
-        if self.response != RESPONSE_HELD:
-            raise self.out_of_order(event)
-        if not os.path.isabs(path):
-            raise ValueError(f"'path' of http.response.pathsend is absolute, not {path!r}")
-        file = own_descriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
-        size = regular_size(file.fd, path)
-        self.write_head(True, size)
-        self.response = RESPONSE_PATH
-        return self.after_body(self.stream.ops.file(self.stream, file.fd, 0, size, <void *>file, 1))
-
-    cdef object send_file(self, dict event):
-        cdef OpenFile file
-        cdef int64_t offset
-        cdef uint64_t size, count
-        source = event.get("file")
-        fd = source if type(source) is int else source.fileno() if hasattr(source, "fileno") else None
-        if fd is None:
-            raise TypeError(f"'file' of http.response.zerocopysend is a descriptor or a file, not {type(source).__name__}")
-        if self.response != RESPONSE_HELD and self.response != RESPONSE_BODY:
-            raise self.out_of_order(event)
-        # The application may close its file as soon as `send` returns, the queue may not have sent it by then.
-        file = own_descriptor(os.dup(fd))
-        size = regular_size(file.fd, fd)
-        given = event.get("offset")
-        offset = os.lseek(fd, 0, os.SEEK_CUR) if given is None else given
-        if offset < 0:
-            raise ValueError("'offset' of http.response.zerocopysend is negative")
-        count = size - offset if <uint64_t>offset < size else 0
-        wanted = event.get("count")
-        if wanted is not None:
-            if wanted < 0:
-                raise ValueError("'count' of http.response.zerocopysend is negative")
-            count = min(count, wanted)
-        if given is None:
-            os.lseek(fd, count, os.SEEK_CUR)
-        more = bool(event.get("more_body", False))
-        if self.response == RESPONSE_HELD:
-            self.write_head(not more, count)
-        return self.after_body(self.stream.ops.file(self.stream, file.fd, offset, count, <void *>file, not more))
-
-    cdef object send_hints(self, dict event):
-        cdef fs_field fields[FIELDS_ON_STACK]
-        cdef uint32_t n = 0
-        if self.response != RESPONSE_NONE:
-            raise self.out_of_order(event)
-        links = list(event.get("links", ()))
-        if len(links) > FIELDS_ON_STACK:
-            raise ValueError(f"more than {FIELDS_ON_STACK} links in one http.response.early_hint")
-        for link in links:
-            if type(link) is not bytes:
-                raise TypeError(f"'links' of http.response.early_hint holds bytes, not {type(link).__name__}")
-            fields[n] = fs_field(b"link", PyBytes_AS_STRING(link), 4, <uint32_t>len(link), 0)
-            n += 1
-        self.check(self.stream.ops.informational(self.stream, 103, fields, n))
-        return self.after_write()
-
-    cdef object send_trailers(self, dict event):
-        cdef fs_field fields[FIELDS_ON_STACK]
-        cdef bint more = bool(event.get("more_trailers", False))
-        if self.response == RESPONSE_DONE and self.trailers and not self.trailers_given:
-            # Announced, but the client did not ask for them or the framing has no place for them: dropped.
-            self.trailers_given = not more
-            return DONE
-        if self.response != RESPONSE_TRAILERS:
-            raise self.out_of_order(event)
-        pairs = list(event.get("headers", ()))
-        if len(pairs) > FIELDS_ON_STACK:
-            raise ValueError(f"more than {FIELDS_ON_STACK} trailers in one event")
-        collect_fields(pairs, fields, len(pairs))
-        self.check(self.stream.ops.trailers(self.stream, fields, <uint32_t>len(pairs), not more))
-        if self.stream.ended:
-            self.end()
-            return DONE
-        return self.after_write()
-
-    cdef int check(self, int result) except -1:
-        if result < 0:
-            raise application_error(result)
-        return result
-
-    def out_of_order(self, event):
-        expected = {
-            RESPONSE_NONE: "'http.response.start' is due",
-            RESPONSE_HELD: "the body is due",
-            RESPONSE_BODY: "'http.response.body' is due",
-            RESPONSE_PATH: "the response is already complete",
-            RESPONSE_TRAILERS: "'http.response.trailers' is due",
-            RESPONSE_DONE: "the response is already complete",
-        }[self.response]
-        return RuntimeError(f"unexpected event {event['type']!r}: {expected}")
 
 
 cdef int check_fields(object pairs) except -1:
@@ -588,13 +207,6 @@ cdef int borrow_field(object pair, fs_field *field) except -1:
     trim_value(field)
     field.id = 0
     return 0
-
-
-cdef uint64_t regular_size(int fd, object name) except? 0:
-    status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError(f"{name!r} is not a regular file")
-    return status.st_size
 
 
 @cython.final

@@ -4,12 +4,20 @@
 cdef class ASGI(Interface):
     """Calls an ASGI 3 application on an event loop, which watches the driver's descriptor."""
 
-    def __cinit__(self, application, *, loop, str root_path="", state=None):
+    def __cinit__(self, application, *, loop, str root_path="", state=None, bint websocket=True, bint deflate=True):
         self.application = application
         self.loop = loop
         self.runner = InlineRunner(loop)
         self.scopes = ScopeBuilder(root_path, state)
         self.working = set()
+        self.websocket = websocket
+        self.deflate = deflate and FS_HAVE_ZLIB
+
+    cdef int attach(self, Driver driver) except -1:
+        Interface.attach(self, driver)
+        self.ws_shared.limits = &driver.limits
+        self.ws_shared.allocator = &fs_system_allocator
+        self.ws_shared.messages = &fs_bytes_allocator
 
     def start(self):
         self.loop.add_reader(self.driver.poller.fd, self.driver.poll)
@@ -33,18 +41,21 @@ cdef class ASGI(Interface):
             exchange.cancel()
         return len(working)
 
-    cdef Exchange open(self):
-        cdef ASGIExchange exchange = self.spare
+    cdef Exchange open(self, const fs_request_head *head):
+        cdef HTTPExchange exchange = self.spare
+        if head.flags & FS_HEAD_UPGRADE_WEBSOCKET and self.websocket:
+            return WebSocketExchange.__new__(WebSocketExchange, self)
         if exchange is None:
-            return ASGIExchange.__new__(ASGIExchange, self)
+            return HTTPExchange.__new__(HTTPExchange, self)
         self.spare = None
         return exchange
 
     cdef int give(self, ASGIExchange exchange) except -1:
         """Keeps it for the next request, where the application kept neither `send` nor `receive`."""
-        if self.spare is None and fs_exchange_is_free(<PyObject *>exchange, <PyObject *>exchange.send, <PyObject *>exchange.receive, 3):
-            exchange.reset()
-            self.spare = exchange
+        if (self.spare is None and type(exchange) is HTTPExchange
+                and fs_exchange_is_free(<PyObject *>exchange, <PyObject *>exchange.send, <PyObject *>exchange.receive, 3)):
+            (<HTTPExchange>exchange).reset()
+            self.spare = <HTTPExchange>exchange
         else:
             exchange.let_go()
 

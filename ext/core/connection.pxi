@@ -133,6 +133,8 @@ cdef class Connection:
         if not self.flags & CONN_READABLE or self.flags & (CONN_EOF | CONN_MORE | CONN_STALLED):
             return False
         if self.exchange is not None:
+            if self.flags & CONN_TUNNEL:
+                return self.exchange.wants_data()
             if self.exchange.held >= self.driver.limits.body_high_water:
                 return False
             # A complete message waits for its answer: what follows it is pipelined and stays in the kernel, but for
@@ -287,6 +289,8 @@ cdef class Connection:
         while self.fd >= 0 and not self.flags & CONN_LINGERING:
             exchange = self.exchange
             if exchange is not None:
+                if self.flags & CONN_TUNNEL:
+                    return self.drain_tunnel()
                 if exchange.held >= driver.limits.body_high_water:
                     if exchange.started:
                         return 0
@@ -320,6 +324,22 @@ cdef class Connection:
             else:
                 return 0
 
+    cdef int drain_tunnel(self) except -1:
+        cdef fs_event event
+        cdef int result
+        if self.exchange.wants_data():
+            self.exchange.on_data(NULL, 0)
+        while self.exchange is not None and self.exchange.wants_data():
+            result = fs_h1_next(&self.h1, &event)
+            if result < 0:
+                self.lost(result)
+                return 0
+            if event.kind != FS_EVENT_DATA:
+                break
+            self.exchange.on_data(<char *>event.data.p, event.data.n)
+        if self.exchange is not None:
+            self.exchange.on_data_end()
+
     cdef int open_exchange(self, fs_event *event) except -1:
         cdef Driver driver = self.driver
         cdef Exchange exchange
@@ -328,7 +348,7 @@ cdef class Connection:
         if driver.limits.max_concurrency and driver.in_flight >= driver.limits.max_concurrency:
             self.refuse_overloaded(event)
             return 0
-        exchange = driver.interface.open()
+        exchange = driver.interface.open(&event.head)
         exchange.connection = self
         exchange.stream = event.stream
         event.stream.exchange = <void *>exchange
@@ -435,6 +455,15 @@ cdef class Connection:
         exchange.detach()
         self.written()
 
+    cdef fs_sink *open_tunnel(self, const fs_field *fields, uint32_t n) except NULL:
+        """Accepts an upgrade; the exchange takes bytes from here on, and writes what it answers to the tunnel."""
+        cdef fs_sink *tunnel = NULL
+        cdef int result = self.exchange.stream.ops.upgrade(self.exchange.stream, fields, n, &tunnel)
+        if result < 0:
+            raise application_error(result)
+        self.flags |= CONN_TUNNEL
+        return tunnel
+
     cdef tuple client_address(self):
         cdef char text[FS_ADDRESS_TEXT]
         cdef size_t n
@@ -538,9 +567,10 @@ cdef class Connection:
                 if self.phase != PHASE_BODY:
                     self.read_progress = self.driver.now    # the client is late from now on, not from before
                 deadline = self.read_progress + limits.timeout_body
-            elif limits.timeout_request and self.exchange.since:
-                phase = PHASE_APPLICATION
-                deadline = self.exchange.since + limits.timeout_request
+            else:
+                deadline = self.exchange.due()
+                if deadline:
+                    phase = PHASE_APPLICATION
         elif self.h1.reading == FS_H1_READ_HEAD:
             phase = PHASE_HEAD
             if self.phase != PHASE_HEAD or self.head_number != self.h1.requests:
@@ -605,6 +635,8 @@ cdef class Connection:
     cdef int drain(self) except -1:
         """The worker stops. An idle connection gets until `drain_until` to bring one more request."""
         if self.fd >= 0 and not self.flags & CONN_IN_TURN:
+            if self.exchange is not None:
+                self.exchange.on_drain()
             self.set_deadline()
 
     # ---- the end

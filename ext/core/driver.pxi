@@ -61,6 +61,13 @@ cdef int set_limits(fs_limits *limits, dict given) except -1:
     limits.timeout_write = given["timeout_write"]
     limits.timeout_linger = given["timeout_linger"]
     limits.timeout_request = given["timeout_request"]
+    limits.ws_max_size = given["ws_max_size"]
+    limits.ws_max_queue = given["ws_max_queue"]
+    limits.ws_deflate_min_size = given["ws_deflate_min_size"]
+    limits.timeout_ws_handshake = given["timeout_ws_handshake"]
+    limits.timeout_ws_close = given["timeout_ws_close"]
+    limits.ws_ping_interval = given["ws_ping_interval"]
+    limits.ws_ping_timeout = given["ws_ping_timeout"]
     return 0
 
 
@@ -557,8 +564,9 @@ cdef class Driver:
             fs_status_count_durations(self.status, us - self.now_us, self.ended_now)
             self.ended_now = 0
 
-    def drain(self, double grace):
+    def drain(self, double grace, double spread=0.0):
         self.clock()
+        self.spread_until = self.now + <uint64_t>max(1.0, spread * 1000)
         self.h1_shared.draining = 1
         self.drain_until = self.now + <uint64_t>max(0.0, grace * 1000)
         for connection in self.connections_():
@@ -568,7 +576,7 @@ cdef class Driver:
     def tell_streams(self):
         for connection in self.connections_():
             if (<Connection>connection).exchange is not None:
-                (<Connection>connection).exchange.on_disconnect()
+                (<Connection>connection).exchange.on_stop()
 
     def cancel_requests(self):
         return self.interface.cancel()

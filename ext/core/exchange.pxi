@@ -59,6 +59,32 @@ cdef class Exchange:
     cdef int on_overdue(self) except -1:
         """The application has not come to an end in the time that it has."""
 
+    cdef uint64_t due(self) noexcept:
+        """Until when (monotonic ms) something has to happen, or on_overdue is called; 0: there is no such time."""
+        cdef uint64_t limit = self.driver.limits.timeout_request
+        return self.since + limit if limit and self.since else 0
+
+    cdef int on_drain(self) except -1:
+        """The worker stops, and the exchange has time to come to its end."""
+
+    cdef int on_stop(self) except -1:
+        """The worker stops, and the time is nearly over."""
+        self.on_disconnect()
+
+    # An exchange that has upgraded its stream takes bytes: on_data, as often as bytes have come and wants_data says
+    # yes, then on_data_end once.
+
+    cdef bint wants_data(self) noexcept:
+        return False
+
+    cdef int on_data(self, char *p, size_t n) except -1:
+        """Bytes of the tunnel, which may be written to; they are gone after on_data_end. n == 0: what was left of an
+        earlier turn may be taken now."""
+        raise NotImplementedError
+
+    cdef int on_data_end(self) except -1:
+        raise NotImplementedError
+
     cdef int on_drained(self) except -1:
         """The out-queue has fallen below its low-water mark."""
 
@@ -69,15 +95,17 @@ cdef class Exchange:
     cdef int detach(self) except -1:
         """Cuts the exchange from its stream and connection: what the application still holds only says so."""
         if self.stream != NULL:
-            if self.stream.head_sent:
+            if self.stream.head_sent and not self.counted:
                 count_answer(self)
             self.stream.exchange = NULL
             self.stream = NULL
             self.driver.in_flight -= 1
             self.driver.status.in_flight = self.driver.in_flight
         self.connection = None
-        self.pieces.clear()
-        self.held = 0
+
+    cdef uint64_t sent(self) noexcept:
+        """Bytes of the answer, without framing."""
+        return self.stream.body_sent if self.stream != NULL else 0
 
     cdef int log(self, int status) except -1:
         """The access log's line, once, when the answer has ended one way or the other."""
@@ -86,8 +114,7 @@ cdef class Exchange:
             return 0
         self.logged = True
         driver.access_log.line(self.client, self.method, self.raw_path, self.query, self.version, status,
-                               self.stream.body_sent if self.stream != NULL else 0,
-                               fs_monotonic_us() - self.started_us, driver.now)
+                               self.sent(), fs_monotonic_us() - self.started_us, driver.now)
 
     def method_name(self):
         return self.method or "-"
@@ -132,17 +159,21 @@ cdef fs_field text_fields[2]
 text_fields[0] = fs_field(b"content-type", b"text/plain; charset=utf-8", 12, 25, 0)
 text_fields[1] = fs_field(b"retry-after", b"1", 11, 1, 0)
 
+cdef fs_field version_fields[2]     # RFC 6455 section 4.4
+version_fields[0] = text_fields[0]
+version_fields[1] = fs_field(b"sec-websocket-version", b"13", 21, 2, 0)
+
 
 cdef int send_status(fs_stream *stream, int status) noexcept:
-    """A whole answer of the server's own: a status, its phrase as the text, Retry-After with a 503. FS_OK or the
-    stream's error."""
+    """A whole answer of the server's own: a status, its phrase as the text, Retry-After with a 503, the version of
+    WebSocket with a 426. FS_OK or the stream's error."""
     cdef fs_response_head head
     cdef fs_slice text = fs_reason_phrase(status)
     cdef int result
     memset(&head, 0, sizeof(head))
     head.status = status
-    head.fields = text_fields
-    head.nfields = 2 if status == 503 else 1
+    head.fields = &version_fields[0] if status == 426 else &text_fields[0]
+    head.nfields = 2 if status == 503 or status == 426 else 1
     head.flags = FS_RESPONSE_END
     head.length = text.n
     result = stream.ops.head(stream, &head)

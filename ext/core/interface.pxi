@@ -11,7 +11,7 @@ cdef class Interface:
     cdef int detach(self) except -1:
         self.driver = None
 
-    cdef Exchange open(self):
+    cdef Exchange open(self, const fs_request_head *head):
         raise NotImplementedError
 
     cdef int wake(self) except -1:

@@ -28,6 +28,8 @@ cdef extern from "proto/error.h" nogil:
         FS_E_BODY_CUT
         FS_E_TIMEOUT
         FS_E_OVERLOADED
+        FS_E_WS_VERSION
+        FS_E_WS_PING_TIMEOUT
         FS_E_PEER_GONE
         FS_E_PEER_STALLED
         FS_E_PROXY_HEADER
@@ -43,6 +45,7 @@ cdef extern from "proto/error.h" nogil:
         FS_E_APP_TRAILER
         FS_E_APP_FILE
         FS_E_APP_TIMEOUT
+        FS_E_APP_CLOSE
         FS_E_NOMEM
         FS_E_INTERNAL
         FS_E_STORAGE
@@ -51,6 +54,7 @@ cdef extern from "proto/error.h" nogil:
         int code
         const char *name
         int status
+        int close_code
         const char *text
 
     const fs_error_info *fs_error_describe(int code)
@@ -75,6 +79,9 @@ cdef extern from "proto/limits.h" nogil:
         uint32_t body_high_water
         uint32_t max_drain
         uint64_t body_buffer
+        uint64_t ws_max_size
+        uint32_t ws_max_queue
+        uint32_t ws_deflate_min_size
         uint32_t timeout_first_byte
         uint32_t timeout_head
         uint32_t timeout_keep_alive
@@ -82,6 +89,10 @@ cdef extern from "proto/limits.h" nogil:
         uint32_t timeout_write
         uint32_t timeout_linger
         uint32_t timeout_request
+        uint32_t timeout_ws_handshake
+        uint32_t timeout_ws_close
+        uint32_t ws_ping_interval
+        uint32_t ws_ping_timeout
 
     enum: FS_MAX_FIELDS_CEILING
     void fs_limits_default(fs_limits *limits)
@@ -166,7 +177,6 @@ cdef extern from "proto/stream.h" nogil:
     ctypedef struct fs_response_head:
         int status
         fs_slice reason
-        fs_slice reason
         const fs_field *fields
         uint32_t nfields
         uint32_t flags
@@ -181,6 +191,7 @@ cdef extern from "proto/stream.h" nogil:
         int (*trailers)(fs_stream *s, const fs_field *fields, uint32_t n, int end)
         void (*abort)(fs_stream *s, int error)
         void (*consumed)(fs_stream *s, size_t n)
+        int (*upgrade)(fs_stream *s, const fs_field *fields, uint32_t n, fs_sink **tunnel)
 
     ctypedef struct fs_stream:
         const fs_stream_ops *ops
@@ -266,6 +277,69 @@ cdef extern from "proto/h1.h" nogil:
     int fs_h1_must_linger(const fs_h1 *h1)
     uint64_t fs_h1_body_wanted(const fs_h1 *h1)
     int fs_h1_body_direct(fs_h1 *h1, size_t n, int *end)
+
+
+cdef extern from "proto/ws_deflate.h" nogil:
+    enum: FS_HAVE_ZLIB
+
+    ctypedef struct fs_ws_deflate_params:
+        pass
+
+    ctypedef struct fs_ws_deflate:
+        pass
+
+
+cdef extern from "proto/ws_handshake.h" nogil:
+    ctypedef struct fs_ws_handshake:
+        fs_slice key
+        int has_deflate
+        fs_ws_deflate_params deflate
+        char *extensions
+
+    int fs_ws_handshake_read(const fs_request_head *head, int deflate, fs_ws_handshake *found)
+
+
+cdef extern from "proto/ws.h" nogil:
+    enum:
+        FS_WS_OPEN
+        FS_WS_CLOSING
+        FS_WS_CLOSED
+
+    enum:
+        FS_WS_NONE
+        FS_WS_MESSAGE
+        FS_WS_PONG
+        FS_WS_CLOSE
+
+    ctypedef struct fs_ws_event:
+        int kind
+        fs_slice data
+        char *buffer
+        uint32_t mask
+        uint8_t text
+        uint16_t code
+
+    ctypedef struct fs_ws_shared:
+        const fs_limits *limits
+        const fs_allocator *allocator
+        const fs_allocator *messages
+
+    ctypedef struct fs_ws:
+        int error
+        uint8_t state
+        uint16_t close_sent
+
+    int fs_ws_init(fs_ws *ws, fs_ws_shared *shared, fs_sink *sink, const fs_ws_deflate_params *deflate)
+    void fs_ws_free(fs_ws *ws)
+    int fs_ws_feed(fs_ws *ws, char *p, size_t n)
+    int fs_ws_next(fs_ws *ws, fs_ws_event *event)
+    int fs_ws_settle(fs_ws *ws)
+    size_t fs_ws_unread(const fs_ws *ws)
+    int fs_ws_send(fs_ws *ws, int text, const char *p, size_t n, void *owner)
+    int fs_ws_ping(fs_ws *ws, const char *p, size_t n)
+    int fs_ws_close(fs_ws *ws, int code, const char *reason, size_t n)
+    int fs_ws_code_is_valid(int code)
+    void fs_ws_unmask(char *dst, const char *src, size_t n, uint32_t mask)
 
 
 cdef extern from "llhttp.h" nogil:

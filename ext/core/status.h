@@ -29,6 +29,12 @@
     X(access_log_dropped) /* lines that could not be written */                   \
     X(peer_errors)        /* what the peer did wrong; that it left is no error */ \
     X(application_errors) /* it raised, was late, or gave an invalid answer */    \
+    X(websockets_total)   /* accepted */                                          \
+    X(websockets)         /* open now */                                          \
+    X(websocket_messages_in)                                                      \
+    X(websocket_messages_out)                                                     \
+    X(websocket_bytes_in)                                                         \
+    X(websocket_bytes_out)                                                        \
     X(responses_1xx)      /* by final status */                                   \
     X(responses_2xx)                                                              \
     X(responses_3xx)                                                              \
@@ -47,7 +53,19 @@
     X(duration_2s5)                                                               \
     X(duration_5s)                                                                \
     X(duration_10s)                                                               \
-    X(duration_inf)
+    X(duration_inf)                                                               \
+    X(closes_1000)        /* WebSockets, by the code that the application was told */ \
+    X(closes_1001)                                                                \
+    X(closes_1002)                                                                \
+    X(closes_1003)                                                                \
+    X(closes_1005)                                                                \
+    X(closes_1006)                                                                \
+    X(closes_1007)                                                                \
+    X(closes_1008)                                                                \
+    X(closes_1009)                                                                \
+    X(closes_1011)                                                                \
+    X(closes_1012)                                                                \
+    X(closes_other)
 
 enum {
 #define FS_STATUS_INDEX(name) FS_STATUS_##name,
@@ -62,9 +80,9 @@ static const char *const fs_status_names[FS_STATUS_COUNT] = {
 #undef FS_STATUS_NAME
 };
 
-#define FS_STATUS_WORDS 48 /* ours; those that no field has are kept for fields to come */
+#define FS_STATUS_WORDS 64 /* ours; those that no field has are kept for fields to come */
 #define FS_STATUS_OTHERS 16
-#define FS_STATUS_ROWS 60
+#define FS_STATUS_ROWS 59
 #define FS_STATUS_ROW_TEXT 119
 
 /* A request that is being served. */
@@ -89,7 +107,7 @@ typedef struct fs_status {
 
 _Static_assert(FS_STATUS_COUNT <= FS_STATUS_WORDS, "the fields fit their words");
 _Static_assert(sizeof(fs_status_row) == 128, "two lines of the cache");
-_Static_assert(offsetof(fs_status, others) == 384 && offsetof(fs_status, rows) == 512, "as the readers have it");
+_Static_assert(offsetof(fs_status, others) == 512 && offsetof(fs_status, rows) == 640, "as the readers have it");
 _Static_assert(sizeof(fs_status) == 8192, "two pages");
 _Static_assert(FS_STATUS_ROWS <= 64, "a word has a bit for each row");
 
@@ -98,7 +116,7 @@ _Static_assert(FS_STATUS_ROWS <= 64, "a word has a bit for each row");
 /* Takes over memory in which others may have counted: the totals go on, nothing is open or in flight. */
 static inline void fs_status_init(fs_status *status)
 {
-    status->connections = status->in_flight = 0;
+    status->connections = status->in_flight = status->websockets = 0;
     for (size_t i = 0; i < FS_STATUS_ROWS; i++)
         status->rows[i].start = 0;
 }
@@ -106,6 +124,17 @@ static inline void fs_status_init(fs_status *status)
 static inline void fs_status_count_response(fs_status *status, int code)
 {
     status->words[FS_STATUS_responses_1xx - 1 + (code < 600 ? code / 100 : 5)]++;
+}
+
+static inline void fs_status_count_close(fs_status *status, int code)
+{
+    static const uint16_t codes[] = {1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012};
+    size_t i = 0;
+
+    _Static_assert(FS_STATUS_closes_other - FS_STATUS_closes_1000 == sizeof codes / sizeof *codes, "one each");
+    while (i < sizeof codes / sizeof *codes && code != codes[i])
+        i++;
+    status->words[FS_STATUS_closes_1000 + i]++;
 }
 
 /* n answers, each of which took as long. */

@@ -36,7 +36,6 @@ cdef class WSGIExchange(Exchange):
         self.interface = interface
         self.threads = interface.threads
         self.driver = interface.driver
-        self.pieces = []
         self.start_response = StartResponse.__new__(StartResponse, self)
         self.write = Write.__new__(Write)
         self.write.exchange = self

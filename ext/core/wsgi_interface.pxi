@@ -86,10 +86,11 @@ cdef class WSGI(Interface):
                 exchange.fail(FS_E_APP_NO_RESPONSE)
         return count
 
-    cdef Exchange open(self):
+    cdef Exchange open(self, const fs_request_head *head):
+        return WSGIExchange.__new__(WSGIExchange, self) if self.spare is None else self.take()
+
+    cdef WSGIExchange take(self):
         cdef WSGIExchange exchange = self.spare
-        if exchange is None:
-            return WSGIExchange.__new__(WSGIExchange, self)
         self.spare = exchange.next
         self.spares -= 1
         exchange.next = None
@@ -113,4 +114,4 @@ cdef class WSGI(Interface):
 
     cdef int clear(self) except -1:
         while self.spare is not None:
-            (<WSGIExchange>self.open()).let_go()
+            self.take().let_go()

@@ -151,6 +151,8 @@ static int op_head(fs_stream *stream, const fs_response_head *head)
     result = fs_h1_draft_begin(&draft, h1, head->status, head->reason, head->fields, head->nfields);
     if (result < 0 || (result = fs_h1_draft_fields(&draft, head->fields, head->nfields)) < 0)
         return result;
+    if (head->status == 426 && h1->flags & FS_H1_WEBSOCKET) /* RFC 9110 section 15.5.22 */
+        fs_h1_draft_line(&draft, FS_H1_LINE("upgrade: websocket\r\n"));
     framing = choose_framing(h1, head, draft.said.length, &length);
     closes = closes_after(h1, head, &draft.said, framing);
     finish_head(&draft, h1, framing, length, closes);
@@ -372,17 +374,6 @@ static void op_consumed(fs_stream *stream, size_t n)
     (void)n;
 }
 
-const fs_stream_ops fs_h1_ops = {
-    .proceed = op_proceed,
-    .informational = op_informational,
-    .head = op_head,
-    .body = op_body,
-    .file = op_file,
-    .trailers = op_trailers,
-    .abort = op_abort,
-    .consumed = op_consumed,
-};
-
 /* ---- upgrade and refusal --------------------------------------------------------------- */
 
 int fs_h1_upgrade(fs_h1 *h1, const fs_field *fields, uint32_t n)
@@ -406,6 +397,26 @@ int fs_h1_upgrade(fs_h1 *h1, const fs_field *fields, uint32_t n)
     fs_h1_reading_on(h1, FS_H1_ON_UPGRADE);
     return FS_OK;
 }
+
+static int op_upgrade(fs_stream *s, const fs_field *fields, uint32_t n, fs_sink **tunnel)
+{
+    fs_h1 *h1 = owner(s);
+
+    *tunnel = h1->sink;
+    return fs_h1_upgrade(h1, fields, n);
+}
+
+const fs_stream_ops fs_h1_ops = {
+    .proceed = op_proceed,
+    .informational = op_informational,
+    .head = op_head,
+    .body = op_body,
+    .file = op_file,
+    .trailers = op_trailers,
+    .abort = op_abort,
+    .consumed = op_consumed,
+    .upgrade = op_upgrade,
+};
 
 #define FIELD(field_id, field_name, field_value)                                                      \
     {.name = (field_name), .name_len = sizeof(field_name) - 1, .value = (field_value),                \

@@ -147,11 +147,19 @@ typedef struct fs_stream_ops {
     int (*trailers)(fs_stream *s, const fs_field *fields, uint32_t n, int end);
     /*
      * Ends the response visibly broken when its head has gone (no last chunk,
-     * a short body, RST_STREAM). What was queued still leaves.
+     * a short body, RST_STREAM). What was queued still leaves. A tunnel that has
+     * come to its end is ended by this too, with FS_OK.
      */
     void (*abort)(fs_stream *s, int error);
     /* n bytes of the request body have been taken by the application (flow control). */
     void (*consumed)(fs_stream *s, size_t n);
+    /*
+     * After FS_HEAD_UPGRADE_WEBSOCKET, in place of head(): accepts with these
+     * fields and turns the stream into a tunnel. FS_EVENT_DATA brings its bytes
+     * from here on, and what goes out is written to *tunnel, which is the protocol's and
+     * lives as long as the stream. FS_E_APP_* with nothing sent, or FS_E_NOMEM.
+     */
+    int (*upgrade)(fs_stream *s, const fs_field *fields, uint32_t n, fs_sink **tunnel);
 } fs_stream_ops;
 
 struct fs_stream {

@@ -58,18 +58,20 @@ typedef struct fs_ws_buffer {
 
 /*
  * Inflates a piece of a message's payload to the end of `into`, which never
- * grows beyond `most` bytes: a bomb is stopped while it is inflated. `last`: the message's last piece (the
- * tail of RFC 7692 section 7.2.2 is added here). FS_OK, FS_E_WS_TOO_BIG,
- * FS_E_WS_DEFLATE or FS_E_NOMEM; after an error the stream is not to be used again.
+ * holds more than `most` bytes: a bomb is stopped while it is inflated. `last`:
+ * the message's last piece; the tail of RFC 7692 section 7.2.2 is added here.
+ * FS_OK, FS_E_WS_TOO_BIG, FS_E_WS_DEFLATE, FS_E_NOMEM or FS_E_INTERNAL. After
+ * an error the stream is not to be used again.
  */
 int fs_ws_inflate(fs_ws_deflate *deflate, const char *p, size_t n, int last, fs_ws_buffer *into,
                   const fs_allocator *allocator, size_t most);
 
 /*
  * Compresses one message, and gives it out in pieces of at most
- * FS_WS_DEFLATE_PIECE bytes by `put`, in order, `last` set with the last one
- * (which may be empty only when it is the first as well). A negative result of `put` ends it and
- * is passed on; otherwise FS_OK or FS_E_NOMEM.
+ * FS_WS_DEFLATE_PIECE bytes by `put`, in order, `last` set with the last one,
+ * which may be empty. A negative result of `put` ends it and is passed on;
+ * otherwise FS_OK, FS_E_NOMEM or FS_E_INTERNAL. After an error the stream is
+ * not to be used again.
  */
 enum { FS_WS_DEFLATE_PIECE = 16384 };
 int fs_ws_compress(fs_ws_deflate *deflate, const char *p, size_t n,

@@ -1,4 +1,4 @@
-"""The compiled core: sockets, HTTP/1.1, and the ASGI and WSGI exchanges of one worker."""
+"""The compiled core: sockets, HTTP/1.1, WebSocket, and the ASGI and WSGI exchanges of one worker."""
 
 import logging
 from asyncio import AbstractEventLoop
@@ -32,6 +32,9 @@ DEBUG: bool
 
 LLHTTP_VERSION: str
 
+HAVE_ZLIB: bool
+"""Whether this build has permessage-deflate."""
+
 class Interface:
     """How an application is called, and what drives the driver. It belongs to the one that it is given to."""
 
@@ -45,7 +48,12 @@ class ASGI(Interface):
         loop: AbstractEventLoop,
         root_path: str = "",
         state: Mapping[str, Any] | None = None,
-    ) -> None: ...
+        websocket: bool = True,
+        deflate: bool = True,
+    ) -> None:
+        """websocket: take upgrades to WebSocket up; otherwise they are ignored.
+        deflate: agree upon permessage-deflate with clients that offer it, where the build has zlib.
+        """
     def start(self) -> None:
         """Registers with the loop; from here on connections are served."""
 
@@ -143,9 +151,10 @@ class Driver:
     def unwatch(self, fd: int) -> None:
         """Before the descriptor is closed. Raises ValueError when it is not watched."""
 
-    def drain(self, grace: float) -> None:
+    def drain(self, grace: float, spread: float = 0.0) -> None:
         """Answers say `Connection: close` from here on; idle connections close after `grace` seconds,
-        within which each may still bring one more request."""
+        within which each may still bring one more request. Over `spread` seconds WebSockets are closed with 1012, each
+        at a random moment, their applications being told before."""
 
     def tell_streams(self) -> None:
         """Gives every request in flight its `http.disconnect`."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from fastserve.page import Page, State, WorkerBlock, now
+from fastserve.page import CORE_FIELDS, Page, State, WorkerBlock, now
 from fastserve.version import version
 
 if TYPE_CHECKING:
@@ -36,10 +36,16 @@ COUNTERS = (
     ("bytes_out", "sent_bytes", "Bytes sent to clients."),
     ("overloaded", "requests_overloaded", "Requests answered 503 because of --limit-concurrency."),
     ("accept_errors", "accept_errors", "Connections that could not be accepted, such as for want of descriptors."),
+    ("websockets_total", "websockets_accepted", "WebSockets that were accepted."),
+    ("websocket_messages_in", "websocket_received_messages", "WebSocket messages received from clients."),
+    ("websocket_messages_out", "websocket_sent_messages", "WebSocket messages sent to clients."),
+    ("websocket_bytes_in", "websocket_received_bytes", "Bytes of the messages received, uncompressed."),
+    ("websocket_bytes_out", "websocket_sent_bytes", "Bytes of the messages sent, uncompressed."),
     ("access_log_dropped", "access_log_dropped_lines", "Lines of the access log that could not be written."),
 )
 """Words of the page, the names of the counters made of them, and what they count."""
 
+_CLOSES = tuple(word for word in CORE_FIELDS if word.startswith("closes_"))
 _STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 _STATES = (State.STARTING, State.SERVING, State.DRAINING, State.STOPPING)
 
@@ -63,6 +69,7 @@ def _families(page: Page) -> "Iterator[Metric]":
     yield from _requests(totals)
     yield _gauge("requests_in_flight", "Requests being served.", sum(each["in_flight"] for each in workers))
     yield _gauge("connections_open", "Open connections.", sum(each["connections"] for each in workers))
+    yield _gauge("websockets_open", "Open WebSockets.", sum(each["websockets"] for each in workers))
     yield from _workers(page, workers)
 
 
@@ -93,6 +100,12 @@ def _requests(totals: Mapping[str, int]) -> "Iterator[Metric]":
     errors.add_metric(["peer"], totals["peer_errors"])
     errors.add_metric(["application"], totals["application_errors"])
     yield errors
+    closes = CounterMetricFamily(
+        "fastserve_websocket_closes", "WebSockets that ended, by the code that the application was told.", labels=["code"]
+    )
+    for word in _CLOSES:
+        closes.add_metric([word.removeprefix("closes_")], totals[word])
+    yield closes
     counts = accumulate(totals[word] for word in BUCKETS)
     yield HistogramMetricFamily(
         "fastserve_request_duration_seconds",

@@ -32,11 +32,12 @@ PROXY = "Proxies and header fields"
 LOGGING = "Logging"
 LIMITS = "Limits"
 TIMEOUTS = "Timeouts"
+WEBSOCKET = "WebSocket"
 WORKERS = "Workers"
 SERVICE = "Service"
 ADMIN = "Admin"
 
-GROUPS = (APPLICATION, ADDRESS, WORKERS, PROXY, LOGGING, LIMITS, TIMEOUTS, SERVICE, ADMIN)
+GROUPS = (APPLICATION, ADDRESS, WORKERS, PROXY, LOGGING, LIMITS, TIMEOUTS, WEBSOCKET, SERVICE, ADMIN)
 
 UVICORN = "uvicorn"
 GUNICORN = "gunicorn"
@@ -323,6 +324,47 @@ class Options:
         0, Integer(0, _UINT32), LIMITS,
         "Requests served at the same time, others are answered 503 with Retry-After; 0 is no limit.",
         peers=(UVICORN,), limit="max_concurrency",
+    )  # fmt: skip
+
+    ws: str = option(
+        "auto", Choice(("auto", "none")), WEBSOCKET,
+        "WebSocket for ASGI applications; with none an upgrade is ignored, and the request served as HTTP.",
+        peers=(UVICORN,),
+    )  # fmt: skip
+    ws_max_size: int = option(
+        16 << 20, Size(1, _MOST), WEBSOCKET, "Largest message in bytes, uncompressed (closed with 1009).",
+        peers=(UVICORN,), limit="ws_max_size",
+    )  # fmt: skip
+    ws_max_queue: int = option(
+        32, Integer(1, _UINT32), WEBSOCKET,
+        "Messages that wait for the application before reading pauses; 64 KiB of them do as well.",
+        peers=(UVICORN,), limit="ws_max_queue",
+    )  # fmt: skip
+    ws_ping_interval: float = option(
+        20.0, Seconds(0.0), WEBSOCKET, "Between two pings; 0 sends none.", peers=(UVICORN,), limit="ws_ping_interval"
+    )
+    ws_ping_timeout: float = option(
+        20.0, Seconds(0.0), WEBSOCKET, "For the answer to a ping (closed with 1011); 0 is no limit.",
+        peers=(UVICORN,), limit="ws_ping_timeout",
+    )  # fmt: skip
+    ws_per_message_deflate: bool | None = option(
+        None, Switch(), WEBSOCKET, "Compress messages with clients that offer it (permessage-deflate).",
+        default_text="where it was built with zlib", peers=(UVICORN,),
+    )  # fmt: skip
+    ws_deflate_min_size: int = option(
+        256, Size(0, _UINT32), WEBSOCKET, "Bytes from which a message is compressed.", limit="ws_deflate_min_size"
+    )
+    ws_handshake_timeout: float = option(
+        10.0, Seconds(0.0), WEBSOCKET,
+        "For the application to accept or refuse (logged with its stack, answered 504); 0 is no limit.",
+        limit="timeout_ws_handshake",
+    )  # fmt: skip
+    ws_close_timeout: float = option(
+        10.0, Seconds(), WEBSOCKET, "For a client's answer to a close frame.", limit="timeout_ws_close"
+    )
+    ws_drain_timeout: float = option(
+        5.0, Seconds(0.0), WEBSOCKET,
+        "At a stop: over this time WebSockets are told and closed with 1012, each at a random moment.",
     )  # fmt: skip
 
     timeout_first_byte: float = option(

@@ -14,8 +14,8 @@ from typing import NamedTuple
 BLOCK = 8192
 """Bytes of a block."""
 
-_CORE_WORDS = 48
-_ROWS_AT = 512
+_CORE_WORDS = 64
+_ROWS_AT = 640
 _ROW = 128
 
 _PATIENCE = 1000  # readings: the supervisor moves the totals of a worker within microseconds, unless it died in it
@@ -34,6 +34,12 @@ CORE_FIELDS = (
     "access_log_dropped",
     "peer_errors",
     "application_errors",
+    "websockets_total",
+    "websockets",
+    "websocket_messages_in",
+    "websocket_messages_out",
+    "websocket_bytes_in",
+    "websocket_bytes_out",
     "responses_1xx",
     "responses_2xx",
     "responses_3xx",
@@ -53,10 +59,22 @@ CORE_FIELDS = (
     "duration_5s",
     "duration_10s",
     "duration_inf",
+    "closes_1000",
+    "closes_1001",
+    "closes_1002",
+    "closes_1003",
+    "closes_1005",
+    "closes_1006",
+    "closes_1007",
+    "closes_1008",
+    "closes_1009",
+    "closes_1011",
+    "closes_1012",
+    "closes_other",
 )
 """What the compiled driver counts, in the order of its words; the same as `_core.STATUS_FIELDS`."""
 
-_MOMENTARY = frozenset({"heartbeat", "turns", "connections", "in_flight"})
+_MOMENTARY = frozenset({"heartbeat", "turns", "connections", "in_flight", "websockets"})
 TOTALS = tuple(name for name in CORE_FIELDS if name not in _MOMENTARY)
 """Those that only grow, and are kept when their worker ends."""
 

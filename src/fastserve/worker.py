@@ -157,11 +157,15 @@ class Worker:
         self._drained.set()
 
     def _open(self) -> Driver:
+        if self._config.ws_per_message_deflate and not _core.HAVE_ZLIB:
+            raise StartError("--ws-per-message-deflate: this build has no zlib; install zlib1g-dev and build it again")
         interface = ASGI(
             self._app,
             loop=asyncio.get_running_loop(),
             root_path=self._config.root_path,
             state=self._lifespan.state,
+            websocket=self._config.ws != "none",
+            deflate=self._config.ws_per_message_deflate is not False,
         )
         self.driver = driver = new_driver(interface, self._config, self._place)
         interface.start()
@@ -173,7 +177,7 @@ class Worker:
         self._deadline = asyncio.get_running_loop().time() + patience
         driver.stop_listening()
         self._place.listeners.close()
-        driver.drain(min(IDLE_GRACE, patience / 2))
+        driver.drain(min(IDLE_GRACE, patience / 2), min(self._config.ws_drain_timeout, patience / 2))
         driver.when_idle(self._drained.set)
 
     async def _drain(self, driver: Driver) -> None:

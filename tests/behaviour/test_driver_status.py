@@ -23,7 +23,7 @@ from serving.driving import KINDS, Driving, hello_wsgi, listener
 from serving.process import until
 
 BLOCK = 8192
-ROWS_AT = 512
+ROWS_AT = 640
 ROW = 128
 BUCKETS = tuple(name for name in _core.STATUS_FIELDS if name.startswith("duration_") and name != "duration_sum_us")
 
@@ -298,7 +298,7 @@ def test_more_requests_than_rows(address: tuple[str, int], steps: Steps, status:
             client.send(request("/wait"))
         for _ in clients:
             assert steps.entered.acquire(timeout=10)
-        assert len(status.rows()) == 60
+        assert len(status.rows()) == 59
         assert status["in_flight"] == 70
         steps.gate.set()
         for client in clients:
