@@ -230,14 +230,14 @@ cdef class WebSocketExchange(ASGIExchange):
         cdef const fs_limits *limits = &self.driver.limits
         self.ping_number += 1
         self.check(fs_ws_ping(&self.ws, <char *>&self.ping_number, sizeof(self.ping_number)))
-        self.ping_at = self.driver.now + limits.ws_ping_interval
-        if limits.ws_ping_timeout and not self.pong_by:
-            self.pong_by = self.driver.now + limits.ws_ping_timeout
+        self.ping_at = self.driver.now + limits.timeout_ws_ping
+        if limits.timeout_ws_pong and not self.pong_by:
+            self.pong_by = self.driver.now + limits.timeout_ws_pong
 
     cdef int no_pong(self) except -1:
         if self.paused:
             # Its answer may well be there: it is we who do not read.
-            self.pong_by = self.driver.now + self.driver.limits.ws_ping_timeout
+            self.pong_by = self.driver.now + self.driver.limits.timeout_ws_pong
             return 0
         self.driver.count_error(FS_E_WS_PING_TIMEOUT)
         self.close_with(CLOSE_INTERNAL, "keepalive ping timeout")
@@ -384,8 +384,8 @@ cdef class WebSocketExchange(ASGIExchange):
         self.key = None
         driver.status.websockets_total += 1
         driver.status.websockets += 1
-        if driver.limits.ws_ping_interval:
-            self.ping_at = fs_monotonic_ms() + driver.limits.ws_ping_interval
+        if driver.limits.timeout_ws_ping:
+            self.ping_at = fs_monotonic_ms() + driver.limits.timeout_ws_ping
         if driver.spread_until:
             self.on_drain()
         return self.after_write()

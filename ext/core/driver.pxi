@@ -66,8 +66,8 @@ cdef int set_limits(fs_limits *limits, dict given) except -1:
     limits.ws_deflate_min_size = given["ws_deflate_min_size"]
     limits.timeout_ws_handshake = given["timeout_ws_handshake"]
     limits.timeout_ws_close = given["timeout_ws_close"]
-    limits.ws_ping_interval = given["ws_ping_interval"]
-    limits.ws_ping_timeout = given["ws_ping_timeout"]
+    limits.timeout_ws_ping = given["timeout_ws_ping"]
+    limits.timeout_ws_pong = given["timeout_ws_pong"]
     return 0
 
 

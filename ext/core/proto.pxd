@@ -91,8 +91,8 @@ cdef extern from "proto/limits.h" nogil:
         uint32_t timeout_request
         uint32_t timeout_ws_handshake
         uint32_t timeout_ws_close
-        uint32_t ws_ping_interval
-        uint32_t ws_ping_timeout
+        uint32_t timeout_ws_ping
+        uint32_t timeout_ws_pong
 
     enum: FS_MAX_FIELDS_CEILING
     void fs_limits_default(fs_limits *limits)

@@ -110,6 +110,11 @@ void fs_h1_break_response(fs_h1 *h1)
     shut(h1);
 }
 
+void fs_h1_end_tunnel(fs_h1 *h1)
+{
+    shut(h1);
+}
+
 /* Even the answer to a bad HEAD request has no body. */
 static int head_asked(const fs_h1 *h1)
 {

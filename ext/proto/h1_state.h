@@ -92,6 +92,9 @@ void fs_h1_end_response(fs_h1 *h1);
 /* Breaks off whatever is being answered. */
 void fs_h1_break_response(fs_h1 *h1);
 
+/* What an upgrade has begun is over: what is queued still leaves. */
+void fs_h1_end_tunnel(fs_h1 *h1);
+
 /* Reading ends with an error of the peer or ours, which is returned. */
 int fs_h1_fail(fs_h1 *h1, int error);
 

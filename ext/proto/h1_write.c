@@ -365,6 +365,8 @@ static void op_abort(fs_stream *stream, int error)
     (void)error; /* HTTP/1 has no code to send */
     if (!stream->ended)
         fs_h1_break_response(h1);
+    else if (h1->reading == FS_H1_READ_TUNNEL)
+        fs_h1_end_tunnel(h1);
 }
 
 /* Flow control is the kernel's here: whoever has too much does not receive. */

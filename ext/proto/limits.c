@@ -35,7 +35,7 @@ void fs_limits_default(fs_limits *limits)
         .timeout_request = 0,
         .timeout_ws_handshake = 10 * SECONDS,
         .timeout_ws_close = 10 * SECONDS,
-        .ws_ping_interval = 20 * SECONDS,
-        .ws_ping_timeout = 20 * SECONDS,
+        .timeout_ws_ping = 20 * SECONDS,
+        .timeout_ws_pong = 20 * SECONDS,
     };
 }

@@ -39,8 +39,8 @@ typedef struct fs_limits {
     uint32_t timeout_request;            /*       0   an application that does not come to an end (504); 0: never */
     uint32_t timeout_ws_handshake;       /*    10 s   an application that neither accepts nor refuses (504); 0: never */
     uint32_t timeout_ws_close;           /*    10 s   a peer that does not answer a close frame */
-    uint32_t ws_ping_interval;           /*    20 s   between two pings; 0: none */
-    uint32_t ws_ping_timeout;            /*    20 s   a peer that has silently gone: no pong (1011); 0: never */
+    uint32_t timeout_ws_ping;            /*    20 s   between two pings; 0: none */
+    uint32_t timeout_ws_pong;            /*    20 s   a peer that has silently gone: no pong (1011); 0: never */
 } fs_limits;
 
 #define FS_MAX_FIELDS_CEILING 1000

@@ -341,11 +341,11 @@ class Options:
         peers=(UVICORN,), limit="ws_max_queue",
     )  # fmt: skip
     ws_ping_interval: float = option(
-        20.0, Seconds(0.0), WEBSOCKET, "Between two pings; 0 sends none.", peers=(UVICORN,), limit="ws_ping_interval"
+        20.0, Seconds(0.0), WEBSOCKET, "Between two pings; 0 sends none.", peers=(UVICORN,), limit="timeout_ws_ping"
     )
     ws_ping_timeout: float = option(
         20.0, Seconds(0.0), WEBSOCKET, "For the answer to a ping (closed with 1011); 0 is no limit.",
-        peers=(UVICORN,), limit="ws_ping_timeout",
+        peers=(UVICORN,), limit="timeout_ws_pong",
     )  # fmt: skip
     ws_per_message_deflate: bool | None = option(
         None, Switch(), WEBSOCKET, "Compress messages with clients that offer it (permessage-deflate).",
