@@ -32,15 +32,15 @@ static const fs_error_info TABLE[] = {
     {FS_E_BAD_METHOD, "bad-method", 400, WS_PROTOCOL, H2_PROTOCOL, "the method is not a token"},
     {FS_E_WS_HANDSHAKE, "ws-handshake", 400, WS_PROTOCOL, H2_PROTOCOL, "the WebSocket handshake is malformed"},
     {FS_E_WS_VERSION, "ws-version", 426, WS_PROTOCOL, H2_PROTOCOL, "the WebSocket version is not supported"},
+
+    {FS_E_PEER_GONE, "peer-gone", 0, WS_ABNORMAL, H2_CANCEL, "the peer has closed or reset the connection"},
+    {FS_E_PEER_STALLED, "peer-stalled", 0, WS_ABNORMAL, H2_CANCEL, "the peer does not read what it asked for"},
+    {FS_E_PROXY_HEADER, "proxy-header", 0, WS_PROTOCOL, H2_PROTOCOL, "the PROXY protocol header is missing or malformed"},
     {FS_E_WS_FRAME, "ws-frame", 0, WS_PROTOCOL, H2_PROTOCOL, "a WebSocket frame breaks the protocol"},
     {FS_E_WS_UTF8, "ws-utf8", 0, WS_PAYLOAD, H2_PROTOCOL, "a WebSocket text is not UTF-8"},
     {FS_E_WS_DEFLATE, "ws-deflate", 0, WS_PAYLOAD, H2_PROTOCOL, "a compressed WebSocket message cannot be inflated"},
     {FS_E_WS_TOO_BIG, "ws-too-big", 0, WS_TOO_BIG, H2_CANCEL, "a WebSocket message is larger than its limit"},
     {FS_E_WS_PING_TIMEOUT, "ws-ping-timeout", 0, WS_INTERNAL, H2_CANCEL, "the peer did not answer a ping in time"},
-
-    {FS_E_PEER_GONE, "peer-gone", 0, WS_ABNORMAL, H2_CANCEL, "the peer has closed or reset the connection"},
-    {FS_E_PEER_STALLED, "peer-stalled", 0, WS_ABNORMAL, H2_CANCEL, "the peer does not read what it asked for"},
-    {FS_E_PROXY_HEADER, "proxy-header", 0, WS_PROTOCOL, H2_PROTOCOL, "the PROXY protocol header is missing or malformed"},
 
     {FS_E_APP_STATUS, "app-status", 500, WS_INTERNAL, H2_INTERNAL, "the application gave an invalid status"},
     {FS_E_APP_FIELD_NAME, "app-field-name", 500, WS_INTERNAL, H2_INTERNAL, "the application gave an invalid field name"},

@@ -38,15 +38,15 @@ enum {
     FS_E_BAD_METHOD = -119,          /* 400: not even a token */
     FS_E_WS_HANDSHAKE = -120,        /* 400: RFC 6455 section 4.2.1 */
     FS_E_WS_VERSION = -121,          /* 426: not version 13 */
-    FS_E_WS_FRAME = -122,            /* these close a WebSocket: 1002, 1007, 1007, 1009, 1011 */
-    FS_E_WS_UTF8 = -123,
-    FS_E_WS_DEFLATE = -124,
-    FS_E_WS_TOO_BIG = -125,
-    FS_E_WS_PING_TIMEOUT = -126,
 
     FS_E_PEER_GONE = -200,
     FS_E_PEER_STALLED = -201,        /* does not read: write deadline */
     FS_E_PROXY_HEADER = -202,        /* PROXY protocol: missing or malformed */
+    FS_E_WS_FRAME = -203,            /* these close a WebSocket: 1002, 1007, 1007, 1009, 1011 */
+    FS_E_WS_UTF8 = -204,
+    FS_E_WS_DEFLATE = -205,
+    FS_E_WS_TOO_BIG = -206,
+    FS_E_WS_PING_TIMEOUT = -207,
 
     FS_E_APP_STATUS = -300,
     FS_E_APP_FIELD_NAME = -301,

@@ -380,13 +380,11 @@ static int append(fs_ws *ws, size_t n)
     const int last = is_last(ws) && n == ws->payload_left;
     const size_t before = message->n;
     char *p = ws->input;
-    int result;
+    int result = FS_OK;
 
     if (ws->flags & COMPRESSED) {
         fs_ws_unmask(p, p, n, ws->mask);
         result = fs_ws_inflate(ws->deflate, p, n, last, message, ws->shared->messages, (size_t)most);
-        if (result < 0)
-            return result;
     } else if (n) {
         if ((result = make_room(ws, n)) < 0)
             return result;
@@ -395,8 +393,8 @@ static int append(fs_ws *ws, size_t n)
     }
     if (ws->opcode == FS_WS_OP_TEXT && message->n > before &&
         !fs_utf8_feed(&ws->utf8, message->p + before, message->n - before))
-        return FS_E_WS_UTF8;
-    return FS_OK;
+        return FS_E_WS_UTF8; /* which came before what inflate has met */
+    return result;
 }
 
 /* The message is complete; its memory, where it has any, is the receiver's. */

@@ -12,11 +12,13 @@ static const struct { int code, status; } EXPECTED[] = {
     {FS_E_EXPECTATION, 417}, {FS_E_HEAD_TOO_LARGE, 431}, {FS_E_TOO_MANY_FIELDS, 431},
     {FS_E_METHOD_UNKNOWN, 501}, {FS_E_CODING_UNKNOWN, 501}, {FS_E_OVERLOADED, 503}, {FS_E_VERSION, 505},
     {FS_E_BAD_METHOD, 400},
+    {FS_E_WS_HANDSHAKE, 400}, {FS_E_WS_VERSION, 426},
     {FS_E_PEER_GONE, 0}, {FS_E_PEER_STALLED, 0}, {FS_E_PROXY_HEADER, 0},
+    {FS_E_WS_FRAME, 0}, {FS_E_WS_UTF8, 0}, {FS_E_WS_DEFLATE, 0}, {FS_E_WS_TOO_BIG, 0}, {FS_E_WS_PING_TIMEOUT, 0},
     {FS_E_APP_STATUS, 500}, {FS_E_APP_FIELD_NAME, 500}, {FS_E_APP_FIELD_VALUE, 500}, {FS_E_APP_LENGTH, 500},
     {FS_E_APP_BODY_TOO_LONG, 500}, {FS_E_APP_BODY_TOO_SHORT, 500}, {FS_E_APP_ORDER, 500}, {FS_E_APP_RAISED, 500},
     {FS_E_APP_NO_RESPONSE, 500}, {FS_E_APP_TRAILER, 500}, {FS_E_APP_FILE, 500},
-    {FS_E_APP_TIMEOUT, 504},
+    {FS_E_APP_TIMEOUT, 504}, {FS_E_APP_CLOSE, 500},
     {FS_E_NOMEM, 500}, {FS_E_INTERNAL, 500}, {FS_E_STORAGE, 507},
 };
 
@@ -44,9 +46,11 @@ static void bands_have_no_gaps(void)
     for (int code = -1000; code <= 0; code++)
         known += fs_error_describe(code)->code == code;
     CHECK_INT(known, CODES);
-    for (int code = FS_E_BAD_METHOD; code <= FS_E_BAD_REQUEST_LINE; code++)
+    for (int code = FS_E_WS_VERSION; code <= FS_E_BAD_REQUEST_LINE; code++)
         CHECK_INT(fs_error_describe(code)->code, code);
-    for (int code = FS_E_APP_TIMEOUT; code <= FS_E_APP_STATUS; code++)
+    for (int code = FS_E_WS_PING_TIMEOUT; code <= FS_E_PEER_GONE; code++)
+        CHECK_INT(fs_error_describe(code)->code, code);
+    for (int code = FS_E_APP_CLOSE; code <= FS_E_APP_STATUS; code++)
         CHECK_INT(fs_error_describe(code)->code, code);
 }
 

@@ -23,6 +23,9 @@ static void sizes(void)
     CHECK_INT(limits.max_pipelined, 64);
     CHECK_INT(limits.max_requests, 0);
     CHECK_INT(limits.max_concurrency, 0);
+    CHECK_INT(limits.ws_max_size, 16777216);
+    CHECK_INT(limits.ws_max_queue, 32);
+    CHECK_INT(limits.ws_deflate_min_size, 256);
 }
 
 static void flow(void)
@@ -47,6 +50,10 @@ static void times(void)
     CHECK_INT(limits.timeout_write, 60000);
     CHECK_INT(limits.timeout_linger, 2000);
     CHECK_INT(limits.timeout_request, 0);
+    CHECK_INT(limits.timeout_ws_handshake, 10000);
+    CHECK_INT(limits.timeout_ws_close, 10000);
+    CHECK_INT(limits.timeout_ws_ping, 20000);
+    CHECK_INT(limits.timeout_ws_pong, 20000);
 }
 
 static void limits_fit_each_other(void)
