@@ -109,7 +109,7 @@ class Reader:
         coding = answer.get(b"transfer-encoding")
         if answer.get(b"content-length") is not None:
             answer.framing = "length"
-            answer.body = self._exactly(self._length(answer))
+            answer.body = self.exactly(self._length(answer))
         elif coding is not None:
             if coding != b"chunked":
                 raise BrokenAnswer(f"unknown transfer coding {coding!r}", self._seen)
@@ -128,8 +128,8 @@ class Reader:
             size = int(match[1], 16)
             if size == 0:
                 break
-            answer.chunks.append(self._exactly(size))
-            if self._exactly(2) != b"\r\n":
+            answer.chunks.append(self.exactly(size))
+            if self.exactly(2) != b"\r\n":
                 raise BrokenAnswer("no CRLF after a chunk", self._seen)
         answer.body = b"".join(answer.chunks)
         answer.trailers = self._fields()
@@ -151,7 +151,7 @@ class Reader:
                 raise BrokenAnswer("the stream ended inside a line", self._seen + self.buffer)
         return self._take(self.buffer.index(b"\n") + 1)
 
-    def _exactly(self, size: int) -> bytes:
+    def exactly(self, size: int) -> bytes:
         parts = [self._take(size)]
         have = len(parts[0])
         while have < size:

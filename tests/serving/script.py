@@ -65,6 +65,11 @@ def start(status: int = 200, *headers: tuple[bytes, bytes], **more: Any) -> Step
     return ("send", {"type": "http.response.start", "status": status, "headers": list(headers), **more})
 
 
+def websocket(kind: str, **more: Any) -> Step:
+    """An event of a WebSocket: accept, send, close or http.response.*."""
+    return ("send", {"type": f"websocket.{kind}", **more})
+
+
 def body(data: bytes = b"", more: bool = False) -> Step:
     return ("send", {"type": "http.response.body", "body": data, "more_body": more})
 

@@ -6,7 +6,7 @@
 /open/NAME          lets ("wait", NAME) go on
 /scope              the scope as a literal
 /ledger             live objects of the compiled core
-/echo               the request's body
+/echo               the request's body; each message of a WebSocket
 everything else     b"ok"
 """
 
@@ -174,6 +174,28 @@ class Performer:
             group.create_task(self.perform([first]))
             group.create_task(self.perform([second]))
 
+    async def do_accepted(self) -> None:
+        """Takes websocket.connect and accepts."""
+        event = await self.receive()
+        assert event == {"type": "websocket.connect"}
+        await self.send({"type": "websocket.accept"})
+
+    async def do_echoes(self) -> None:
+        """Sends each WebSocket message back until the disconnect, which it notes."""
+        while (event := await self.receive())["type"] == "websocket.receive":
+            await self.send({**event, "type": "websocket.send"})
+        await self.run.note("event", event)
+
+    async def do_flood(self, size: int) -> None:
+        """Sends messages until `send` raises; notes the exception."""
+        message = {"type": "websocket.send", "bytes": bytes(size)}
+        try:
+            while True:
+                await self.send(message)
+                self.run.sent += size
+        except Exception as error:
+            await self.run.note("refused", [kind.__name__ for kind in type(error).__mro__], str(error))
+
     async def do_file(self, path: str, arguments: Message) -> None:
         """zerocopysend of an open file object, or of its descriptor number."""
         as_number = arguments.pop("as_number", False)
@@ -251,10 +273,15 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
         case "open":
             gates[rest[0]].set()
             await answer(send, b"open")
+        case "scope" if scope["type"] == "websocket":
+            scoped = {"type": "websocket.send", "text": repr(scope)}
+            await Performer("scope", scope, receive, send).perform([("accepted",), ("send", scoped), ("echoes",)])
         case "scope":
             await answer(send, literal({**scope, "kind": type(scope).__name__}))
         case "ledger":
             await answer(send, literal(ledger()))
+        case "echo" if scope["type"] == "websocket":
+            await Performer("echo", scope, receive, send).perform([("accepted",), ("echoes",)])
         case "echo":
             await echo(receive, send)
         case _:
