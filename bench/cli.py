@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.budget import Work
 from bench.compare import compare, regressions
-from bench.floor import FLOOR, build_limit
+from bench.floor import FLOOR, build_limit, build_websocket_floor
 from bench.gate import Gate, gated, run_gate
 from bench.lineup import ALL, OWN, Lineup, asked_for, lineup, servers_of
 from bench.load import LoadError, find_wrk
@@ -249,7 +249,8 @@ def _settings(options: argparse.Namespace, servers: list[Server]) -> Settings:
     own = Path(options.peer_python) == PEER_PYTHON
     if any(server.peer for server in servers) and own and not up_to_date():
         _build_peers(options)
-    return Settings(options.seconds, options.warm, options.python, options.peer_python, str(build_limit()))
+    floors = str(build_limit()), str(build_websocket_floor())
+    return Settings(options.seconds, options.warm, options.python, options.peer_python, *floors)
 
 
 def _build_peers(options: argparse.Namespace) -> list[str]:

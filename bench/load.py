@@ -1,4 +1,4 @@
-"""The load: wrk in a process of its own, on a core of its own, and what it has counted."""
+"""The load: wrk, or our own program for WebSocket, in a process and on a core of its own, and what it has counted."""
 
 import contextlib
 import json
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from bench.floor import build_websocket_load
 from bench.latency import as_measured, interval, parse, percentile
 from bench.plan import HERE, Scenario
 from bench.process import HOST, on_core
@@ -19,12 +20,12 @@ TIMEOUT_MARGIN = 30.0
 
 
 class LoadError(Exception):
-    """wrk is missing or did not report."""
+    """The load program is missing or did not report."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk has counted in one run; errors by kind.
+    """What it has counted in one run, echoed messages as requests; errors by kind.
 
     `curve` has the latency in microseconds that so many per cent of the requests did not exceed, by "50" ... "100".
     """
@@ -64,7 +65,15 @@ def find_wrk() -> str:
     return wrk
 
 
-def wrk_command(scenario: Scenario, port: int, seconds: float) -> list[str]:
+def load_command(scenario: Scenario, port: int, seconds: float) -> list[str]:
+    """The program that loads a server in this scenario, which prints what `run_load` reads."""
+    if scenario.websocket:
+        counts = [str(port), str(scenario.connections), f"{max(1, round(seconds))}"]
+        return [str(build_websocket_load()), *counts, *scenario.websocket]
+    return _wrk_command(scenario, port, seconds)
+
+
+def _wrk_command(scenario: Scenario, port: int, seconds: float) -> list[str]:
     headers = [part for name, value in scenario.headers.items() for part in ("-H", f"{name}: {value}")]
     script = str(HERE / "wrk" / scenario.script)
     connections = str(scenario.connections)
@@ -86,10 +95,12 @@ def wrk_command(scenario: Scenario, port: int, seconds: float) -> list[str]:
     return [*command, "--", *scenario.script_args] if scenario.script_args else command
 
 
-def run_wrk(
+def run_load(
     command: list[str], connections: int, core: int, seconds: float, halfway: Callable[[], None] | None = None
 ) -> Load:
-    """Run wrk, whose `command` opens so many connections, on `core` to its end. Raises LoadError.
+    """Run wrk or what prints as it does, whose `command` opens so many connections, on `core` to its end.
+
+    Raises LoadError.
 
     `halfway` is called when half of the seconds are over. Latencies are wrk's own, or, from a script that prints a
     histogram, those that were measured (bench/latency.py). Where wrk gives a 0, none of its own is right, and all are

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.check_answer import WrongAnswerError, check_answer
+from bench.check_websocket import check_websocket
 from bench.cputime import VanishedError, core_busy, read_cpu, resident, spent
-from bench.load import Load, LoadError, run_wrk, wrk_command
+from bench.load import Load, LoadError, load_command, run_load
 from bench.plan import HERE, Scenario, Server
 from bench.process import Running, ServerError, cores, free_port, started
 
@@ -22,6 +23,7 @@ class Settings:
     python: str = sys.executable
     peer_python: str = sys.executable
     limit: str = "limit"
+    websocket_floor: str = "websocket-floor"
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def measure(scenario: Scenario, server: Server, settings: Settings) -> Sample:
         log = Path(scratch) / "server.log"
         try:
             with started(command, port, cores()[0], log, HERE.parent) as running:
-                check_answer(scenario, port)
+                (check_websocket if scenario.websocket else check_answer)(scenario, port)
                 sample = _under_load(scenario, server, settings, running, command)
             _check_log(server, sample, log)
         except (ServerError, WrongAnswerError, LoadError, VanishedError) as error:
@@ -71,7 +73,7 @@ def server_command(scenario: Scenario, server: Server, settings: Settings, port:
     fields = {
         "python": settings.python,
         "peer_python": settings.peer_python,
-        "limit": settings.limit,
+        "limit": settings.websocket_floor if scenario.websocket else settings.limit,
         "apps": str(HERE / "apps"),
         "peers": str(HERE / "peers"),
         "app": scenario.app_for(server),
@@ -93,14 +95,14 @@ def _under_load(scenario: Scenario, server: Server, settings: Settings, running:
     load_core = cores()[1]
     at_rest = resident(running.pid)
     if settings.warm:
-        run_wrk(wrk_command(scenario, running.port, settings.warm), scenario.connections, load_core, settings.warm)
+        run_load(load_command(scenario, running.port, settings.warm), scenario.connections, load_core, settings.warm)
     running.require_alive()
-    load_command = wrk_command(scenario, running.port, settings.seconds)
+    loading = load_command(scenario, running.port, settings.seconds)
     loaded: list[int] = []
     busy = core_busy(cores()[0])
     before = read_cpu(running.pid)
-    load = run_wrk(
-        load_command,
+    load = run_load(
+        loading,
         scenario.connections,
         load_core,
         settings.seconds,
@@ -114,7 +116,7 @@ def _under_load(scenario: Scenario, server: Server, settings: Settings, running:
         scenario.name,
         server.name,
         portable(command),
-        portable(load_command),
+        portable(loading),
         cpu_us=cpu_ns / 1000 / units if units else 0.0,
         per_second=load.per_second * scenario.units,
         p50_us=load.p50_us,

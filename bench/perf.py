@@ -18,8 +18,8 @@ from pathlib import Path
 from bench import flame, stacks
 from bench.check_answer import WrongAnswerError, check_answer
 from bench.cputime import tree
-from bench.floor import build_limit
-from bench.load import LoadError, find_wrk, run_wrk, wrk_command
+from bench.floor import build_limit, build_websocket_floor
+from bench.load import LoadError, find_wrk, load_command, run_load
 from bench.measure import Settings, load_errors, server_command
 from bench.peers import PYTHON as PEER_PYTHON
 from bench.plan import HERE, Plan, Scenario, Server, choose, load_plan, participants
@@ -46,7 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
         plan = load_plan()
         [scenario] = choose(plan.scenarios, [options.scenario], "scenario")
         server = subject(plan, scenario, options.server)
-        settings = Settings(options.seconds, 1, options.python, str(PEER_PYTHON), str(build_limit()))
+        floors = str(build_limit()), str(build_websocket_floor())
+        settings = Settings(options.seconds, 1, options.python, str(PEER_PYTHON), *floors)
         found, per_second = profile(scenario, server, settings)
         picture: Path = options.output or HERE / "results" / f"profile-{scenario.name}.svg"
         _write(picture, found, scenario, server, f"{per_second:,.0f} requests a second while it was watched")
@@ -94,10 +95,10 @@ def profile(scenario: Scenario, server: Server, settings: Settings) -> tuple[sta
         with started(command, port, cores()[0], Path(scratch) / "server.log", HERE.parent) as running:
             check_answer(scenario, port)
             if settings.warm:
-                run_wrk(wrk_command(scenario, port, settings.warm), scenario.connections, load_core, settings.warm)
+                run_load(load_command(scenario, port, settings.warm), scenario.connections, load_core, settings.warm)
             with _recording(tree(running.pid), data):
-                load_command = wrk_command(scenario, port, settings.seconds)
-                load = run_wrk(load_command, scenario.connections, load_core, settings.seconds)
+                loading = load_command(scenario, port, settings.seconds)
+                load = run_load(loading, scenario.connections, load_core, settings.seconds)
             running.require_alive()
         if errors := load_errors(load):
             raise LoadError(errors)

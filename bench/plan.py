@@ -53,6 +53,7 @@ class Scenario:
     path: str = "/"
     headers: dict[str, str] = field(default_factory=dict)
     upload: int = 0
+    websocket: tuple[str, ...] = ()
     script: str = "report.lua"
     script_args: tuple[str, ...] = ()
     limit: tuple[str, ...] = ()

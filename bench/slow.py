@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.cputime import VanishedError, resident
-from bench.load import LoadError, run_wrk, wrk_command
+from bench.load import LoadError, load_command, run_load
 from bench.measure import Settings, load_errors, server_command
 from bench.plan import HERE, Plan, Scenario, Server, SlowTransfer
 from bench.process import Running, ServerError, cores, free_port, on_core, started
@@ -131,7 +131,7 @@ def _measure(
 
 def _p99(scenario: Scenario, running: Running, seconds: int) -> int:
     """Raises LoadError for an answer that failed."""
-    load = run_wrk(wrk_command(scenario, running.port, seconds), scenario.connections, cores()[1], seconds)
+    load = run_load(load_command(scenario, running.port, seconds), scenario.connections, cores()[1], seconds)
     running.require_alive()
     if errors := load_errors(load):
         raise LoadError(errors)
