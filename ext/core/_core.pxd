@@ -557,9 +557,9 @@ cdef class ASGIExchange(Exchange):
     cdef ASGI interface
     cdef Task task                      # the application's, once it has suspended
     cdef dict request_scope             # from begin() to start()
-    cdef list pieces                    # what was received and not taken: body bytes, or messages
-    cdef list receivers                 # Wakeups of `receive` calls that wait
-    cdef list senders                   # futures of `send` calls that wait
+    cdef object receiver                # the Wakeup of a `receive` call that waits, or None
+    cdef list more_receivers            # those of further ones; None nearly always
+    cdef list senders                   # futures of `send` calls that wait; None nearly always
     cdef Send send
     cdef Receive receive
 
@@ -571,6 +571,10 @@ cdef class ASGIExchange(Exchange):
     cdef int send_head(self, int status, object pairs, uint32_t flags, uint64_t length) except -1
     cdef int cancel(self) except -1
     cdef int let_go(self) except -1
+    cdef int add_receiver(self, object wakeup) except -1
+    cdef int drop_receiver(self, object wakeup) except -1
+    cdef int add_sender(self, object future) except -1
+    cdef int drop_sender(self, object future) except -1
     cdef int wake_receivers(self, bint here) except -1
     cdef int wake_senders(self) except -1
     cdef object after_write(self)
@@ -578,6 +582,7 @@ cdef class ASGIExchange(Exchange):
 
 
 cdef class HTTPExchange(ASGIExchange):
+    cdef list pieces                    # request body that the application has not taken
     cdef PyObject *filling              # owned: body bytes that are being received
     cdef int response                   # Response
     cdef int status
@@ -612,6 +617,8 @@ cdef class WebSocketExchange(ASGIExchange):
     cdef fs_ws ws                       # from the acceptance on; `opened` says so
     cdef Stage stage
     cdef bint opened
+    cdef object message                 # the oldest that the application has not taken, or None
+    cdef list queue                     # those after it; None nearly always
     cdef bint connect_given             # `receive` has given websocket.connect
     cdef bint own_end                   # the application has closed or refused it
     cdef bint paused                    # its queue is full: nothing is read
@@ -629,6 +636,7 @@ cdef class WebSocketExchange(ASGIExchange):
     cdef uint64_t tell_at               # the application is told that the server stops, 0 for never
     cdef uint32_t ping_number           # of the last ping: its payload
 
+    cdef Py_ssize_t waiting_messages(self) noexcept
     cdef int read_messages(self) except -1
     cdef int take_message(self, fs_ws_event *event) except -1
     cdef int ended(self, int code, str reason) except -1

@@ -27,9 +27,6 @@ cdef class ASGIExchange(Exchange):
         if interface is not None:
             self.interface = interface
             self.driver = interface.driver
-        self.pieces = []
-        self.receivers = []
-        self.senders = []
         self.send = Send.__new__(Send, self)
         self.receive = Receive.__new__(Receive, self)
         if FS_DEBUG:
@@ -80,37 +77,65 @@ cdef class ASGIExchange(Exchange):
     cdef int on_drained(self) except -1:
         self.wake_senders()
 
+    # ---- who waits
+
+    cdef int add_receiver(self, object wakeup) except -1:
+        if self.receiver is None:
+            self.receiver = wakeup
+        elif self.more_receivers is None:
+            self.more_receivers = [wakeup]
+        else:
+            self.more_receivers.append(wakeup)
+
+    cdef int drop_receiver(self, object wakeup) except -1:
+        """It may have been woken already."""
+        if self.receiver is wakeup:
+            self.receiver = self.more_receivers.pop(0) if self.more_receivers else None
+        elif self.more_receivers is not None and wakeup in self.more_receivers:
+            self.more_receivers.remove(wakeup)
+
+    cdef int add_sender(self, object future) except -1:
+        if self.senders is None:
+            self.senders = [future]
+        else:
+            self.senders.append(future)
+
+    cdef int drop_sender(self, object future) except -1:
+        """It may have been woken already."""
+        if self.senders is not None and future in self.senders:
+            self.senders.remove(future)
+
     # All that wait are woken: one that is cancelled at this moment must not swallow the others' turn.
 
     cdef int wake_receivers(self, bint here) except -1:
         """`here`: on request of the driver's turn, where the application may go on at once unless it is running."""
-        cdef list waiting = self.receivers
         cdef Driver driver = self.driver
-        cdef Wakeup wakeup
-        cdef Py_ssize_t n = PyList_GET_SIZE(waiting)
-        if n == 0:
+        cdef Wakeup wakeup = self.receiver
+        cdef list others = self.more_receivers
+        if wakeup is None:
             return 0
-        self.receivers = []
-        if n > 1 or not here or not driver.idle_stack:
-            for wakeup in waiting:
-                wakeup.fire(False)
+        self.receiver = self.more_receivers = None
+        if others is None and here and driver.idle_stack:
+            driver.idle_stack = False
+            try:
+                wakeup.fire(True)
+            finally:
+                driver.idle_stack = True
             return 0
-        wakeup = waiting[0]
-        driver.idle_stack = False
-        try:
-            wakeup.fire(True)
-        finally:
-            driver.idle_stack = True
+        wakeup.fire(False)
+        for wakeup in others or ():
+            wakeup.fire(False)
         return 0
 
     cdef int wake_senders(self) except -1:
         cdef object future
-        if PyList_GET_SIZE(self.senders) == 0:
+        cdef list waiting = self.senders
+        if waiting is None:
             return 0
-        for future in self.senders:
+        self.senders = None
+        for future in waiting:
             if not future.done():
                 future.set_result(None)
-        self.senders.clear()
 
     cdef int let_go(self) except -1:
         self.send = None

@@ -61,6 +61,9 @@ cdef OpenFile own_descriptor(int fd):
 @cython.final
 cdef class HTTPExchange(ASGIExchange):
 
+    def __cinit__(self, ASGI interface):
+        self.pieces = []
+
     def __dealloc__(self):
         Py_XDECREF(self.filling)
 
@@ -89,7 +92,7 @@ cdef class HTTPExchange(ASGIExchange):
         self.response = RESPONSE_NONE
 
     cdef bint wants_body(self) noexcept:
-        return PyList_GET_SIZE(self.receivers) != 0 and not self.body_ended
+        return self.receiver is not None and not self.body_ended
 
     cdef int on_body(self, const char *p, size_t n, bint end) except -1:
         self.take_body(PyBytes_FromStringAndSize(p, n), end)

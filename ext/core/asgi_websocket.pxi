@@ -75,9 +75,13 @@ cdef class WebSocketExchange(ASGIExchange):
 
     cdef bint wants_data(self) noexcept:
         """Whether more may be read: the application's queue has its bounds, in messages and in bytes."""
-        self.paused = (PyList_GET_SIZE(self.pieces) >= self.driver.limits.ws_max_queue
-                       or self.held >= self.driver.limits.body_high_water)
+        cdef const fs_limits *limits = &self.driver.limits
+        self.paused = self.message is not None and (
+            self.held >= limits.body_high_water or self.waiting_messages() >= limits.ws_max_queue)
         return not self.paused
+
+    cdef Py_ssize_t waiting_messages(self) noexcept:
+        return 0 if self.message is None else 1 if self.queue is None else 1 + PyList_GET_SIZE(self.queue)
 
     cdef int on_data(self, char *p, size_t n) except -1:
         cdef int result
@@ -133,7 +137,12 @@ cdef class WebSocketExchange(ASGIExchange):
         status.websocket_messages_in += 1
         status.websocket_bytes_in += n
         self.held += weight(message)
-        self.pieces.append(message)
+        if self.message is None:
+            self.message = message
+        elif self.queue is None:
+            self.queue = [message]
+        else:
+            self.queue.append(message)
         self.wake_receivers(True)
 
     cdef int on_disconnect(self) except -1:
@@ -308,11 +317,16 @@ cdef class WebSocketExchange(ASGIExchange):
         if not self.connect_given:
             self.connect_given = True
             return {"type": "websocket.connect"}
-        if PyList_GET_SIZE(self.pieces) == 0:
+        message = self.message
+        if message is None:
             if not self.code:
                 return None
             return {"type": "websocket.disconnect", "code": self.code, "reason": self.reason}
-        message = self.pieces.pop(0)
+        self.message = None
+        if self.queue is not None:
+            self.message = self.queue.pop(0)
+            if PyList_GET_SIZE(self.queue) == 0:
+                self.queue = None
         self.held -= weight(message)
         if type(message) is bytes:
             event = {"type": "websocket.receive", "bytes": message}

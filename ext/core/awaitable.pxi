@@ -190,10 +190,7 @@ cdef class Received:
 
     def close(self):
         if self.waiting is not None:
-            try:
-                self.exchange.receivers.remove(self.waiting)
-            except ValueError:
-                pass    # it was woken already
+            self.exchange.drop_receiver(self.waiting)
             self.waiting = None
 
 
@@ -217,7 +214,7 @@ cdef int received_step(PyObject *raw, PyObject **result) except -1:
     waiting = Wakeup.__new__(Wakeup)
     waiting.loop = exchange.interface.loop
     waiting.blocking = True
-    exchange.receivers.append(waiting)
+    exchange.add_receiver(waiting)
     self.waiting = waiting
     Py_INCREF(waiting)
     result[0] = <PyObject *>waiting
@@ -250,10 +247,7 @@ cdef class Drained:
 
     def close(self):
         if self.future is not None:
-            try:
-                self.exchange.senders.remove(self.future)
-            except ValueError:
-                pass    # it was woken already
+            self.exchange.drop_sender(self.future)
             self.future = self.iterator = None
 
 
@@ -276,7 +270,7 @@ cdef int drained_step(PyObject *raw, PyObject **result) except -1:
         result[0] = <PyObject *>None
         return PYGEN_RETURN
     self.future = exchange.interface.loop.create_future()
-    exchange.senders.append(self.future)
+    exchange.add_sender(self.future)
     self.iterator = self.future.__await__()
     return PyIter_Send(<PyObject *>self.iterator, <PyObject *>None, result)
 

@@ -53,6 +53,7 @@ void fs_ws_free(fs_ws *ws)
 {
     drop_message(ws);
     drop_input(ws);
+    release(ws->shared->allocator, &ws->control);
     fs_ws_deflate_free(ws->deflate);
     ws->deflate = NULL;
     ws->state = FS_WS_CLOSED;
@@ -210,13 +211,14 @@ int fs_ws_close(fs_ws *ws, int code, const char *reason, size_t n)
 
 /* ---- a frame's head ----------------------------------------------------------------- */
 
-static int fill(uint8_t *into, uint8_t *have, size_t need, fs_ws *ws)
+/* Takes bytes until `need` of them are there; 1 when they are. */
+static int fill(void *into, uint8_t *have, size_t need, fs_ws *ws)
 {
     size_t n = need - *have;
 
     if (n > ws->input_len)
         n = ws->input_len;
-    memcpy(into + *have, advance(ws, n), n);
+    memcpy((char *)into + *have, advance(ws, n), n);
     *have = (uint8_t)(*have + n);
     return *have == need;
 }
@@ -274,6 +276,7 @@ static int read_head(fs_ws *ws)
         return result;
     ws->flags |= IN_FRAME;
     ws->control_len = 0;
+    release(ws->shared->allocator, &ws->control);
     return 1;
 }
 
@@ -288,8 +291,8 @@ static void end_frame(fs_ws *ws)
 static int read_close(fs_ws *ws, fs_ws_event *event)
 {
     const size_t n = ws->control_len;
-    const int code = n >= 2 ? ws->control[0] << 8 | ws->control[1] : 0;
-    const char *reason = (const char *)ws->control + 2;
+    const char *reason = n > 2 ? ws->control + 2 : "";
+    const int code = n >= 2 ? (uint8_t)ws->control[0] << 8 | (uint8_t)ws->control[1] : 0;
     uint32_t utf8 = 0;
     int result = FS_OK;
 
@@ -299,7 +302,7 @@ static int read_close(fs_ws *ws, fs_ws_event *event)
         return FS_E_WS_UTF8;
     event->kind = FS_WS_CLOSE;
     event->code = (uint16_t)(code ? code : 1005);
-    event->data = (fs_slice){n > 2 ? reason : "", n > 2 ? n - 2 : 0};
+    event->data = (fs_slice){reason, n > 2 ? n - 2 : 0};
     if (ws->state == FS_WS_OPEN)
         result = put_close(ws, code, NULL, 0);
     go_on(ws, PEER_CLOSES);
@@ -312,17 +315,23 @@ static int read_control(fs_ws *ws, fs_ws_event *event)
     const size_t size = ws->head[1] & 0x7f;
     int result = FS_OK;
 
-    if (!fill(ws->control, &ws->control_len, size, ws))
+    if (!ws->control && size) {
+        ws->control = ws->shared->allocator->resize(ws->shared->allocator->ctx, NULL, size);
+        if (!ws->control)
+            return FS_E_NOMEM;
+    }
+    if (size && !fill(ws->control, &ws->control_len, size, ws))
         return 0;
-    fs_ws_unmask((char *)ws->control, (char *)ws->control, size, ws->mask);
+    if (size)
+        fs_ws_unmask(ws->control, ws->control, size, ws->mask);
     end_frame(ws);
     if (opcode == FS_WS_OP_CLOSE)
         return read_close(ws, event);
     if (opcode == FS_WS_OP_PONG) {
         event->kind = FS_WS_PONG;
-        event->data = (fs_slice){(const char *)ws->control, size};
+        event->data = (fs_slice){size ? ws->control : "", size};
     } else if (ws->state == FS_WS_OPEN) {
-        result = put_frame(ws, FS_WS_OP_PONG | FS_WS_FIN, (const char *)ws->control, size, NULL);
+        result = put_frame(ws, FS_WS_OP_PONG | FS_WS_FIN, ws->control, size, NULL);
     }
     return result < 0 ? result : 1;
 }

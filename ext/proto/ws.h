@@ -73,10 +73,10 @@ typedef struct fs_ws {
     uint8_t control_len;
     uint16_t close_sent;    /* the code of our close frame, 0 before */
     uint8_t head[14];       /* of a frame, as far as it has come */
-    uint8_t control[125];   /* payload of a control frame that is cut over two inputs */
+    char *control;          /* NULL nearly always: payload of a control frame, until the next one begins */
 } fs_ws;
 
-_Static_assert(sizeof(fs_ws) <= 288, "an idle connection may cost 2 KiB in all");
+_Static_assert(sizeof(fs_ws) <= 160, "thousands of idle connections are what WebSocket is for");
 
 /* `sink` is borrowed for the connection's life. `deflate` is what was negotiated, NULL for none. FS_OK or FS_E_NOMEM. */
 int fs_ws_init(fs_ws *ws, fs_ws_shared *shared, fs_sink *sink, const fs_ws_deflate_params *deflate);

@@ -34,7 +34,7 @@ def test_s5_s6_binary_and_text_of_every_size(server: Server, size: int) -> None:
 def test_5_4_fragments_with_a_ping_between_them(server: Server) -> None:
     with server.connect() as client:
         socket = WebSocket(client)
-        socket.send(TEXT, "zwei".encode()).send(FIN | PING, b"there?").send(0, b"").send(FIN, b" Teile")
+        socket.send(TEXT, b"zwei").send(FIN | PING, b"there?").send(0, b"").send(FIN, b" Teile")
         assert socket.frame().first == FIN | PONG
         assert socket.message() == "zwei Teile"
 
