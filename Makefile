@@ -14,6 +14,8 @@ PYTEST ?=
 BENCH ?=
 SCENARIO ?= hello
 SERVER ?=
+# Autobahn's cases for `make conformance`, such as '12.*'; all without any.
+CASES ?=
 BENCH_OWN := --servers own --scenarios hello,pipelined,browser,stream,wsgi-hello --within 2.85
 AGAINST ?= $(wildcard bench/results/reference/result.json)
 # Files of tests that run at the same time: the tests mostly wait, so one more than there are cores.
@@ -34,7 +36,7 @@ C_ROOMS := $(wildcard ext/net/*.c ext/proto/*.c)
 C_COMPILERS := $(shell for cc in gcc clang; do command -v $$cc; done)
 
 .DELETE_ON_ERROR:
-.PHONY: help run build test soak test-c lint bench bench-peers bench-check bench-micro profile fuzz llhttp clean distclean
+.PHONY: help run build test soak conformance test-c lint bench bench-peers bench-check bench-micro profile fuzz llhttp clean distclean
 
 help:  ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +55,9 @@ test: $(BUILT) $(DEVELOP)  ## the whole suite, the C rooms' tests with it
 
 soak: $(BUILT) $(DEVELOP)  ## reloads, crashes, scaling and upgrades under load, the long way (about half an hour)
 	SOAK=1 $(PY) -m pytest tests/supervised $(PYTEST)
+
+conformance: $(BUILT) $(DEVELOP)  ## Autobahn's fuzzing client, every case (some minutes; needs a Python 2.7)
+	PYTHONPATH=tests $(PY) -m conformance.autobahn $(CASES)
 
 test-c: llhttp  ## the C rooms alone, under sanitizers
 	$(MAKE) -C tests/c test

@@ -1,0 +1,1 @@
+"""Others' test suites against the server."""

@@ -1,0 +1,25 @@
+"""Autobahn's fuzzing client, the cases that take seconds; `make conformance` runs all."""
+
+from pathlib import Path
+
+import pytest
+
+from conformance.autobahn import INFORMATIONAL, QUICK, UnavailableError, count, install, run
+from serving import Serve
+
+
+@pytest.fixture(scope="module")
+def suite() -> None:
+    try:
+        install()
+    except UnavailableError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("suite")
+def test_every_case_is_right(serve: Serve, tmp_path: Path) -> None:
+    server = serve(ws_deflate_min_size=0)
+    assert run(f"ws://127.0.0.1:{server.port}/echo", QUICK, tmp_path) == {}
+    assert count(tmp_path) > 240 + len(INFORMATIONAL)
