@@ -7,10 +7,10 @@ import sys
 from typing import Any
 
 import uvloop
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_create_server  # type: ignore[import-not-found]
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_create_server
 
 
-class Echo(WSListener):  # type: ignore[misc]
+class Echo(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type == WSMsgType.CLOSE:
             transport.send_close(frame.get_close_code())

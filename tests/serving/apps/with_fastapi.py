@@ -4,7 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated
 
-from fastapi import BackgroundTasks, Depends, FastAPI, Form, HTTPException, UploadFile
+from fastapi import (
+    BackgroundTasks,
+    Depends,
+    FastAPI,
+    Form,
+    HTTPException,
+    UploadFile,
+    WebSocket,
+    WebSocketDisconnect,
+    WebSocketException,
+)
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
@@ -85,3 +95,19 @@ async def stream() -> StreamingResponse:
 @app.get("/crash")
 async def crash() -> None:
     raise RuntimeError("fastapi route fails")
+
+
+async def token(websocket: WebSocket) -> str:
+    if "token" not in websocket.query_params:
+        raise WebSocketException(code=1008, reason="no token")
+    return websocket.query_params["token"]
+
+
+@app.websocket("/ws/{room}")
+async def conversation(websocket: WebSocket, room: str, token: Annotated[str, Depends(token)]) -> None:
+    await websocket.accept()
+    try:
+        while True:
+            await websocket.send_text(f"{room} {token} {await websocket.receive_text()}")
+    except WebSocketDisconnect as gone:
+        log.append(f"gone {gone.code}")

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from litestar import Litestar, Request, get, post
+from litestar import Litestar, Request, WebSocket, get, post, websocket
 from litestar.datastructures import UploadFile
 from litestar.enums import RequestEncodingType
 from litestar.params import Body
@@ -55,10 +55,19 @@ async def crash() -> None:
     raise RuntimeError("litestar route fails")
 
 
+@websocket("/ws")
+async def conversation(socket: WebSocket[Any, Any, Any]) -> None:
+    await socket.accept()
+    await socket.send_text(f"echo {await socket.receive_text()}")
+    await socket.close(4000, "enough")
+
+
 async def begin() -> None:
     started.append("yes")
 
 
 app = Litestar(
-    route_handlers=[plain, items, upload, echo, stream, events, crash], on_startup=[begin], openapi_config=None
+    route_handlers=[plain, items, upload, echo, stream, events, crash, conversation],
+    on_startup=[begin],
+    openapi_config=None,
 )

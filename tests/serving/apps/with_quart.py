@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-from quart import Quart, Response, request
+from quart import Quart, Response, request, websocket
 
 app = Quart(__name__)
 started: list[str] = []
@@ -42,3 +42,9 @@ async def stream() -> Response:
 @app.get("/crash")
 async def crash() -> str:
     raise RuntimeError("quart route fails")
+
+
+@app.websocket("/ws")
+async def conversation() -> None:
+    while True:
+        await websocket.send(f"echo {await websocket.receive()!s}")

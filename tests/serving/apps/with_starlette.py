@@ -13,7 +13,8 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 done: list[str] = []
 streams: list[str] = []
@@ -31,6 +32,15 @@ class Stamp(BaseHTTPMiddleware):
         response = await call_next(request)
         response.headers["x-stamp"] = "stamped"
         return response
+
+
+async def conversation(websocket: WebSocket) -> None:
+    await websocket.accept(subprotocol="chat")
+    async for text in websocket.iter_text():
+        if text == "bye":
+            await websocket.close(4000, "as you wish")
+            return
+        await websocket.send_json({"echo": text, "state": websocket.state.database})
 
 
 async def plain(request: Request) -> Response:
@@ -119,4 +129,4 @@ routes = [
     Route("/disconnected", disconnected, methods=["POST"]),
 ]
 stamped = Starlette(routes=list(routes), middleware=[Middleware(Stamp), Middleware(GZipMiddleware)])
-app = Starlette(routes=[*routes, Mount("/stamped", stamped)], lifespan=lifespan)
+app = Starlette(routes=[*routes, Mount("/stamped", stamped), WebSocketRoute("/ws", conversation)], lifespan=lifespan)
