@@ -8,7 +8,7 @@ ARG PYTHON=3.13
 
 FROM python:${PYTHON}-slim AS build
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .
