@@ -101,7 +101,9 @@ def _requests(totals: Mapping[str, int]) -> "Iterator[Metric]":
     errors.add_metric(["application"], totals["application_errors"])
     yield errors
     closes = CounterMetricFamily(
-        "fastserve_websocket_closes", "WebSockets that ended, by the code that the application was told.", ["code"]
+        "fastserve_websocket_closes",
+        "WebSockets that ended, by the code that the application was told.",
+        labels=["code"],
     )
     for word in _CLOSES:
         closes.add_metric([word.removeprefix("closes_")], totals[word])
