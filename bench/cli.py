@@ -1,4 +1,4 @@
-"""`python -m bench`: run (the default), check, compare, report, gate, memory, slow and peers."""
+"""`python -m bench`: run (the default), check, compare, adopt, report, gate, memory, slow and peers."""
 
 import argparse
 import os
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from bench.adopt import adopt
 from bench.budget import Work
 from bench.compare import compare, regressions
 from bench.floor import FLOOR, build_limit, build_websocket_floor
@@ -36,6 +37,7 @@ EPILOG = """\
 run       measure; the table is printed, and written with result, report and pictures to bench/results
 check     judge a run by the thresholds of scenarios.toml, or by an earlier result (--against)
 compare   two results: what has changed by more than the rounds differ
+adopt     make a result the reference, and write its figures into README.md and docs/performance.md
 report    write the report and the pictures of a result anew, beside it
 gate      what every server has to get right before its figures mean anything: by default ours, `all` for every one
 memory    what idle connections cost, and whether broken ones leave anything behind
@@ -66,7 +68,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Exits where they cannot be understood."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    wanted = {"compare": 2, "report": 1}.get(options.action, 0)
+    wanted = {"compare": 2, "report": 1, "adopt": 1}.get(options.action, 0)
     if len(options.files) != wanted:
         parser.error(f"{options.action} takes {wanted} files, not {len(options.files)}")
     if options.within and (options.rounds or options.seconds):
@@ -84,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("action", nargs="?", choices=ACTIONS, default="run")
-    parser.add_argument("files", nargs="*", type=Path, help="compare: two results, the older first; report: one")
+    parser.add_argument("files", nargs="*", type=Path, help="compare: two results, the older first; report, adopt: one")
     parser.add_argument("--scenarios", type=_names, help="comma-separated; all by default")
     parser.add_argument(
         "--servers",
@@ -162,6 +164,12 @@ def _compare(_plan: Plan, options: argparse.Namespace) -> int:
 def _report(plan: Plan, options: argparse.Namespace) -> int:
     (path,) = options.files
     _publish(plan, read_result(path), path.parent)
+    return 0
+
+
+def _adopt(plan: Plan, options: argparse.Namespace) -> int:
+    (path,) = options.files
+    print("\n".join(map(str, adopt(path, plan))))
     return 0
 
 
@@ -277,6 +285,7 @@ ACTIONS: dict[str, Callable[[Plan, argparse.Namespace], int]] = {
     "run": _run,
     "check": _check,
     "compare": _compare,
+    "adopt": _adopt,
     "report": _report,
     "gate": _gate,
     "memory": _memory,

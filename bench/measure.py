@@ -3,15 +3,19 @@
 import os
 import sys
 import tempfile
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.check_answer import WrongAnswerError, check_answer
 from bench.check_websocket import check_websocket
 from bench.cputime import VanishedError, core_busy, read_cpu, resident, spent
+from bench.idle import IdleError, idle_connections, raise_descriptor_limit
 from bench.load import Load, LoadError, load_command, run_load
 from bench.plan import HERE, Scenario, Server
 from bench.process import Running, ServerError, cores, free_port, started
+
+WARM_CONNECTIONS = 256
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Sample:
     curve: dict[str, int] = field(default_factory=dict)  # microseconds, by the per cent that did not exceed them
     rss_rest: int = 0  # bytes, before any load
     rss: int = 0  # bytes, in the middle of the load
+    start_ms: float = 0.0  # from the start of its process to the first right answer
+    idle_bytes: float = 0.0  # of resident memory for each idle connection, where the scenario has them
     requests: int = 0
     foreign: float = 0.0  # share of the server's core that anything else had, 0 to 1
     load_average: float = 0.0  # of one minute, before the start
@@ -56,12 +62,20 @@ def measure(scenario: Scenario, server: Server, settings: Settings) -> Sample:
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         command = server_command(scenario, server, settings, port, Path(scratch))
         log = Path(scratch) / "server.log"
+        begun = time.monotonic()
         try:
+            if scenario.idle:
+                raise_descriptor_limit(scenario.idle)
             with started(command, port, cores()[0], log, HERE.parent) as running:
                 (check_websocket if scenario.websocket else check_answer)(scenario, port)
-                sample = _under_load(scenario, server, settings, running, command)
+                start_ms = (time.monotonic() - begun) * 1000
+                if scenario.idle:
+                    sample = _with_idle(scenario, server, running, command)
+                else:
+                    sample = _under_load(scenario, server, settings, running, command)
+                sample = replace(sample, start_ms=start_ms)
             _check_log(server, sample, log)
-        except (ServerError, WrongAnswerError, LoadError, VanishedError) as error:
+        except (ServerError, WrongAnswerError, LoadError, IdleError, VanishedError) as error:
             sample = Sample(scenario.name, server.name, portable(command), error=str(error))
     return Sample(**{**vars(sample), "load_average": load_average})
 
@@ -129,6 +143,33 @@ def _under_load(scenario: Scenario, server: Server, settings: Settings, running:
         requests=load.requests,
         foreign=max(0.0, (busy - cpu_ns) / 1000 / load.duration_us),
         error=load_errors(load),
+    )
+
+
+def _with_idle(scenario: Scenario, server: Server, running: Running, command: list[str]) -> Sample:
+    """What it costs to open the scenario's connections and to answer each once, and what they hold when they rest."""
+    at_rest = resident(running.pid)
+    with idle_connections(scenario, running.port, WARM_CONNECTIONS):
+        pass  # they fill what all connections share
+    running.require_alive()
+    before, warm = read_cpu(running.pid), resident(running.pid)
+    busy, begun = core_busy(cores()[0]), time.monotonic()
+    with idle_connections(scenario, running.port, scenario.idle):
+        cpu_ns = spent(before, read_cpu(running.pid))
+        busy, seconds = core_busy(cores()[0]) - busy, time.monotonic() - begun
+        loaded = resident(running.pid)
+        running.require_alive()
+    return Sample(
+        scenario.name,
+        server.name,
+        portable(command),
+        cpu_us=cpu_ns / 1000 / scenario.idle,
+        per_second=scenario.idle / seconds,
+        rss_rest=at_rest,
+        rss=loaded,
+        idle_bytes=(loaded - warm) / scenario.idle,
+        requests=scenario.idle,
+        foreign=max(0.0, (busy - cpu_ns) / 1e9 / seconds),
     )
 
 

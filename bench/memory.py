@@ -1,7 +1,6 @@
 """Resident memory: of idle connections, and after a crowd of cut requests and connections that died."""
 
 import contextlib
-import resource
 import subprocess
 import sys
 import tempfile
@@ -11,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cputime import PROC, VanishedError, resident, tree
+from bench.idle import IdleError, idle_connections, last_line, raise_descriptor_limit
 from bench.measure import Settings, server_command
-from bench.plan import HERE, MemoryPlan, Plan, Scenario, Server
+from bench.plan import HERE, Plan, Scenario, Server
 from bench.process import Running, ServerError, cores, free_port, on_core, started
 
-SPARE_DESCRIPTORS = 512
 SETTLE_DEADLINE = 30.0
 CLIENT_DEADLINE = 300.0
 
@@ -45,7 +44,6 @@ class MemoryResult:
 
 def measure_memory(plan: Plan, server: Server, settings: Settings) -> list[MemoryResult]:
     """Both runs for one server. What the server does wrong is in the results; nothing is raised for it."""
-    raise_descriptor_limit(plan.memory.idle_connections + SPARE_DESCRIPTORS)
     idle = f"each of {plan.memory.idle_connections:,} idle connections"
     cut = f"growth by {plan.memory.cut_requests:,} cut requests and {plan.memory.aborted_connections:,} resets"
     runs = (
@@ -55,39 +53,32 @@ def measure_memory(plan: Plan, server: Server, settings: Settings) -> list[Memor
     results = []
     for what, run, scenario, most in runs:
         try:
+            raise_descriptor_limit(plan.memory.idle_connections)
             with _server(scenario, server, settings) as running:
-                results.append(MemoryResult(server.name, what, run(running, plan.memory), most))
-        except (ServerError, ClientError, VanishedError) as error:
+                results.append(MemoryResult(server.name, what, run(running, plan), most))
+        except (ServerError, ClientError, IdleError, VanishedError) as error:
             results.append(MemoryResult(server.name, what, 0.0, most, str(error)))
     return results
 
 
-def raise_descriptor_limit(wanted: int) -> None:
-    """For this process and the servers and clients it starts. Raises ValueError where the hard limit forbids it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < wanted:
-        raise ValueError(f"needs {wanted} open files; the hard limit is {hard} (ulimit -Hn)")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
-
-
-def _idle_bytes(running: Running, plan: MemoryPlan) -> float:
+def _idle_bytes(running: Running, plan: Plan) -> float:
     """Bytes of resident memory for each connection; the first 64 are not counted: they fill what is shared."""
-    idle = _descriptors(running)
-    with _idle_client(running, 64):
+    idle, count = _descriptors(running), plan.memory.idle_connections
+    with idle_connections(plan.scenarios["hello"], running.port, 64):
         pass
     _await_descriptors(running, idle)
     before = resident(running.pid)
-    with _idle_client(running, plan.idle_connections):
-        return (resident(running.pid) - before) / plan.idle_connections
+    with idle_connections(plan.scenarios["hello"], running.port, count):
+        return (resident(running.pid) - before) / count
 
 
-def _growth(running: Running, plan: MemoryPlan) -> float:
+def _growth(running: Running, plan: Plan) -> float:
     """Bytes of resident memory gained by the whole crowd, after a tenth of it has filled pools and caches."""
-    idle = _descriptors(running)
-    _run_cuts(running, plan.cut_requests // 10, plan.aborted_connections // 10, seed=1)
+    idle, crowd = _descriptors(running), plan.memory
+    _run_cuts(running, crowd.cut_requests // 10, crowd.aborted_connections // 10, seed=1)
     _await_descriptors(running, idle)
     before = resident(running.pid)
-    _run_cuts(running, plan.cut_requests, plan.aborted_connections, seed=2)
+    _run_cuts(running, crowd.cut_requests, crowd.aborted_connections, seed=2)
     _await_descriptors(running, idle)
     return resident(running.pid) - before
 
@@ -102,31 +93,6 @@ def _server(scenario: Scenario, server: Server, settings: Settings) -> Iterator[
             running.require_alive()
 
 
-@contextlib.contextmanager
-def _idle_client(running: Running, connections: int) -> Iterator[None]:
-    """`connections` idle connections for as long as the block lasts."""
-    command = [sys.executable, "-m", "bench.idle_client", str(running.port), str(connections), "Hello, World!"]
-    with on_core(cores()[1]):
-        client = subprocess.Popen(
-            command, cwd=HERE.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-    assert client.stdin is not None
-    assert client.stdout is not None
-    assert client.stderr is not None
-    try:
-        if client.stdout.readline() != b"ready\n":
-            raise ClientError(_last_line(client.stderr.read()))
-        yield
-    finally:
-        client.stdin.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            client.wait(SETTLE_DEADLINE)
-        client.kill()
-        client.wait()
-        client.stdout.close()
-        client.stderr.close()
-
-
 def _run_cuts(running: Running, requests: int, aborted: int, seed: int) -> None:
     command = [sys.executable, "-m", "bench.cut_client", *map(str, (running.port, requests, aborted, seed))]
     try:
@@ -135,7 +101,7 @@ def _run_cuts(running: Running, requests: int, aborted: int, seed: int) -> None:
     except subprocess.TimeoutExpired as error:
         raise ClientError(f"not done after {CLIENT_DEADLINE:.0f} s") from error
     if done.returncode != 0:
-        raise ClientError(_last_line(done.stderr))
+        raise ClientError(last_line(done.stderr))
 
 
 def _descriptors(running: Running) -> int:
@@ -152,8 +118,3 @@ def _await_descriptors(running: Running, idle: int) -> None:
         if time.monotonic() > deadline:
             raise ServerError(f"{_descriptors(running) - idle} connections are still open")
         time.sleep(0.05)
-
-
-def _last_line(output: bytes) -> str:
-    lines = output.decode(errors="replace").strip().splitlines()
-    return f"client: {lines[-1]}" if lines else "client ended without a word"

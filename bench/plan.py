@@ -54,6 +54,7 @@ class Scenario:
     headers: dict[str, str] = field(default_factory=dict)
     upload: int = 0
     websocket: tuple[str, ...] = ()
+    idle: int = 0  # connections that are opened and then rest, in place of load
     script: str = "report.lua"
     script_args: tuple[str, ...] = ()
     limit: tuple[str, ...] = ()

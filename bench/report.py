@@ -38,6 +38,8 @@ COLUMNS = (
     Column("p99.9 µs", "p999_us", whole),
     Column("rest MiB", "rss_rest", mebibytes),
     Column("load MiB", "rss", mebibytes),
+    Column("start ms", "start_ms", whole),
+    Column("idle B", "idle_bytes", whole),
 )
 
 

@@ -14,7 +14,7 @@ from bench.measure import Sample
 from bench.plan import HERE
 from bench.rounds import Row, summarize
 
-FORMAT = 3
+FORMAT = 4
 FOLDER = HERE / "results"
 NAME = "result.json"
 

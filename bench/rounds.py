@@ -9,7 +9,7 @@ from bench.plan import Figure, Scenario, Server
 
 DISTURBED = 0.05  # share of the server's core; a quiet machine has 0.01
 LATENCIES = ("p50_us", "p90_us", "p99_us", "p999_us")
-FIGURES = ("cpu_us", "per_second", *LATENCIES, "rss_rest", "rss")
+FIGURES = ("cpu_us", "per_second", *LATENCIES, "rss_rest", "rss", "start_ms", "idle_bytes")
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Row:
     p999_us: float
     rss_rest: float
     rss: float
+    start_ms: float
+    idle_bytes: float
     ranges: dict[str, tuple[float, float]]
     curve: dict[str, float]
     foreign: float

@@ -2,13 +2,16 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from bench.floor import build_limit
-from bench.measure import Settings
+from bench.idle import IdleError, idle_connections
+from bench.measure import Settings, server_command
 from bench.memory import MemoryResult, measure_memory
 from bench.plan import Answer, MemoryPlan, load_plan
+from bench.process import free_port, started
 
 SMALL = MemoryPlan(
     idle_connections=300, idle_bytes_each=1024, cut_requests=640, aborted_connections=64, returns_within=1_048_576
@@ -31,13 +34,17 @@ def test_idle_connections_are_counted_and_a_wrong_answer_fails(results: list[Mem
     assert "client: " in str(cut)
 
 
-def test_the_idle_run_reports_an_answer_that_never_comes() -> None:
-    plan = replace(load_plan(), memory=SMALL)
-    closing = replace(plan.scenarios["hello"], answer=Answer(text="something else"), limit=("--close",))
-    plan.scenarios["hello"] = closing
-    idle = measure_memory(plan, plan.servers["limit"], Settings(limit=str(build_limit())))[0]
-    assert not idle.passed
-    assert "closed after" in idle.error
+def test_an_answer_that_never_comes_is_reported(tmp_path: Path) -> None:
+    plan, port = load_plan(), free_port()
+    expected = plan.scenarios["hello"]
+    closing = replace(expected, answer=Answer(text="something else"), limit=("--close",))
+    command = server_command(closing, plan.servers["limit"], Settings(limit=str(build_limit())), port, tmp_path)
+    with (
+        started(command, port, 0, tmp_path / "log", tmp_path),
+        pytest.raises(IdleError, match="closed after"),
+        idle_connections(expected, port, 3),
+    ):
+        pytest.fail("they were answered")
 
 
 @pytest.mark.parametrize(("value", "error", "passed"), [(1024, "", True), (1025, "", False), (0, "gone", False)])

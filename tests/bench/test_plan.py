@@ -31,8 +31,8 @@ def sample(server: str, cpu_us: float, error: str = "", scenario: str = "hello",
 
 
 def of(interface: Interface) -> list[Any]:
-    """Every scenario that the interface has an application for, with that."""
-    scenarios = [scenario for scenario in PLAN.scenarios.values() if interface in scenario.interfaces]
+    """Every scenario of HTTP that the interface has an application for, with that."""
+    scenarios = [each for each in PLAN.scenarios.values() if interface in each.interfaces and not each.websocket]
     return [pytest.param(s, s.apps.get(interface, s.app), id=s.name) for s in scenarios]
 
 

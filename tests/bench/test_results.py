@@ -32,9 +32,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ('{"machine": {}, "rows": [], "samples": []}', "format 1, and this is the reader of format 3: measure anew"),
-        ('{"format": 3, "machine": {}}', "is not the result of a run"),
-        ('{"format": 3, "machine": {}, "samples": [{"speed": 1}]}', "is not the result of a run"),
+        ('{"machine": {}, "rows": [], "samples": []}', "format 1, and this is the reader of format 4: measure anew"),
+        ('{"format": 4, "machine": {}}', "is not the result of a run"),
+        ('{"format": 4, "machine": {}, "samples": [{"speed": 1}]}', "is not the result of a run"),
         ("[]", "is not the result of a run"),
         ("", "is not the result of a run"),
     ],
