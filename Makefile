@@ -74,7 +74,7 @@ bench: $(BUILT) $(DEVELOP) $(PICTURES)  ## CPU time per request beside the limit
 	$(PY) -m bench $(or $(BENCH),$(BENCH_OWN))
 
 bench-peers: $(BUILT) $(DEVELOP) $(PICTURES)  ## the same beside every peer that can be installed, within 40 minutes
-	$(PY) -m bench $(or $(BENCH),--servers all --within 35)
+	$(PY) -m bench $(or $(BENCH),--servers all --within 32)
 
 bench-check: $(BUILT) $(DEVELOP)  ## fails where CPU time has grown since the result AGAINST
 	@[ -n "$(AGAINST)" ] || { echo 'make bench-check AGAINST=bench/results/.../result.json: name an earlier result'; exit 2; }

@@ -20,7 +20,7 @@ PACKAGE = ROOT / "src" / "fastserve"
 # What each room of ext/ may know. The C rooms know neither Python nor each other.
 ROOMS: Mapping[str, set[str]] = {
     "net": {"libc"},
-    "proto": {"libc", "llhttp"},
+    "proto": {"libc", "llhttp", "zlib", "compiler"},
     "core": {"libc", "net", "proto", "llhttp", "python"},  # llhttp: its version number, nothing else
 }
 
@@ -133,10 +133,12 @@ def header_room(quoted: bool, name: str, folder: Path) -> str:
         return folder.name
     if quoted and room in ROOMS and (EXT / name).is_file():
         return room
-    if name == "llhttp.h":
-        return "llhttp"
+    if name in ("llhttp.h", "zlib.h"):
+        return name.removesuffix(".h")
     if name in ("Python.h", "structmember.h"):
         return "python"
+    if name in ("emmintrin.h", "immintrin.h"):
+        return "compiler"
     return "libc" if LIBC.fullmatch(name) else name
 
 

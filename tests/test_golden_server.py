@@ -48,7 +48,9 @@ def play(case: Case, client: Client, pieces: tuple[bytes, ...]) -> tuple[bytes, 
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
 def test_golden_case(case: Case, serve: Serve) -> None:
     limits = {OPTIONS[name]: value for name, value in case.limits.items()}
-    server = serve("answering:app", server_header=False, date_header=False, lifespan="off", access_log=False, **limits)
+    server = serve(
+        "answering:app", server_header=False, date_header=False, lifespan="off", access_log=False, ws="none", **limits
+    )
     for pieces in case.splits(most=4):
         with server.connect(timeout=5) as client:
             reply, ended = play(case, client, pieces)

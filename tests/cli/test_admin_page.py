@@ -156,6 +156,10 @@ def test_methods_and_fields(ask: Ask, page: Page, path: str) -> None:
 # metrics
 
 
+CLOSES = (1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012)
+"""The codes that the status block has a word for; the others are one."""
+
+
 def test_the_metrics_are_those_that_the_document_lists(ask: Ask, page: Page) -> None:
     worker(page)
     found = ask("/metrics")
@@ -177,6 +181,7 @@ def test_the_document_lists_every_cause_and_every_key(ask: Ask, page: Page) -> N
 def test_every_counter_of_the_page_is_a_metric() -> None:
     words = {word for word, _, _ in metrics.COUNTERS} | set(metrics.BUCKETS) | {"duration_sum_us"}
     words |= {f"responses_{each}xx" for each in range(1, 6)} | {"peer_errors", "application_errors"}
+    words |= {f"closes_{code}" for code in (*CLOSES, "other")}
     assert words == set(TOTALS)
     assert [name for name in CORE_FIELDS if name in metrics.BUCKETS] == list(metrics.BUCKETS)
 
@@ -194,6 +199,8 @@ def test_the_values_are_sums_over_the_workers(ask: Ask, page: Page) -> None:
         assert metric(text, f"fastserve_{name}_total") == expected[word]
     for each in ("1xx", "2xx", "3xx", "4xx", "5xx"):
         assert metric(text, "fastserve_responses_total", status=each) == expected[f"responses_{each}"]
+    for code in (*CLOSES, "other"):
+        assert metric(text, "fastserve_websocket_closes_total", code=str(code)) == expected[f"closes_{code}"]
     for fault in ("peer", "application"):
         assert metric(text, "fastserve_errors_total", fault=fault) == expected[f"{fault}_errors"]
     assert metric(text, "fastserve_requests_in_flight") == 6
@@ -251,7 +258,7 @@ def test_the_workers_with_what_they_serve(ask: Ask, page: Page) -> None:
     words = {"pid": 71, "slot": 1, "generation": 4, "requests_total": 9, "connections": 2, "in_flight": 2}
     block = worker(page, State.SERVING, spawned=now() - 5000, bytes_in=10, bytes_out=20, resident=1 << 20, **words)
     for row, (text, age) in enumerate([(b"GET /quick", 10), (b"POST /slow?q=\xe9", 3000)]):
-        ROW.pack_into(block.memory, 512 + 128 * row, now() - age, len(text), text)
+        ROW.pack_into(block.memory, 640 + 128 * row, now() - age, len(text), text)
     worker(page, State.STARTING, pid=70, slot=0, heartbeat=0)
     found = ask("/workers")
     assert found.fields["content-type"] == "application/json"
