@@ -17,6 +17,7 @@ SERVER ?=
 # Autobahn's cases for `make conformance`, such as '12.*'; all without any.
 CASES ?=
 BENCH_OWN := --servers own --scenarios hello,pipelined,browser,stream,wsgi-hello --within 2.85
+BENCH_PEERS := --servers all --within 33 --scenarios hello,pipelined,browser,stream,close,body-out,upload,file-100k,ws-echo-32,ws-echo-64k,ws-deflate-4k,ws-idle-10k,idle-10k,starlette,wsgi-hello,wsgi-stream,flask
 AGAINST ?= $(wildcard bench/results/reference/result.json)
 # Files of tests that run at the same time: the tests mostly wait, so one more than there are cores.
 JOBS ?= $(shell expr $$(nproc) + 1)
@@ -73,8 +74,8 @@ lint: $(DEVELOP) llhttp  ## ruff, mypy, and the C rooms with every warning an er
 bench: $(BUILT) $(DEVELOP) $(PICTURES)  ## CPU time per request beside the limit program, within 3 minutes
 	$(PY) -m bench $(or $(BENCH),$(BENCH_OWN))
 
-bench-peers: $(BUILT) $(DEVELOP) $(PICTURES)  ## the same beside every peer that can be installed, within 40 minutes
-	$(PY) -m bench $(or $(BENCH),--servers all --within 32)
+bench-peers: $(BUILT) $(DEVELOP) $(PICTURES)  ## more scenarios, beside every peer that can be installed, within 40 minutes
+	$(PY) -m bench $(or $(BENCH),$(BENCH_PEERS))
 
 bench-check: $(BUILT) $(DEVELOP)  ## fails where CPU time has grown since the result AGAINST
 	@[ -n "$(AGAINST)" ] || { echo 'make bench-check AGAINST=bench/results/.../result.json: name an earlier result'; exit 2; }
