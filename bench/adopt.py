@@ -23,31 +23,34 @@ SHOWN = (
 )  # fmt: skip
 """The scenarios of README's table, in this order, those that the reference has."""
 
-OWN: Mapping[str, str] = {"asgi": "fastserve", "wsgi": "fastserve-wsgi-1"}
+OWN: Mapping[str, str] = {"fastserve": "", "fastserve-wsgi-8": " with 8 threads", "fastserve-wsgi-1": " with 1 thread"}
+"""Ours, the first that was measured, and what is said of it; 8 threads are the default."""
+
 PICTURES = ("hello", "ws-echo-32", "wsgi-hello")
 
 
 def adopt(path: Path, plan: Plan) -> list[Path]:
     """Copies the result with its report, and writes the figures into the pages. Returns what was written.
 
-    Raises ValueError for a result that has no figures of ours, or a page without its marks.
+    Raises ValueError for a result that has no figures of ours, a page without its marks, or pictures that cannot be
+    drawn.
     """
     result = read_result(path)
     if not shown(result, plan):
         raise ValueError(f"{path} has none of README's scenarios: {', '.join(SHOWN)}")
+    pages = {
+        README: replaced(README.read_text(), "figures", readme_figures(result, plan)),
+        PERFORMANCE: replaced(PERFORMANCE.read_text(), "who is ahead", ahead(result, plan)),
+    }
     shutil.rmtree(REFERENCE, ignore_errors=True)
-    written = [write_result(REFERENCE / NAME, result), publish(result, plan, REFERENCE)[0]]
-    keep = {f"{name}-{kind}.svg" for name in PICTURES for kind in ("cpu", "latency")} | {NAME, "report.md"}
-    for file in REFERENCE.iterdir():
-        if file.name not in keep:
-            file.unlink()
-    for page, name, text in (
-        (README, "figures", readme_figures(result, plan)),
-        (PERFORMANCE, "who is ahead", ahead(result, plan)),
-    ):
-        page.write_text(replaced(page.read_text(), name, text))
-        written.append(page)
-    return written
+    report, complaint = publish(result, plan, REFERENCE)
+    if complaint:
+        raise ValueError(complaint)
+    for picture in REFERENCE.glob("*.png"):
+        picture.unlink()  # the report shows the SVG
+    for page, text in pages.items():
+        page.write_text(text)
+    return [write_result(REFERENCE / NAME, result), report, *pages]
 
 
 def replaced(page: str, name: str, text: str) -> str:
@@ -66,7 +69,7 @@ def between(page: str, name: str) -> str:
 
 def shown(result: Result, plan: Plan) -> list[tuple[str, Row]]:
     """README's scenarios with the row of ours."""
-    pairs = ((name, _ours(result, plan, name)) for name in SHOWN if name in plan.scenarios)
+    pairs = ((name, _ours(result, name)) for name in SHOWN if name in plan.scenarios)
     return [(name, row) for name, row in pairs if row]
 
 
@@ -80,8 +83,10 @@ def readme_figures(result: Result, plan: Plan) -> str:
         best = f"{peers[0].server} {_figure(peers[0])}" if peers else ""
         lines.append(
             [
-                f"{scenario.title}" + (f", per {scenario.unit}" if scenario.unit == "MiB" else ""),
-                _figure(own),
+                ("WSGI: " if OWN[own.server] else "")
+                + scenario.title
+                + (f", per {scenario.unit}" if scenario.unit == "MiB" else ""),
+                _figure(own) + OWN[own.server],
                 _figure(floor),
                 _ratio(own, floor),
                 best,
@@ -117,10 +122,10 @@ def ahead(result: Result, plan: Plan) -> str:
     reasons = tomllib.loads((HERE / "reasons.toml").read_text())
     lines = []
     for name in plan.scenarios:
-        own = _ours(result, plan, name)
+        own = _ours(result, name)
         for peer in _peers(result, plan, name) if own else ():
             if own and peer.cpu_us < own.cpu_us:
-                reason = reasons.get(name, {}).get(peer.server) or reasons["any"].get(peer.server, "")
+                reason = reasons.get(name, {}).get(peer.server) or reasons["any"].get(peer.server, reasons["other"])
                 mark = " (has not passed the gate)" if peer.server in result.failing else ""
                 lines.append([name, f"{peer.server}{mark}", f"{peer.cpu_us / own.cpu_us:.2f}", reason])
     if not lines:
@@ -128,9 +133,8 @@ def ahead(result: Result, plan: Plan) -> str:
     return grid(["scenario", "ahead", "of our CPU time", "because"], lines, "---")
 
 
-def _ours(result: Result, plan: Plan, name: str) -> Row | None:
-    scenario = plan.scenarios[name]
-    rows = (find(result.rows, name, OWN[interface]) for interface in scenario.interfaces)
+def _ours(result: Result, name: str) -> Row | None:
+    rows = (find(result.rows, name, server) for server in OWN)
     return next((row for row in rows if row and row.cpu_us), None)
 
 

@@ -52,6 +52,7 @@ def build_rooms() -> Path:
         f"-DSEATS={SEATS}",
         *(str(path.relative_to(ROOT)) for path in sources),
         *link_flags,
+        "-lz",
         "-o",
         str(PROGRAM),
     ]

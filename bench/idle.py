@@ -4,6 +4,7 @@ import contextlib
 import resource
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 from bench.plan import HERE, Scenario
@@ -11,6 +12,7 @@ from bench.process import cores, on_core
 
 SPARE_DESCRIPTORS = 200
 CLIENT_DEADLINE = 10.0
+OPEN_DEADLINE = 30.0  # a server with one connection at a time would take hours for all of them
 
 
 class IdleError(Exception):
@@ -29,11 +31,16 @@ def idle_connections(scenario: Scenario, port: int, count: int) -> Iterator[None
     assert client.stdin is not None
     assert client.stdout is not None
     assert client.stderr is not None
+    overdue = threading.Timer(OPEN_DEADLINE, client.kill)
+    overdue.start()
     try:
         if client.stdout.readline() != b"ready\n":
-            raise IdleError(last_line(client.stderr.read()))
+            late = "" if overdue.is_alive() else f"not all open after {OPEN_DEADLINE:.0f} s"
+            raise IdleError(late or last_line(client.stderr.read()))
+        overdue.cancel()
         yield
     finally:
+        overdue.cancel()
         client.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             client.wait(CLIENT_DEADLINE)

@@ -67,7 +67,7 @@ def measure(scenario: Scenario, server: Server, settings: Settings) -> Sample:
             if scenario.idle:
                 raise_descriptor_limit(scenario.idle)
             with started(command, port, cores()[0], log, HERE.parent) as running:
-                (check_websocket if scenario.websocket else check_answer)(scenario, port)
+                check_server(scenario, port)
                 start_ms = (time.monotonic() - begun) * 1000
                 if scenario.idle:
                     sample = _with_idle(scenario, server, running, command)
@@ -78,6 +78,14 @@ def measure(scenario: Scenario, server: Server, settings: Settings) -> Sample:
         except (ServerError, WrongAnswerError, LoadError, IdleError, VanishedError) as error:
             sample = Sample(scenario.name, server.name, portable(command), error=str(error))
     return Sample(**{**vars(sample), "load_average": load_average})
+
+
+def check_server(scenario: Scenario, port: int) -> None:
+    """Raises WrongAnswerError where its answer is not the scenario's."""
+    if scenario.websocket:
+        check_websocket(scenario, port)
+    else:
+        check_answer(scenario, port)
 
 
 def server_command(scenario: Scenario, server: Server, settings: Settings, port: int, scratch: Path) -> list[str]:

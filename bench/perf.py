@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import flame, stacks
-from bench.check_answer import WrongAnswerError, check_answer
+from bench.check_answer import WrongAnswerError
 from bench.cputime import tree
 from bench.floor import build_limit, build_websocket_floor
 from bench.load import LoadError, find_wrk, load_command, run_load
-from bench.measure import Settings, load_errors, server_command
+from bench.measure import Settings, check_server, load_errors, server_command
 from bench.peers import PYTHON as PEER_PYTHON
 from bench.plan import HERE, Plan, Scenario, Server, choose, load_plan, participants
 from bench.process import ServerError, cores, free_port, started
@@ -93,7 +93,7 @@ def profile(scenario: Scenario, server: Server, settings: Settings) -> tuple[sta
         data = Path(scratch) / "perf.data"
         command = server_command(scenario, server, settings, port, Path(scratch))
         with started(command, port, cores()[0], Path(scratch) / "server.log", HERE.parent) as running:
-            check_answer(scenario, port)
+            check_server(scenario, port)
             if settings.warm:
                 run_load(load_command(scenario, port, settings.warm), scenario.connections, load_core, settings.warm)
             with _recording(tree(running.pid), data):

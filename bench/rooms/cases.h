@@ -17,6 +17,6 @@ typedef struct bench_case {
     const void *data;              /* the file's own */
 } bench_case;
 
-extern const bench_case h1_cases[], outqueue_cases[]; /* the last one's name is NULL */
+extern const bench_case h1_cases[], outqueue_cases[], ws_cases[]; /* the last one's name is NULL */
 
 #endif

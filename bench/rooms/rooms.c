@@ -29,7 +29,7 @@ static void nothing_before(const bench_case *one)
 /* What measuring costs by itself; taken off each time. */
 static const bench_case own_cases[] = {{"nothing", nothing_before, nothing, NULL}, {NULL, NULL, NULL, NULL}};
 
-static const bench_case *const tables[] = {own_cases, h1_cases, outqueue_cases};
+static const bench_case *const tables[] = {own_cases, h1_cases, outqueue_cases, ws_cases};
 
 /* By its name callgrind knows where to count: it stays a function of its own. */
 __attribute__((noinline, noclone, noipa)) void measured(const bench_case *one)

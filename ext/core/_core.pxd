@@ -440,7 +440,7 @@ cdef class Connection:
     cdef uint32_t slot
     cdef uint32_t flags                 # CONN_*
     cdef Phase phase
-    cdef uint32_t answered              # requests of this turn
+    cdef uint32_t answered              # requests, or messages of a WebSocket, of this turn
     cdef uint32_t pulls                 # receives of this turn in the application's own steps
     cdef uint32_t lingered              # bytes thrown away after the last answer
     cdef uint64_t deadline              # monotonic ms, 0: none

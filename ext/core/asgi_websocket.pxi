@@ -10,6 +10,9 @@ cdef enum CloseCode:
     CLOSE_INTERNAL = 1011
     CLOSE_RESTART = 1012
 
+cdef enum:
+    MESSAGES_A_TURN = 256       # of one connection: then the others have their turn
+
 cdef double TOLD_WITHIN = 0.8       # of the time that a drain gives WebSockets: the rest is for those told last
 
 cdef tuple OWN_FIELDS = (b"sec-websocket-accept", b"sec-websocket-extensions", b"sec-websocket-protocol")
@@ -74,11 +77,11 @@ cdef class WebSocketExchange(ASGIExchange):
     # ---- the connection's side
 
     cdef bint wants_data(self) noexcept:
-        """Whether more may be read: the application's queue has its bounds, in messages and in bytes."""
+        """Whether more may be read: the application's queue has its bounds, in messages and in bytes, and so has the turn."""
         cdef const fs_limits *limits = &self.driver.limits
         self.paused = self.message is not None and (
             self.held >= limits.body_high_water or self.waiting_messages() >= limits.ws_max_queue)
-        return not self.paused
+        return not self.paused and self.connection.answered < MESSAGES_A_TURN
 
     cdef Py_ssize_t waiting_messages(self) noexcept:
         return 0 if self.message is None else 1 if self.queue is None else 1 + PyList_GET_SIZE(self.queue)
@@ -97,6 +100,8 @@ cdef class WebSocketExchange(ASGIExchange):
     cdef int on_data_end(self) except -1:
         if self.opened and fs_ws_settle(&self.ws) < 0:
             self.failed(FS_E_NOMEM)
+        elif self.connection is not None and self.connection.answered >= MESSAGES_A_TURN:
+            self.driver.schedule(self.connection)
 
     cdef int read_messages(self) except -1:
         cdef fs_ws_event event
@@ -124,6 +129,7 @@ cdef class WebSocketExchange(ASGIExchange):
         cdef fs_status *status = self.driver.status
         cdef size_t n = event.data.n
         cdef object message
+        self.connection.answered += 1
         if event.buffer != NULL:
             # Memory of `fs_bytes_allocator`: a bytes object from the beginning.
             message = fs_bytes_of(event.buffer, n)

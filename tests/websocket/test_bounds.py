@@ -1,6 +1,8 @@
 """What is bounded: queues both ways, silent clients, compressed messages, and the stop of the server."""
 
 import signal
+import threading
+import time
 import zlib
 
 import pytest
@@ -42,6 +44,27 @@ def test_small_messages_that_wait_are_bounded_too(serve: Serve) -> None:
         run.open("go")
         for _ in range(50_000):
             assert socket.message() == "a"
+
+
+def test_a_flood_of_small_messages_leaves_the_others_their_turn(server: Server) -> None:
+    """The messages of one segment are more than a turn takes; whoever asks meanwhile does not wait for all of them."""
+    count = 100_000
+    flood = frame(FIN | BINARY, b"x") * count
+    with server.connect() as client, server.connect() as other:
+        socket = WebSocket(client)
+        sender = threading.Thread(target=client.send, args=(flood,))
+        sender.start()
+        echoed, asked = 0, 0
+        while echoed < count:
+            assert socket.message() == b"x"
+            echoed += 1
+            if echoed % 10_000 == 1:
+                begun = time.monotonic()
+                assert other.exchange(request("/")).body == b"ok"
+                assert time.monotonic() - begun < 0.5
+                asked += 1
+        sender.join(10)
+        assert asked == 10
 
 
 def test_send_waits_for_a_client_that_does_not_read(server: Server) -> None:
