@@ -1,6 +1,8 @@
 """`python -m bench adopt RESULT`: a run becomes the reference that README.md and docs/performance.md show."""
 
+import re
 import shutil
+import tempfile
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +12,7 @@ from bench.markdown import grid
 from bench.plan import HERE, Plan
 from bench.publish import publish
 from bench.report import LOADED
-from bench.results import FOLDER, NAME, Result, read_result, write_result
+from bench.results import FOLDER, NAME, Result, read_result
 from bench.rounds import Row, find, ratio
 
 REFERENCE = FOLDER / "reference"
@@ -43,6 +45,10 @@ def adopt(path: Path, plan: Plan) -> list[Path]:
         PERFORMANCE: replaced(PERFORMANCE.read_text(), "who is ahead", ahead(result, plan)),
     }
     shutil.rmtree(REFERENCE, ignore_errors=True)
+    REFERENCE.mkdir(parents=True)
+    kept = REFERENCE / NAME
+    kept.write_text(without_places(path.read_text()))
+    result = read_result(kept)
     report, complaint = publish(result, plan, REFERENCE)
     if complaint:
         raise ValueError(complaint)
@@ -50,7 +56,13 @@ def adopt(path: Path, plan: Plan) -> list[Path]:
         picture.unlink()  # the report shows the SVG
     for page, text in pages.items():
         page.write_text(text)
-    return [write_result(REFERENCE / NAME, result), report, *pages]
+    return [kept, report, *pages]
+
+
+def without_places(text: str) -> str:
+    """A result says nothing about where the project and the temporary files of its machine are."""
+    text = text.replace(f"{HERE.parent}/", "")
+    return re.sub(rf"{re.escape(tempfile.gettempdir())}/bench-\w+/", "", text)
 
 
 def replaced(page: str, name: str, text: str) -> str:

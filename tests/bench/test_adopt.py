@@ -1,10 +1,11 @@
 """README's figures and the table of who is ahead: those of the committed reference, made of a result as it is."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from bench.adopt import PERFORMANCE, README, REFERENCE, ahead, between, readme_figures, replaced
+from bench.adopt import PERFORMANCE, README, REFERENCE, ahead, between, readme_figures, replaced, without_places
 from bench.gate import Gate
 from bench.measure import Sample
 from bench.plan import load_plan
@@ -55,6 +56,13 @@ def test_a_peer_that_is_ahead_is_named_with_its_reason() -> None:
     assert "0.83" in text
     assert "uvicorn" not in text
     assert ahead(result(fastserve=6.0, uvicorn=18.0), load_plan()) == "In no scenario of the reference is a peer ahead."
+
+
+def test_a_reference_names_no_place_of_its_machine(reference: Result) -> None:
+    text = (REFERENCE / NAME).read_text() + (REFERENCE / "report.md").read_text()
+    assert reference.samples
+    assert without_places(text) == text
+    assert not re.search(r"(?<![\w.])/(work|root|home|tmp)/", text)
 
 
 def test_what_stands_between_the_marks_is_replaced(tmp_path: Path) -> None:
