@@ -5,7 +5,6 @@ cdef bytes ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"    # RFC 6455 s
 # Codes of RFC 6455 section 7.4.1 and the IANA registry.
 cdef enum CloseCode:
     CLOSE_NORMAL = 1000
-    CLOSE_NO_STATUS = 1005
     CLOSE_ABNORMAL = 1006
     CLOSE_INTERNAL = 1011
     CLOSE_RESTART = 1012
@@ -142,6 +141,8 @@ cdef class WebSocketExchange(ASGIExchange):
             fs_ws_unmask(PyBytes_AS_STRING(message), event.data.p, n, event.mask)
         status.websocket_messages_in += 1
         status.websocket_bytes_in += n
+        if self.code:
+            return 0        # the application is told, or about to be, that nothing more comes
         self.held += weight(message)
         if self.message is None:
             self.message = message
@@ -261,7 +262,7 @@ cdef class WebSocketExchange(ASGIExchange):
     cdef int on_drain(self) except -1:
         """The worker stops. Each has a moment of its own, so that the clients do not come back all at once."""
         cdef Driver driver = self.driver
-        if self.stage == STAGE_OPEN and self.opened:
+        if self.stage == STAGE_OPEN and self.opened and driver.now < driver.spread_until:
             self.tell_at = driver.now + <uint64_t>(random.random() * TOLD_WITHIN * (driver.spread_until - driver.now))
 
     cdef int on_stop(self) except -1:

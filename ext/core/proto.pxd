@@ -28,7 +28,6 @@ cdef extern from "proto/error.h" nogil:
         FS_E_BODY_CUT
         FS_E_TIMEOUT
         FS_E_OVERLOADED
-        FS_E_WS_VERSION
         FS_E_WS_PING_TIMEOUT
         FS_E_PEER_GONE
         FS_E_PEER_STALLED
@@ -45,7 +44,6 @@ cdef extern from "proto/error.h" nogil:
         FS_E_APP_TRAILER
         FS_E_APP_FILE
         FS_E_APP_TIMEOUT
-        FS_E_APP_CLOSE
         FS_E_NOMEM
         FS_E_INTERNAL
         FS_E_STORAGE
@@ -285,9 +283,6 @@ cdef extern from "proto/ws_deflate.h" nogil:
     ctypedef struct fs_ws_deflate_params:
         pass
 
-    ctypedef struct fs_ws_deflate:
-        pass
-
 
 cdef extern from "proto/ws_handshake.h" nogil:
     ctypedef struct fs_ws_handshake:
@@ -300,11 +295,6 @@ cdef extern from "proto/ws_handshake.h" nogil:
 
 
 cdef extern from "proto/ws.h" nogil:
-    enum:
-        FS_WS_OPEN
-        FS_WS_CLOSING
-        FS_WS_CLOSED
-
     enum:
         FS_WS_NONE
         FS_WS_MESSAGE
@@ -325,9 +315,7 @@ cdef extern from "proto/ws.h" nogil:
         const fs_allocator *messages
 
     ctypedef struct fs_ws:
-        int error
-        uint8_t state
-        uint16_t close_sent
+        pass
 
     int fs_ws_init(fs_ws *ws, fs_ws_shared *shared, fs_sink *sink, const fs_ws_deflate_params *deflate)
     void fs_ws_free(fs_ws *ws)

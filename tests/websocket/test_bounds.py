@@ -202,6 +202,22 @@ def test_a_drain_tells_the_application_and_then_the_client(start: Serve) -> None
     assert server.wait() == 0
 
 
+def test_nothing_is_received_after_the_disconnect(start: Serve) -> None:
+    """What a client sends once the application is told has come too late."""
+    server = start(ws_drain_timeout=2)
+    run = script(server, ACCEPTED, ("say_received", "first"), ("pause", 0.3), ("say_received", "then"))
+    with server.connect() as client:
+        socket = WebSocket(client, run.target)
+        server.signal(signal.SIGTERM)
+        server.stderr.wait_for("first websocket.disconnect 1012")
+        socket.text("too late")
+        assert socket.frame().code == 1012
+        server.stderr.wait_for("then websocket.disconnect 1012")
+        socket.close(1012)
+        assert client.closed()
+    assert server.wait() == 0
+
+
 def test_an_application_that_does_not_end_is_closed_at_the_end_of_the_time(start: Serve) -> None:
     server = start(ws_drain_timeout=0.5)
     run = script(server, ACCEPTED, ("receive",), ("wait", "never"))

@@ -157,6 +157,10 @@ class Performer:
         """To stderr: for what happens while the server stops and answers no questions any more."""
         print(text, file=sys.stderr, flush=True)
 
+    async def do_say_received(self, text: str) -> None:
+        event = await self.receive()
+        await self.do_say(f"{text} {event['type']} {event.get('code')}")
+
     async def do_hold(self, text: str) -> None:
         """Waits for ever; says when it is told and when it is cancelled."""
         await self.do_say(f"{text} waits")
