@@ -2,7 +2,7 @@
 
 #include "fields.h"
 #include "h1_input.h"
-#include "h1_match.h"
+#include "match.h"
 #include "h1_state.h"
 #include "h1_target.h"
 
@@ -17,9 +17,9 @@ static fs_slice next_member(fs_slice *list)
 
     list->p += taken;
     list->n -= taken;
-    while (member.n && fs_h1_is_blank(member.p[0]))
+    while (member.n && fs_is_blank(member.p[0]))
         member.p++, member.n--;
-    while (member.n && fs_h1_is_blank(member.p[member.n - 1]))
+    while (member.n && fs_is_blank(member.p[member.n - 1]))
         member.n--;
     return member;
 }
@@ -31,7 +31,7 @@ int fs_h1_list_has(const char *list, size_t n, const char *member)
     while (rest.n) {
         const fs_slice each = next_member(&rest);
 
-        if (fs_h1_same(each.p, each.n, member))
+        if (fs_same(each.p, each.n, member))
             return 1;
     }
     return 0;
@@ -65,7 +65,7 @@ static void lower_name(fs_field *field)
     char *name = (char *)(uintptr_t)field->name; /* in the receive buffer or the store, both ours to write */
 
     for (uint32_t i = 0; i < field->name_len; i++)
-        name[i] = fs_h1_lower(name[i]);
+        name[i] = fs_lower(name[i]);
 }
 
 /* Value without blanks at its end (llhttp drops those at the start), name in lower case, id. */
@@ -73,7 +73,7 @@ static void normalize(fs_field *field)
 {
     size_t n;
 
-    while (field->value_len && fs_h1_is_blank(field->value[field->value_len - 1]))
+    while (field->value_len && fs_is_blank(field->value[field->value_len - 1]))
         field->value_len--;
     field->id = fs_field_find(field->name, field->name_len);
     if (field->id)
@@ -97,7 +97,7 @@ static int is_coding(fs_slice member)
     const char *parameters = memchr(member.p, ';', member.n);
     size_t n = parameters ? (size_t)(parameters - member.p) : member.n;
 
-    while (n && fs_h1_is_blank(member.p[n - 1]))
+    while (n && fs_is_blank(member.p[n - 1]))
         n--;
     return fs_is_token(member.p, n);
 }
@@ -127,7 +127,7 @@ static void look_at(fs_h1 *h1, fs_request_head *head, fs_field *field, findings 
         found->bad_coding |= !is_coding_list(field);
         break;
     case FS_FIELD_EXPECT: /* to be ignored in HTTP/1.0: RFC 9110 section 10.1.1 */
-        if (fs_h1_same(field->value, field->value_len, "100-continue"))
+        if (fs_same(field->value, field->value_len, "100-continue"))
             h1->flags |= FS_H1_EXPECTS;
         else if (head->version != FS_HTTP_1_0)
             found->error = FS_E_EXPECTATION;
@@ -181,7 +181,7 @@ static int check_framing(fs_h1 *h1, fs_request_head *head, const findings *found
     if (found->codings) {
         if (head->version == FS_HTTP_1_0 || found->bad_coding)
             return FS_E_BAD_FRAMING;
-        if (found->codings > 1 || !fs_h1_same(found->coding->value, found->coding->value_len, "chunked"))
+        if (found->codings > 1 || !fs_same(found->coding->value, found->coding->value_len, "chunked"))
             return FS_E_CODING_UNKNOWN;
         h1->flags |= FS_H1_CHUNKED_BODY;
         return FS_OK;
@@ -267,7 +267,7 @@ int fs_h1_forbidden_trailer(uint32_t id, const char *name, size_t n)
         "range", "retry-after", "set-cookie", "vary", "www-authenticate",
     };
 
-    if (fs_h1_starts(name, n, "content-") || fs_h1_starts(name, n, "if-") || fs_h1_starts(name, n, "x-forwarded-"))
+    if (fs_starts(name, n, "content-") || fs_starts(name, n, "if-") || fs_starts(name, n, "x-forwarded-"))
         return 1;
     switch (id) {
     case FS_FIELD_HOST:
@@ -290,7 +290,7 @@ int fs_h1_forbidden_trailer(uint32_t id, const char *name, size_t n)
         break;
     }
     for (size_t i = 0; i < sizeof more / sizeof *more; i++)
-        if (fs_h1_same(name, n, more[i]))
+        if (fs_same(name, n, more[i]))
             return 1;
     return 0;
 }

@@ -2,7 +2,7 @@
 
 #include "fields.h"
 #include "h1_check.h"
-#include "h1_match.h"
+#include "match.h"
 
 #include <string.h>
 
@@ -60,9 +60,9 @@ static fs_slice value_of(const fs_field *field)
 {
     fs_slice value = {field->value, field->value_len};
 
-    while (value.n && fs_h1_is_blank(value.p[value.n - 1]))
+    while (value.n && fs_is_blank(value.p[value.n - 1]))
         value.n--;
-    while (value.n && fs_h1_is_blank(value.p[0]))
+    while (value.n && fs_is_blank(value.p[0]))
         value.p++, value.n--;
     return value;
 }

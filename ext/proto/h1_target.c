@@ -1,6 +1,6 @@
 #include "h1_target.h"
 
-#include "h1_match.h"
+#include "match.h"
 
 /* ---- classes of bytes ---------------------------------------------------- */
 
@@ -56,7 +56,7 @@ static int is_port(const char *p, size_t n)
 
 static int is_hex(char c)
 {
-    return is_digit(c) || (fs_h1_lower(c) >= 'a' && fs_h1_lower(c) <= 'f');
+    return is_digit(c) || (fs_lower(c) >= 'a' && fs_lower(c) <= 'f');
 }
 
 /* Length of a reg-name or IPv4 address at p. */
@@ -121,7 +121,7 @@ static int absolute_form(fs_request_head *head, fs_slice *authority)
 {
     const char *p = head->target.p;
     const size_t n = head->target.n;
-    const size_t scheme = fs_h1_starts(p, n, "http://") ? 7 : fs_h1_starts(p, n, "https://") ? 8 : 0;
+    const size_t scheme = fs_starts(p, n, "http://") ? 7 : fs_starts(p, n, "https://") ? 8 : 0;
     size_t end = scheme;
 
     if (!scheme)
@@ -143,7 +143,7 @@ int fs_h1_check_target(fs_request_head *head, fs_slice *authority)
     if (target.n == 1 && target.p[0] == '*') {
         head->path = target;
         head->query = (fs_slice){target.p + 1, 0};
-        return fs_h1_same(head->method.p, head->method.n, "options") ? FS_OK : FS_E_BAD_TARGET;
+        return fs_same(head->method.p, head->method.n, "options") ? FS_OK : FS_E_BAD_TARGET;
     }
     return absolute_form(head, authority);
 }

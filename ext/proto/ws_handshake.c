@@ -1,7 +1,7 @@
 #include "ws_handshake.h"
 
 #include "error.h"
-#include "h1_match.h"
+#include "match.h"
 
 enum { KEY_LENGTH = 24 }; /* 16 bytes in base64 */
 
@@ -12,7 +12,7 @@ typedef struct findings {
 
 static int named(const fs_field *field, const char *name)
 {
-    return fs_h1_same(field->name, field->name_len, name);
+    return fs_same(field->name, field->name_len, name);
 }
 
 static int is_base64(char c)

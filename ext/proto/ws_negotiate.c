@@ -1,7 +1,7 @@
 #include "ws_deflate.h"
 
 #include "error.h"
-#include "h1_match.h"
+#include "match.h"
 #include "head.h"
 
 #include <stdio.h>
@@ -14,7 +14,7 @@ typedef struct cursor {
 
 static void skip_blanks(cursor *at)
 {
-    while (at->p < at->end && fs_h1_is_blank(*at->p))
+    while (at->p < at->end && fs_is_blank(*at->p))
         at->p++;
 }
 
@@ -30,7 +30,7 @@ static int take(cursor *at, char c)
 
 static int ends_token(char c)
 {
-    return fs_h1_is_blank(c) || c == ',' || c == ';' || c == '=' || c == '"';
+    return fs_is_blank(c) || c == ',' || c == ';' || c == '=' || c == '"';
 }
 
 static int take_token(cursor *at, fs_slice *token)
@@ -80,15 +80,15 @@ static unsigned window_bits(fs_slice value)
 
 static unsigned say(offer *offer, fs_slice name, int has_value, fs_slice value)
 {
-    if (fs_h1_same(name.p, name.n, "server_no_context_takeover"))
+    if (fs_same(name.p, name.n, "server_no_context_takeover"))
         return has_value ? DECLINED : SERVER_NO_TAKEOVER;
-    if (fs_h1_same(name.p, name.n, "client_no_context_takeover"))
+    if (fs_same(name.p, name.n, "client_no_context_takeover"))
         return has_value ? DECLINED : CLIENT_NO_TAKEOVER;
-    if (fs_h1_same(name.p, name.n, "server_max_window_bits")) {
+    if (fs_same(name.p, name.n, "server_max_window_bits")) {
         offer->server_bits = has_value ? window_bits(value) : 0;
         return offer->server_bits > 8 ? SERVER_BITS : DECLINED; /* zlib compresses with 9 and more */
     }
-    if (fs_h1_same(name.p, name.n, "client_max_window_bits")) {
+    if (fs_same(name.p, name.n, "client_max_window_bits")) {
         offer->client_bits = has_value ? window_bits(value) : 15;
         return offer->client_bits ? CLIENT_BITS : DECLINED;
     }
@@ -154,7 +154,7 @@ int fs_ws_negotiate(fs_slice offers, fs_ws_deflate_params *params, char text[FS_
             continue; /* an empty element: RFC 9110 section 5.6.1.2 */
         if ((result = take_token(&at, &name)) < 0 || (result = read_parameters(&at, &offer)) < 0)
             return result;
-        if (agreed || !FS_HAVE_ZLIB || offer.said & DECLINED || !fs_h1_same(name.p, name.n, "permessage-deflate"))
+        if (agreed || !FS_HAVE_ZLIB || offer.said & DECLINED || !fs_same(name.p, name.n, "permessage-deflate"))
             continue;
         agree(&offer, params, text);
         agreed = 1;
