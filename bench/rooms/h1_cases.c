@@ -4,6 +4,7 @@
  */
 
 #include "cases.h"
+#include "sink.h"
 
 #include "proto/fields.h"
 #include "proto/h1.h"
@@ -17,39 +18,6 @@ enum { ROOM = 8192 + 320, CHUNKS = 16, CHUNK = 256 };
 static char inputs[SEATS][ROOM];
 static fs_stream *streams[SEATS];
 static fs_h1 machines[SEATS];
-
-/* ---- sink ------------------------------------------------------------------ */
-
-static char output[1 << 16];
-static size_t queued;
-
-static char *sink_reserve(fs_sink *sink, size_t n)
-{
-    (void)sink;
-    if (queued + n > sizeof output)
-        queued = 0;
-    return output + queued;
-}
-
-static void sink_commit(fs_sink *sink, size_t n)
-{
-    (void)sink;
-    queued += n;
-}
-
-static int no_share(fs_sink *sink, const char *p, size_t n, void *owner)
-{
-    (void)sink, (void)p, (void)n, (void)owner;
-    abort();
-}
-
-static int no_file(fs_sink *sink, int fd, int64_t offset, uint64_t n, void *owner)
-{
-    (void)sink, (void)fd, (void)offset, (void)n, (void)owner;
-    abort();
-}
-
-static fs_sink sink = {sink_reserve, sink_commit, no_share, no_file};
 
 /* ---- what is asked and answered --------------------------------------------- */
 
@@ -164,7 +132,7 @@ static void open_machines(void)
     for (unsigned seat = 0; seat < SEATS; seat++) {
         if (machines[seat].shared)
             fs_h1_free(&machines[seat]);
-        fs_h1_init(&machines[seat], &shared, &sink);
+        fs_h1_init(&machines[seat], &shared, &plain_sink);
     }
 }
 

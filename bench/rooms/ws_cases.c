@@ -4,6 +4,7 @@
  */
 
 #include "cases.h"
+#include "sink.h"
 
 #include "proto/ws.h"
 #include "proto/ws_frame.h"
@@ -23,33 +24,9 @@ static const message BINARY_32 = {FS_WS_OP_BINARY, 32}, TEXT_32 = {FS_WS_OP_TEXT
 static fs_limits limits;
 static fs_ws_shared shared = {&limits, &fs_system_allocator, &fs_system_allocator};
 static fs_ws machines[SEATS];
-static char frames[SEATS][ROOM], taken[LARGEST], output[1 << 18];
-static size_t frame_size, queued;
+static char frames[SEATS][ROOM], taken[LARGEST];
+static size_t frame_size;
 static const char payload[LARGEST];
-
-/* ---- sink ------------------------------------------------------------------ */
-
-static char *sink_reserve(fs_sink *sink, size_t n)
-{
-    (void)sink;
-    if (queued + n > sizeof output)
-        queued = 0;
-    return output + queued;
-}
-
-static void sink_commit(fs_sink *sink, size_t n)
-{
-    (void)sink;
-    queued += n;
-}
-
-static int sink_share(fs_sink *sink, const char *p, size_t n, void *owner)
-{
-    (void)sink, (void)p, (void)n, (void)owner;
-    return 0;
-}
-
-static fs_sink sink = {sink_reserve, sink_commit, sink_share, NULL};
 
 /* ---- cases ----------------------------------------------------------------- */
 
@@ -62,7 +39,7 @@ static void prepare(const bench_case *one)
     for (unsigned seat = 0; seat < SEATS; seat++) {
         char *p = frames[seat];
 
-        if (!machines[seat].shared && fs_ws_init(&machines[seat], &shared, &sink, NULL) < 0)
+        if (!machines[seat].shared && fs_ws_init(&machines[seat], &shared, &plain_sink, NULL) < 0)
             abort();
         frame_size = fs_ws_put_head(p, FS_WS_FIN | message->opcode, message->size);
         p[1] = (char)(p[1] | FS_WS_MASKED);
