@@ -60,8 +60,9 @@ class Channel:
         room = socket.CMSG_SPACE(_MOST_DESCRIPTORS * array.array("i").itemsize)
         try:
             text, ancillary, _, _ = self._socket.recvmsg(_LONGEST, room)
-        except ConnectionError:
-            text, ancillary = b"", []
+        except ConnectionResetError:
+            # It has closed with something of ours unread, which the kernel says once, and before what it had sent.
+            text, ancillary, _, _ = self._socket.recvmsg(_LONGEST, room)
         if not text:
             self.close()
             return None

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from fastserve import affinity, cpus, environment_file, hooks, privileges, watch
+from fastserve.channel import Channel
 from fastserve.config import Config
 from fastserve.errors import StartError
 from fastserve.hooks import Hooks, SupervisorInfo, WorkerInfo
@@ -714,3 +715,16 @@ def test_the_parts_leave_the_supervisor_small() -> None:
     loaded = set(python(code).stdout.split())
     assert "fastserve.hooks" in loaded
     assert heavy & loaded == set()
+
+
+# between supervisor and worker
+
+
+def test_what_a_worker_said_before_its_end_is_heard() -> None:
+    """It leaves with a message of ours unread, which the kernel tells before what it had said itself."""
+    ours, theirs = Channel.pair()
+    assert ours.send("look") and theirs.send("draining")
+    theirs.close()
+    said = ours.receive()
+    assert said is not None and said.kind == "draining"
+    assert ours.receive() is None and ours.fileno() == -1

@@ -181,7 +181,7 @@ class Load:
     ) -> None:
         if self._process.poll() is None:
             self._process.kill()
-        self._process.wait()
+        self._process.communicate()
 
 
 def _ask(address: Address, target: str) -> Answer:
