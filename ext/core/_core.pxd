@@ -18,6 +18,7 @@ from fastserve._task cimport InlineRunner, Task
 # Why a connection has a deadline. One at a time: the machine waits for one thing.
 cdef enum Phase:
     PHASE_NONE              # the application works: no deadline of the connection's
+    PHASE_TLS               # the handshake
     PHASE_FIRST_BYTE
     PHASE_HEAD
     PHASE_KEEP_ALIVE
@@ -42,6 +43,7 @@ cdef enum ConnectionFlag:
     CONN_DEFERRED = 2048    # stands in Driver.deferred
     CONN_PROXIED = 4096     # a PROXY protocol header is due before anything else
     CONN_TUNNEL = 8192      # its exchange has upgraded the stream and takes bytes in place of events
+    CONN_REDIRECT = 16384   # a plain address beside one with TLS: requests are answered 308
     CONN_MORE = 256         # the turn's share of requests is used up; the rest waits for the next turn
 
 
@@ -121,6 +123,9 @@ cdef extern from "status.h":
         uint64_t websocket_messages_out
         uint64_t websocket_bytes_in
         uint64_t websocket_bytes_out
+        uint64_t tls_handshakes
+        uint64_t http2_connections
+        uint64_t http2_resets
 
     void fs_status_init(fs_status *status)
     void fs_status_count_response(fs_status *status, int code)
@@ -251,9 +256,33 @@ cdef class AccessLog:
     cdef void lost(self, int error) noexcept
 
 
+cdef enum TLSState:
+    TLS_HANDSHAKE
+    TLS_OPEN
+    TLS_CLOSED              # our close_notify has gone
+
+
+cdef class TLSFilter:
+    cdef object settings                # fastserve.tls.TLS
+    cdef object ssl                     # ssl.SSLObject
+    cdef object incoming, outgoing      # ssl.MemoryBIO
+    cdef fs_outqueue wire               # ciphertext that waits to be sent
+    cdef TLSState state
+    cdef bint fresh                     # not a byte has come yet
+    cdef bint ended                     # the peer's close_notify has come
+    cdef int shake(self) except -1
+    cdef Py_ssize_t decrypt(self, char *place, size_t room, object view) except -1
+    cdef int encrypt(self, fs_outqueue *queue) except? -1
+    cdef Py_ssize_t encrypt_runs(self, fs_outqueue *queue) except -1
+    cdef int collect(self) except -1
+    cdef int say_goodbye(self) except -1
+
+
 cdef class Listener:
     cdef int fd                         # not owned; -1 once it is no longer watched
     cdef bint shared
+    cdef object tls                     # fastserve.tls.TLS, or None: its connections are plain
+    cdef int redirect                   # the https port that a plain one redirects to, 0
     cdef uint32_t slot
     cdef tuple server                   # (host, port) or (path, None); None where each connection has its own
 
@@ -379,6 +408,8 @@ cdef class Driver:
     cdef uint32_t slot_free             # head of the free list, slot_count when empty
     cdef uint64_t now                   # monotonic ms, read once a batch
     cdef uint64_t now_us                # the same moment
+    cdef uint32_t handshakes            # steps of TLS handshakes in this batch
+    cdef object view                    # a memoryview over `buffer`
     cdef uint32_t ended_now             # answers to requests of this moment, whose duration has still to be counted
     cdef uint64_t drain_until           # monotonic ms until which an idle connection may bring one more request
     cdef uint64_t spread_until          # and until which WebSockets are closed, each at its moment
@@ -395,6 +426,10 @@ cdef class Driver:
     cdef fs_timer log_timer
     cdef fs_timer alarm_timer
     cdef fs_timer beat_timer
+    cdef fs_timer repeat_timer
+    cdef uint64_t repeat_ms             # from one call of `repeat`'s callback to the next
+    cdef object repeat_callback
+    cdef bint repeat_due
     cdef uint64_t beat_ms               # from one beat to the next
 
     cdef list owners(self, object kind)
@@ -434,6 +469,8 @@ cdef class Connection:
     cdef Exchange exchange              # the request that is being read or answered
     cdef tuple client                   # made with the first request
     cdef tuple server
+    cdef TLSFilter tls                  # None: plain
+    cdef dict tls_scope                 # what the interface says of it, made with the first request
     cdef object memo                    # what the interface wants to know of the connection again
     cdef bytes proxy_part               # of a PROXY protocol header, as far as it has come
     cdef int fd                         # owned; -1 once closed
@@ -468,6 +505,12 @@ cdef class Connection:
     cdef bint receive_bytes(self)
     cdef bint receive_failed(self, ssize_t n)
     cdef int receive_direct(self) except -1
+    cdef Py_ssize_t receive_tls(self, Py_ssize_t taken, Py_ssize_t n) except -1
+    cdef bint shake_hands(self) except -1
+    cdef int begin_tls(self, object settings) except -1
+    cdef int tls_failed(self, object error) except -1
+    cdef int flush_tls(self, uint64_t *sent) except? -1
+    cdef int redirect(self, fs_event *event) except -1
     cdef int drain_events(self) except -1
     cdef int drain_tunnel(self) except -1
     cdef int open_exchange(self, fs_event *event) except -1
@@ -483,17 +526,22 @@ cdef class Connection:
     cdef void set_deadline(self) noexcept
     cdef bint peer_reads(self)
     cdef int log_rejected(self, int error) except -1
+    cdef int log_answer(self, fs_event *event) except -1
     # the PROXY protocol
     cdef int expect_proxy_header(self, object proxied) except -1
     cdef Py_ssize_t take_proxy_header(self, const char *p, size_t n) except -1
     cdef int take_addresses(self, const fs_proxy_header *header) except -1
     # exchange -> connection
-    cdef bint full(self)
+    cdef bint full(self, Exchange exchange)
     cdef int written(self) except -1
-    cdef bint pull(self)
-    cdef int want_body(self) except -1
-    cdef int response_ended(self) except -1
-    cdef fs_sink *open_tunnel(self, const fs_field *fields, uint32_t n) except NULL
+    cdef bint pull(self, Exchange exchange)
+    cdef int want_body(self, Exchange exchange) except -1
+    cdef int response_ended(self, Exchange exchange) except -1
+    cdef int refuse_exchange(self, Exchange exchange, int error) except -1
+    cdef fs_sink *open_tunnel(self, Exchange exchange, const fs_field *fields, uint32_t n) except NULL
+    cdef list exchanges(self)
+    cdef dict tls_extension(self)
+    cdef dict tls_environ(self)
     cdef tuple client_address(self)
     cdef tuple server_address(self)
     cdef bint trusted(self)

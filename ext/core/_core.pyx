@@ -4,14 +4,15 @@ Joins the C rooms `net` and `proto` to Python. Each included file is one idea; _
 """
 
 cimport cython
-from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_READ, PyBUF_WRITABLE, PyBUF_WRITE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport (PyDict_Check, PyDict_Contains, PyDict_Copy, PyDict_DelItem, PyDict_Next, PyDict_SetItem,
-                           PyDict_Size)
+                           PyDict_Size, PyDict_Update)
 from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear, PyErr_Occurred
 from cpython.list cimport PyList_GET_SIZE, PyList_New
 from cpython.long cimport PyLong_Check
+from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.object cimport PyObject_IsTrue
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from cpython.tuple cimport PyTuple_GET_SIZE, PyTuple_Pack
@@ -34,6 +35,7 @@ import io
 import os
 import random
 import socket
+import ssl
 import stat
 import sys
 import tempfile
@@ -96,6 +98,7 @@ include "native.pxi"
 include "wsgi_interface.pxi"
 include "wsgi.pxi"
 include "threads.pxi"
+include "tls.pxi"
 include "connection.pxi"
 include "driver.pxi"
 

@@ -186,7 +186,7 @@ cdef class ASGIExchange(Exchange):
         """Something was queued: what `send` returns, an awaitable that waits where the queue is too long."""
         cdef Drained waiting
         self.connection.written()
-        if self.connection is None or not self.connection.full():
+        if self.connection is None or not self.connection.full(self):
             return DONE
         waiting = Drained.__new__(Drained)
         waiting.exchange = self

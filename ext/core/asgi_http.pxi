@@ -194,7 +194,7 @@ cdef class HTTPExchange(ASGIExchange):
         cdef object body
         cdef bint more
         if self.held == 0 and not self.body_ended and not self.told and connection is not None:
-            if connection.pull():
+            if connection.pull(self):
                 connection = self.connection
         held = self.held
         if held or (self.body_ended and not self.end_given):
@@ -206,7 +206,7 @@ cdef class HTTPExchange(ASGIExchange):
             if self.stream != NULL and held:
                 self.stream.ops.consumed(self.stream, held)
             if connection is not None:
-                connection.want_body()
+                connection.want_body(self)
             return {"type": "http.request", "body": body, "more_body": more}
         if self.told or connection is None:
             return {"type": "http.disconnect"}
@@ -215,7 +215,7 @@ cdef class HTTPExchange(ASGIExchange):
             if self.stream.ops.proceed(self.stream) < 0:
                 raise MemoryError()
             connection.written()
-        connection.want_body()
+        connection.want_body(self)
         return None
 
     # ---- the application's side: send
@@ -330,7 +330,7 @@ cdef class HTTPExchange(ASGIExchange):
 
     cdef int end(self) except -1:
         self.response = RESPONSE_DONE
-        self.connection.response_ended()
+        self.connection.response_ended(self)
 
     cdef object send_path(self, dict event):
         cdef OpenFile file

@@ -54,6 +54,8 @@ cdef class WebSocketExchange(ASGIExchange):
         scope["scheme"] = "wss" if scope["scheme"] in ("https", "wss") else "ws"
         scope["subprotocols"] = subprotocols_of(scope["headers"])
         scope["extensions"] = {"websocket.http.response": {}}
+        if self.connection.tls is not None:
+            scope["extensions"]["tls"] = self.connection.tls_extension()
         self.request_scope = scope
         self.refusal = fs_ws_handshake_read(head, self.interface.deflate, &handshake)
         if self.refusal == FS_OK:
@@ -188,7 +190,7 @@ cdef class WebSocketExchange(ASGIExchange):
         self.stage = STAGE_ENDED
         if self.stream != NULL:
             self.stream.ops.abort(self.stream, FS_OK)
-            self.connection.response_ended()
+            self.connection.response_ended(self)
 
     cdef int detach(self) except -1:
         if self.opened:
@@ -392,7 +394,7 @@ cdef class WebSocketExchange(ASGIExchange):
             raise ClientDisconnected("the client has disconnected")
         pairs = self.accept_fields(event)
         collect_fields(pairs, fields, len(pairs))
-        tunnel = self.connection.open_tunnel(fields, <uint32_t>len(pairs))
+        tunnel = self.connection.open_tunnel(self, fields, <uint32_t>len(pairs))
         count_answer(self)
         self.counted = True
         end_row(self)
@@ -487,7 +489,7 @@ cdef class WebSocketExchange(ASGIExchange):
         self.ended(CLOSE_ABNORMAL, "")
         self.stage = STAGE_ENDED
         self.check(send_status(self.stream, status))
-        self.connection.response_ended()
+        self.connection.response_ended(self)
 
     cdef object start_denial(self, dict event):
         self.expect(event, STAGE_CONNECTING)
@@ -515,7 +517,7 @@ cdef class WebSocketExchange(ASGIExchange):
             self.own_end = True
             self.ended(CLOSE_ABNORMAL, "")
             self.stage = STAGE_ENDED
-            self.connection.response_ended()
+            self.connection.response_ended(self)
         self.check(result)
         return DONE if self.connection is None else self.after_write()
 

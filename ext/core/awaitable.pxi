@@ -265,7 +265,7 @@ cdef int drained_step(PyObject *raw, PyObject **result) except -1:
         self.future = self.iterator = None
     if exchange.lost:
         raise ClientDisconnected("the client has disconnected")
-    if exchange.connection is None or not exchange.connection.full():
+    if exchange.connection is None or not exchange.connection.full(exchange):
         Py_INCREF(None)
         result[0] = <PyObject *>None
         return PYGEN_RETURN

@@ -66,7 +66,7 @@ cdef class Connection:
             self.turn()
             self.flush()
             self.lost(FS_E_PEER_GONE)
-        elif events & (FS_READABLE | FS_PEER_CLOSED) or self.queue.size:
+        elif events & (FS_READABLE | FS_PEER_CLOSED) or backlog(self):
             self.turn()
 
     cdef int turn(self) except -1:
@@ -97,7 +97,7 @@ cdef class Connection:
             self.broken()
         finally:
             self.flags &= ~<uint32_t>CONN_IN_TURN
-        if self.exchange is not None and self.exchange.queued and self.queue.size == 0:
+        if self.exchange is not None and self.exchange.queued and backlog(self) == 0:
             self.set_deadline()         # the application's step comes next, and another turn after it
         elif self.driver.polling:
             self.driver.defer(self)
@@ -147,14 +147,23 @@ cdef class Connection:
         """One recv, fed to the protocol. False when the socket is drained."""
         cdef Driver driver = self.driver
         cdef ssize_t n, taken = 0
+        cdef size_t room = driver.buffer_size
         cdef int result
-        if self.exchange is not None and fs_h1_body_wanted(&self.h1) >= DIRECT_MIN and not self.flags & CONN_LINGERING:
+        if self.tls is not None:
+            if self.tls.state == TLS_HANDSHAKE and driver.handshakes >= HANDSHAKES_A_TURN:
+                driver.schedule(self)
+                return False
+            if self.tls.ended and not self.flags & CONN_LINGERING:
+                return self.receive_failed(0)
+            room -= TLS_ROOM
+        elif (self.exchange is not None and fs_h1_body_wanted(&self.h1) >= DIRECT_MIN
+                and not self.flags & CONN_LINGERING):
             return self.receive_direct() > 0
-        n = fs_recv(self.fd, driver.buffer, driver.buffer_size)
+        n = fs_recv(self.fd, driver.buffer, room)
         if n > 0:
             driver.status.bytes_in += n
             self.read_progress = driver.now
-            if <size_t>n < driver.buffer_size and not self.flags & CONN_PEER_CLOSED:
+            if <size_t>n < room and not self.flags & CONN_PEER_CLOSED:
                 self.flags &= ~<uint32_t>CONN_READABLE      # drained: epoll(7), edge-triggered
             if self.flags & CONN_LINGERING:
                 self.lingered += n
@@ -165,11 +174,68 @@ cdef class Connection:
                 taken = self.take_proxy_header(driver.buffer, n)
                 if self.fd < 0 or taken == n:
                     return self.fd >= 0
+            if self.tls is not None:
+                n = self.receive_tls(taken, n)
+                if n == 0:
+                    return self.fd >= 0
+                taken = 0
             result = fs_h1_feed(&self.h1, driver.buffer + taken, n - taken)
             if result < 0:
                 self.refuse(result)
             return True
         return self.receive_failed(n)
+
+    cdef Py_ssize_t receive_tls(self, Py_ssize_t taken, Py_ssize_t n) except -1:
+        """Deciphers what was received; how much plaintext lies at the beginning of the buffer now."""
+        cdef Driver driver = self.driver
+        cdef TLSFilter tls = self.tls
+        if tls.fresh:
+            tls.fresh = False
+            if speaks_http(driver.buffer + taken, n - taken):
+                self.tls = None
+                self.refuse(FS_E_PLAIN_HTTP)
+                return 0
+        try:
+            tls.incoming.write(driver.view[taken:n])
+            if tls.state == TLS_HANDSHAKE and not self.shake_hands():
+                return 0
+            n = tls.decrypt(driver.buffer, driver.buffer_size, driver.view)
+        except ssl.SSLError as error:
+            self.tls_failed(error)
+            return 0
+        if tls.ended:
+            self.flags |= CONN_READABLE     # the next look at the socket says so, once this is dealt with
+        return n
+
+    cdef bint shake_hands(self) except -1:
+        """Whether the handshake is done."""
+        cdef Driver driver = self.driver
+        driver.handshakes += 1
+        if not self.tls.shake():
+            return False
+        driver.status.tls_handshakes += 1
+        return True
+
+    cdef int begin_tls(self, object settings) except -1:
+        self.tls = TLSFilter.__new__(TLSFilter, self.driver, settings)
+        self.phase = PHASE_TLS
+        self.deadline = self.driver.now + self.driver.limits.timeout_tls_handshake
+        fs_wheel_arm(&self.driver.wheel, &self.timer, self.deadline)
+
+    cdef int tls_failed(self, object error) except -1:
+        """The peer speaks no TLS that is allowed here, or not any more: it gets the alert, and nothing after it."""
+        cdef uint64_t sent = 0
+        self.driver.logger.debug("TLS failed: %s", error)
+        if self.tls.state != TLS_HANDSHAKE:
+            self.lost(FS_E_TLS)
+            return 0
+        self.driver.count_error(FS_E_TLS)
+        self.flush_tls(&sent)
+        self.driver.status.bytes_out += sent
+        if fs_shutdown_write(self.fd) < 0:
+            self.close(True)
+            return 0
+        self.flags |= CONN_LINGERING
 
     cdef bint receive_failed(self, ssize_t n):
         if n == FS_AGAIN:
@@ -213,6 +279,11 @@ cdef class Connection:
         if self.proxy_part is not None:
             self.lost(FS_E_PROXY_HEADER)
             return 0
+        if self.tls is not None and self.tls.state == TLS_HANDSHAKE:
+            if not self.tls.fresh:
+                self.driver.count_error(FS_E_TLS)
+            self.close(False)
+            return 0
         result = fs_h1_eof(&self.h1)
         if self.exchange is not None:
             self.exchange.on_disconnect()
@@ -220,8 +291,8 @@ cdef class Connection:
                 self.exchange.start()
         elif result < 0:
             self.refuse(result)
-        elif not fs_h1_busy(&self.h1) and self.queue.size == 0:
-            self.close(False)
+        elif not fs_h1_busy(&self.h1) and backlog(self) == 0:
+            self.finish()
 
     # ---- who is behind a proxy (the PROXY protocol)
 
@@ -296,7 +367,7 @@ cdef class Connection:
                         return 0
                     exchange.start()
                     continue
-            elif self.queue.size >= driver.limits.high_water and self.full():
+            elif self.queue.size >= driver.limits.high_water and self.full(None):
                 self.flags |= CONN_STALLED      # answers pile up: the next request waits until they have left
                 return 0
             elif self.answered >= driver.limits.max_pipelined and fs_h1_unread(&self.h1):
@@ -345,6 +416,9 @@ cdef class Connection:
         cdef Exchange exchange
         self.answered += 1
         driver.status.requests_total += 1
+        if self.flags & CONN_REDIRECT:
+            self.redirect(event)
+            return 0
         if driver.limits.max_concurrency and driver.in_flight >= driver.limits.max_concurrency:
             self.refuse_overloaded(event)
             return 0
@@ -370,11 +444,29 @@ cdef class Connection:
         fs_status_count_response(driver.status, 503)
         if send_status(stream, 503) < 0:
             stream.ops.abort(stream, FS_E_OVERLOADED)
+        self.log_answer(event)
+
+    cdef int log_answer(self, fs_event *event) except -1:
+        """The access log's line of an answer that is the server's own."""
+        cdef Driver driver = self.driver
         if driver.access_log.fd >= 0:
             driver.access_log.line(self.client_address(), method_name(event.head.method),
                                    PyBytes_FromStringAndSize(event.head.path.p, event.head.path.n),
                                    PyBytes_FromStringAndSize(event.head.query.p, event.head.query.n),
-                                   event.head.version, 503, stream.body_sent, 0, driver.now)
+                                   event.head.version, event.stream.status, event.stream.body_sent, 0, driver.now)
+
+    cdef int redirect(self, fs_event *event) except -1:
+        """308 to the same target by https: method and body are kept (RFC 9110 section 15.4.9)."""
+        cdef Driver driver = self.driver
+        cdef fs_stream *stream = event.stream
+        cdef bytes location = https_location(&event.head, self.listener.redirect)
+        if send_redirect(stream, location) < 0:
+            stream.ops.abort(stream, FS_E_INTERNAL)
+        fs_status_count_response(driver.status, stream.status)
+        self.log_answer(event)
+
+    cdef int refuse_exchange(self, Exchange exchange, int error) except -1:
+        return self.refuse(error)
 
     cdef int refuse(self, int error) except -1:
         """The peer's fault: answered with its status where it can be, then the connection ends."""
@@ -402,20 +494,20 @@ cdef class Connection:
 
     # ---- what an exchange calls
 
-    cdef bint full(self):
+    cdef bint full(self, Exchange exchange):
         """Whether `send` has to wait. Above the high-water mark the socket is asked first."""
-        if self.queue.size < self.driver.limits.high_water:
+        if backlog(self) < self.driver.limits.high_water:
             return False
         if not self.flags & CONN_FLUSHING:
             self.flush()
-        return self.fd >= 0 and self.queue.size >= self.driver.limits.high_water
+        return self.fd >= 0 and backlog(self) >= self.driver.limits.high_water
 
     cdef int written(self) except -1:
         """Something was queued. Inside a turn it leaves at the turn's end, elsewhere when the loop comes round."""
         if not self.flags & (CONN_IN_TURN | CONN_SCHEDULED) and self.fd >= 0:
             self.driver.schedule(self)
 
-    cdef bint pull(self):
+    cdef bint pull(self, Exchange exchange):
         """The application waits for body bytes: what the socket holds by now is received at once, within the
         application's own step, a few times a turn. Waking it through the loop costs more than the bytes do."""
         if self.flags & CONN_IN_TURN or self.fd < 0 or self.pulls == PULLS_A_TURN or not self.wants_bytes():
@@ -437,7 +529,7 @@ cdef class Connection:
             self.written()
         return True
 
-    cdef int want_body(self) except -1:
+    cdef int want_body(self, Exchange exchange) except -1:
         """The application has taken body bytes, or waits for some: reading goes on where it was paused."""
         if not self.flags & (CONN_IN_TURN | CONN_SCHEDULED) and self.fd >= 0:
             if self.flags & CONN_READABLE or fs_h1_unread(&self.h1):
@@ -445,20 +537,24 @@ cdef class Connection:
             elif self.phase != PHASE_BODY:
                 self.set_deadline()
 
-    cdef int response_ended(self) except -1:
+    cdef int response_ended(self, Exchange exchange) except -1:
         """The last byte of the answer is queued, or it was broken off. The next request may come."""
-        cdef Exchange exchange = self.exchange
-        if exchange is None:
+        cdef Exchange ended = self.exchange     # ours is often the last reference
+        if ended is None or ended is not exchange:
             return 0
-        exchange.log(exchange.stream.status)
+        ended.log(ended.stream.status)
         self.exchange = None
-        exchange.detach()
+        ended.detach()
         self.written()
 
-    cdef fs_sink *open_tunnel(self, const fs_field *fields, uint32_t n) except NULL:
+    cdef list exchanges(self):
+        """The requests that are being read or answered."""
+        return [self.exchange] if self.exchange is not None else []
+
+    cdef fs_sink *open_tunnel(self, Exchange exchange, const fs_field *fields, uint32_t n) except NULL:
         """Accepts an upgrade; the exchange takes bytes from here on, and writes what it answers to the tunnel."""
         cdef fs_sink *tunnel = NULL
-        cdef int result = self.exchange.stream.ops.upgrade(self.exchange.stream, fields, n, &tunnel)
+        cdef int result = exchange.stream.ops.upgrade(exchange.stream, fields, n, &tunnel)
         if result < 0:
             raise application_error(result)
         self.flags |= CONN_TUNNEL
@@ -471,6 +567,18 @@ cdef class Connection:
             n = fs_address_format(&self.peer, text)
             self.client = (PyUnicode_DecodeLatin1(text, n, NULL), self.peer.port)
         return self.client
+
+    cdef dict tls_extension(self):
+        """The scope's `tls` (ASGI TLS extension 0.2); a dict of the application's own."""
+        if self.tls_scope is None:
+            self.tls_scope = self.tls.settings.describe(self.tls.ssl)
+        return PyDict_Copy(self.tls_scope)
+
+    cdef dict tls_environ(self):
+        """What an environ says of TLS, by mod_ssl's names. Not to be changed."""
+        if self.tls_scope is None:
+            self.tls_scope = self.tls.settings.environ(self.tls.ssl)
+        return self.tls_scope
 
     cdef tuple server_address(self):
         cdef fs_address address
@@ -501,10 +609,13 @@ cdef class Connection:
     cdef int flush(self) except -1:
         cdef uint64_t sent = 0
         cdef int result
-        if self.queue.head == NULL:
+        if self.queue.head == NULL and (self.tls is None or self.tls.wire.head == NULL):
             return 0
         self.flags |= CONN_FLUSHING
-        result = fs_outqueue_flush(&self.queue, self.fd, FLUSH_BUDGET, &sent)
+        if self.tls is None:
+            result = fs_outqueue_flush(&self.queue, self.fd, FLUSH_BUDGET, &sent)
+        else:
+            result = self.flush_tls(&sent)
         self.flags &= ~<uint32_t>CONN_FLUSHING
         if sent:
             self.driver.status.bytes_out += sent
@@ -516,23 +627,45 @@ cdef class Connection:
             self.lost(FS_E_APP_FILE if result in (-ENODATA, -EIO, -EBADF) else FS_E_NOMEM if result == -ENOMEM
                       else FS_E_PEER_GONE)
             return 0
-        if self.queue.size <= self.driver.limits.low_water and self.exchange is not None:
+        if self.exchange is not None and backlog(self) <= self.driver.limits.low_water:
             self.exchange.on_drained()
+
+    cdef int flush_tls(self, uint64_t *sent) except? -1:
+        """Enciphers no more than the socket takes: what fs_outqueue_flush does, with TLS in between."""
+        cdef TLSFilter tls = self.tls
+        cdef uint64_t part
+        cdef int result
+        while True:
+            part = 0
+            result = fs_outqueue_flush(&tls.wire, self.fd, FLUSH_BUDGET, &part)
+            sent[0] += part
+            if result != 0 or self.queue.size == 0 or tls.state != TLS_OPEN:
+                return result
+            if sent[0] >= FLUSH_BUDGET:
+                return FS_AGAIN
+            result = tls.encrypt(&self.queue)
+            if result < 0:
+                return result
 
     cdef int settle(self) except -1:
         """Ends the connection where it is due, or sets its deadline."""
-        if self.queue.size == 0 and self.exchange is None:
+        if backlog(self) == 0 and self.exchange is None:
             if self.flags & CONN_LINGERING:
                 pass
             elif fs_h1_must_close(&self.h1) or (self.flags & CONN_EOF and not fs_h1_unread(&self.h1)):
                 self.finish()
                 if self.fd < 0:
                     return 0
-        if self.flags & CONN_STALLED and self.queue.size < self.driver.limits.high_water:
+        if self.flags & CONN_STALLED and backlog(self) < self.driver.limits.high_water:
             self.driver.schedule(self)      # the last flush made room, and no event will say so
         self.set_deadline()
 
     cdef int finish(self) except -1:
+        cdef uint64_t sent = 0
+        if self.tls is not None:
+            self.tls.say_goodbye()
+            self.flush_tls(&sent)
+            self.driver.status.bytes_out += sent
         if fs_h1_must_reset(&self.h1):
             self.close(True)
         elif self.flags & CONN_EOF or not fs_h1_must_linger(&self.h1):
@@ -553,7 +686,10 @@ cdef class Connection:
         if self.flags & CONN_LINGERING:
             phase = PHASE_LINGER
             deadline = self.deadline if self.phase == PHASE_LINGER else self.driver.now + limits.timeout_linger
-        elif self.queue.size:
+        elif self.tls is not None and self.tls.state == TLS_HANDSHAKE:
+            phase = PHASE_TLS
+            deadline = self.deadline
+        elif backlog(self):
             phase = PHASE_WRITE
             if self.phase != PHASE_WRITE or self.write_progress > self.unsent_at:
                 if self.phase != PHASE_WRITE:
@@ -614,6 +750,9 @@ cdef class Connection:
                 self.lost(FS_E_PEER_STALLED)
         elif self.proxy_part is not None:
             self.lost(FS_E_PROXY_HEADER)
+        elif self.phase == PHASE_TLS:
+            self.driver.logger.debug("TLS failed: the handshake did not come to its end in time")
+            self.lost(FS_E_TLS)
         else:
             self.close(False)
 
@@ -664,6 +803,8 @@ cdef class Connection:
         self.deadline = 0
         fs_wheel_disarm(&driver.wheel, &self.timer)
         fs_outqueue_clear(&self.queue)
+        if self.tls is not None:
+            fs_outqueue_clear(&self.tls.wire)
         if reset:
             fs_close_reset(fd)
         else:
@@ -674,3 +815,26 @@ cdef class Connection:
         driver.free_slot(self.slot)
         if not driver.polling:
             driver.schedule_sweep()
+
+
+cdef inline uint64_t backlog(Connection connection) noexcept:
+    """Bytes that wait to be sent, deciphered or not."""
+    return connection.queue.size + (connection.tls.wire.size if connection.tls is not None else 0)
+
+
+cdef bytes https_location(const fs_request_head *head, int port):
+    """Where a request to a plain address is to go instead; b"" where it does not say which host it wants."""
+    cdef uint32_t i
+    cdef bytes host = b""
+    for i in range(head.nfields):
+        if head.fields[i].id == FS_FIELD_HOST:
+            host = PyBytes_FromStringAndSize(head.fields[i].value, head.fields[i].value_len)
+    name, colon, number = host.rpartition(b":")
+    if colon and number.isdigit() or colon and not number:
+        host = name
+    if not host:
+        return b""
+    target = PyBytes_FromStringAndSize(head.path.p, head.path.n)
+    if head.query.n:
+        target += b"?" + PyBytes_FromStringAndSize(head.query.p, head.query.n)
+    return b"https://" + host + (b"" if port == 443 else b":%d" % port) + (target if target != b"*" else b"/")

@@ -14,11 +14,13 @@ cdef uint64_t TOKEN = <uint64_t>1 << 63     # no pointer has this bit: the polle
 cdef class Listener:
     """A listening socket; the descriptor stays the caller's."""
 
-    def __cinit__(self, int fd, bint shared):
+    def __cinit__(self, int fd, bint shared, object tls, int redirect):
         cdef fs_address address
         cdef char text[FS_ADDRESS_TEXT]
         self.fd = fd
         self.shared = shared
+        self.tls = tls
+        self.redirect = redirect
         if fs_local_address(fd, &address) < 0:
             raise OSError(errno, "not a socket")
         if address.family == FS_FAMILY_UNIX:
@@ -68,6 +70,15 @@ cdef int set_limits(fs_limits *limits, dict given) except -1:
     limits.timeout_ws_close = given["timeout_ws_close"]
     limits.timeout_ws_ping = given["timeout_ws_ping"]
     limits.timeout_ws_pong = given["timeout_ws_pong"]
+    limits.timeout_tls_handshake = given["timeout_tls_handshake"]
+    limits.h2_max_streams = given["h2_max_streams"]
+    limits.h2_stream_window = given["h2_stream_window"]
+    limits.h2_connection_window = given["h2_connection_window"]
+    limits.h2_max_frame_size = given["h2_max_frame_size"]
+    limits.h2_max_header_list = given["h2_max_header_list"]
+    limits.h2_reset_rate = given["h2_reset_rate"]
+    limits.timeout_h2_ping = given["timeout_h2_ping"]
+    limits.timeout_h2_pong = given["timeout_h2_pong"]
     return 0
 
 
@@ -121,6 +132,7 @@ cdef class Driver:
         if self.buffer == NULL:
             raise MemoryError()
         self.buffer_size = RECEIVE_BUFFER
+        self.view = PyMemoryView_FromMemory(self.buffer, RECEIVE_BUFFER, PyBUF_WRITE)
         fs_head_common_init(&self.head_common, date_header)
         if self.server_line:
             self.head_common.server = PyBytes_AS_STRING(self.server_line)
@@ -215,8 +227,8 @@ cdef class Driver:
 
     # ---- listening
 
-    def add_listener(self, int fd, *, bint shared=False):
-        cdef Listener listener = Listener(fd, shared)
+    def add_listener(self, int fd, *, bint shared=False, tls=None, int redirect=0):
+        cdef Listener listener = Listener(fd, shared, tls, redirect)
         cdef int result = fs_listener_prepare(fd)
         if result == 0:
             listener.slot = self.take_slot(listener)
@@ -330,6 +342,11 @@ cdef class Driver:
         connection.listener = listener
         self.live += 1
         self.status.connections = self.live
+        if listener is not None:
+            if listener.tls is not None:
+                connection.begin_tls(listener.tls)
+            elif listener.redirect:
+                connection.flags |= CONN_REDIRECT
         if self.proxy_protocol is not None:
             connection.expect_proxy_header(self.proxy_protocol)
             if connection.fd < 0:
@@ -378,6 +395,12 @@ cdef class Driver:
         """Calls those whose descriptor is ready: between two batches, where a callback may do with the driver whatever
         it likes."""
         cdef Watch watch
+        if self.repeat_due:
+            self.repeat_due = False
+            try:
+                self.repeat_callback()
+            except Exception:
+                self.logger.critical("Internal error: what is called again and again has failed", exc_info=True)
         told, self.told = self.told, []
         for watch in told:
             watch.due = False
@@ -396,6 +419,7 @@ cdef class Driver:
         self.count_durations(us)
         self.now_us = us
         self.now = us // 1000
+        self.handshakes = 0
         self.status.heartbeat = self.now
         self.status.turns += 1
         fs_head_set_time(&self.head_common, second)
@@ -420,7 +444,7 @@ cdef class Driver:
         finally:
             self.polling = self.idle_stack = False
             self.finish_batch()
-        if PyList_GET_SIZE(self.told):
+        if PyList_GET_SIZE(self.told) or self.repeat_due:
             self.tell_watches()
 
     cdef int take(self, const fs_ready *ready) except -1:
@@ -506,6 +530,9 @@ cdef class Driver:
                 callback()
             elif timer == &self.beat_timer:
                 fs_wheel_arm(&self.wheel, &self.beat_timer, self.now + self.beat_ms)
+            elif timer == &self.repeat_timer:
+                self.repeat_due = True
+                fs_wheel_arm(&self.wheel, &self.repeat_timer, self.now + self.repeat_ms)
             else:
                 connection = connection_of(timer)
                 connection.expired()
@@ -575,8 +602,8 @@ cdef class Driver:
 
     def tell_streams(self):
         for connection in self.connections_():
-            if (<Connection>connection).exchange is not None:
-                (<Connection>connection).exchange.on_stop()
+            for exchange in (<Connection>connection).exchanges():
+                (<Exchange>exchange).on_stop()
 
     def cancel_requests(self):
         return self.interface.cancel()
@@ -596,6 +623,14 @@ cdef class Driver:
         if self.beat_ms:
             fs_wheel_arm(&self.wheel, &self.beat_timer, self.now + self.beat_ms)
             self.set_timer()
+
+    def repeat(self, double seconds, callback):
+        self.clock()
+        self.repeat_ms = <uint64_t>max(1.0, seconds * 1000)
+        self.repeat_callback = callback
+        fs_wheel_disarm(&self.wheel, &self.repeat_timer)
+        fs_wheel_arm(&self.wheel, &self.repeat_timer, self.now + self.repeat_ms)
+        self.set_timer()
 
     def when_idle(self, callback):
         self.idle_callback = callback
@@ -618,6 +653,8 @@ cdef class Driver:
         self.closed = True
         self.interface.clear()
         self.interface.detach()
+        self.repeat_callback = None
+        self.repeat_due = False
         self.dead.clear()
         self.scheduled.clear()
         self.access_log.flush()

@@ -131,7 +131,8 @@ cdef class EnvironBuilder:
         place_value(shape, ENV_QUERY_STRING, <PyObject *>target.query_string)
         place_value(shape, ENV_REQUEST_URI, <PyObject *>target.uri)
         place_value(shape, ENV_RAW_URI, <PyObject *>target.uri)
-        place_value(shape, ENV_PROTOCOL, <PyObject *>"HTTP/1.1" if head.version == FS_HTTP_1_1 else <PyObject *>"HTTP/1.0")
+        place_value(shape, ENV_PROTOCOL, <PyObject *>"HTTP/1.1" if head.version == FS_HTTP_1_1
+                    else <PyObject *>"HTTP/2" if head.version == FS_HTTP_2 else <PyObject *>"HTTP/1.0")
         for i in range(4):
             place_value(shape, ENV_SERVER_NAME + i, PyTuple_GET_ITEM(peers, i))
         environ = PyDict_Copy(shape.environ)
@@ -139,6 +140,9 @@ cdef class EnvironBuilder:
             self.add_secrets(environ, shape, head)
         if peers[3] is None:
             PyDict_DelItem(environ, "REMOTE_PORT")
+        if connection.tls is not None:
+            PyDict_SetItem(environ, "wsgi.url_scheme", "https")
+            PyDict_Update(environ, connection.tls_environ())
         return environ
 
     cdef int add_secrets(self, dict environ, EnvironShape shape, const fs_request_head *head) except -1:

@@ -135,7 +135,7 @@ cdef class Exchange:
             stream.ops.abort(stream, error)
         elif send_status(stream, status) < 0:
             stream.ops.abort(stream, error)
-        connection.response_ended()
+        connection.response_ended(self)
 
 
 cdef inline void count_answer(Exchange exchange) noexcept:
@@ -180,6 +180,22 @@ cdef int send_status(fs_stream *stream, int status) noexcept:
     if result < 0:
         return result
     return stream.ops.body(stream, text.p, text.n, NULL, 1)
+
+
+cdef int send_redirect(fs_stream *stream, bytes location) noexcept:
+    """A whole 308, or 400 where there is no location. FS_OK or the stream's error."""
+    cdef fs_response_head head
+    cdef fs_field field
+    if PyBytes_GET_SIZE(location) == 0:
+        return send_status(stream, 400)
+    memset(&head, 0, sizeof(head))
+    field = fs_field(b"location", PyBytes_AS_STRING(location), 8, <uint32_t>PyBytes_GET_SIZE(location), 0)
+    head.status = 308
+    head.fields = &field
+    head.nfields = 1
+    head.flags = FS_RESPONSE_END
+    cdef int result = stream.ops.head(stream, &head)
+    return stream.ops.body(stream, "", 0, NULL, 1) if result >= 0 else result
 
 
 cdef object application_error(int error):

@@ -84,6 +84,8 @@ cdef extern from "net/outqueue.h" nogil:
     void fs_outqueue_commit(fs_outqueue *queue, size_t n)
     int fs_outqueue_share(fs_outqueue *queue, const char *p, size_t n, void *owner)
     int fs_outqueue_file(fs_outqueue *queue, int fd, int64_t offset, uint64_t n, void *owner)
+    int fs_outqueue_peek(fs_outqueue *queue, const char **p, size_t *n)
+    void fs_outqueue_consume(fs_outqueue *queue, size_t n)
     int fs_outqueue_flush(fs_outqueue *queue, int fd, uint64_t budget, uint64_t *sent)
     void fs_outqueue_clear(fs_outqueue *queue)
 

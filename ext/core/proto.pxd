@@ -32,6 +32,12 @@ cdef extern from "proto/error.h" nogil:
         FS_E_PEER_GONE
         FS_E_PEER_STALLED
         FS_E_PROXY_HEADER
+        FS_E_PLAIN_HTTP
+        FS_E_TLS
+        FS_E_VERSION
+        FS_E_H2_CONNECTION
+        FS_E_H2_FLOOD
+        FS_E_H2_PING_TIMEOUT
         FS_E_APP_STATUS
         FS_E_APP_FIELD_NAME
         FS_E_APP_FIELD_VALUE
@@ -91,6 +97,15 @@ cdef extern from "proto/limits.h" nogil:
         uint32_t timeout_ws_close
         uint32_t timeout_ws_ping
         uint32_t timeout_ws_pong
+        uint32_t h2_max_streams
+        uint32_t h2_stream_window
+        uint32_t h2_connection_window
+        uint32_t h2_max_frame_size
+        uint32_t h2_max_header_list
+        uint32_t h2_reset_rate
+        uint32_t timeout_tls_handshake
+        uint32_t timeout_h2_ping
+        uint32_t timeout_h2_pong
 
     enum: FS_MAX_FIELDS_CEILING
     void fs_limits_default(fs_limits *limits)

@@ -71,7 +71,9 @@ cdef class ScopeBuilder:
         cdef dict scope
         self.target = target
         self.method = "GET" if is_get(head) else method_name(head.method)
-        self.place(SCOPE_HTTP_VERSION, <PyObject *>"1.1" if head.version == FS_HTTP_1_1 else <PyObject *>"1.0")
+        self.place(SCOPE_HTTP_VERSION, <PyObject *>"1.1" if head.version == FS_HTTP_1_1
+                   else <PyObject *>"2" if head.version == FS_HTTP_2 else <PyObject *>"1.0")
+        self.place(SCOPE_SCHEME, <PyObject *>"http" if connection.tls is None else <PyObject *>"https")
         self.place(SCOPE_CLIENT, <PyObject *>client)
         self.place(SCOPE_SERVER, <PyObject *>server)
         self.place(SCOPE_METHOD, <PyObject *>self.method)
@@ -86,6 +88,8 @@ cdef class ScopeBuilder:
         self.place(SCOPE_EXTENSIONS, <PyObject *>self.extensions)
         scope = PyDict_Copy(self.prototype)
         PyDict_SetItem(scope, "headers", self.headers(head))
+        if connection.tls is not None:
+            PyDict_SetItem(scope, "extensions", {**self.extensions, "tls": connection.tls_extension()})
         if self.root_path:
             PyDict_SetItem(scope, "path", self.root_path + target.path)
         if self.state is not None:
@@ -104,7 +108,7 @@ cdef class ScopeBuilder:
 
     cdef int choose_extensions(self, fs_request_head *head) except -1:
         cdef tuple names = self.extensions_1_1
-        if head.version != FS_HTTP_1_1:
+        if head.version == FS_HTTP_1_0:
             names = self.extensions_1_0
         elif head.flags & FS_HEAD_TE_TRAILERS:
             names = self.extensions_trailers

@@ -35,6 +35,9 @@
     X(websocket_messages_out)                                                     \
     X(websocket_bytes_in)                                                         \
     X(websocket_bytes_out)                                                        \
+    X(tls_handshakes)     /* that came to their end */                            \
+    X(http2_connections)  /* accepted */                                          \
+    X(http2_resets)       /* streams that the client has broken off */            \
     X(responses_1xx)      /* by final status */                                   \
     X(responses_2xx)                                                              \
     X(responses_3xx)                                                              \

@@ -102,7 +102,7 @@ cdef class WSGIExchange(Exchange):
                                  self.path_name())
         self.body = None
         self.progress = WSGI_DONE
-        self.connection.refuse(FS_E_STORAGE)
+        self.connection.refuse_exchange(self, FS_E_STORAGE)
 
     cdef int on_body(self, const char *p, size_t n, bint end) except -1:
         try:
@@ -154,7 +154,7 @@ cdef class WSGIExchange(Exchange):
     cdef int on_disconnect(self) except -1:
         self.told = True
         if self.progress == WSGI_READING and not self.body_ended:
-            self.connection.refuse(FS_E_BODY_CUT)
+            self.connection.refuse_exchange(self, FS_E_BODY_CUT)
 
     cdef int on_lost(self) except -1:
         self.told = self.lost = True
@@ -306,7 +306,7 @@ cdef class WSGIExchange(Exchange):
         cdef PyObject *raw
         cdef object piece
         while True:
-            if self.stream != NULL and self.connection.full() and self.stream != NULL:
+            if self.stream != NULL and self.connection.full(self) and self.stream != NULL:
                 self.paused = True
                 return 0
             if self.stream == NULL:
@@ -361,7 +361,7 @@ cdef class WSGIExchange(Exchange):
         cdef Connection connection = self.connection
         connection.flags |= CONN_IN_TURN        # its turn follows at once
         try:
-            connection.response_ended()
+            connection.response_ended(self)
         finally:
             connection.flags &= ~<uint32_t>CONN_IN_TURN
         self.give_turn(connection)
@@ -501,7 +501,7 @@ cdef class WSGIExchange(Exchange):
                 raise RuntimeError("the request is over")
             if PyBytes_GET_SIZE(data):
                 self.send_piece(data)
-            if self.connection is not None and self.connection.full() and self.threads.relay.depth == 1:
+            if self.connection is not None and self.connection.full(self) and self.threads.relay.depth == 1:
                 self.wait_for_room()
         finally:
             self.threads.leave()
@@ -528,7 +528,7 @@ cdef class WSGIExchange(Exchange):
         cdef Driver driver = self.driver
         cdef pollfd waiting
         cdef int timeout_ms = <int>driver.limits.timeout_write
-        while self.stream != NULL and connection.queue.size > driver.limits.low_water:
+        while self.stream != NULL and backlog(connection) > driver.limits.low_water:
             waiting.fd = connection.fd
             waiting.events = POLLOUT
             self.threads.leave()

@@ -78,12 +78,12 @@ cdef class WSGI(Interface):
         cdef Exchange exchange
         count = 0
         for connection in driver.connections_():
-            exchange = (<Connection>connection).exchange
-            if exchange is not None and exchange.started:
-                count += 1
-                driver.logger.warning("Given up, because the server stops: %s %s", exchange.method_name(),
-                                      exchange.path_name())
-                exchange.fail(FS_E_APP_NO_RESPONSE)
+            for exchange in (<Connection>connection).exchanges():
+                if exchange.started:
+                    count += 1
+                    driver.logger.warning("Given up, because the server stops: %s %s", exchange.method_name(),
+                                          exchange.path_name())
+                    exchange.fail(FS_E_APP_NO_RESPONSE)
         return count
 
     cdef Exchange open(self, const fs_request_head *head):

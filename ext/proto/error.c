@@ -32,6 +32,8 @@ static const fs_error_info TABLE[] = {
     {FS_E_BAD_METHOD, "bad-method", 400, WS_PROTOCOL, H2_PROTOCOL, "the method is not a token"},
     {FS_E_WS_HANDSHAKE, "ws-handshake", 400, WS_PROTOCOL, H2_PROTOCOL, "the WebSocket handshake is malformed"},
     {FS_E_WS_VERSION, "ws-version", 426, WS_PROTOCOL, H2_PROTOCOL, "the WebSocket version is not supported"},
+    {FS_E_PLAIN_HTTP, "plain-http", 400, WS_PROTOCOL, H2_PROTOCOL, "this port speaks TLS: use https"},
+    {FS_E_H2_MALFORMED, "h2-malformed", 400, WS_PROTOCOL, H2_PROTOCOL, "the HTTP/2 message is malformed"},
 
     {FS_E_PEER_GONE, "peer-gone", 0, WS_ABNORMAL, H2_CANCEL, "the peer has closed or reset the connection"},
     {FS_E_PEER_STALLED, "peer-stalled", 0, WS_ABNORMAL, H2_CANCEL, "the peer does not read what it asked for"},
@@ -41,6 +43,10 @@ static const fs_error_info TABLE[] = {
     {FS_E_WS_DEFLATE, "ws-deflate", 0, WS_PAYLOAD, H2_PROTOCOL, "a compressed WebSocket message cannot be inflated"},
     {FS_E_WS_TOO_BIG, "ws-too-big", 0, WS_TOO_BIG, H2_CANCEL, "a WebSocket message is larger than its limit"},
     {FS_E_WS_PING_TIMEOUT, "ws-ping-timeout", 0, WS_INTERNAL, H2_CANCEL, "the peer did not answer a ping in time"},
+    {FS_E_TLS, "tls", 0, WS_PROTOCOL, H2_PROTOCOL, "the TLS handshake or a record failed"},
+    {FS_E_H2_CONNECTION, "h2-connection", 0, WS_PROTOCOL, H2_PROTOCOL, "the peer broke the rules of HTTP/2"},
+    {FS_E_H2_FLOOD, "h2-flood", 0, WS_POLICY, H2_CALM, "the peer sends too many HTTP/2 frames that carry nothing"},
+    {FS_E_H2_PING_TIMEOUT, "h2-ping-timeout", 0, WS_INTERNAL, H2_CANCEL, "the peer did not answer an HTTP/2 ping in time"},
 
     {FS_E_APP_STATUS, "app-status", 500, WS_INTERNAL, H2_INTERNAL, "the application gave an invalid status"},
     {FS_E_APP_FIELD_NAME, "app-field-name", 500, WS_INTERNAL, H2_INTERNAL, "the application gave an invalid field name"},

@@ -38,6 +38,8 @@ enum {
     FS_E_BAD_METHOD = -119,          /* 400: not even a token */
     FS_E_WS_HANDSHAKE = -120,        /* 400: RFC 6455 section 4.2.1 */
     FS_E_WS_VERSION = -121,          /* 426: not version 13 */
+    FS_E_PLAIN_HTTP = -122,          /* 400: HTTP without TLS where that is due */
+    FS_E_H2_MALFORMED = -123,        /* a message that RFC 9113 section 8 calls malformed */
 
     FS_E_PEER_GONE = -200,
     FS_E_PEER_STALLED = -201,        /* does not read: write deadline */
@@ -47,6 +49,10 @@ enum {
     FS_E_WS_DEFLATE = -205,
     FS_E_WS_TOO_BIG = -206,
     FS_E_WS_PING_TIMEOUT = -207,
+    FS_E_TLS = -208,
+    FS_E_H2_CONNECTION = -209,       /* the session is broken: GOAWAY */
+    FS_E_H2_FLOOD = -210,            /* too much of what costs and carries nothing: ENHANCE_YOUR_CALM */
+    FS_E_H2_PING_TIMEOUT = -211,
 
     FS_E_APP_STATUS = -300,
     FS_E_APP_FIELD_NAME = -301,

@@ -424,13 +424,16 @@ const fs_stream_ops fs_h1_ops = {
     {.name = (field_name), .name_len = sizeof(field_name) - 1, .value = (field_value),                \
      .value_len = sizeof(field_value) - 1, .id = (field_id)}
 
-static int answer_error(fs_h1 *h1, int status)
+static int answer_error(fs_h1 *h1, int error)
 {
     static const fs_field fields[] = {
         FIELD(FS_FIELD_CONTENT_TYPE, "content-type", "text/plain; charset=utf-8"),
         FIELD(FS_FIELD_UNKNOWN, "retry-after", "1"),
     };
-    const fs_slice text = fs_reason_phrase(status);
+    const fs_error_info *info = fs_error_describe(error);
+    const int status = info->status;
+    /* A person has typed http: for https:, and the phrase would not tell. */
+    const fs_slice text = error == FS_E_PLAIN_HTTP ? (fs_slice){info->text, strlen(info->text)} : fs_reason_phrase(status);
     const fs_response_head head = {.status = status, .reason = {"", 0}, .fields = fields,
                                    .nfields = status == 503 ? 2 : 1, .flags = FS_RESPONSE_END, .length = text.n};
     int result = op_head(&h1->stream, &head);
@@ -450,7 +453,7 @@ int fs_h1_refuse(fs_h1 *h1, int error)
     if (h1->writing == FS_H1_WRITE_IDLE && h1->keep != FS_H1_KEEP_CLOSED && !(h1->flags & FS_H1_ANSWERED))
         fs_h1_open_stream(h1);
     if (status && h1->writing == FS_H1_WRITE_HEAD)
-        result = answer_error(h1, status);
+        result = answer_error(h1, error);
     if (h1->writing != FS_H1_WRITE_IDLE && h1->writing != FS_H1_WRITE_BROKEN)
         fs_h1_break_response(h1);
     fs_h1_close_now(h1);

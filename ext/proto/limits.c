@@ -26,6 +26,13 @@ void fs_limits_default(fs_limits *limits)
         .ws_max_queue = 32,
         .ws_deflate_min_size = 256,
 
+        .h2_max_streams = 128,
+        .h2_stream_window = 256 * KIB,
+        .h2_connection_window = 1 * MIB,
+        .h2_max_frame_size = 16 * KIB,
+        .h2_max_header_list = 32 * KIB,
+        .h2_reset_rate = 200,
+
         .timeout_first_byte = 15 * SECONDS,
         .timeout_head = 15 * SECONDS,
         .timeout_keep_alive = 75 * SECONDS,
@@ -37,5 +44,8 @@ void fs_limits_default(fs_limits *limits)
         .timeout_ws_close = 10 * SECONDS,
         .timeout_ws_ping = 20 * SECONDS,
         .timeout_ws_pong = 20 * SECONDS,
+        .timeout_tls_handshake = 10 * SECONDS,
+        .timeout_h2_ping = 20 * SECONDS,
+        .timeout_h2_pong = 20 * SECONDS,
     };
 }

@@ -30,6 +30,13 @@ typedef struct fs_limits {
     uint32_t ws_max_queue;               /*      32   messages that the application has not taken: reading pauses */
     uint32_t ws_deflate_min_size;        /*     256   bytes from which a message is compressed */
 
+    uint32_t h2_max_streams;             /*     128   streams a client may have open: applications at work for one connection */
+    uint32_t h2_stream_window;           /* 256 KiB   request body of a stream that the application has not taken */
+    uint32_t h2_connection_window;       /*   1 MiB   and of a connection on its way at one time */
+    uint32_t h2_max_frame_size;          /*  16 KiB   a frame that keeps the others of its connection waiting */
+    uint32_t h2_max_header_list;         /*  32 KiB   an endless field section, HPACK bombs (431) */
+    uint32_t h2_reset_rate;              /*     200   streams a second that are begun and broken off, after 1,000 (rapid reset) */
+
     uint32_t timeout_first_byte;         /*    15 s   a new connection that says nothing */
     uint32_t timeout_head;               /*    15 s   half a head, counted from its first byte (408) */
     uint32_t timeout_keep_alive;         /*    75 s   idle between two requests */
@@ -41,6 +48,9 @@ typedef struct fs_limits {
     uint32_t timeout_ws_close;           /*    10 s   a peer that does not answer a close frame */
     uint32_t timeout_ws_ping;            /*    20 s   between two pings; 0: none */
     uint32_t timeout_ws_pong;            /*    20 s   a peer that has silently gone: no pong (1011); 0: never */
+    uint32_t timeout_tls_handshake;      /*    10 s   a handshake that does not come to its end */
+    uint32_t timeout_h2_ping;            /*    20 s   of silence with streams open before a ping; 0: none */
+    uint32_t timeout_h2_pong;            /*    20 s   a peer that has silently gone; 0: never */
 } fs_limits;
 
 #define FS_MAX_FIELDS_CEILING 1000

@@ -3,6 +3,7 @@
 import logging
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from ssl import SSLContext, SSLObject
 from typing import Any, Protocol, TypeAlias
 
 class Forwarding(Protocol):
@@ -34,6 +35,17 @@ LLHTTP_VERSION: str
 
 HAVE_ZLIB: bool
 """Whether this build has permessage-deflate."""
+
+class TLS(Protocol):
+    """What the TLS connections of a listener have in common."""
+
+    @property
+    def context(self) -> SSLContext:
+        """Of the server's side; it may give a session another one while that shakes hands."""
+    def describe(self, session: SSLObject, /) -> dict[str, Any]:
+        """The scope's `tls`; asked once a connection, after the handshake."""
+    def environ(self, session: SSLObject, /) -> dict[str, str]:
+        """What it adds to an environ; likewise."""
 
 class Interface:
     """How an application is called, and what drives the driver. It belongs to the one that it is given to."""
@@ -127,8 +139,13 @@ class Driver:
         opened.
         """
 
-    def add_listener(self, fd: int, *, shared: bool = False) -> None:
-        """Watches a listening socket, which stays the caller's to close. `shared`: other processes watch it too."""
+    def add_listener(self, fd: int, *, shared: bool = False, tls: TLS | None = None, redirect: int = 0) -> None:
+        """Watches a listening socket, which stays the caller's to close.
+
+        shared: other processes watch it too.
+        tls: what its connections begin with; None: they are plain.
+        redirect: the port of https to which every request is redirected with 308; 0: they are served.
+        """
 
     def remove_listener(self, fd: int) -> None:
         """Stops watching it, then takes what waits in its queue. Does not close it. Raises ValueError when it is not
@@ -168,6 +185,10 @@ class Driver:
 
     def beat(self, seconds: float) -> None:
         """Has the driver turn at least that often, though nothing happens; 0 for when something does."""
+
+    def repeat(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Calls it again and again, with that time in between, where the driver is not at work. What it raises is
+        logged."""
 
     def drop_connections(self) -> None:
         """Closes every connection, once what is queued was sent as far as the socket takes it."""

@@ -14,7 +14,7 @@ from fastserve.channel import Channel
 from fastserve.config import Config
 from fastserve.exits import Exit
 from fastserve.forked import Forked
-from fastserve.listen import Listeners, Sockets
+from fastserve.listen import Sockets
 from fastserve.page import Page
 from fastserve.privileges import Privileges
 
@@ -196,7 +196,7 @@ class Admin(Attendant):
             proc_name=self._config.proc_name,
             timeout_graceful_shutdown=1.0,
         )
-        listeners = Listeners(self._sockets.keep(0))
+        listeners = self._sockets.keep(0)
         assignment = Assignment(
             config=config,
             slot=0,

@@ -44,11 +44,32 @@ class Config(Options):
         for name in ("host", "port", "uds", "fd") if self.bind else ():
             if self._differs(name):
                 raise ValueError(f"bind, {name}: only one of them can be given")
+        self._refuse_contradictions_of_tls()
         if not self.supervisor and self.workers != 1:
             raise ValueError("workers: there can only be one without a supervisor")
         for name in _OF_SUPERVISOR if not self.supervisor else ():
             if self._differs(name):
                 raise ValueError(f"{name}: cannot be without a supervisor")
+
+    def _refuse_contradictions_of_tls(self) -> None:
+        if self.ssl_keyfile and len(self.ssl_keyfile) != len(self.ssl_certfile):
+            raise ValueError(
+                f"ssl_certfile, ssl_keyfile: {len(self.ssl_certfile)} certificates and {len(self.ssl_keyfile)} keys; "
+                "each certificate has a key, or none where its file holds it"
+            )
+        if self.ssl_cert_reqs != "none" and not self.ssl_ca_certs and self.ssl_context is None:
+            raise ValueError("ssl_cert_reqs: needs ssl_ca_certs, the authorities that sign clients' certificates")
+        if not self.tls:
+            for name in ("insecure_bind", "ssl_redirect", "ssl_ca_certs", "ssl_keyfile_password"):
+                if self._differs(name):
+                    raise ValueError(f"{name}: there is no TLS without ssl_certfile or ssl_context")
+        if self.ssl_redirect and not self.insecure_bind:
+            raise ValueError("ssl_redirect: needs an insecure_bind, the plain address whose clients are redirected")
+
+    @property
+    def tls(self) -> bool:
+        """Whether anything is served with TLS."""
+        return bool(self.ssl_certfile) or self.ssl_context is not None
 
     def _differs(self, name: str) -> bool:
         return bool(getattr(self, name) != _BY_NAME[name].default)

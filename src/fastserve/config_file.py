@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from fastserve.kinds import Octal, Repeatable
+from fastserve.kinds import Octal, Repeatable, Secret
 from fastserve.options import OPTIONS, Option
 
 OWN_NAME = "fastserve.toml"
@@ -115,9 +115,12 @@ def line(name: str, value: object, source: str) -> str:
 
     name: of an option, or `app`. None, and what TOML cannot hold, becomes a comment as a whole.
     """
+    option = _BY_NAME.get(name)
     if value is None:
         return f"# {_key(name)} is not set  # {source}"
-    text = _toml(_BY_NAME.get(name), value)
+    if option is not None and isinstance(option.kind, Secret):
+        return f"# {_key(name)} is set, and not shown  # {source}"
+    text = _toml(option, value)
     try:
         text.encode()
     except UnicodeEncodeError:

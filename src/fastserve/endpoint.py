@@ -64,6 +64,16 @@ class Endpoint:
 
 def configured(config: Config, activation: Activation | None) -> list[Configured]:
     """The addresses, in order. What systemd passed counts more than the defaults, and less than what is configured."""
+    plain = [parse_address(each) for each in config.insecure_bind]
+    return [*_main(config, activation), *plain]
+
+
+def is_plain(address: Configured, config: Config) -> bool:
+    """Whether it is served without TLS."""
+    return not config.tls or str(address) in config.insecure_bind
+
+
+def _main(config: Config, activation: Activation | None) -> list[Configured]:
     if config.bind:
         return [parse_address(each) for each in config.bind]
     if config.uds is not None:

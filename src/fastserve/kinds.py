@@ -55,6 +55,22 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Secret(Text):
+    """A text that is not shown: not where the configuration is printed, and not in a message."""
+
+    metavar: str = "TEXT"
+
+    def convert(self, value: object) -> str:
+        try:
+            return Text.convert(self, value)
+        except ValueError:
+            raise ValueError("it is not a string without NUL") from None
+
+    def show(self, value: object) -> str:
+        return "***" if value else ""
+
+
+@dataclass(frozen=True, slots=True)
 class MountPath:
     """The prefix under which a proxy mounts the application: empty, or `/` and a name."""
 

@@ -8,13 +8,15 @@ from itertools import chain
 from typing import Self
 
 from fastserve import endpoint, steering, tcp_socket
-from fastserve.address_syntax import TCPAddress
 from fastserve.config import Config
 from fastserve.endpoint import Configured, Description, Endpoint
 from fastserve.inherited import Activation, activation, forget_activation
 from fastserve.listen_error import cannot_listen
+from fastserve.security import Security, open_tls, security
 
 logger = logging.getLogger("fastserve")
+
+PLAIN = Security()
 
 NOTHING: Mapping[str, Description] = {}
 
@@ -22,10 +24,20 @@ NOTHING: Mapping[str, Description] = {}
 class Listeners:
     """Listening sockets, owned: `close` closes them and removes the Unix sockets that were made for them."""
 
-    def __init__(self, sockets: Sequence[socket.socket], endpoints: Sequence[Endpoint] = ()) -> None:
-        """endpoints: those that the sockets belong to, if they are ours as a whole."""
+    def __init__(
+        self, sockets: Sequence[socket.socket], endpoints: Sequence[Endpoint] = (), security: Security = PLAIN
+    ) -> None:
+        """endpoints: those that the sockets belong to, if they are ours as a whole.
+        security: which of them speak TLS.
+        """
         self.sockets = tuple(sockets)
+        self.security = security
         self._endpoints = endpoints
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """As a person would type them."""
+        return tuple(self.security.address(each) for each in self.sockets)
 
     def close(self) -> None:
         """Idempotent. A path that has meanwhile become another server's socket is left alone."""
@@ -40,10 +52,11 @@ class Sockets:
     Sockets of a slot share the connections by SO_REUSEPORT, in the order of the slots: only the last slot can go.
     """
 
-    def __init__(self, endpoints: Sequence[Endpoint], slots: int, backlog: int) -> None:
+    def __init__(self, endpoints: Sequence[Endpoint], slots: int, backlog: int, security: Security) -> None:
         self._endpoints = tuple(endpoints)
         self._slots = slots
         self._backlog = backlog
+        self._security = security
 
     @classmethod
     def open(cls, config: Config, slots: int, inherited: Mapping[str, Description] = NOTHING) -> Self:
@@ -54,6 +67,7 @@ class Sockets:
         are not configured are closed.
         Raises StartError with the reason, and what it has opened and taken is closed; an inherited path is kept.
         """
+        tls = open_tls(config)
         wanted = _addresses(config, had=inherited)
         taken: dict[str, Endpoint] = {}
         try:
@@ -67,7 +81,7 @@ class Sockets:
             raise
         for fd in [fd for text, left in inherited.items() if text not in taken for fd in left["fds"]]:
             os.close(fd)
-        return cls(opened, slots, config.backlog)
+        return cls(opened, slots, config.backlog, security(tls, opened, config))
 
     def reopened(self, config: Config) -> "Sockets":
         """Those of another configuration: addresses whose text is the same keep their sockets, others are new.
@@ -75,9 +89,10 @@ class Sockets:
         Both objects hold the sockets that stay. Of the two, one goes on to be used: it tells by `without` what only the
         other one has. Raises StartError, and then nothing has changed.
         """
+        tls = self._security.tls.reopened(config) if self._security.tls is not None else open_tls(config)
         had = {each.text: each for each in self._endpoints}
         endpoints = _opened(_addresses(config, had), had, self._slots, config)
-        return Sockets(endpoints, self._slots, config.backlog)
+        return Sockets(endpoints, self._slots, config.backlog, security(tls, endpoints, config))
 
     def without(self, other: "Sockets") -> Listeners:
         """What this one has and `other` has not, to be closed when nobody serves it any more."""
@@ -100,14 +115,14 @@ class Sockets:
     @property
     def addresses(self) -> tuple[str, ...]:
         """As `address` gives them, each once, in the order of the configuration."""
-        return tuple(dict.fromkeys(address(each) for each in _sockets(self._endpoints)))
+        return tuple(dict.fromkeys(self._security.address(each) for each in _sockets(self._endpoints)))
 
-    def keep(self, index: int) -> tuple[socket.socket, ...]:
+    def keep(self, index: int) -> Listeners:
         """For a forked worker: the sockets of its slot and the shared ones; all others are closed in this process."""
         kept = (*self.of_slot(index), *self.shared)
         for group in self._groups:
             tcp_socket.close_all([each for each in group if each not in kept])
-        return kept
+        return Listeners(kept, security=self._security)
 
     def add_slot(self) -> int:
         """One more socket for each TCP address, listening; the new slot. Raises OSError, and nothing has changed."""
@@ -166,26 +181,22 @@ class Sockets:
 
 def open_listeners(config: Config) -> Listeners:
     """Binds and listens as the configuration says; raises StartError with the reason."""
+    tls = open_tls(config)
     endpoints = _opened(_addresses(config), {}, 1, config)
-    return Listeners(_sockets(endpoints), endpoints)
+    return Listeners(_sockets(endpoints), endpoints, security(tls, endpoints, config))
+
+
+def take_over(sockets: Sequence[socket.socket], config: Config) -> Listeners:
+    """Sockets that somebody else has bound; with TLS where that is configured. Raises StartError."""
+    return Listeners(sockets, security=Security(open_tls(config)))
 
 
 def check(config: Config) -> None:
-    """Raises StartError, with the reason, if an address could not be had now. What runs there is not disturbed."""
+    """Raises StartError, with the reason, if an address could not be had now, or TLS not be spoken. What runs there is
+    not disturbed."""
+    open_tls(config)
     for each in _addresses(config):
         endpoint.check(each, config)
-
-
-def address(listener: socket.socket) -> str:
-    """The address of a socket as a person would type it: a URL, or `unix:` and the path."""
-    if listener.family == socket.AF_UNIX:
-        return f"unix:{_unix_name(listener)}"
-    return f"http://{TCPAddress(*listener.getsockname()[:2])}"
-
-
-def _unix_name(listener: socket.socket) -> str:
-    name = listener.getsockname()
-    return "@" + os.fsdecode(name[1:]) if isinstance(name, bytes) else name  # bytes: Linux' abstract namespace
 
 
 def _addresses(config: Config, had: Container[str] = ()) -> list[Configured]:

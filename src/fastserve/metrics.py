@@ -41,6 +41,9 @@ COUNTERS = (
     ("websocket_messages_out", "websocket_sent_messages", "WebSocket messages sent to clients."),
     ("websocket_bytes_in", "websocket_received_bytes", "Bytes of the messages received, uncompressed."),
     ("websocket_bytes_out", "websocket_sent_bytes", "Bytes of the messages sent, uncompressed."),
+    ("tls_handshakes", "tls_handshakes", "TLS handshakes that came to their end."),
+    ("http2_connections", "http2_connections", "Connections that speak HTTP/2."),
+    ("http2_resets", "http2_streams_reset", "HTTP/2 streams that clients have broken off."),
     ("access_log_dropped", "access_log_dropped_lines", "Lines of the access log that could not be written."),
 )
 """Words of the page, the names of the counters made of them, and what they count."""

@@ -16,6 +16,7 @@ from fastserve.kinds import (
     Owner,
     Peers,
     Seconds,
+    Secret,
     Size,
     Switch,
     Text,
@@ -33,14 +34,17 @@ LOGGING = "Logging"
 LIMITS = "Limits"
 TIMEOUTS = "Timeouts"
 WEBSOCKET = "WebSocket"
+TLS = "TLS"
+HTTP2 = "HTTP/2"
 WORKERS = "Workers"
 SERVICE = "Service"
 ADMIN = "Admin"
 
-GROUPS = (APPLICATION, ADDRESS, WORKERS, PROXY, LOGGING, LIMITS, TIMEOUTS, WEBSOCKET, SERVICE, ADMIN)
+GROUPS = (APPLICATION, ADDRESS, TLS, WORKERS, PROXY, LOGGING, LIMITS, TIMEOUTS, WEBSOCKET, SERVICE, ADMIN)
 
 UVICORN = "uvicorn"
 GUNICORN = "gunicorn"
+HYPERCORN = "hypercorn"
 
 _UINT32 = (1 << 32) - 1
 _MOST = 1 << 62
@@ -109,7 +113,7 @@ def option(
         "also": also,
         "limit": limit,
     }
-    value: T = field(default=default, metadata=row)
+    value: T = field(default=default, metadata=row, repr=not isinstance(kind, Secret))
     return value
 
 
@@ -184,6 +188,48 @@ class Options:
         2048, Integer(1, (1 << 31) - 1), ADDRESS,
         "Connections that may wait to be accepted (the system may hold it lower).", peers=(UVICORN, GUNICORN),
     )  # fmt: skip
+
+    insecure_bind: tuple[str, ...] = option(
+        (), Addresses(), TLS,
+        "Address to listen on without TLS, beside those that have it; written as for --bind; repeatable.",
+        peers=(HYPERCORN,),
+    )  # fmt: skip
+    ssl_certfile: tuple[str, ...] = option(
+        (), Texts("FILE"), TLS,
+        "Certificate with its chain, PEM; turns TLS on. Repeatable: a client gets the one that has the name it asks "
+        "for (SNI), else the first.", peers=(UVICORN,),
+    )  # fmt: skip
+    ssl_keyfile: tuple[str, ...] = option(
+        (), Texts("FILE"), TLS, "Key of the certificate, PEM; repeatable, in the certificates' order.",
+        default_text="in the certificate's file", peers=(UVICORN,),
+    )  # fmt: skip
+    ssl_keyfile_password: str | None = option(
+        None, Secret(), TLS, "Password of the keys; better given in the variable than on the command line.",
+        peers=(UVICORN,),
+    )  # fmt: skip
+    ssl_ca_certs: str | None = option(
+        None, Text("FILE"), TLS, "Certificates of the authorities that sign clients' certificates, PEM.",
+        peers=(UVICORN,),
+    )  # fmt: skip
+    ssl_cert_reqs: str = option(
+        "none", Choice(("none", "optional", "required")), TLS,
+        "Whether clients are asked for a certificate, and whether they have to show one.",
+    )  # fmt: skip
+    ssl_ciphers: str = option(
+        "ECDHE+AESGCM:ECDHE+CHACHA20", Text("LIST"), TLS, "Ciphers of TLS 1.2, as OpenSSL writes them.",
+        peers=(UVICORN,),
+    )  # fmt: skip
+    ssl_min_version: str = option("1.2", Choice(("1.2", "1.3")), TLS, "The oldest version of TLS that is spoken.")
+    ssl_context: str | None = option(
+        None, Text("MODULE:FUNCTION"), TLS,
+        "Function that returns the ssl.SSLContext; its argument is a function that makes that of the other options.",
+    )  # fmt: skip
+    ssl_handshake_timeout: float = option(
+        10.0, Seconds(), TLS, "For the TLS handshake of a connection.", limit="timeout_tls_handshake"
+    )
+    ssl_redirect: bool = option(
+        False, Switch(), TLS, "On the addresses without TLS answer every request with 308 to the same URL by https."
+    )
 
     workers: int = option(
         1, Workers(), WORKERS, "Worker processes; auto is as many as the CPUs that the process may use.",

@@ -15,7 +15,7 @@ from fastserve import affinity, application, hooks, logs, privileges, service
 from fastserve.config import Config
 from fastserve.errors import ExitStatus, StartError, trace_of_application
 from fastserve.forked import Forked
-from fastserve.listen import address, open_listeners
+from fastserve.listen import open_listeners
 
 if TYPE_CHECKING:
     from fastserve.serving import AnyWorker
@@ -130,7 +130,7 @@ class _Alone:
         config = self._config
         service.set_environment(config)
         listeners = open_listeners(config)
-        self._addresses = tuple(address(each) for each in listeners.sockets)
+        self._addresses = listeners.addresses
         try:
             self._access_log = access_log = logs.AccessLog(config)
             try:

@@ -12,7 +12,7 @@ from fastserve import application, logs
 from fastserve.application import Application
 from fastserve.config import Config
 from fastserve.errors import StartError
-from fastserve.listen import Listeners, address, open_listeners
+from fastserve.listen import Listeners, open_listeners, take_over
 from fastserve.threaded_worker import ThreadedWorker
 from fastserve.worker import Place, Worker, signals
 
@@ -87,7 +87,7 @@ class Server:
 
     @contextmanager
     def _opened(self, sockets: Sequence[socket.socket] | None) -> Iterator[tuple[Listeners, int]]:
-        listeners = Listeners(sockets) if sockets is not None else open_listeners(self.config)
+        listeners = take_over(sockets, self.config) if sockets is not None else open_listeners(self.config)
         access_log = None
         try:
             access_log = logs.AccessLog(self.config)
@@ -144,7 +144,7 @@ class Server:
                 self._stop = None
 
     def _announce(self, listeners: Listeners) -> None:
-        self._addresses = tuple(address(each) for each in listeners.sockets)
+        self._addresses = listeners.addresses
         for each in self._addresses:
             logger.info("listening on %s", each)
         self.started.set()

@@ -99,7 +99,7 @@ def _take_along(slot: int, sockets: Sockets, all_sockets: tuple[Sockets, ...]) -
     for each in all_sockets:
         for other in each.without(sockets).sockets:
             other.close()
-    return Listeners(sockets.keep(slot))
+    return sockets.keep(slot)
 
 
 def _assignment(

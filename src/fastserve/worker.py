@@ -28,6 +28,9 @@ SERVER = b"fastserve"
 IDLE_GRACE = 1.0
 """Seconds in which an idle connection may still bring a request that was on its way when the stop began."""
 
+RENEWAL = 1.0
+"""Seconds between two looks at the files of certificates."""
+
 CANCEL_GRACE = 1.0
 """Seconds that cancelled requests have to unwind before their connections are closed."""
 
@@ -88,8 +91,15 @@ def new_driver(interface: Interface, config: Config, place: Place) -> Driver:
             status=place.status,
         )
         driver.beat(place.beat)
+        tls = place.listeners.security.tls
+        if tls is not None:
+            tls.offer(["http/1.1"])
+            driver.repeat(RENEWAL, tls.renew)
         for each in place.listeners.sockets:
-            driver.add_listener(each.fileno(), shared=place.shared)
+            security = place.listeners.security
+            driver.add_listener(
+                each.fileno(), shared=place.shared, tls=security.of(each), redirect=security.redirect_of(each)
+            )
     except (OSError, ValueError) as error:
         raise StartError(f"cannot serve: {error}") from error
     return driver

@@ -4,6 +4,7 @@ import faulthandler
 import logging
 import os
 import signal
+import socket
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -18,6 +19,7 @@ from fastserve.hooks import WorkerInfo
 from fastserve.service import set_environment
 
 if TYPE_CHECKING:
+    from fastserve._core import Driver
     from fastserve.serving import AnyWorker
 
 LONGEST_TRACEBACK = 32768
@@ -157,7 +159,7 @@ class _Post:
         elif message.kind == "cover":
             self._covered[message.values["slot"]] = message.descriptors
             for fd in message.descriptors:
-                driver.add_listener(fd, shared=True)
+                self._serve_for_sibling(driver, fd)
         elif message.kind == "uncover":
             covered = self._covered.pop(message.values["slot"], ())
             for fd in covered:
@@ -166,6 +168,11 @@ class _Post:
             self._channel.send("uncovered", slot=message.values["slot"])
         elif message.kind == "look":
             driver.accept_waiting()
+
+    def _serve_for_sibling(self, driver: "Driver", fd: int) -> None:
+        with socket.socket(fileno=os.dup(fd)) as listener:  # it looks at the address, and leaves the descriptor to us
+            security = self._assignment.listeners.security
+            driver.add_listener(fd, shared=True, tls=security.of(listener), redirect=security.redirect_of(listener))
 
     def _orphaned(self, worker: "AnyWorker") -> None:
         """Without a supervisor nobody would ever stop this worker."""

@@ -20,7 +20,7 @@ from cli.conftest import environment
 from fastserve.config import Config
 from fastserve.errors import StartError
 from fastserve.inherited import activation
-from fastserve.listen import Listeners, address, check, open_listeners
+from fastserve.listen import PLAIN, Listeners, check, open_listeners
 
 Open = Callable[..., Listeners]
 
@@ -73,7 +73,7 @@ def test_port_0_is_a_free_one(listen: Open) -> None:
     host, port = listener.getsockname()
     assert host == "127.0.0.1"
     assert port != 0
-    assert address(listener) == f"http://127.0.0.1:{port}"
+    assert PLAIN.address(listener) == f"http://127.0.0.1:{port}"
     accepts(listener, socket.AF_INET, (host, port))
 
 
@@ -99,7 +99,7 @@ def test_port_is_free_again_after_a_connection(listen: Open) -> None:
 def test_ipv6_address(listen: Open) -> None:
     for host in ("::1", "[::1]"):
         (listener,) = listen(host=host, port=0).sockets
-        assert address(listener) == f"http://[::1]:{listener.getsockname()[1]}"
+        assert PLAIN.address(listener) == f"http://[::1]:{listener.getsockname()[1]}"
         accepts(listener, socket.AF_INET6, listener.getsockname())
 
 
@@ -181,7 +181,7 @@ def test_unix_socket(listen: Open, tmp_path: Path) -> None:
     path = tmp_path / "server.sock"
     listeners = listen(uds=str(path))
     assert stat.S_IMODE(path.stat().st_mode) == 0o666
-    assert address(listeners.sockets[0]) == f"unix:{path}"
+    assert listeners.addresses[0] == f"unix:{path}"
     accepts(listeners.sockets[0], socket.AF_UNIX, str(path))
     listeners.close()
     assert not path.exists()
@@ -293,7 +293,7 @@ def test_refused_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_abstract_unix_socket(listen: Open, tmp_path: Path) -> None:
     name = f"@{tmp_path}"
     listeners = listen(bind=(f"unix:{name}",))
-    assert address(listeners.sockets[0]) == f"unix:{name}"
+    assert listeners.addresses[0] == f"unix:{name}"
     accepts(listeners.sockets[0], socket.AF_UNIX, f"\0{tmp_path}")
     assert reason(bind=(f"unix:{name}",)) == f"cannot listen on unix:{name}: address already in use"
 
@@ -338,7 +338,7 @@ def test_inherited_descriptor(listen: Open, listening: bool) -> None:
         original.listen()
     place = original.getsockname()
     listeners = listen(fd=original.detach())
-    assert address(listeners.sockets[0]) == f"http://127.0.0.1:{place[1]}"
+    assert listeners.addresses[0] == f"http://127.0.0.1:{place[1]}"
     accepts(listeners.sockets[0], socket.AF_INET, place)
 
 
@@ -437,7 +437,7 @@ SERVICE = """
 import json, logging, os, sys
 from fastserve.config import Config
 from fastserve.errors import StartError
-from fastserve.listen import Sockets, address, open_listeners
+from fastserve.listen import PLAIN, Sockets, open_listeners
 
 logging.basicConfig(format="%(message)s", stream=sys.stdout)
 options = json.loads(sys.argv[1])
@@ -452,7 +452,7 @@ try:
         sockets = owner.sockets
 except StartError as error:
     sys.exit(f"error: {error}")
-print(*(address(each) for each in sockets), flush=True)
+print(*(PLAIN.address(each) for each in sockets), flush=True)
 print(*(each.fileno() for each in sockets), any(each.get_inheritable() for each in sockets))
 print(*sorted(name for name in os.environ if name.startswith("LISTEN_")))
 if slots and sockets:

@@ -723,8 +723,11 @@ def test_the_parts_leave_the_supervisor_small() -> None:
 def test_what_a_worker_said_before_its_end_is_heard() -> None:
     """It leaves with a message of ours unread, which the kernel tells before what it had said itself."""
     ours, theirs = Channel.pair()
-    assert ours.send("look") and theirs.send("draining")
+    assert ours.send("look")
+    assert theirs.send("draining")
     theirs.close()
     said = ours.receive()
-    assert said is not None and said.kind == "draining"
-    assert ours.receive() is None and ours.fileno() == -1
+    assert said is not None
+    assert said.kind == "draining"
+    assert ours.receive() is None
+    assert ours.fileno() == -1

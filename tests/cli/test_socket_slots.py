@@ -338,7 +338,7 @@ def test_a_slot_that_cannot_be_added_changes_nothing(
 
 def test_a_worker_keeps_its_slot_and_what_is_shared(listen: Open, tmp_path: Path) -> None:
     sockets = listen(3, ANY, f"unix:{tmp_path}/server.sock")
-    kept = sockets.keep(1)
+    kept = sockets.keep(1).sockets
     assert [each.family for each in kept] == [socket.AF_INET, socket.AF_UNIX]
     assert all(each.fileno() >= 0 for each in kept)
     assert [sockets.of_slot(index)[0].fileno() >= 0 for index in range(3)] == [False, True, False]

@@ -1,0 +1,123 @@
+# TLS as a filter under a connection: Python's ssl over memory BIOs. Ciphertext is received into the worker's buffer and
+# handed over; the plaintext comes back into the same buffer, where every protocol finds it as if it had been received.
+
+cdef enum:
+    HANDSHAKES_A_TURN = 16      # a handshake costs as much as a hundred requests
+    TLS_ROOM = 32768            # of the receive buffer: what OpenSSL may still hold of an earlier record comes on top
+    RECORD_MAX = 16384          # bytes of plaintext in a record (RFC 8446 section 5.1)
+    CIPHER_AHEAD = 65536        # bytes that are encrypted before the socket is asked again
+
+cdef object WANT_READ = ssl.SSLWantReadError
+
+
+@cython.final
+cdef class TLSFilter:
+    """One connection's TLS. Its state is for the connection to read; nobody else changes it."""
+
+    def __cinit__(self, Driver driver, object settings):
+        self.settings = settings
+        self.incoming = ssl.MemoryBIO()
+        self.outgoing = ssl.MemoryBIO()
+        self.ssl = settings.context.wrap_bio(self.incoming, self.outgoing, server_side=True)
+        self.state = TLS_HANDSHAKE
+        self.fresh = True
+        fs_outqueue_init(&self.wire, &driver.pool)
+
+    cdef int shake(self) except -1:
+        """One step of the handshake; 1 when it is done. Raises what OpenSSL says is wrong, with its alert on the wire."""
+        try:
+            self.ssl.do_handshake()
+        except WANT_READ:
+            self.collect()
+            return 0
+        except Exception:
+            self.collect()
+            raise
+        self.collect()
+        self.state = TLS_OPEN
+        return 1
+
+    cdef Py_ssize_t decrypt(self, char *place, size_t room, object view) except -1:
+        """All the plaintext that the incoming bytes hold; `view` is a memoryview over `place`. `ended`: the peer has said
+        that it sends no more."""
+        cdef size_t filled = 0
+        cdef Py_ssize_t n
+        while filled < room:
+            try:
+                n = self.ssl.read(room - filled, view if filled == 0 else view[filled:])
+            except WANT_READ:
+                self.collect()      # a KeyUpdate, say, is answered
+                break
+            except ssl.SSLZeroReturnError:
+                n = 0
+            if n == 0:
+                self.ended = True
+                break
+            filled += n
+            # A read that finds nothing raises, which costs more than two looks.
+            if self.incoming.pending == 0 and self.ssl.pending() == 0:
+                break
+        return filled
+
+    cdef int encrypt(self, fs_outqueue *queue) except? -1:
+        """Takes plaintext off the queue, as much as is worth sending at once. 0, or -errno of a file that cannot be read."""
+        cdef const char *p
+        cdef size_t n, taken = 0
+        cdef int result
+        while queue.size and taken < CIPHER_AHEAD:
+            result = fs_outqueue_peek(queue, &p, &n)
+            if result < 0:
+                return result
+            if n >= RECORD_MAX or n == queue.size:
+                n = self.ssl.write(PyMemoryView_FromMemory(<char *>p, min(n, CIPHER_AHEAD), PyBUF_READ))
+                fs_outqueue_consume(queue, n)
+            else:
+                n = self.encrypt_runs(queue)
+            taken += n
+        self.collect()
+        return 0
+
+    cdef Py_ssize_t encrypt_runs(self, fs_outqueue *queue) except -1:
+        """Small runs together make one record."""
+        cdef char record[RECORD_MAX]
+        cdef const char *p
+        cdef size_t n, filled = 0
+        while queue.size and filled < RECORD_MAX:
+            if fs_outqueue_peek(queue, &p, &n) < 0:
+                break               # said again by the next peek
+            n = min(n, RECORD_MAX - filled)
+            memcpy(record + filled, p, n)
+            filled += n
+            fs_outqueue_consume(queue, n)
+        self.ssl.write(PyMemoryView_FromMemory(record, filled, PyBUF_READ))
+        return filled
+
+    cdef int collect(self) except -1:
+        """What OpenSSL has written goes to the wire."""
+        cdef bytes made = self.outgoing.read()
+        if PyBytes_GET_SIZE(made) and fs_outqueue_share(&self.wire, PyBytes_AS_STRING(made), PyBytes_GET_SIZE(made),
+                                                        <void *>made) < 0:
+            raise MemoryError()
+        return 0
+
+    cdef int say_goodbye(self) except -1:
+        """close_notify: the peer can tell that nothing was cut off (RFC 8446 section 6.1)."""
+        if self.state == TLS_OPEN:
+            self.state = TLS_CLOSED
+            try:
+                self.ssl.unwrap()
+            except ssl.SSLError:
+                pass                # WANT_READ: the peer's own has not come, and nobody waits for it
+            self.collect()
+        return 0
+
+
+cdef inline bint speaks_http(const char *p, size_t n) noexcept:
+    """Whether the first bytes of a connection are those of a request line, and not of a TLS record."""
+    cdef size_t i
+    for i in range(min(n, 8)):
+        if p[i] == c' ':
+            return i > 0
+        if not c'A' <= p[i] <= c'Z':
+            return False
+    return n > 0
