@@ -2,40 +2,11 @@
 
 #include "fields.h"
 #include "h1_input.h"
-#include "match.h"
 #include "h1_state.h"
-#include "h1_target.h"
-
-/* ---- lists ----------------------------------------------------------------- */
-
-/* Takes the next member off *list, without blanks around it; it may be empty. */
-static fs_slice next_member(fs_slice *list)
-{
-    const char *comma = memchr(list->p, ',', list->n);
-    fs_slice member = {list->p, comma ? (size_t)(comma - list->p) : list->n};
-    const size_t taken = member.n + (comma != NULL);
-
-    list->p += taken;
-    list->n -= taken;
-    while (member.n && fs_is_blank(member.p[0]))
-        member.p++, member.n--;
-    while (member.n && fs_is_blank(member.p[member.n - 1]))
-        member.n--;
-    return member;
-}
-
-int fs_h1_list_has(const char *list, size_t n, const char *member)
-{
-    fs_slice rest = {list, n};
-
-    while (rest.n) {
-        const fs_slice each = next_member(&rest);
-
-        if (fs_same(each.p, each.n, member))
-            return 1;
-    }
-    return 0;
-}
+#include "list.h"
+#include "match.h"
+#include "target.h"
+#include "trailer.h"
 
 /* ---- request line ------------------------------------------------------------ */
 
@@ -108,7 +79,7 @@ static int is_coding_list(const fs_field *field)
     fs_slice rest = {field->value, field->value_len};
 
     do {
-        if (!is_coding(next_member(&rest)))
+        if (!is_coding(fs_next_member(&rest)))
             return 0;
     } while (rest.n);
     return 1;
@@ -133,10 +104,10 @@ static void look_at(fs_h1 *h1, fs_request_head *head, fs_field *field, findings 
             found->error = FS_E_EXPECTATION;
         break;
     case FS_FIELD_UPGRADE:
-        found->websocket |= fs_h1_list_has(field->value, field->value_len, "websocket");
+        found->websocket |= fs_list_has(field->value, field->value_len, "websocket");
         break;
     case FS_FIELD_TE:
-        if (fs_h1_list_has(field->value, field->value_len, "trailers"))
+        if (fs_list_has(field->value, field->value_len, "trailers"))
             head->flags |= FS_HEAD_TE_TRAILERS;
         break;
     case FS_FIELD_X_FORWARDED_FOR:
@@ -157,7 +128,7 @@ static int check_host(fs_h1 *h1, const fs_request_head *head, const findings *fo
 
     if (found->hosts > 1 || (!host && head->version != FS_HTTP_1_0))
         return FS_E_BAD_HOST;
-    if (host && !fs_h1_is_host(host->value, host->value_len))
+    if (host && !fs_is_host(host->value, host->value_len))
         return FS_E_BAD_HOST;
     if (!authority.p)
         return FS_OK;
@@ -248,7 +219,7 @@ int fs_h1_check_head(fs_h1 *h1, fs_request_head *head)
         if (h1->fields[i].id - 1 < FS_FIELD_NAMED - 1)
             look_at(h1, head, &h1->fields[i], &found);
     }
-    if ((result = fs_h1_check_target(head, &authority)) < 0 || (result = check_host(h1, head, &found, authority)) < 0 ||
+    if ((result = fs_check_target(head, &authority)) < 0 || (result = check_host(h1, head, &found, authority)) < 0 ||
         (result = check_framing(h1, head, &found)) < 0 || (result = found.error) < 0)
         return result;
     set_flags(h1, head, &found);
@@ -260,41 +231,6 @@ int fs_h1_check_head(fs_h1 *h1, fs_request_head *head)
 
 /* ---- trailers -------------------------------------------------------------- */
 
-int fs_h1_forbidden_trailer(uint32_t id, const char *name, size_t n)
-{
-    static const char *const more[] = {
-        "age", "cache-control", "cookie", "expires", "location", "max-forwards", "pragma", "proxy-authenticate",
-        "range", "retry-after", "set-cookie", "vary", "www-authenticate",
-    };
-
-    if (fs_starts(name, n, "content-") || fs_starts(name, n, "if-") || fs_starts(name, n, "x-forwarded-"))
-        return 1;
-    switch (id) {
-    case FS_FIELD_HOST:
-    case FS_FIELD_TRANSFER_ENCODING:
-    case FS_FIELD_CONNECTION:
-    case FS_FIELD_EXPECT:
-    case FS_FIELD_UPGRADE:
-    case FS_FIELD_TE:
-    case FS_FIELD_TRAILER:
-    case FS_FIELD_KEEP_ALIVE:
-    case FS_FIELD_PROXY_CONNECTION:
-    case FS_FIELD_HTTP2_SETTINGS:
-    case FS_FIELD_DATE:
-    case FS_FIELD_COOKIE:
-    case FS_FIELD_AUTHORIZATION:
-    case FS_FIELD_PROXY_AUTHORIZATION:
-    case FS_FIELD_FORWARDED:
-        return 1;
-    default:
-        break;
-    }
-    for (size_t i = 0; i < sizeof more / sizeof *more; i++)
-        if (fs_same(name, n, more[i]))
-            return 1;
-    return 0;
-}
-
 void fs_h1_check_trailers(fs_h1 *h1)
 {
     uint32_t kept = 0;
@@ -303,7 +239,7 @@ void fs_h1_check_trailers(fs_h1 *h1)
         fs_field *field = &h1->fields[i];
 
         normalize(field);
-        if (!fs_h1_forbidden_trailer(field->id, field->name, field->name_len))
+        if (!fs_is_forbidden_trailer(field->id, field->name, field->name_len))
             h1->fields[kept++] = *field;
     }
     h1->nfields = kept;

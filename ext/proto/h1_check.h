@@ -13,10 +13,4 @@ int fs_h1_check_head(fs_h1 *h1, fs_request_head *head);
 /* Prepares the trailers for the event: lower-case names, ids, forbidden ones dropped. */
 void fs_h1_check_trailers(fs_h1 *h1);
 
-/* Whether a field may not stand in a trailer section (RFC 9110 section 6.5.1). */
-int fs_h1_forbidden_trailer(uint32_t id, const char *name, size_t n);
-
-/* Whether a comma-separated list has this lower-case member, in any case. */
-int fs_h1_list_has(const char *list, size_t n, const char *member);
-
 #endif

@@ -2,6 +2,7 @@
 #define FS_PROTO_H1_HEAD_H
 
 #include "h1.h"
+#include "response_fields.h"
 
 /*
  * Renders response heads and trailer fields into the sink: one reserve,
@@ -9,16 +10,9 @@
  * that nothing of it has been queued.
  */
 
-/* What the fields of the application say about the message itself. */
-typedef struct fs_h1_said {
-    int64_t length;       /* Content-Length, -1: not said */
-    int close;            /* Connection: close */
-    int date, server;     /* has its own */
-} fs_h1_said;
-
 typedef struct fs_h1_draft {
     char *start, *p;      /* reserved in the sink; start is NULL before fs_h1_draft_begin */
-    fs_h1_said said;
+    fs_said said;
 } fs_h1_draft;
 
 /*

@@ -106,7 +106,7 @@ static int is_drained(const fs_h1 *h1)
     return h1->shared->draining && fs_h1_unread(h1) == 0;
 }
 
-static int closes_after(const fs_h1 *h1, const fs_response_head *head, const fs_h1_said *said,
+static int closes_after(const fs_h1 *h1, const fs_response_head *head, const fs_said *said,
                         fs_h1_writing_input framing)
 {
     return h1->keep != FS_H1_KEEP_OPEN || said->close || is_drained(h1) || framing == FS_H1_ON_CLOSE ||

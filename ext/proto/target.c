@@ -1,4 +1,4 @@
-#include "h1_target.h"
+#include "target.h"
 
 #include "match.h"
 
@@ -80,7 +80,7 @@ static size_t ip_literal(const char *p, size_t n)
     return inside && inside + 1 < n && p[inside + 1] == ']' ? inside + 2 : 0;
 }
 
-int fs_h1_is_host(const char *p, size_t n)
+int fs_is_host(const char *p, size_t n)
 {
     size_t i;
 
@@ -129,12 +129,12 @@ static int absolute_form(fs_request_head *head, fs_slice *authority)
     while (end < n && p[end] != '/' && p[end] != '?')
         end++;
     *authority = (fs_slice){p + scheme, end - scheme};
-    if (!authority->n || authority->p[0] == ':' || !fs_h1_is_host(authority->p, authority->n))
+    if (!authority->n || authority->p[0] == ':' || !fs_is_host(authority->p, authority->n))
         return FS_E_BAD_TARGET;
     return split_path(head, p + end, n - end);
 }
 
-int fs_h1_check_target(fs_request_head *head, fs_slice *authority)
+int fs_check_target(fs_request_head *head, fs_slice *authority)
 {
     const fs_slice target = head->target;
 

@@ -1,10 +1,10 @@
-#ifndef FS_PROTO_H1_TARGET_H
-#define FS_PROTO_H1_TARGET_H
+#ifndef FS_PROTO_TARGET_H
+#define FS_PROTO_TARGET_H
 
 #include "stream.h"
 
 /* uri-host [ ":" port ], RFC 9110 section 7.2; an empty one is allowed. */
-int fs_h1_is_host(const char *p, size_t n);
+int fs_is_host(const char *p, size_t n);
 
 /*
  * Sets path, query and FS_HEAD_ESCAPED from head->target, which is not empty,
@@ -12,6 +12,6 @@ int fs_h1_is_host(const char *p, size_t n);
  * an absolute target: it is where the request goes, instead of Host.
  * FS_OK or FS_E_BAD_TARGET.
  */
-int fs_h1_check_target(fs_request_head *head, fs_slice *authority);
+int fs_check_target(fs_request_head *head, fs_slice *authority);
 
 #endif
