@@ -162,10 +162,14 @@ class BuildExt(build_ext):
     def build_extension(self, ext: Extension) -> None:
         objects = []
         if ext.name == "fastserve._core":  # the rooms first: their mistakes show before the long compilation
-            if self.has_zlib():
+            if self.has("zlib.h", "zlib1g-dev", "WebSocket messages will not be compressed"):
                 ext.libraries.append("z")
             else:
                 ext.extra_compile_args.append("-DFS_HAVE_ZLIB=0")
+            if self.has("nghttp2/nghttp2.h", "libnghttp2-dev", "HTTP/2 is not spoken"):
+                ext.libraries.append("nghttp2")
+            else:
+                ext.extra_compile_args.append("-DFS_HAVE_NGHTTP2=0")
             objects += self.compile_stale(ext, sources(*(f"{room}/*.c" for room in ROOMS)), STRICT)
             objects += self.compile_stale(ext, [] if SYSTEM_LLHTTP else sources("build/llhttp/src/*.c"), [])
         objects += self.compile_stale(ext, [self.translate(ext)], QUIET)
@@ -173,15 +177,15 @@ class BuildExt(build_ext):
         self.force = self.compiler.force = True  # linking is quick, and the library in place may be another variant's
         super().build_extension(ext)
 
-    def has_zlib(self) -> bool:
-        """Without it there is no permessage-deflate, and all else works."""
-        probe = Path(self.build_temp, "zlib_probe.c")
+    def has(self, header: str, package: str, consequence: str) -> bool:
+        """Whether a library that can be done without is there."""
+        probe = Path(self.build_temp, f"probe_{package.replace('-', '_')}.c")
         probe.parent.mkdir(parents=True, exist_ok=True)
-        probe.write_text("#include <zlib.h>\n")
+        probe.write_text(f"#include <{header}>\n")
         try:
             self.compiler.compile([str(probe)])
         except CompileError:
-            self.warn("zlib.h is not there (zlib1g-dev): WebSocket messages will not be compressed")
+            self.warn(f"{header} is not there ({package}): {consequence}")
             return False
         return True
 

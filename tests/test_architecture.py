@@ -20,7 +20,7 @@ PACKAGE = ROOT / "src" / "fastserve"
 # What each room of ext/ may know. The C rooms know neither Python nor each other.
 ROOMS: Mapping[str, set[str]] = {
     "net": {"libc"},
-    "proto": {"libc", "llhttp", "zlib", "compiler"},
+    "proto": {"libc", "llhttp", "nghttp2", "zlib", "compiler"},
     "core": {"libc", "net", "proto", "llhttp", "python"},  # llhttp: its version number, nothing else
 }
 
@@ -148,8 +148,8 @@ def header_room(quoted: bool, name: str, folder: Path) -> str:
         return folder.name
     if quoted and room in ROOMS and (EXT / name).is_file():
         return room
-    if name in ("llhttp.h", "zlib.h"):
-        return name.removesuffix(".h")
+    if name in ("llhttp.h", "nghttp2/nghttp2.h", "zlib.h"):
+        return name.rpartition("/")[2].removesuffix(".h")
     if name in ("Python.h", "structmember.h"):
         return "python"
     if name in ("emmintrin.h", "immintrin.h"):
@@ -220,7 +220,7 @@ def assert_no_circle(graph: Mapping[str, Iterable[str]]) -> None:
         ("#include <Python.h>", ".h", "net", {"python"}),
         ('#include "proto/h1.h"', ".c", "net", {"proto"}),
         ('#include "../proto/h1.h"', ".c", "net", {"../proto/h1.h"}),
-        ("#include <nghttp2/nghttp2.h>", ".c", "proto", {"nghttp2/nghttp2.h"}),
+        ("#include <nghttp2/nghttp2.h>", ".c", "proto", {"nghttp2"}),
         ('cdef extern from "<poll.h>":\n    """\n    #include <Python.h>\n    """', ".pyx", "core", {"libc", "python"}),
         ('cdef extern from "net/wheel.h" nogil:\n    pass', ".pxd", "core", {"net"}),
         (

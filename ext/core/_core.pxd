@@ -10,7 +10,7 @@ from cpython.ref cimport PyObject
 
 from net cimport (FS_POLL_BATCH, fs_address, fs_outpool, fs_outqueue, fs_poller, fs_ready, fs_relay, fs_timer, fs_wheel)
 from proto cimport (fs_event, fs_field, fs_h1, fs_h1_shared, fs_head_common, fs_limits, fs_proxy_header, fs_request_head, fs_sink,
-                    fs_slice, fs_stream, fs_ws, fs_ws_deflate_params, fs_ws_event,
+                    fs_body_queue, fs_h2, fs_h2_shared, fs_h2_stream, fs_slice, fs_stream, fs_ws, fs_ws_deflate_params, fs_ws_event,
                     fs_ws_shared)
 from fastserve._task cimport InlineRunner, Task
 
@@ -21,6 +21,7 @@ cdef enum Phase:
     PHASE_TLS               # the handshake
     PHASE_FIRST_BYTE
     PHASE_HEAD
+    PHASE_STREAMS           # HTTP/2: the first of what its streams wait for
     PHASE_KEEP_ALIVE
     PHASE_BODY
     PHASE_APPLICATION       # the exchange's own deadline, where it has one: the application is late, a ping is due
@@ -51,6 +52,12 @@ cdef enum ConnectionFlag:
 ctypedef struct QueueSink:
     fs_sink base
     fs_outqueue *queue
+
+
+# Lays fs_body_queue over an out-queue of a stream's own: `base` comes first here as well.
+ctypedef struct StreamQueue:
+    fs_body_queue base
+    fs_outqueue queue
 
 
 # One place in the driver's table of descriptors. epoll carries (generation, index) instead of a pointer, so that
@@ -256,6 +263,45 @@ cdef class AccessLog:
     cdef void lost(self, int error) noexcept
 
 
+# Which protocols a listener's connections may speak.
+cdef enum HTTPVersions:
+    HTTP_ANY
+    HTTP_1_ONLY
+    HTTP_2_ONLY
+
+
+cdef class H2Session:
+    cdef Driver driver
+    cdef Connection connection
+    cdef Exchange fresh                 # of the newest stream, whose application has not been called yet
+    cdef fs_h2 h2
+    cdef uint32_t full                  # streams whose exchange waits for room
+    cdef uint64_t pong_by               # monotonic ms; while h2.pinged
+    cdef bint failure_counted
+    cdef int events(self) except -1
+    cdef int start(self) except -1
+    cdef int take(self, fs_event *event) except -1
+    cdef int take_data(self, Exchange exchange, fs_slice *data) except -1
+    cdef int after_data(self, Exchange exchange) except -1
+    cdef int read_on(self) except -1
+    cdef int attach(self, Exchange exchange, fs_stream *stream) except -1
+    cdef int forget(self, Exchange exchange) except -1
+    cdef int response_ended(self, Exchange exchange) except -1
+    cdef int gone(self, Exchange exchange, int error) except -1
+    cdef int refuse(self, fs_h2_stream *stream, int error) except -1
+    cdef int refuse_exchange(self, Exchange exchange, int error) except -1
+    cdef int failed(self, int error) except -1
+    cdef int lose_all(self) except -1
+    cdef list exchanges(self)
+    cdef int pump(self) except -1
+    cdef int tell_drained(self) except -1
+    cdef bint is_full(self, fs_h2_stream *stream) except -1
+    cdef uint64_t due(self) noexcept
+    cdef uint64_t stream_due(self, fs_h2_stream *stream) noexcept
+    cdef int expired(self) except -1
+    cdef int late(self, fs_h2_stream *stream) except -1
+
+
 cdef enum TLSState:
     TLS_HANDSHAKE
     TLS_OPEN
@@ -300,6 +346,7 @@ cdef class Interface:
     cdef Exchange open(self, const fs_request_head *head)   # for the next request
     cdef int attach(self, Driver driver) except -1
     cdef int detach(self) except -1
+    cdef bint takes_websockets(self) noexcept
     cdef int wake(self) except -1       # a turn was scheduled
     cdef int clear(self) except -1      # drops what is kept for the next request
     cdef Py_ssize_t busy(self) noexcept # calls of the application that have not ended
@@ -398,6 +445,8 @@ cdef class Driver:
     cdef fs_limits limits
     cdef fs_head_common head_common
     cdef fs_h1_shared h1_shared
+    cdef fs_h2_shared h2_shared
+    cdef HTTPVersions http
     cdef fs_outpool pool
     cdef fs_poller poller
     cdef fs_wheel wheel
@@ -470,6 +519,8 @@ cdef class Connection:
     cdef tuple client                   # made with the first request
     cdef tuple server
     cdef TLSFilter tls                  # None: plain
+    cdef H2Session session              # None: HTTP/1
+    cdef bytes opening                  # the first bytes, as long as they may be HTTP/2's preface
     cdef dict tls_scope                 # what the interface says of it, made with the first request
     cdef object memo                    # what the interface wants to know of the connection again
     cdef bytes proxy_part               # of a PROXY protocol header, as far as it has come
@@ -511,6 +562,12 @@ cdef class Connection:
     cdef int tls_failed(self, object error) except -1
     cdef int flush_tls(self, uint64_t *sent) except? -1
     cdef int redirect(self, fs_event *event) except -1
+    cdef int feed(self, char *p, size_t n) except -1
+    cdef bint take_opening(self, char *p, size_t n) except -1
+    cdef int begin_http2(self) except -1
+    cdef int flush_socket(self, uint64_t *sent) except? -1
+    cdef uint64_t unsent_of(self, Exchange exchange) noexcept
+    cdef int settle_machine(self) noexcept
     cdef int drain_events(self) except -1
     cdef int drain_tunnel(self) except -1
     cdef int open_exchange(self, fs_event *event) except -1

@@ -99,6 +99,7 @@ include "wsgi_interface.pxi"
 include "wsgi.pxi"
 include "threads.pxi"
 include "tls.pxi"
+include "h2_session.pxi"
 include "connection.pxi"
 include "driver.pxi"
 
@@ -106,6 +107,7 @@ fill_field_names()
 
 DEBUG = bool(FS_DEBUG)
 HAVE_ZLIB = bool(FS_HAVE_ZLIB)
+HAVE_NGHTTP2 = bool(FS_HAVE_NGHTTP2)
 LLHTTP_VERSION = f"{LLHTTP_VERSION_MAJOR}.{LLHTTP_VERSION_MINOR}.{LLHTTP_VERSION_PATCH}"
 
 

@@ -27,6 +27,9 @@ cdef class ASGI(Interface):
             self.loop.remove_reader(self.driver.poller.fd)
         self.driver = None
 
+    cdef bint takes_websockets(self) noexcept:
+        return self.websocket
+
     cdef int wake(self) except -1:
         if not self.loop.is_closed():
             self.loop.call_soon(self.driver.sweep)

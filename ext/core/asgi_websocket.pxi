@@ -415,7 +415,7 @@ cdef class WebSocketExchange(ASGIExchange):
 
     cdef list accept_fields(self, dict event):
         subprotocol = event.get("subprotocol")
-        pairs = [(b"sec-websocket-accept", accept_value(self.key))]
+        pairs = [(b"sec-websocket-accept", accept_value(self.key))] if self.key else []     # RFC 8441 section 5
         if self.deflate_answer is not None:
             pairs.append((b"sec-websocket-extensions", self.deflate_answer))
         if subprotocol is not None:

@@ -84,14 +84,14 @@ cdef class Connection:
                     self.driver.schedule(self)
                     break
                 rounds += 1
-                if rounds > 1 and fs_h1_settle(&self.h1) < 0:   # the next recv overwrites the shared buffer
+                if rounds > 1 and self.settle_machine() < 0:    # the next recv overwrites the shared buffer
                     self.lost(FS_E_NOMEM)
                     break
                 if not self.receive_bytes():
                     break
                 self.drain_events()
             # The next connection receives into the same buffer: what must outlive it is copied now.
-            if self.fd >= 0 and fs_h1_settle(&self.h1) < 0:
+            if self.fd >= 0 and self.settle_machine() < 0:
                 self.lost(FS_E_NOMEM)
         except BaseException:
             self.broken()
@@ -120,6 +120,10 @@ cdef class Connection:
             self.flags &= ~<uint32_t>CONN_IN_TURN
         return 0
 
+    cdef int settle_machine(self) noexcept:
+        """What must outlive the shared buffer is copied."""
+        return fs_h1_settle(&self.h1) if self.session is None else fs_h2_settle(&self.session.h2)
+
     cdef int broken(self) except -1:
         self.driver.logger.critical("Internal error: the connection is closed", exc_info=True)
         self.driver.count_error(FS_E_INTERNAL)
@@ -132,6 +136,8 @@ cdef class Connection:
         """Whether recv is due. Pausing a reader is nothing but not asking: the flag remembers."""
         if not self.flags & CONN_READABLE or self.flags & (CONN_EOF | CONN_MORE | CONN_STALLED):
             return False
+        if self.session is not None:
+            return fs_h2_unread(&self.session.h2) == 0
         if self.exchange is not None:
             if self.flags & CONN_TUNNEL:
                 return self.exchange.wants_data()
@@ -148,7 +154,6 @@ cdef class Connection:
         cdef Driver driver = self.driver
         cdef ssize_t n, taken = 0
         cdef size_t room = driver.buffer_size
-        cdef int result
         if self.tls is not None:
             if self.tls.state == TLS_HANDSHAKE and driver.handshakes >= HANDSHAKES_A_TURN:
                 driver.schedule(self)
@@ -179,11 +184,58 @@ cdef class Connection:
                 if n == 0:
                     return self.fd >= 0
                 taken = 0
-            result = fs_h1_feed(&self.h1, driver.buffer + taken, n - taken)
-            if result < 0:
-                self.refuse(result)
+            self.feed(driver.buffer + taken, n - taken)
             return True
         return self.receive_failed(n)
+
+    cdef int feed(self, char *p, size_t n) except -1:
+        """Gives the protocol what has come; the first bytes say which it is (RFC 9113 section 3.3)."""
+        cdef int result
+        if self.session is None and self.h1.requests == 0 and self.driver.http != HTTP_1_ONLY:
+            if self.opening is not None or p[0] == c'P' or self.driver.http == HTTP_2_ONLY:
+                if self.take_opening(p, n):
+                    return 0
+        if self.session is not None:
+            result = fs_h2_feed(&self.session.h2, p, n, self.driver.now)
+        else:
+            result = fs_h1_feed(&self.h1, p, n)
+        if result < 0:
+            self.refuse(result)
+
+    cdef bint take_opening(self, char *p, size_t n) except -1:
+        """Whether these bytes are dealt with: as far as they are HTTP/2's preface it is waited for, and what is none goes
+        to HTTP/1."""
+        cdef bytes whole = None
+        cdef size_t size = n
+        cdef char *start = p
+        if self.h1.reading != FS_H1_READ_IDLE or fs_h1_unread(&self.h1):
+            return False
+        if self.opening is not None:
+            whole = self.opening + PyBytes_FromStringAndSize(p, n)
+            start = PyBytes_AS_STRING(whole)
+            size = PyBytes_GET_SIZE(whole)
+        if memcmp(start, FS_H2_PREFACE, min(size, FS_H2_PREFACE_LEN)) == 0:
+            if size < FS_H2_PREFACE_LEN:
+                self.opening = PyBytes_FromStringAndSize(start, size)
+                return True
+            self.begin_http2()
+        elif self.driver.http == HTTP_2_ONLY:
+            self.opening = None
+            self.refuse(FS_E_VERSION)
+            return True
+        if self.opening is None:
+            return False
+        self.opening = None
+        memcpy(self.driver.buffer, start, size)     # `p` lies in there, and the rest of it has room
+        self.feed(self.driver.buffer, size)
+        return True
+
+    cdef int begin_http2(self) except -1:
+        self.session = H2Session.__new__(H2Session, self)
+        self.driver.status.http2_connections += 1
+        if self.driver.drain_until:
+            fs_h2_drain(&self.session.h2, 0)
+        self.written()
 
     cdef Py_ssize_t receive_tls(self, Py_ssize_t taken, Py_ssize_t n) except -1:
         """Deciphers what was received; how much plaintext lies at the beginning of the buffer now."""
@@ -214,6 +266,8 @@ cdef class Connection:
         if not self.tls.shake():
             return False
         driver.status.tls_handshakes += 1
+        if self.tls.ssl.selected_alpn_protocol() == "h2":
+            self.begin_http2()
         return True
 
     cdef int begin_tls(self, object settings) except -1:
@@ -283,6 +337,16 @@ cdef class Connection:
             if not self.tls.fresh:
                 self.driver.count_error(FS_E_TLS)
             self.close(False)
+            return 0
+        if self.opening is not None:
+            opening, self.opening = self.opening, None
+            fs_h1_feed(&self.h1, PyBytes_AS_STRING(opening), PyBytes_GET_SIZE(opening))
+            self.drain_events()
+            if self.fd < 0:
+                return 0
+        if self.session is not None:
+            for exchange in self.session.exchanges():
+                (<Exchange>exchange).on_disconnect()
             return 0
         result = fs_h1_eof(&self.h1)
         if self.exchange is not None:
@@ -357,6 +421,8 @@ cdef class Connection:
         cdef fs_event event
         cdef Exchange exchange
         cdef int result
+        if self.session is not None:
+            return self.session.events()
         while self.fd >= 0 and not self.flags & CONN_LINGERING:
             exchange = self.exchange
             if exchange is not None:
@@ -425,16 +491,21 @@ cdef class Connection:
         exchange = driver.interface.open(&event.head)
         exchange.connection = self
         exchange.stream = event.stream
-        event.stream.exchange = <void *>exchange
+        if self.session is None:
+            event.stream.exchange = <void *>exchange
+            self.exchange = exchange
+        else:
+            self.session.attach(exchange, event.stream)
         driver.in_flight += 1
         driver.status.in_flight = driver.in_flight
         exchange.begun_us = driver.now_us
         exchange.row = fs_status_begin_row(driver.status, &driver.free_rows, driver.now, event.head.method,
                                            event.head.target)
-        self.exchange = exchange
         exchange.begin(&event.head)
         if event.head.flags & FS_HEAD_END:
             exchange.start()
+        elif self.session is not None:
+            self.session.fresh = exchange
 
     cdef int refuse_overloaded(self, fs_event *event) except -1:
         cdef fs_stream *stream = event.stream
@@ -466,13 +537,17 @@ cdef class Connection:
         self.log_answer(event)
 
     cdef int refuse_exchange(self, Exchange exchange, int error) except -1:
-        return self.refuse(error)
+        """What follows of a request cannot be taken."""
+        return self.refuse(error) if self.session is None else self.session.refuse_exchange(exchange, error)
 
     cdef int refuse(self, int error) except -1:
         """The peer's fault: answered with its status where it can be, then the connection ends."""
         cdef Driver driver = self.driver
         cdef Exchange exchange = self.exchange
         cdef bint answered = self.h1.stream.head_sent != 0
+        if self.session is not None:
+            self.session.failed(error)
+            return 0
         driver.count_error(error)
         if exchange is None:
             fs_h1_refuse(&self.h1, error)
@@ -496,6 +571,8 @@ cdef class Connection:
 
     cdef bint full(self, Exchange exchange):
         """Whether `send` has to wait. Above the high-water mark the socket is asked first."""
+        if self.session is not None and exchange is not None:
+            return exchange.stream != NULL and self.session.is_full(<fs_h2_stream *>exchange.stream)
         if backlog(self) < self.driver.limits.high_water:
             return False
         if not self.flags & CONN_FLUSHING:
@@ -510,7 +587,7 @@ cdef class Connection:
     cdef bint pull(self, Exchange exchange):
         """The application waits for body bytes: what the socket holds by now is received at once, within the
         application's own step, a few times a turn. Waking it through the loop costs more than the bytes do."""
-        if self.flags & CONN_IN_TURN or self.fd < 0 or self.pulls == PULLS_A_TURN or not self.wants_bytes():
+        if self.session is not None or self.flags & CONN_IN_TURN or self.fd < 0 or self.pulls == PULLS_A_TURN or not self.wants_bytes():
             return False
         self.pulls += 1
         self.flags |= CONN_IN_TURN
@@ -532,7 +609,12 @@ cdef class Connection:
     cdef int want_body(self, Exchange exchange) except -1:
         """The application has taken body bytes, or waits for some: reading goes on where it was paused."""
         if not self.flags & (CONN_IN_TURN | CONN_SCHEDULED) and self.fd >= 0:
-            if self.flags & CONN_READABLE or fs_h1_unread(&self.h1):
+            if self.session is not None:
+                if fs_h2_wants_pump(&self.session.h2):
+                    self.driver.schedule(self)      # a window that opens
+                else:
+                    self.set_deadline()
+            elif self.flags & CONN_READABLE or fs_h1_unread(&self.h1):
                 self.driver.schedule(self)
             elif self.phase != PHASE_BODY:
                 self.set_deadline()
@@ -540,6 +622,8 @@ cdef class Connection:
     cdef int response_ended(self, Exchange exchange) except -1:
         """The last byte of the answer is queued, or it was broken off. The next request may come."""
         cdef Exchange ended = self.exchange     # ours is often the last reference
+        if self.session is not None:
+            return self.session.response_ended(exchange)
         if ended is None or ended is not exchange:
             return 0
         ended.log(ended.stream.status)
@@ -549,7 +633,14 @@ cdef class Connection:
 
     cdef list exchanges(self):
         """The requests that are being read or answered."""
+        if self.session is not None:
+            return self.session.exchanges()
         return [self.exchange] if self.exchange is not None else []
+
+    cdef uint64_t unsent_of(self, Exchange exchange) noexcept:
+        """Bytes of its answer that wait here."""
+        cdef fs_h2_stream *stream = <fs_h2_stream *>exchange.stream
+        return stream.body.size(stream.body) if self.session is not None else backlog(self)
 
     cdef fs_sink *open_tunnel(self, Exchange exchange, const fs_field *fields, uint32_t n) except NULL:
         """Accepts an upgrade; the exchange takes bytes from here on, and writes what it answers to the tunnel."""
@@ -557,7 +648,8 @@ cdef class Connection:
         cdef int result = exchange.stream.ops.upgrade(exchange.stream, fields, n, &tunnel)
         if result < 0:
             raise application_error(result)
-        self.flags |= CONN_TUNNEL
+        if self.session is None:
+            self.flags |= CONN_TUNNEL
         return tunnel
 
     cdef tuple client_address(self):
@@ -609,13 +701,19 @@ cdef class Connection:
     cdef int flush(self) except -1:
         cdef uint64_t sent = 0
         cdef int result
-        if self.queue.head == NULL and (self.tls is None or self.tls.wire.head == NULL):
-            return 0
         self.flags |= CONN_FLUSHING
-        if self.tls is None:
-            result = fs_outqueue_flush(&self.queue, self.fd, FLUSH_BUDGET, &sent)
-        else:
-            result = self.flush_tls(&sent)
+        while True:
+            if self.session is not None and self.session.pump() and self.fd < 0:
+                return 0
+            if self.queue.head == NULL and (self.tls is None or self.tls.wire.head == NULL):
+                result = 0
+                break
+            result = self.flush_socket(&sent)
+            if result != 0 or self.session is None:
+                break
+            if sent >= FLUSH_BUDGET:
+                result = FS_AGAIN
+                break
         self.flags &= ~<uint32_t>CONN_FLUSHING
         if sent:
             self.driver.status.bytes_out += sent
@@ -627,8 +725,19 @@ cdef class Connection:
             self.lost(FS_E_APP_FILE if result in (-ENODATA, -EIO, -EBADF) else FS_E_NOMEM if result == -ENOMEM
                       else FS_E_PEER_GONE)
             return 0
-        if self.exchange is not None and backlog(self) <= self.driver.limits.low_water:
+        if self.session is not None:
+            self.session.tell_drained()
+        elif self.exchange is not None and backlog(self) <= self.driver.limits.low_water:
             self.exchange.on_drained()
+
+    cdef int flush_socket(self, uint64_t *sent) except? -1:
+        cdef uint64_t part = 0
+        cdef int result
+        if self.tls is not None:
+            return self.flush_tls(sent)
+        result = fs_outqueue_flush(&self.queue, self.fd, FLUSH_BUDGET, &part)
+        sent[0] += part
+        return result
 
     cdef int flush_tls(self, uint64_t *sent) except? -1:
         """Enciphers no more than the socket takes: what fs_outqueue_flush does, with TLS in between."""
@@ -649,7 +758,16 @@ cdef class Connection:
 
     cdef int settle(self) except -1:
         """Ends the connection where it is due, or sets its deadline."""
-        if backlog(self) == 0 and self.exchange is None:
+        if self.session is not None:
+            if fs_h2_settle(&self.session.h2) < 0:
+                self.lost(FS_E_NOMEM)
+                return 0
+            if backlog(self) == 0 and not self.flags & CONN_LINGERING and (
+                    fs_h2_must_close(&self.session.h2) or self.flags & CONN_EOF and self.session.h2.open == 0):
+                self.finish()
+                if self.fd < 0:
+                    return 0
+        elif backlog(self) == 0 and self.exchange is None:
             if self.flags & CONN_LINGERING:
                 pass
             elif fs_h1_must_close(&self.h1) or (self.flags & CONN_EOF and not fs_h1_unread(&self.h1)):
@@ -666,9 +784,9 @@ cdef class Connection:
             self.tls.say_goodbye()
             self.flush_tls(&sent)
             self.driver.status.bytes_out += sent
-        if fs_h1_must_reset(&self.h1):
+        if self.session is None and fs_h1_must_reset(&self.h1):
             self.close(True)
-        elif self.flags & CONN_EOF or not fs_h1_must_linger(&self.h1):
+        elif self.flags & CONN_EOF or self.session is None and not fs_h1_must_linger(&self.h1):
             self.close(False)
         else:
             # RFC 9112 section 9.6: bytes that nobody reads would turn the close into a reset, which may overtake the answer.
@@ -697,6 +815,12 @@ cdef class Connection:
                 self.unsent_at = self.write_progress
                 self.unsent = fs_unsent(self.fd)
             deadline = self.write_progress + limits.timeout_write
+        elif self.session is not None:
+            deadline = self.session.due()
+            phase = PHASE_STREAMS
+            if deadline == 0 and self.session.h2.open == 0:
+                phase = PHASE_KEEP_ALIVE
+                deadline = self.session.h2.received_at + limits.timeout_keep_alive
         elif self.exchange is not None:
             if self.exchange.wants_body():
                 phase = PHASE_BODY
@@ -741,6 +865,9 @@ cdef class Connection:
         if self.phase == PHASE_HEAD or self.phase == PHASE_BODY and self.exchange is not None:
             self.refuse(FS_E_TIMEOUT)
             self.turn()
+        elif self.phase == PHASE_STREAMS:
+            self.session.expired()
+            self.turn()
         elif self.phase == PHASE_APPLICATION:
             self.overdue()
         elif self.phase == PHASE_WRITE:
@@ -753,6 +880,9 @@ cdef class Connection:
         elif self.phase == PHASE_TLS:
             self.driver.logger.debug("TLS failed: the handshake did not come to its end in time")
             self.lost(FS_E_TLS)
+        elif self.session is not None:
+            fs_h2_drain(&self.session.h2, 1)    # idle for long enough
+            self.turn()
         else:
             self.close(False)
 
@@ -774,9 +904,13 @@ cdef class Connection:
     cdef int drain(self) except -1:
         """The worker stops. An idle connection gets until `drain_until` to bring one more request."""
         if self.fd >= 0 and not self.flags & CONN_IN_TURN:
-            if self.exchange is not None:
-                self.exchange.on_drain()
-            self.set_deadline()
+            for exchange in self.exchanges():
+                (<Exchange>exchange).on_drain()
+            if self.session is not None:
+                fs_h2_drain(&self.session.h2, 0)
+                self.end_turn()
+            else:
+                self.set_deadline()
 
     # ---- the end
 
@@ -786,6 +920,8 @@ cdef class Connection:
         if self.fd < 0:
             return 0
         self.driver.count_error(error)
+        if self.session is not None:
+            self.session.lose_all()
         if exchange is not None:
             exchange.on_lost()
             exchange.log(exchange.stream.status if exchange.stream.head_sent else 499)
@@ -802,6 +938,8 @@ cdef class Connection:
         self.fd = -1
         self.deadline = 0
         fs_wheel_disarm(&driver.wheel, &self.timer)
+        if self.session is not None:
+            self.session.lose_all()
         fs_outqueue_clear(&self.queue)
         if self.tls is not None:
             fs_outqueue_clear(&self.tls.wire)

@@ -93,6 +93,9 @@ LIMITS = types.MappingProxyType(default_limits())
 STATUS_FIELDS = tuple(fs_status_names[i].decode() for i in range(FS_STATUS_COUNT))
 
 
+cdef dict HTTP_VERSIONS = {"auto": HTTP_ANY, "1.1": HTTP_1_ONLY, "2": HTTP_2_ONLY}
+
+
 cdef bytes header_lines(headers):
     """The `--header` fields as they go out, checked once."""
     lines = []
@@ -110,7 +113,7 @@ cdef class Driver:
 
     def __cinit__(self, Interface interface not None, *, logger, limits=None, server_header=b"fastserve",
                   bint date_header=True, headers=(), int access_log_fd=-1, forwarding=None, proxy_protocol=None,
-                  status=None):
+                  status=None, http="auto"):
         self.poller.fd = -1
         unknown = set(limits or ()) - set(LIMITS)
         if unknown:
@@ -118,6 +121,9 @@ cdef class Driver:
         set_limits(&self.limits, {**LIMITS, **(limits or {})})
         if not 1 <= self.limits.max_fields <= FS_MAX_FIELDS_CEILING:
             raise ValueError(f"max_fields is between 1 and {FS_MAX_FIELDS_CEILING}")
+        self.http = HTTP_VERSIONS[http]
+        if not FS_HAVE_NGHTTP2:
+            self.http = HTTP_1_ONLY
         self.logger = logger
         self.forwarding = forwarding
         self.proxy_protocol = proxy_protocol
@@ -143,6 +149,12 @@ cdef class Driver:
         if fs_h1_shared_init(&self.h1_shared, &self.limits, &fs_system_allocator, &self.head_common) < 0:
             raise MemoryError()
         fs_outpool_init(&self.pool, &fs_net_system_allocator, fs_owner_retain, fs_owner_release)
+        if fs_h2_shared_init(&self.h2_shared, &self.limits, &fs_system_allocator, &self.head_common) < 0:
+            raise MemoryError()
+        self.h2_shared.body_size = sizeof(StreamQueue)
+        self.h2_shared.open_body = open_body
+        self.h2_shared.ctx = &self.pool
+        self.h2_shared.tunnels = interface.takes_websockets()
         fs_wheel_init(&self.wheel, fs_monotonic_ms())
         self.open_poller()
         self.clock()
@@ -158,6 +170,7 @@ cdef class Driver:
             fs_poller_close(&self.poller)
         if self.buffer != NULL:
             fs_h1_shared_free(&self.h1_shared)
+            fs_h2_shared_free(&self.h2_shared)
             fs_outpool_free(&self.pool)
         free(self.buffer)
         free(self.slots)

@@ -132,7 +132,7 @@ cdef class EnvironBuilder:
         place_value(shape, ENV_REQUEST_URI, <PyObject *>target.uri)
         place_value(shape, ENV_RAW_URI, <PyObject *>target.uri)
         place_value(shape, ENV_PROTOCOL, <PyObject *>"HTTP/1.1" if head.version == FS_HTTP_1_1
-                    else <PyObject *>"HTTP/2" if head.version == FS_HTTP_2 else <PyObject *>"HTTP/1.0")
+                    else <PyObject *>"HTTP/2.0" if head.version == FS_HTTP_2 else <PyObject *>"HTTP/1.0")
         for i in range(4):
             place_value(shape, ENV_SERVER_NAME + i, PyTuple_GET_ITEM(peers, i))
         environ = PyDict_Copy(shape.environ)

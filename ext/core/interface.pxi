@@ -14,6 +14,9 @@ cdef class Interface:
     cdef Exchange open(self, const fs_request_head *head):
         raise NotImplementedError
 
+    cdef bint takes_websockets(self) noexcept:
+        return False
+
     cdef int wake(self) except -1:
         raise NotImplementedError
 

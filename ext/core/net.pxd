@@ -86,6 +86,7 @@ cdef extern from "net/outqueue.h" nogil:
     int fs_outqueue_file(fs_outqueue *queue, int fd, int64_t offset, uint64_t n, void *owner)
     int fs_outqueue_peek(fs_outqueue *queue, const char **p, size_t *n)
     void fs_outqueue_consume(fs_outqueue *queue, size_t n)
+    int fs_outqueue_move(fs_outqueue *queue, fs_outqueue *to, uint64_t n)
     int fs_outqueue_flush(fs_outqueue *queue, int fd, uint64_t budget, uint64_t *sent)
     void fs_outqueue_clear(fs_outqueue *queue)
 

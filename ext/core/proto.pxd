@@ -33,6 +33,7 @@ cdef extern from "proto/error.h" nogil:
         FS_E_PEER_STALLED
         FS_E_PROXY_HEADER
         FS_E_PLAIN_HTTP
+        FS_E_H2_MALFORMED
         FS_E_TLS
         FS_E_VERSION
         FS_E_H2_CONNECTION
@@ -343,6 +344,67 @@ cdef extern from "proto/ws.h" nogil:
     int fs_ws_close(fs_ws *ws, int code, const char *reason, size_t n)
     int fs_ws_code_is_valid(int code)
     void fs_ws_unmask(char *dst, const char *src, size_t n, uint32_t mask)
+
+
+cdef extern from "proto/h2.h" nogil:
+    enum:
+        FS_HAVE_NGHTTP2
+        FS_H2_PREFACE_LEN
+        FS_H2_FULL
+        FS_H2_WRITE_TUNNEL
+    const char *FS_H2_PREFACE
+
+    ctypedef struct fs_body_queue:
+        fs_sink sink
+        uint64_t (*size)(const fs_body_queue *body) noexcept
+        int (*move)(fs_body_queue *body, fs_sink *to, size_t n) noexcept
+        void (*clear)(fs_body_queue *body) noexcept
+
+    ctypedef struct fs_h2_stream:
+        fs_stream stream
+        fs_h2_stream *next
+        fs_body_queue *body
+        uint32_t flags
+        int writing
+        uint64_t progress
+        uint64_t sent_at
+        size_t unconsumed
+
+    ctypedef struct fs_h2_shared:
+        size_t body_size
+        void (*open_body)(void *ctx, fs_body_queue *body) noexcept
+        void *ctx
+        int tunnels
+
+    ctypedef struct fs_h2:
+        void *session
+        fs_h2_stream *streams
+        uint64_t received_at
+        uint64_t framed
+        uint32_t open
+        uint32_t tunnels
+        uint32_t requests
+        int error
+        uint8_t pinged
+        uint8_t draining
+
+    int fs_h2_shared_init(fs_h2_shared *shared, const fs_limits *limits, const fs_allocator *allocator,
+                          fs_head_common *common)
+    void fs_h2_shared_free(fs_h2_shared *shared)
+    int fs_h2_init(fs_h2 *h2, fs_h2_shared *shared, fs_sink *sink, uint64_t now)
+    void fs_h2_free(fs_h2 *h2)
+    int fs_h2_feed(fs_h2 *h2, char *p, size_t n, uint64_t now)
+    int fs_h2_next(fs_h2 *h2, fs_event *event)
+    int fs_h2_pump(fs_h2 *h2, uint64_t room, uint64_t now)
+    int fs_h2_wants_pump(const fs_h2 *h2)
+    int fs_h2_has_events(const fs_h2 *h2)
+    int fs_h2_settle(fs_h2 *h2)
+    size_t fs_h2_unread(const fs_h2 *h2)
+    void fs_h2_refuse(fs_h2_stream *stream, int error)
+    void fs_h2_reset(fs_h2_stream *stream, int error)
+    int fs_h2_drain(fs_h2 *h2, int final)
+    int fs_h2_ping(fs_h2 *h2)
+    int fs_h2_must_close(const fs_h2 *h2)
 
 
 cdef extern from "llhttp.h" nogil:

@@ -110,6 +110,7 @@ cdef class WSGIExchange(Exchange):
         except StorageError as error:
             self.unstored(error)
             return 0
+        self.stream.ops.consumed(self.stream, n)
         if end:
             self.on_end()
 
@@ -528,9 +529,10 @@ cdef class WSGIExchange(Exchange):
         cdef Driver driver = self.driver
         cdef pollfd waiting
         cdef int timeout_ms = <int>driver.limits.timeout_write
-        while self.stream != NULL and backlog(connection) > driver.limits.low_water:
+        while self.stream != NULL and connection.unsent_of(self) > driver.limits.low_water:
             waiting.fd = connection.fd
-            waiting.events = POLLOUT
+            # With HTTP/2 it may be a window that is waited for, which is something to be read.
+            waiting.events = (POLLOUT if backlog(connection) else 0) | (POLLIN if connection.session is not None else 0)
             self.threads.leave()
             with nogil:
                 ready = c_poll(&waiting, 1, timeout_ms)
@@ -539,6 +541,8 @@ cdef class WSGIExchange(Exchange):
             driver.clock()
             if ready == 0 and self.stream != NULL:
                 connection.lost(FS_E_PEER_STALLED)
+            elif self.stream != NULL and connection.session is not None:
+                connection.ready(FS_READABLE)
             elif self.stream != NULL:
                 connection.end_turn()
 

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -458,6 +459,34 @@ int fs_outqueue_peek(fs_outqueue *queue, const char **p, size_t *n)
 void fs_outqueue_consume(fs_outqueue *queue, size_t n)
 {
     drop_front(queue, n);
+}
+
+static int copy_run(fs_outqueue *to, const fs_outnode *node, uint64_t n)
+{
+    char *room = fs_outqueue_reserve(to, n);
+
+    if (!room)
+        return -ENOMEM;
+    memcpy(room, node->p, n);
+    fs_outqueue_commit(to, n);
+    return 0;
+}
+
+int fs_outqueue_move(fs_outqueue *queue, fs_outqueue *to, uint64_t n)
+{
+    while (n) {
+        const fs_outnode *node = queue->head;
+        const uint64_t part = min_u64(node->size, n);
+        const int result = is_file(node)       ? fs_outqueue_file(to, node->fd, node->offset, part, node->owner)
+                           : is_writable(node) ? copy_run(to, node, part)
+                                               : fs_outqueue_share(to, node->p, part, node->owner);
+
+        if (result < 0)
+            return result;
+        drop_front(queue, part);
+        n -= part;
+    }
+    return 0;
 }
 
 void fs_outqueue_clear(fs_outqueue *queue)

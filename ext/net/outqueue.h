@@ -78,6 +78,13 @@ int fs_outqueue_flush(fs_outqueue *queue, int fd, uint64_t budget, uint64_t *sen
 int fs_outqueue_peek(fs_outqueue *queue, const char **p, size_t *n);
 void fs_outqueue_consume(fs_outqueue *queue, size_t n);
 
+/*
+ * The first n <= size bytes go to the tail of another queue of the same pool;
+ * shared bytes and files are not copied. 0, or -ENOMEM: some of them may have
+ * gone, and none is lost or doubled.
+ */
+int fs_outqueue_move(fs_outqueue *queue, fs_outqueue *to, uint64_t n);
+
 /* Drops everything and every reference. */
 void fs_outqueue_clear(fs_outqueue *queue);
 

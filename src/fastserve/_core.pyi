@@ -33,6 +33,9 @@ DEBUG: bool
 
 LLHTTP_VERSION: str
 
+HAVE_NGHTTP2: bool
+"""Whether this build speaks HTTP/2."""
+
 HAVE_ZLIB: bool
 """Whether this build has permessage-deflate."""
 
@@ -129,11 +132,13 @@ class Driver:
         forwarding: Forwarding | None = None,
         proxy_protocol: Callable[[str | None], bool] | None = None,
         status: memoryview | None = None,
+        http: str = "auto",
     ) -> None:
         """proxy_protocol: says of a peer's host, None for a Unix socket's, whether its connections begin with a
         header of the PROXY protocol; asked once a connection. None: nobody's do.
         status: 8192 bytes, aligned to 8, in which it counts and notes what is in flight (ext/core/status.h), for
         others to read at any moment; memory of its own where it is None.
+        http: "1.1", "2", or "auto" for both; a build without HTTP/2 speaks the first only.
 
         Raises ValueError for an unknown limit, an invalid header or too little memory, OSError when epoll cannot be
         opened.

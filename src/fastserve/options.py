@@ -40,13 +40,15 @@ WORKERS = "Workers"
 SERVICE = "Service"
 ADMIN = "Admin"
 
-GROUPS = (APPLICATION, ADDRESS, TLS, WORKERS, PROXY, LOGGING, LIMITS, TIMEOUTS, WEBSOCKET, SERVICE, ADMIN)
+GROUPS = (APPLICATION, ADDRESS, TLS, WORKERS, PROXY, LOGGING, LIMITS, TIMEOUTS, HTTP2, WEBSOCKET, SERVICE, ADMIN)
 
 UVICORN = "uvicorn"
 GUNICORN = "gunicorn"
 HYPERCORN = "hypercorn"
+GRANIAN = "granian"
 
 _UINT32 = (1 << 32) - 1
+_INT31 = (1 << 31) - 1
 _MOST = 1 << 62
 _YEAR = 365 * 86400.0
 
@@ -370,6 +372,46 @@ class Options:
         0, Integer(0, _UINT32), LIMITS,
         "Requests served at the same time, others are answered 503 with Retry-After; 0 is no limit.",
         peers=(UVICORN,), limit="max_concurrency",
+    )  # fmt: skip
+
+    http: str = option(
+        "auto", Choice(("auto", "1.1", "2")), HTTP2,
+        "Versions of HTTP that are spoken; auto is both, by ALPN with TLS and by the client's first bytes without.",
+        peers=(GRANIAN,),
+    )  # fmt: skip
+    h2_max_streams: int = option(
+        128, Integer(1, _INT31), HTTP2, "Requests that a connection may have open at the same time.",
+        limit="h2_max_streams",
+    )  # fmt: skip
+    h2_max_header_list: int = option(
+        32768, Size(1024, 1 << 26), HTTP2,
+        "Largest request head in bytes, uncompressed and with 32 for each field (answered 431).",
+        limit="h2_max_header_list",
+    )  # fmt: skip
+    h2_max_frame_size: int = option(
+        16384, Size(16384, (1 << 24) - 1), HTTP2, "Largest frame in bytes that clients may send.",
+        limit="h2_max_frame_size",
+    )  # fmt: skip
+    h2_stream_window: int = option(
+        256 << 10, Size(1024, _INT31), HTTP2,
+        "Bytes of a request's body that may be on their way or wait for the application.", limit="h2_stream_window",
+    )  # fmt: skip
+    h2_connection_window: int = option(
+        1 << 20, Size(65535, _INT31), HTTP2, "Bytes of all requests of a connection that may be on their way.",
+        limit="h2_connection_window",
+    )  # fmt: skip
+    h2_max_resets: int = option(
+        200, Integer(1, 1_000_000), HTTP2,
+        "Requests a second that a client may break off, after a burst; more close its connection (rapid reset).",
+        limit="h2_reset_rate",
+    )  # fmt: skip
+    h2_ping_interval: float = option(
+        20.0, Seconds(0.0), HTTP2, "Silence of a client with open requests after which it is pinged; 0 sends no pings.",
+        limit="timeout_h2_ping",
+    )  # fmt: skip
+    h2_ping_timeout: float = option(
+        20.0, Seconds(0.0), HTTP2, "For the answer to a ping (the connection is closed); 0 is no limit.",
+        limit="timeout_h2_pong",
     )  # fmt: skip
 
     ws: str = option(

@@ -75,8 +75,18 @@ class Place:
     """Other processes run the same application (WSGI's wsgi.multiprocess)."""
 
 
+def protocols(config: Config) -> list[str]:
+    """What ALPN offers. Raises StartError where the build lacks what is asked for."""
+    if config.http == "2" and not _core.HAVE_NGHTTP2:
+        raise StartError("--http 2: this build has no HTTP/2; install libnghttp2-dev and build it again")
+    if config.http == "2":
+        return ["h2"]
+    return ["h2", "http/1.1"] if config.http == "auto" and _core.HAVE_NGHTTP2 else ["http/1.1"]
+
+
 def new_driver(interface: Interface, config: Config, place: Place) -> Driver:
     """A driver that watches the listeners, for the interface to start. Raises StartError."""
+    offered = protocols(config)
     try:
         driver = Driver(
             interface,
@@ -89,11 +99,12 @@ def new_driver(interface: Interface, config: Config, place: Place) -> Driver:
             forwarding=TrustedProxies(config.forwarded_allow_ips) if config.proxy_headers else None,
             proxy_protocol=TrustedProxies(config.proxy_allow_from).trusts if config.proxy_protocol else None,
             status=place.status,
+            http=config.http,
         )
         driver.beat(place.beat)
         tls = place.listeners.security.tls
         if tls is not None:
-            tls.offer(["http/1.1"])
+            tls.offer(offered)
             driver.repeat(RENEWAL, tls.renew)
         for each in place.listeners.sockets:
             security = place.listeners.security

@@ -68,6 +68,25 @@ SAMPLES = {
     "timeout_graceful_shutdown": ("0", 0.0),
     "timeout_worker": ("0", 0.0),
     "timeout_startup": ("7.5", 7.5),
+    "insecure_bind": (":80", (":80",)),
+    "ssl_certfile": ("one.pem", ("one.pem",)),
+    "ssl_keyfile": ("key.pem", ("key.pem",)),
+    "ssl_keyfile_password": ("secret", "secret"),
+    "ssl_ca_certs": ("ca.pem", "ca.pem"),
+    "ssl_cert_reqs": ("Required", "required"),
+    "ssl_ciphers": ("HIGH", "HIGH"),
+    "ssl_min_version": ("1.3", "1.3"),
+    "ssl_context": ("site:context", "site:context"),
+    "ssl_handshake_timeout": ("2", 2.0),
+    "http": ("1.1", "1.1"),
+    "h2_max_streams": ("10", 10),
+    "h2_max_header_list": ("8K", 8192),
+    "h2_max_frame_size": ("1M", 1 << 20),
+    "h2_stream_window": ("64K", 65536),
+    "h2_connection_window": ("2M", 2 << 20),
+    "h2_max_resets": ("50", 50),
+    "h2_ping_interval": ("0", 0.0),
+    "h2_ping_timeout": ("5", 5.0),
     "ws": ("none", "none"),
     "ws_max_size": ("1M", 1 << 20),
     "ws_max_queue": ("8", 8),
@@ -89,6 +108,16 @@ SAMPLES = {
     "drain_delay": ("5", 5.0),
 }
 """For every option with a value: a text, and what becomes of it."""
+
+BESIDE = {
+    "insecure_bind": ("--ssl-certfile", "one.pem"),
+    "ssl_keyfile": ("--ssl-certfile", "one.pem"),
+    "ssl_keyfile_password": ("--ssl-certfile", "one.pem"),
+    "ssl_ca_certs": ("--ssl-certfile", "one.pem"),
+    "ssl_cert_reqs": ("--ssl-ca-certs", "ca.pem", "--ssl-certfile", "one.pem"),
+    "ssl_redirect": ("--ssl-certfile", "one.pem", "--insecure-bind", ":80"),
+}
+"""What an option cannot be without."""
 
 VALUED = [option for option in OPTIONS if not isinstance(option.kind, Switch)]
 SWITCHES = [option for option in OPTIONS if isinstance(option.kind, Switch)]
@@ -165,20 +194,21 @@ def test_flag_sets_the_option(parse: Parse, name: str) -> None:
     option = next(option for option in OPTIONS if option.name == name)
     text, value = SAMPLES[name]
     assert value != option.default
-    assert getattr(parse("a:b", f"--{option.flag}", text), name) == value
+    assert getattr(parse("a:b", f"--{option.flag}", text, *BESIDE.get(name, ())), name) == value
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_variable_sets_the_option(parse: Parse, name: str) -> None:
     option = next(option for option in OPTIONS if option.name == name)
     text, value = SAMPLES[name]
-    assert getattr(parse("a:b", **{option.environment[0]: text}), name) == value
+    assert getattr(parse("a:b", *BESIDE.get(name, ()), **{option.environment[0]: text}), name) == value
 
 
 @pytest.mark.parametrize("option", SWITCHES, ids=names(SWITCHES))
 def test_switch_on(parse: Parse, option: Option) -> None:
-    assert getattr(parse("a:b", f"--{option.flag}"), option.name) is True
-    assert getattr(parse("a:b", **{option.environment[0]: "yes"}), option.name) is True
+    beside = BESIDE.get(option.name, ())
+    assert getattr(parse("a:b", f"--{option.flag}", *beside), option.name) is True
+    assert getattr(parse("a:b", *beside, **{option.environment[0]: "yes"}), option.name) is True
 
 
 @pytest.mark.parametrize("option", OFF_FLAGS, ids=names(OFF_FLAGS))

@@ -1,0 +1,351 @@
+# HTTP/2's half of a connection: many streams, each with its exchange. The machine is ext/proto/h2.h's; what turns, sends and
+# ends is the connection's (connection.pxi).
+
+# ---- a stream's body on its way, as an out-queue of its own
+
+cdef uint64_t body_size(const fs_body_queue *body) noexcept nogil:
+    return (<const StreamQueue *>body).queue.size
+
+
+cdef int body_move(fs_body_queue *body, fs_sink *to, size_t n) noexcept nogil:
+    return FS_OK if fs_outqueue_move(&(<StreamQueue *>body).queue, (<QueueSink *>to).queue, n) == 0 else FS_E_NOMEM
+
+
+cdef void body_clear(fs_body_queue *body) noexcept nogil:
+    fs_outqueue_clear(&(<StreamQueue *>body).queue)
+
+
+cdef char *body_reserve(fs_sink *sink, size_t n) noexcept nogil:
+    return fs_outqueue_reserve(&(<StreamQueue *>sink).queue, n)
+
+
+cdef void body_commit(fs_sink *sink, size_t n) noexcept nogil:
+    fs_outqueue_commit(&(<StreamQueue *>sink).queue, n)
+
+
+cdef int body_share(fs_sink *sink, const char *p, size_t n, void *owner) noexcept nogil:
+    return FS_OK if fs_outqueue_share(&(<StreamQueue *>sink).queue, p, n, owner) == 0 else FS_E_NOMEM
+
+
+cdef int body_file(fs_sink *sink, int fd, int64_t offset, uint64_t n, void *owner) noexcept nogil:
+    return FS_OK if fs_outqueue_file(&(<StreamQueue *>sink).queue, fd, offset, n, owner) == 0 else FS_E_NOMEM
+
+
+cdef void open_body(void *pool, fs_body_queue *body) noexcept nogil:
+    body.size = body_size
+    body.move = body_move
+    body.clear = body_clear
+    body.sink.reserve = body_reserve
+    body.sink.commit = body_commit
+    body.sink.share = body_share
+    body.sink.file = body_file
+    fs_outqueue_init(&(<StreamQueue *>body).queue, <fs_outpool *>pool)
+
+
+@cython.final
+@cython.no_gc_clear     # __dealloc__ needs the driver, whose memory the machine refers to
+cdef class H2Session:
+    """The streams of one connection. An exchange that is attached to a stream is kept alive by a reference of its own:
+    `fs_stream.exchange` is strong here."""
+
+    def __cinit__(self, Connection connection):
+        self.connection = connection
+        self.driver = connection.driver
+        if fs_h2_init(&self.h2, &self.driver.h2_shared, &connection.sink.base, self.driver.now) < 0:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        if self.h2.session != NULL:
+            fs_h2_free(&self.h2)
+
+    # ---- events
+
+    cdef int events(self) except -1:
+        cdef Connection connection = self.connection
+        cdef Driver driver = self.driver
+        cdef fs_event event
+        cdef int result
+        self.read_on()
+        while connection.fd >= 0 and not connection.flags & CONN_LINGERING:
+            if backlog(connection) >= driver.limits.high_water and connection.full(None):
+                connection.flags |= CONN_STALLED    # who does not read what is there gets no more
+                break
+            if connection.answered >= driver.limits.max_pipelined and fs_h2_unread(&self.h2):
+                connection.flags |= CONN_MORE
+                driver.schedule(connection)
+                break
+            result = fs_h2_next(&self.h2, &event)
+            if result < 0:
+                self.failed(result)
+                break
+            if self.fresh is not None and (event.kind == FS_EVENT_NONE or event.stream != self.fresh.stream):
+                self.start()
+            if event.kind == FS_EVENT_NONE:
+                break
+            self.take(&event)
+        if self.fresh is not None:
+            self.start()
+        return 0
+
+    cdef int start(self) except -1:
+        """Calls the application for the newest stream: what came with its head is there by now."""
+        cdef Exchange exchange = self.fresh
+        self.fresh = None
+        if exchange.stream != NULL and not exchange.started:
+            exchange.start()
+
+    cdef int take(self, fs_event *event) except -1:
+        cdef Exchange exchange
+        if event.kind == FS_EVENT_HEAD:
+            self.connection.open_exchange(event)
+            return 0
+        if event.stream.exchange == NULL:
+            if event.kind == FS_EVENT_RESET and fs_error_is_message(event.error):
+                self.refuse(<fs_h2_stream *>event.stream, event.error)
+            return 0
+        exchange = <Exchange>event.stream.exchange
+        if event.kind == FS_EVENT_BODY:
+            exchange.on_body(event.data.p, event.data.n, event.end != 0)
+            if event.end and not exchange.started:
+                exchange.start()
+        elif event.kind == FS_EVENT_END:
+            if (<fs_h2_stream *>event.stream).writing == FS_H2_WRITE_TUNNEL:
+                exchange.on_disconnect()
+                return 0
+            exchange.on_end()
+            if not exchange.started:
+                exchange.start()
+        elif event.kind == FS_EVENT_DATA:
+            self.take_data(exchange, &event.data)
+        elif fs_error_is_message(event.error) and event.error != FS_E_H2_MALFORMED:
+            self.refuse_exchange(exchange, event.error)
+        else:
+            self.gone(exchange, event.error)
+
+    # ---- tunnels: the window opens only as far as the exchange takes what comes
+
+    cdef int take_data(self, Exchange exchange, fs_slice *data) except -1:
+        (<fs_h2_stream *>exchange.stream).unconsumed += data.n
+        exchange.on_data(<char *>data.p, data.n)
+        self.after_data(exchange)
+
+    cdef int after_data(self, Exchange exchange) except -1:
+        cdef fs_h2_stream *stream
+        cdef size_t n
+        if exchange.stream != NULL:
+            exchange.on_data_end()
+        if exchange.stream != NULL and exchange.wants_data():
+            stream = <fs_h2_stream *>exchange.stream
+            n, stream.unconsumed = stream.unconsumed, 0
+            if n:
+                stream.stream.ops.consumed(&stream.stream, n)
+
+    cdef int read_on(self) except -1:
+        """What tunnels had left of an earlier turn."""
+        cdef fs_h2_stream *stream
+        cdef fs_h2_stream *following
+        cdef Exchange exchange
+        if self.h2.tunnels == 0:
+            return 0
+        stream = self.h2.streams
+        while stream != NULL:
+            following = stream.next
+            if stream.unconsumed and stream.stream.exchange != NULL:
+                exchange = <Exchange>stream.stream.exchange
+                if exchange.wants_data():
+                    exchange.on_data(NULL, 0)
+                    self.after_data(exchange)
+            stream = following
+
+    # ---- the ends of streams
+
+    cdef int attach(self, Exchange exchange, fs_stream *stream) except -1:
+        stream.exchange = <void *>exchange
+        Py_INCREF(exchange)
+
+    cdef int forget(self, Exchange exchange) except -1:
+        """Cuts it from its stream, which may have something to send still."""
+        if exchange.stream == NULL:
+            return 0
+        if self.fresh is exchange:
+            self.fresh = None
+        (<fs_h2_stream *>exchange.stream).flags &= ~<uint32_t>FS_H2_FULL
+        exchange.detach()
+        Py_DECREF(exchange)
+
+    cdef int response_ended(self, Exchange exchange) except -1:
+        if exchange.stream == NULL:
+            return 0
+        exchange.log(exchange.stream.status)
+        self.forget(exchange)
+        self.connection.written()
+
+    cdef int gone(self, Exchange exchange, int error) except -1:
+        """The stream is no more: the client has broken it off, or its message."""
+        if error == FS_E_PEER_GONE:
+            self.driver.status.http2_resets += 1
+        else:
+            self.driver.count_error(error)
+        exchange.on_lost()
+        if exchange.stream != NULL:
+            exchange.log(exchange.stream.status if exchange.stream.head_sent else 499)
+            self.forget(exchange)
+
+    cdef int refuse(self, fs_h2_stream *stream, int error) except -1:
+        """A request whose head is wrong already."""
+        self.driver.count_error(error)
+        if error != FS_E_H2_MALFORMED:
+            fs_h2_refuse(stream, error)
+            self.connection.log_rejected(error)
+
+    cdef int refuse_exchange(self, Exchange exchange, int error) except -1:
+        cdef fs_h2_stream *stream = <fs_h2_stream *>exchange.stream
+        cdef int status = exchange.stream.status if exchange.stream.head_sent else fs_error_describe(error).status
+        self.driver.count_error(error)
+        exchange.on_refused()
+        if exchange.stream == NULL:
+            return 0
+        fs_h2_refuse(stream, error)
+        exchange.log(status)
+        self.forget(exchange)
+        self.connection.written()
+
+    cdef int failed(self, int error) except -1:
+        """The whole connection: GOAWAY is queued, and nobody is answered any more."""
+        cdef Connection connection = self.connection
+        if error == FS_E_NOMEM:
+            connection.lost(error)
+            return 0
+        self.driver.count_error(error)
+        self.driver.logger.debug("HTTP/2 failed: %s", fs_error_describe(error).text.decode())
+        self.failure_counted = True
+        self.lose_all()
+
+    cdef int lose_all(self) except -1:
+        for exchange in self.exchanges():
+            self.gone(exchange, FS_E_PEER_GONE)
+
+    cdef list exchanges(self):
+        cdef fs_h2_stream *stream = self.h2.streams
+        found = []
+        while stream != NULL:
+            if stream.stream.exchange != NULL:
+                found.append(<Exchange>stream.stream.exchange)
+            stream = stream.next
+        return found
+
+    # ---- bytes out
+
+    cdef int pump(self) except -1:
+        """Frames what may leave, up to the high-water mark."""
+        cdef Connection connection = self.connection
+        cdef uint64_t waiting = backlog(connection)
+        cdef uint64_t most = connection.driver.limits.high_water
+        if waiting >= most or not fs_h2_wants_pump(&self.h2):
+            return 0
+        if fs_h2_pump(&self.h2, most - waiting, self.driver.now) < 0:
+            connection.lost(FS_E_NOMEM)
+            return 0
+        if self.h2.error and not self.failure_counted:
+            self.failed(self.h2.error)
+        elif fs_h2_has_events(&self.h2):
+            self.driver.schedule(connection)
+        return self.h2.framed > 0
+
+    cdef int tell_drained(self) except -1:
+        """Exchanges whose bodies have left far enough may go on."""
+        cdef fs_h2_stream *stream
+        cdef fs_h2_stream *following
+        if self.full == 0:
+            return 0
+        self.full = 0
+        stream = self.h2.streams
+        while stream != NULL:
+            following = stream.next
+            if stream.flags & FS_H2_FULL and stream.stream.exchange != NULL:
+                if stream.body.size(stream.body) <= self.driver.limits.low_water:
+                    stream.flags &= ~<uint32_t>FS_H2_FULL
+                    (<Exchange>stream.stream.exchange).on_drained()
+                else:
+                    self.full += 1
+            stream = following
+
+    cdef bint is_full(self, fs_h2_stream *stream) except -1:
+        if stream.body.size(stream.body) < self.driver.limits.high_water:
+            return False
+        if not self.connection.flags & CONN_FLUSHING:
+            self.connection.flush()
+        if self.connection.fd < 0 or stream.body.size(stream.body) < self.driver.limits.high_water:
+            return False
+        if not stream.flags & FS_H2_FULL:
+            stream.flags |= FS_H2_FULL
+            self.full += 1
+        return True
+
+    # ---- time
+
+    cdef uint64_t due(self) noexcept:
+        """When a stream is late, or the client is to show that it is still there."""
+        cdef const fs_limits *limits = &self.driver.limits
+        cdef fs_h2_stream *stream = self.h2.streams
+        cdef uint64_t first = 0
+        while stream != NULL:
+            first = earliest(first, self.stream_due(stream))
+            stream = stream.next
+        if self.h2.open and limits.timeout_h2_ping:
+            if not self.h2.pinged:
+                first = earliest(first, self.h2.received_at + limits.timeout_h2_ping)
+            elif limits.timeout_h2_pong:
+                first = earliest(first, self.pong_by)
+        if self.driver.drain_until and self.h2.draining < 2:
+            first = earliest(first, self.driver.drain_until)
+        return first
+
+    cdef uint64_t stream_due(self, fs_h2_stream *stream) noexcept:
+        cdef const fs_limits *limits = &self.driver.limits
+        cdef Exchange exchange
+        cdef uint64_t first = 0
+        if stream.body.size(stream.body):
+            first = stream.sent_at + limits.timeout_write
+        if stream.stream.exchange != NULL:
+            exchange = <Exchange>stream.stream.exchange
+            first = earliest(first, stream.progress + limits.timeout_body if exchange.wants_body() else exchange.due())
+        return first
+
+    cdef int expired(self) except -1:
+        cdef uint64_t now = self.driver.now
+        cdef const fs_limits *limits = &self.driver.limits
+        cdef fs_h2_stream *stream = self.h2.streams
+        cdef fs_h2_stream *following
+        cdef uint64_t due
+        if self.driver.drain_until and now >= self.driver.drain_until and self.h2.draining < 2:
+            fs_h2_drain(&self.h2, 1)
+        if self.h2.open and self.h2.pinged and limits.timeout_h2_pong and now >= self.pong_by:
+            self.connection.lost(FS_E_H2_PING_TIMEOUT)
+            return 0
+        while stream != NULL and self.connection.fd >= 0:
+            following = stream.next
+            due = self.stream_due(stream)
+            if due and now >= due:
+                self.late(stream)
+            stream = following
+        if (self.h2.open and limits.timeout_h2_ping and not self.h2.pinged
+                and now >= self.h2.received_at + limits.timeout_h2_ping):
+            self.pong_by = now + limits.timeout_h2_pong
+            fs_h2_ping(&self.h2)
+
+    cdef int late(self, fs_h2_stream *stream) except -1:
+        cdef const fs_limits *limits = &self.driver.limits
+        cdef Exchange exchange = None
+        if stream.stream.exchange != NULL:
+            exchange = <Exchange>stream.stream.exchange
+        if stream.body.size(stream.body) and self.driver.now >= stream.sent_at + limits.timeout_write:
+            fs_h2_reset(stream, FS_E_PEER_STALLED)
+            if exchange is not None:
+                self.gone(exchange, FS_E_PEER_STALLED)
+            else:
+                self.driver.count_error(FS_E_PEER_STALLED)
+        elif exchange is not None and exchange.wants_body():
+            self.refuse_exchange(exchange, FS_E_TIMEOUT)
+        elif exchange is not None:
+            exchange.on_overdue()

@@ -1,0 +1,213 @@
+#ifndef FS_PROTO_H2_H
+#define FS_PROTO_H2_H
+
+#include "allocator.h"
+#include "bucket.h"
+#include "head.h"
+#include "limits.h"
+#include "stream.h"
+
+/*
+ * The HTTP/2 connection machine (RFC 9113), server side, over nghttp2, sans
+ * I/O: bytes in by feed, events out by next, responses in through fs_stream,
+ * bytes out by pump. No socket; the time is passed in.
+ *
+ * nghttp2 is fed one frame at a time, so that its callbacks leave at most one
+ * event of each kind and nothing has to be kept that was not asked for.
+ *
+ * A turn is: feed, next until FS_EVENT_NONE or an error, responses, pump,
+ * settle.
+ */
+
+#ifndef FS_HAVE_NGHTTP2
+#define FS_HAVE_NGHTTP2 1 /* 0: a build without the library; fs_h2_init then fails */
+#endif
+
+struct nghttp2_session;
+struct nghttp2_option;
+struct nghttp2_session_callbacks;
+
+typedef struct fs_h2 fs_h2;
+typedef struct fs_h2_stream fs_h2_stream;
+typedef struct fs_h2_arena fs_h2_arena;      /* h2_head.c's: the fields of one field section */
+
+/*
+ * Where the body of an answer waits for the stream's windows: a sink that can
+ * be taken from. One a stream, which ext/core lays over an out-queue.
+ */
+typedef struct fs_body_queue fs_body_queue;
+struct fs_body_queue {
+    fs_sink sink;                            /* first: what a tunnel writes to */
+    uint64_t (*size)(const fs_body_queue *body);
+    /* The first n <= size bytes go to the tail of `to`. FS_OK or FS_E_NOMEM. */
+    int (*move)(fs_body_queue *body, fs_sink *to, size_t n);
+    void (*clear)(fs_body_queue *body);
+};
+
+/* Both halves of a stream; h2_state.c makes their transitions. */
+typedef enum fs_h2_reading {
+    FS_H2_READ_HEAD,
+    FS_H2_READ_BODY,
+    FS_H2_READ_TUNNEL,
+    FS_H2_READ_DONE,          /* END_STREAM has come */
+    FS_H2_READ_DISCARD        /* whatever still comes is thrown away */
+} fs_h2_reading;
+
+typedef enum fs_h2_writing {
+    FS_H2_WRITE_HEAD,         /* the answer's head is due */
+    FS_H2_WRITE_BODY,
+    FS_H2_WRITE_NO_BODY,      /* HEAD, 204, 304: pieces are swallowed */
+    FS_H2_WRITE_TRAILERS,
+    FS_H2_WRITE_TUNNEL,
+    FS_H2_WRITE_DONE          /* all of it was given; some may wait for the windows */
+} fs_h2_writing;
+
+/* Facts beside the two machines: fs_h2_stream.flags. */
+enum {
+    FS_H2_HAS_HEAD = 1 << 0,       /* events that next() has to tell */
+    FS_H2_HAS_END = 1 << 1,
+    FS_H2_HAS_RESET = 1 << 2,
+    FS_H2_READY = 1 << 3,          /* stands in the ready queue */
+    FS_H2_CLOSED = 1 << 4,         /* nghttp2 knows it no more: freed by settle, once no exchange is attached */
+    FS_H2_PEER_RESET = 1 << 5,     /* RST_STREAM has come */
+    FS_H2_ABORTED = 1 << 6,        /* we have broken it off for a fault that is not the peer's */
+    FS_H2_IS_HEAD = 1 << 7,        /* the method */
+    FS_H2_EXPECTS = 1 << 8,        /* the peer waits for 100 (Continue), which has not been said */
+    FS_H2_WEBSOCKET = 1 << 9,      /* may become a tunnel (RFC 8441) */
+    FS_H2_TRAILERS_DUE = 1 << 10,  /* trailers() follows the body */
+    FS_H2_ALL_GIVEN = 1 << 11,     /* the body in the queue is the rest of it */
+    FS_H2_DEFERRED = 1 << 12,      /* nghttp2 waits to be told that there is more of it */
+    FS_H2_BODY_GONE = 1 << 13,     /* the last of it has been framed; trailers may follow */
+    FS_H2_HAS_TRAILERS = 1 << 15,  /* the end came with trailers */
+    FS_H2_FULL = 1 << 14           /* ext/core's: its exchange waits until the queue has fallen */
+};
+
+struct fs_h2_stream {
+    fs_stream stream;              /* first: an fs_stream of HTTP/2 is its fs_h2_stream */
+    fs_h2 *h2;
+    fs_h2_stream *prev, *next;     /* all streams of the connection */
+    fs_h2_stream *ready;           /* the next one in the ready queue */
+    fs_body_queue *body;           /* in the same allocation */
+    void *trailers;                /* of the answer, until the body has gone; h2_write.c's */
+    int32_t id;
+    uint32_t flags;
+    int error;                     /* of the reset */
+    uint8_t reading, writing;      /* the two enums */
+    int64_t body_left;             /* of the answer: bytes that Content-Length still allows; -1: not announced */
+    uint64_t received;             /* bytes of the request's body, those thrown away included */
+    uint64_t progress;             /* when the last of them came, or the application took some */
+    uint64_t sent_at;              /* when bytes of the answer last left for the connection */
+    size_t unconsumed;             /* ext/core's: bytes of a tunnel that were not taken yet */
+};
+
+/* What the connections of a worker share. */
+typedef struct fs_h2_shared {
+    const fs_limits *limits;       /* borrowed, as all here */
+    const fs_allocator *allocator;
+    fs_head_common *common;
+    size_t body_size;              /* bytes of a fs_body_queue and what belongs to it, */
+    void (*open_body)(void *ctx, fs_body_queue *body);     /* and what makes one of them */
+    void *ctx;
+    int tunnels;                   /* extended CONNECT is offered (RFC 8441) */
+    struct nghttp2_session_callbacks *callbacks;
+    struct nghttp2_option *option;
+    fs_h2_arena *arena;            /* one that nobody uses, or NULL */
+    fs_h2_stream *streams;         /* freed ones, a chain by `next` */
+    unsigned nstreams;
+    void *nva;                     /* h2_write.c's: room for the fields of one answer */
+    size_t nva_size;
+} fs_h2_shared;
+
+/* FS_OK, FS_E_NOMEM, or FS_E_INTERNAL in a build without nghttp2. */
+int fs_h2_shared_init(fs_h2_shared *shared, const fs_limits *limits, const fs_allocator *allocator,
+                      fs_head_common *common);
+void fs_h2_shared_free(fs_h2_shared *shared);
+
+struct fs_h2 {
+    fs_h2_shared *shared;
+    fs_sink *sink;
+    struct nghttp2_session *session;
+    fs_h2_stream *streams;         /* all of them */
+    fs_h2_stream *ready, **ready_end;
+    char *input;                   /* unparsed bytes: the caller's until settle, then the store's */
+    size_t input_len;
+    char *store;                   /* NULL where nothing is left from an earlier turn */
+    size_t store_size;
+    fs_h2_arena *arena;            /* of the field section that is being read; NULL outside */
+    fs_slice piece;                /* of a body: the slot that a callback fills */
+    fs_h2_stream *piece_of;
+    fs_bucket resets, control;     /* what may be asked for at will (h2_guard.c) */
+    uint64_t now;                  /* of the last feed or pump */
+    uint64_t received_at;          /* when bytes last came */
+    uint64_t framed;               /* bytes that this pump has made */
+    uint32_t open;                 /* streams in `streams` */
+    uint32_t closed;               /* of them, those that settle may free */
+    uint32_t tunnels;
+    uint32_t frame_left;           /* bytes of the frame's payload to come */
+    uint32_t requests;             /* heads seen */
+    int error;                     /* that ended the connection, 0 */
+    uint8_t frame[9];              /* its head, as far as it has come (RFC 9113 section 4.1) */
+    uint8_t frame_len;
+    uint8_t preface_left;
+    uint8_t continuations;         /* frames of this field section */
+    uint8_t in_section;            /* which is not complete yet */
+    uint8_t pinged;                /* an answer to our ping is due */
+    uint8_t draining;              /* 1: GOAWAY has announced the end; 2: and said which stream is the last */
+    uint8_t over;                  /* nothing more is read */
+};
+
+/* The first bytes of a connection (RFC 9113 section 3.4). */
+#define FS_H2_PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+#define FS_H2_PREFACE_LEN 24
+
+/* `sink` is borrowed for the connection's life. The server's SETTINGS are queued. FS_OK, FS_E_NOMEM, FS_E_INTERNAL. */
+int fs_h2_init(fs_h2 *h2, fs_h2_shared *shared, fs_sink *sink, uint64_t now);
+/* No exchange may be attached any more. */
+void fs_h2_free(fs_h2 *h2);
+
+/* Gives bytes to be parsed, the preface first. Borrowed until settle, which comes before the next receive into the
+ * same buffer. FS_OK or FS_E_NOMEM. */
+int fs_h2_feed(fs_h2 *h2, char *p, size_t n, uint64_t now);
+
+/*
+ * The next event; its slices are borrowed until the next call of feed, next or settle.
+ * FS_EVENT_RESET: the stream is gone where event.error is not a message's
+ * (fs_error_is_message); where it is, fs_h2_refuse answers it. A negative
+ * result ends the connection: what is queued still leaves, a GOAWAY among it.
+ */
+int fs_h2_next(fs_h2 *h2, fs_event *event);
+
+/* Frames what may leave now into the sink, some `room` bytes of it. FS_OK, or what ends the connection. */
+int fs_h2_pump(fs_h2 *h2, uint64_t room, uint64_t now);
+
+/* Whether pump has something to do. */
+int fs_h2_wants_pump(const fs_h2 *h2);
+
+/* The end of a turn: keeps unparsed bytes, frees streams that are over. FS_OK or FS_E_NOMEM. */
+int fs_h2_settle(fs_h2 *h2);
+
+/* Whether next has something to tell though nothing was fed: pump may find that a stream is gone. */
+static inline int fs_h2_has_events(const fs_h2 *h2) { return h2->ready != NULL; }
+
+/* Bytes that were fed and not yet parsed. */
+static inline size_t fs_h2_unread(const fs_h2 *h2) { return h2->input_len; }
+
+/* Answers a stream with the error's status, where its head has not gone; otherwise resets it with the error's code. */
+void fs_h2_refuse(fs_h2_stream *stream, int error);
+
+/* RST_STREAM with the error's code; nothing of the answer follows, whatever was given of it. */
+void fs_h2_reset(fs_h2_stream *stream, int error);
+
+/* Ends the connection with GOAWAY and the error's code. */
+void fs_h2_fail(fs_h2 *h2, int error);
+
+/* GOAWAY, in two steps (RFC 9113 section 6.8): that no streams should be begun; and which one was the last. */
+int fs_h2_drain(fs_h2 *h2, int final);
+
+/* PING; `pinged` is cleared when its answer comes. FS_OK or FS_E_NOMEM. */
+int fs_h2_ping(fs_h2 *h2);
+
+/* Close as soon as the sink has drained. */
+int fs_h2_must_close(const fs_h2 *h2);
+
+#endif

@@ -1,0 +1,90 @@
+#include "h2_guard.h"
+
+#include <string.h>
+
+enum {
+    FRAME_HEAD = 9,           /* bytes: RFC 9113 section 4.1 */
+    RESET_BURST = 1000,       /* a page that is left with all its requests under way */
+    CONTROL_BURST = 2000,
+    CONTROL_RATE = 500,       /* a second; a client that measures the bandwidth with PING sends some ten */
+    EARNED = 2000,            /* thousandths: two control frames for a request, or for a full frame of an answer */
+    MAX_CONTINUATIONS = 8     /* of a field section: 128 KiB of it, of which only 32 are looked at */
+};
+
+/* RFC 9113 section 6. */
+enum { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION };
+enum { ACK = 0x1, END_STREAM = 0x1 };
+
+void fs_h2_guard_init(fs_h2 *h2, uint64_t now)
+{
+    const uint32_t rate = h2->shared->limits->h2_reset_rate;
+
+    h2->preface_left = FS_H2_PREFACE_LEN;
+    fs_bucket_init(&h2->resets, RESET_BURST > 5 * rate ? RESET_BURST : 5 * rate, rate, now);
+    fs_bucket_init(&h2->control, CONTROL_BURST, CONTROL_RATE, now);
+}
+
+void fs_h2_guard_earned(fs_h2 *h2)
+{
+    fs_bucket_give(&h2->control, EARNED);
+}
+
+int fs_h2_guard_reset(fs_h2 *h2)
+{
+    return fs_bucket_take(&h2->resets, h2->now) ? FS_OK : FS_E_H2_FLOOD;
+}
+
+static int control(fs_h2 *h2)
+{
+    return fs_bucket_take(&h2->control, h2->now) ? FS_OK : FS_E_H2_FLOOD;
+}
+
+static int judge(fs_h2 *h2)
+{
+    const uint8_t flags = h2->frame[4];
+
+    switch (h2->frame[3]) {
+    case DATA:
+        return h2->frame_left || flags & END_STREAM ? FS_OK : control(h2);
+    case HEADERS:
+        h2->continuations = 0;
+        return FS_OK;
+    case RST_STREAM:
+        return fs_h2_guard_reset(h2);
+    case CONTINUATION:
+        return ++h2->continuations > MAX_CONTINUATIONS ? FS_E_H2_FLOOD : control(h2);
+    case SETTINGS:
+    case PING:
+        return flags & ACK ? FS_OK : control(h2);
+    default: /* PRIORITY and WINDOW_UPDATE, and what only a wrong client sends, or one with an extension */
+        return control(h2);
+    }
+}
+
+int64_t fs_h2_guard_run(fs_h2 *h2, const char *p, size_t n)
+{
+    size_t head = 0;
+
+    if (h2->preface_left) {
+        n = n < h2->preface_left ? n : h2->preface_left;
+        h2->preface_left -= (uint8_t)n;
+        return (int64_t)n;
+    }
+    if (h2->frame_len < FRAME_HEAD) {
+        head = FRAME_HEAD - h2->frame_len;
+        head = n < head ? n : head;
+        memcpy(h2->frame + h2->frame_len, p, head);
+        h2->frame_len += (uint8_t)head;
+        if (h2->frame_len < FRAME_HEAD)
+            return (int64_t)head;
+        h2->frame_left = (uint32_t)h2->frame[0] << 16 | (uint32_t)h2->frame[1] << 8 | h2->frame[2];
+        if (judge(h2) < 0)
+            return FS_E_H2_FLOOD;
+    }
+    n -= head;
+    n = n < h2->frame_left ? n : h2->frame_left;
+    h2->frame_left -= (uint32_t)n;
+    if (!h2->frame_left)
+        h2->frame_len = 0;
+    return (int64_t)(head + n);
+}

@@ -1,0 +1,28 @@
+#ifndef FS_PROTO_H2_GUARD_H
+#define FS_PROTO_H2_GUARD_H
+
+#include "h2.h"
+
+/*
+ * What a client may send at will and that costs it nothing is counted here,
+ * before nghttp2 sees it: resets (CVE-2023-44487), CONTINUATION without end,
+ * SETTINGS, PING, PRIORITY, empty DATA and tiny windows (CVE-2019-9511 to
+ * 9518), and whatever makes the server reset streams itself (CVE-2025-8671).
+ */
+
+void fs_h2_guard_init(fs_h2 *h2, uint64_t now);
+
+/*
+ * How many of the n bytes at p may be given to nghttp2 at once: up to the end
+ * of a frame. A frame's head is judged as soon as it is complete.
+ * FS_E_H2_FLOOD: this one is too much.
+ */
+int64_t fs_h2_guard_run(fs_h2 *h2, const char *p, size_t n);
+
+/* We have reset a stream through the peer's fault. FS_OK or FS_E_H2_FLOOD. */
+int fs_h2_guard_reset(fs_h2 *h2);
+
+/* A request, or a large piece of an answer: what accompanies them is free. */
+void fs_h2_guard_earned(fs_h2 *h2);
+
+#endif

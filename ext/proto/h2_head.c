@@ -1,0 +1,339 @@
+#include "h2_head.h"
+
+#include "fields.h"
+#include "list.h"
+#include "match.h"
+#include "target.h"
+#include "trailer.h"
+
+#include <string.h>
+
+enum {
+    OVERHEAD = 32,     /* of a field, by which its section's size is counted (RFC 9113 section 6.5.2) */
+    FAR_ABOVE = 4      /* times the limit: whoever sends this does not want an answer */
+};
+
+struct fs_h2_arena {
+    fs_slice method, scheme, authority, path, protocol;
+    char *bytes;               /* names and values; then the cookies, joined */
+    size_t used, size;
+    uint64_t total;            /* as SETTINGS_MAX_HEADER_LIST_SIZE counts */
+    uint32_t nfields;          /* the place of Host included, which is the first */
+    uint32_t cookies;
+    int error;                 /* of its size */
+    fs_field fields[];
+};
+
+/* ---- life ------------------------------------------------------------------- */
+
+/* Twice the limit: the joined cookies are no longer than their crumbs and what is counted for each of them. */
+static fs_h2_arena *new_arena(fs_h2_shared *shared)
+{
+    const size_t fields = (size_t)shared->limits->max_fields + 1;
+    const size_t bytes = 2 * (size_t)shared->limits->h2_max_header_list;
+    const size_t before = sizeof(fs_h2_arena) + fields * sizeof(fs_field);
+    fs_h2_arena *arena = shared->allocator->resize(shared->allocator->ctx, NULL, before + bytes);
+
+    if (arena) {
+        arena->bytes = (char *)arena + before;
+        arena->size = bytes;
+    }
+    return arena;
+}
+
+int fs_h2_head_begin(fs_h2 *h2)
+{
+    fs_h2_shared *shared = h2->shared;
+    fs_h2_arena *arena = h2->arena ? h2->arena : shared->arena ? shared->arena : new_arena(shared);
+
+    if (!arena)
+        return FS_E_NOMEM;
+    if (arena == shared->arena)
+        shared->arena = NULL;
+    h2->arena = arena;
+    arena->method = arena->scheme = arena->authority = arena->path = arena->protocol = (fs_slice){NULL, 0};
+    arena->used = 0;
+    arena->total = 0;
+    arena->nfields = 1;
+    arena->cookies = 0;
+    arena->error = FS_OK;
+    return FS_OK;
+}
+
+void fs_h2_head_done(fs_h2 *h2)
+{
+    fs_h2_shared *shared = h2->shared;
+
+    if (!h2->arena)
+        return;
+    if (shared->arena)
+        shared->allocator->release(shared->allocator->ctx, h2->arena);
+    else
+        shared->arena = h2->arena;
+    h2->arena = NULL;
+}
+
+void fs_h2_arena_free(fs_h2_shared *shared)
+{
+    if (shared->arena)
+        shared->allocator->release(shared->allocator->ctx, shared->arena);
+    shared->arena = NULL;
+}
+
+/* ---- collecting ---------------------------------------------------------------- */
+
+static const char *keep(fs_h2_arena *arena, const char *p, size_t n)
+{
+    char *kept = arena->bytes + arena->used;
+
+    memcpy(kept, p, n);
+    arena->used += n;
+    return kept;
+}
+
+static fs_slice *pseudo(fs_h2_arena *arena, const char *name, size_t n)
+{
+    return fs_same(name, n, ":method")      ? &arena->method
+           : fs_same(name, n, ":path")      ? &arena->path
+           : fs_same(name, n, ":scheme")    ? &arena->scheme
+           : fs_same(name, n, ":authority") ? &arena->authority
+                                            : &arena->protocol;
+}
+
+static void add_field(fs_h2 *h2, const char *name, size_t name_len, const char *value, size_t value_len)
+{
+    fs_h2_arena *arena = h2->arena;
+    fs_field *field = &arena->fields[arena->nfields];
+    size_t n;
+
+    if (arena->nfields > h2->shared->limits->max_fields) {
+        arena->error = FS_E_TOO_MANY_FIELDS;
+        return;
+    }
+    field->id = fs_field_find(name, name_len);
+    field->name = field->id ? fs_field_name(field->id, &n) : keep(arena, name, name_len);
+    field->name_len = (uint32_t)name_len;
+    field->value = keep(arena, value, value_len);
+    field->value_len = (uint32_t)value_len;
+    arena->nfields++;
+    arena->cookies += field->id == FS_FIELD_COOKIE;
+}
+
+int fs_h2_head_add(fs_h2 *h2, const char *name, size_t name_len, const char *value, size_t value_len)
+{
+    fs_h2_arena *arena = h2->arena;
+    const uint64_t most = h2->shared->limits->h2_max_header_list;
+
+    if (!arena)
+        return FS_OK;
+    arena->total += (uint64_t)name_len + value_len + OVERHEAD;
+    if (arena->total > most) {
+        arena->error = FS_E_HEAD_TOO_LARGE;
+        return arena->total > FAR_ABOVE * most ? FS_E_H2_FLOOD : FS_OK;
+    }
+    if (arena->error)
+        return FS_OK;
+    if (name[0] == ':')
+        *pseudo(arena, name, name_len) = (fs_slice){keep(arena, value, value_len), value_len};
+    else
+        add_field(h2, name, name_len, value, value_len);
+    return FS_OK;
+}
+
+/* ---- the whole ------------------------------------------------------------------- */
+
+/* RFC 9113 section 8.2.3: crumbs are one field for whoever is not HTTP/2. */
+static void join_cookies(fs_h2_arena *arena)
+{
+    char *joined = arena->bytes + arena->used;
+    fs_field *first = NULL;
+    uint32_t kept = 1;
+    size_t n = 0;
+
+    for (uint32_t i = 1; i < arena->nfields; i++) {
+        const fs_field *field = &arena->fields[i];
+
+        if (field->id != FS_FIELD_COOKIE) {
+            arena->fields[kept++] = *field;
+            continue;
+        }
+        if (n) {
+            memcpy(joined + n, "; ", 2);
+            n += 2;
+        }
+        memcpy(joined + n, field->value, field->value_len);
+        n += field->value_len;
+        if (!first) {
+            first = &arena->fields[kept];
+            arena->fields[kept++] = *field;
+        }
+    }
+    first->value = joined;
+    first->value_len = (uint32_t)n;
+    arena->used += n;
+    arena->nfields = kept;
+}
+
+typedef struct findings {
+    const fs_field *host;
+    unsigned hosts;
+    int64_t length;
+    int expects, bad_expectation;
+} findings;
+
+/* nghttp2 has seen that it is a number, and there once. */
+static int64_t read_length(const fs_field *field)
+{
+    int64_t length = 0;
+
+    for (uint32_t i = 0; i < field->value_len && length < INT64_MAX / 10 - 10; i++)
+        length = length * 10 + (field->value[i] - '0');
+    return length;
+}
+
+static void look_at(const fs_field *field, fs_request_head *head, findings *found)
+{
+    switch (field->id) {
+    case FS_FIELD_HOST:
+        found->hosts++;
+        found->host = field;
+        break;
+    case FS_FIELD_CONTENT_LENGTH:
+        found->length = read_length(field);
+        break;
+    case FS_FIELD_EXPECT:
+        found->expects = fs_same(field->value, field->value_len, "100-continue");
+        found->bad_expectation = !found->expects;
+        break;
+    case FS_FIELD_X_FORWARDED_FOR:
+    case FS_FIELD_X_FORWARDED_PROTO:
+    case FS_FIELD_X_FORWARDED_HOST:
+    case FS_FIELD_FORWARDED:
+        head->flags |= FS_HEAD_FORWARDED;
+        break;
+    default:
+        break;
+    }
+}
+
+static int equal(fs_slice a, fs_slice b)
+{
+    if (a.n != b.n)
+        return 0;
+    for (size_t i = 0; i < a.n; i++)
+        if (fs_lower(a.p[i]) != fs_lower(b.p[i]))
+            return 0;
+    return 1;
+}
+
+/* Host comes first, from :authority where there is one; the two must not differ (RFC 9113 section 8.3.1). */
+static int check_host(fs_h2_arena *arena, fs_request_head *head, const findings *found)
+{
+    fs_slice host = arena->authority;
+    uint32_t kept = 1;
+
+    if (found->hosts > 1)
+        return FS_E_H2_MALFORMED;
+    if (found->host) {
+        const fs_slice said = {found->host->value, found->host->value_len};
+
+        if (host.p && !equal(host, said))
+            return FS_E_H2_MALFORMED;
+        host = said;
+        for (uint32_t i = 1; i < arena->nfields; i++)
+            if (arena->fields[i].id != FS_FIELD_HOST)
+                arena->fields[kept++] = arena->fields[i];
+        arena->nfields = kept;
+    }
+    if (!host.p || !fs_is_host(host.p, host.n))
+        return FS_E_BAD_HOST;
+    arena->fields[0] = (fs_field){.name = "host", .name_len = 4, .value = host.p, .value_len = (uint32_t)host.n,
+                                  .id = FS_FIELD_HOST};
+    head->fields = arena->fields;
+    head->nfields = arena->nfields;
+    return FS_OK;
+}
+
+static int check_target(const fs_h2 *h2, const fs_h2_arena *arena, fs_request_head *head)
+{
+    fs_slice authority;
+
+    if (arena->method.n + arena->path.n > h2->shared->limits->max_request_line)
+        return FS_E_TARGET_TOO_LONG;
+    if (!arena->path.n || (arena->path.p[0] != '/' && arena->path.p[0] != '*'))
+        return FS_E_BAD_TARGET; /* no absolute form: that is what :scheme and :authority are for */
+    head->target = arena->path;
+    return fs_check_target(head, &authority);
+}
+
+static int check_method(fs_h2_stream *stream, const fs_h2_arena *arena, fs_request_head *head, int end)
+{
+    head->method = arena->method;
+    if (!fs_is_token(arena->method.p, arena->method.n))
+        return FS_E_BAD_METHOD;
+    if (!fs_same(arena->method.p, arena->method.n, "connect"))
+        return FS_OK;
+    /* A proxy's, or a protocol that nobody here speaks (RFC 8441 section 4). */
+    if (!arena->protocol.p || !fs_same(arena->protocol.p, arena->protocol.n, "websocket"))
+        return FS_E_METHOD_UNKNOWN;
+    stream->flags |= FS_H2_WEBSOCKET;
+    return end ? FS_E_H2_MALFORMED : FS_OK;
+}
+
+static void set_flags(fs_h2_stream *stream, fs_request_head *head, const findings *found, int end)
+{
+    head->content_length = end ? 0 : found->length;
+    head->flags |= FS_HEAD_TE_TRAILERS; /* whoever speaks HTTP/2 knows trailers (RFC 9113 section 8.1) */
+    if (fs_same(head->method.p, head->method.n, "head"))
+        stream->flags |= FS_H2_IS_HEAD;
+    if (found->expects && !end) {
+        stream->flags |= FS_H2_EXPECTS;
+        head->flags |= FS_HEAD_EXPECT_CONTINUE;
+    }
+    if (stream->flags & FS_H2_WEBSOCKET)
+        head->flags |= FS_HEAD_UPGRADE_WEBSOCKET | FS_HEAD_END; /* what follows is the tunnel's */
+    else if (end)
+        head->flags |= FS_HEAD_END;
+}
+
+int fs_h2_head_finish(fs_h2_stream *stream, fs_request_head *head, int end)
+{
+    fs_h2 *h2 = stream->h2;
+    fs_h2_arena *arena = h2->arena;
+    const uint64_t most = h2->shared->limits->max_body;
+    findings found = {.length = -1};
+    int result;
+
+    *head = (fs_request_head){.version = FS_HTTP_2, .content_length = -1};
+    if (arena->error)
+        return arena->error;
+    if (arena->cookies > 1)
+        join_cookies(arena);
+    for (uint32_t i = 1; i < arena->nfields; i++)
+        if (arena->fields[i].id - 1 < FS_FIELD_NAMED - 1)
+            look_at(&arena->fields[i], head, &found);
+    if ((result = check_method(stream, arena, head, end)) < 0 || (result = check_target(h2, arena, head)) < 0 ||
+        (result = check_host(arena, head, &found)) < 0)
+        return result;
+    if (found.bad_expectation)
+        return FS_E_EXPECTATION;
+    if (most && found.length > 0 && (uint64_t)found.length > most)
+        return FS_E_BODY_TOO_LARGE;
+    set_flags(stream, head, &found, end);
+    return FS_OK;
+}
+
+void fs_h2_head_trailers(fs_h2 *h2, const fs_field **fields, uint32_t *n)
+{
+    fs_h2_arena *arena = h2->arena;
+    uint32_t kept = 0;
+
+    *fields = arena->fields;
+    for (uint32_t i = 1; i < arena->nfields && !arena->error; i++) {
+        const fs_field field = arena->fields[i];
+
+        if (!fs_is_forbidden_trailer(field.id, field.name, field.name_len))
+            arena->fields[kept++] = field;
+    }
+    *n = kept;
+}

@@ -1,0 +1,29 @@
+#ifndef FS_PROTO_H2_HEAD_H
+#define FS_PROTO_H2_HEAD_H
+
+#include "h2.h"
+
+/*
+ * Field sections of requests: collected field by field while nghttp2 decodes
+ * them, then looked at as a whole (RFC 9113 section 8). nghttp2 has checked
+ * the rules of pseudo-header fields and of single fields by then.
+ */
+
+/* A section begins: the connection has an arena from here to fs_h2_head_done. FS_OK or FS_E_NOMEM. */
+int fs_h2_head_begin(fs_h2 *h2);
+
+/* FS_OK, or FS_E_H2_FLOOD when it is far above its limit. What is only above it is remembered. */
+int fs_h2_head_add(fs_h2 *h2, const char *name, size_t name_len, const char *value, size_t value_len);
+
+/* The request of a complete section: fills *head. FS_OK, a message's error, or FS_E_H2_MALFORMED: a reset. */
+int fs_h2_head_finish(fs_h2_stream *stream, fs_request_head *head, int end);
+
+/* The trailers of a complete section, those that are forbidden left out. */
+void fs_h2_head_trailers(fs_h2 *h2, const fs_field **fields, uint32_t *n);
+
+/* Its event has been told. */
+void fs_h2_head_done(fs_h2 *h2);
+
+void fs_h2_arena_free(fs_h2_shared *shared);
+
+#endif
