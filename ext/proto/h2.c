@@ -263,23 +263,36 @@ int fs_h2_next(fs_h2 *h2, fs_event *event)
 
 /* ---- bytes out --------------------------------------------------------------------- */
 
-int fs_h2_pump(fs_h2 *h2, uint64_t room, uint64_t now)
+int fs_h2_make_frames(fs_h2 *h2, uint64_t room)
 {
     const uint8_t *p;
     ssize_t n;
 
-    h2->now = now;
     h2->framed = 0;
-    fs_h2_resume_tunnels(h2);
+    if (h2->pumping)
+        return FS_OK;
+    h2->pumping = 1;
     while (h2->framed < room) {
         const uint64_t before = h2->framed;
 
         n = nghttp2_session_mem_send(h2->session, &p);
-        if (n < 0 || (n && fs_h2_queue(h2, p, (size_t)n) < 0))
-            return FS_E_NOMEM;
+        if (n < 0 || (n && fs_h2_queue(h2, p, (size_t)n) < 0)) {
+            h2->error = FS_E_NOMEM;
+            break;
+        }
         if (!n && h2->framed == before)
             break;
     }
+    h2->pumping = 0;
+    return h2->error == FS_E_NOMEM ? FS_E_NOMEM : FS_OK;
+}
+
+int fs_h2_pump(fs_h2 *h2, uint64_t room, uint64_t now)
+{
+    h2->now = now;
+    fs_h2_resume_tunnels(h2);
+    if (fs_h2_make_frames(h2, room) < 0)
+        return FS_E_NOMEM;
     if (h2->error && !h2->over)
         fs_h2_fail(h2, h2->error);
     return h2->error == FS_E_NOMEM ? FS_E_NOMEM : FS_OK;

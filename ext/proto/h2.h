@@ -146,11 +146,14 @@ struct fs_h2 {
     uint32_t frame_left;           /* bytes of the frame's payload to come */
     uint32_t requests;             /* heads seen */
     int error;                     /* that ended the connection, 0 */
+    int32_t newest;                /* the highest stream of a HEADERS frame, */
+    int32_t skipped;               /* and the one before it: those between were never opened */
     uint8_t frame[9];              /* its head, as far as it has come (RFC 9113 section 4.1) */
     uint8_t frame_len;
     uint8_t preface_left;
     uint8_t continuations;         /* frames of this field section */
     uint8_t in_section;            /* which is not complete yet */
+    uint8_t pumping;               /* frames are being made: nothing may ask for more of them */
     uint8_t pinged;                /* an answer to our ping is due */
     uint8_t draining;              /* 1: GOAWAY has announced the end; 2: and said which stream is the last */
     uint8_t over;                  /* nothing more is read */

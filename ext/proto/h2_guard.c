@@ -39,6 +39,22 @@ static int control(fs_h2 *h2)
     return fs_bucket_take(&h2->control, h2->now) ? FS_OK : FS_E_H2_FLOOD;
 }
 
+/* A stream below the newest that was never opened is closed (RFC 9113 section 5.1.1). nghttp2 takes HEADERS of such a one
+ * for late trailers; of the newest gap, at least, it is known that they are none. */
+static int judge_number(fs_h2 *h2)
+{
+    const uint8_t *p = h2->frame + 5;
+    const int32_t id = (p[0] & 0x7f) << 24 | p[1] << 16 | p[2] << 8 | p[3];
+
+    if (id > h2->skipped && id < h2->newest)
+        return FS_E_H2_CONNECTION;
+    if (id > h2->newest) {
+        h2->skipped = h2->newest;
+        h2->newest = id;
+    }
+    return FS_OK;
+}
+
 static int judge(fs_h2 *h2)
 {
     const uint8_t flags = h2->frame[4];
@@ -48,7 +64,7 @@ static int judge(fs_h2 *h2)
         return h2->frame_left || flags & END_STREAM ? FS_OK : control(h2);
     case HEADERS:
         h2->continuations = 0;
-        return FS_OK;
+        return judge_number(h2);
     case RST_STREAM:
         return fs_h2_guard_reset(h2);
     case CONTINUATION:
@@ -64,6 +80,7 @@ static int judge(fs_h2 *h2)
 int64_t fs_h2_guard_run(fs_h2 *h2, const char *p, size_t n)
 {
     size_t head = 0;
+    int result;
 
     if (h2->preface_left) {
         n = n < h2->preface_left ? n : h2->preface_left;
@@ -78,8 +95,9 @@ int64_t fs_h2_guard_run(fs_h2 *h2, const char *p, size_t n)
         if (h2->frame_len < FRAME_HEAD)
             return (int64_t)head;
         h2->frame_left = (uint32_t)h2->frame[0] << 16 | (uint32_t)h2->frame[1] << 8 | h2->frame[2];
-        if (judge(h2) < 0)
-            return FS_E_H2_FLOOD;
+        result = judge(h2);
+        if (result < 0)
+            return result;
     }
     n -= head;
     n = n < h2->frame_left ? n : h2->frame_left;

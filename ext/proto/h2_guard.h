@@ -15,7 +15,7 @@ void fs_h2_guard_init(fs_h2 *h2, uint64_t now);
 /*
  * How many of the n bytes at p may be given to nghttp2 at once: up to the end
  * of a frame. A frame's head is judged as soon as it is complete.
- * FS_E_H2_FLOOD: this one is too much.
+ * FS_E_H2_FLOOD: this one is too much. FS_E_H2_CONNECTION: it cannot be.
  */
 int64_t fs_h2_guard_run(fs_h2 *h2, const char *p, size_t n);
 

@@ -176,7 +176,6 @@ int fs_h2_session_options(fs_h2_shared *shared)
     if (nghttp2_option_new(&shared->option) < 0 || nghttp2_session_callbacks_new(&shared->callbacks) < 0)
         return FS_E_NOMEM;
     nghttp2_option_set_no_auto_window_update(shared->option, 1);
-    nghttp2_option_set_no_closed_streams(shared->option, 1);
     if (nghttp2_option_set_stream_reset_rate_limit)
         nghttp2_option_set_stream_reset_rate_limit(shared->option, NO_LIMIT, NO_LIMIT);
     callbacks = shared->callbacks;

@@ -523,21 +523,16 @@ static int op_trailers(fs_stream *s, const fs_field *fields, uint32_t n, int end
 
 /* ---- the end ---------------------------------------------------------------------------------- */
 
-static uint32_t code_of(const fs_h2_stream *stream, int error)
-{
-    if (error == FS_E_PEER_STALLED || error == FS_E_PEER_GONE)
-        return NGHTTP2_CANCEL;
-    (void)stream;
-    return (uint32_t)fs_error_describe(error)->h2_code;
-}
-
 void fs_h2_reset(fs_h2_stream *stream, int error)
 {
+    /* What was given leaves before, as far as the windows are open: nghttp2 would drop it. */
+    if (stream->stream.head_sent && !fs_error_is_peer(error) && error != FS_E_NOMEM)
+        (void)fs_h2_make_frames(stream->h2, UINT64_MAX);
     if (!(stream->flags & FS_H2_CLOSED)) {
         if (!fs_error_is_peer(error))
             stream->flags |= FS_H2_ABORTED;
         /* Without memory the connection ends at its next pump. */
-        if (nghttp2_submit_rst_stream(stream->h2->session, NGHTTP2_FLAG_NONE, stream->id, code_of(stream, error)) < 0)
+        if (nghttp2_submit_rst_stream(stream->h2->session, NGHTTP2_FLAG_NONE, stream->id, (uint32_t)fs_error_describe(error)->h2_code) < 0)
             stream->h2->error = FS_E_NOMEM;
     }
     stream->body->clear(stream->body);

@@ -2,6 +2,7 @@
 
 import select
 import socket
+import ssl
 import struct
 from contextlib import suppress
 from types import TracebackType
@@ -20,9 +21,16 @@ class Client:
         address: (host, port), or the path of a Unix socket.
         timeout: seconds that any single wait may take; TimeoutError after that.
         receive_buffer: SO_RCVBUF in bytes, set before the connect so that the window is small from the start.
+        context: speaks TLS; HTTP/1.1 is what it asks for.
     """
 
-    def __init__(self, address: Address, timeout: float = 10.0, receive_buffer: int | None = None) -> None:
+    def __init__(
+        self,
+        address: Address,
+        timeout: float = 10.0,
+        receive_buffer: int | None = None,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         self.socket.settimeout(timeout)
@@ -30,6 +38,8 @@ class Client:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         try:
             self.socket.connect(address)
+            if context is not None:
+                self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
         except BaseException:
             self.socket.close()
             raise

@@ -8,14 +8,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from serving.certificates import shared
 from serving.client import Address, Client
 
 APPS = Path(__file__).parent / "apps"
-LISTENING = re.compile(r"listening on http://127\.0\.0\.1:([0-9]+)", re.IGNORECASE)
+LISTENING = re.compile(r"listening on https?://127\.0\.0\.1:([0-9]+)", re.IGNORECASE)
 TRACEBACK = "Traceback (most recent call last)"
 CHAINED = ("During handling of the above exception", "The above exception was the direct cause")
 Option = str | int | float | bool | list[str]
@@ -23,6 +25,10 @@ Option = str | int | float | bool | list[str]
 
 def default_command(application: str, options: list[str]) -> list[str]:
     return [sys.executable, "-m", "fastserve", application, "--app-dir", str(APPS), *options]
+
+
+OVER: ContextVar[str] = ContextVar("over", default="plain")
+"""What servers are reached over that do not say otherwise: plain, tls, or h2 (likewise, by clients that know it)."""
 
 
 def flags(options: Mapping[str, Option]) -> list[str]:
@@ -88,6 +94,7 @@ class Server:
         application: "module:attribute", from tests/serving/apps.
         environment: variables beside those of this process.
         listens: wait for the line with the port; without it the process may fail to start.
+        secure: with TLS, by a certificate of `certificates.shared()`; clients of `connect` then speak it too.
         supervised: the process is a supervisor with its worker; else it serves itself, and `pid` is what is measured.
         options: keyword arguments, `timeout_head=1` is `--timeout-head 1`.
     """
@@ -102,8 +109,13 @@ class Server:
         listens: bool = True,
         descriptors: tuple[int, ...] = (),
         supervised: bool = False,
+        secure: bool | None = None,
         **options: Option,
     ) -> None:
+        self.secure = OVER.get() != "plain" and not {"uds", "fd"} & set(options) if secure is None else secure
+        if self.secure:
+            certificate, key = shared().standing()
+            options = {"ssl_certfile": str(certificate), "ssl_keyfile": str(key), **options}
         if not supervised:
             options["supervisor"] = False
         if "uds" not in options and "fd" not in options:
@@ -155,10 +167,10 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.secure else 'http'}://127.0.0.1:{self.port}"
 
     def connect(self, timeout: float = 10.0, receive_buffer: int | None = None) -> Client:
-        return Client(self.address, timeout, receive_buffer)
+        return Client(self.address, timeout, receive_buffer, shared().context() if self.secure else None)
 
     def get(self, target: str) -> bytes:
         """The body of a plain GET on a connection of its own; the status must be 200."""

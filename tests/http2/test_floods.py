@@ -1,0 +1,217 @@
+"""What costs a client nothing and the server something: each attack ends, and others are served meanwhile."""
+
+import itertools
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from http2.conftest import Dial
+from serving import Serve, Server, script
+from serving.http2 import (
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    ENHANCE_YOUR_CALM,
+    HEADERS,
+    HTTP2,
+    INITIAL_WINDOW_SIZE,
+    PING,
+    PRIORITY,
+    WINDOW_UPDATE,
+    Ended,
+    frame,
+    get,
+    settings,
+)
+from serving.script import start
+from supervised.conftest import amount
+
+Attack = Callable[[HTTP2], Iterator[bytes]]
+
+MOST = 40_000
+"""Pieces of an attack that a server may take at most."""
+
+
+def rapid_reset(connection: HTTP2) -> Iterator[bytes]:
+    """CVE-2023-44487."""
+    block = connection.block(get())
+    for stream in itertools.count(1, 2):
+        yield frame(HEADERS, END_HEADERS | END_STREAM, stream, block) + frame(3, 0, stream, struct.pack(">I", 8))
+
+
+def made_resets(connection: HTTP2) -> Iterator[bytes]:
+    """CVE-2025-8671: the server is made to reset streams itself."""
+    block = connection.block(get("/echo", method="POST"))
+    for stream in itertools.count(1, 2):
+        yield frame(HEADERS, END_HEADERS, stream, block) + frame(WINDOW_UPDATE, 0, stream, bytes(4))
+
+
+def made_resets_by_overflow(connection: HTTP2) -> Iterator[bytes]:
+    block = connection.block(get("/echo", method="POST"))
+    for stream in itertools.count(1, 2):
+        yield frame(HEADERS, END_HEADERS, stream, block) + frame(WINDOW_UPDATE, 0, stream, b"\x7f\xff\xff\xff") * 2
+
+
+def malformed(connection: HTTP2) -> Iterator[bytes]:
+    for stream in itertools.count(1, 2):
+        yield connection.head(get("/", ("connection", "close")), stream=stream)[1]
+
+
+def continuations(connection: HTTP2) -> Iterator[bytes]:
+    """CVE-2024-27316 and its like."""
+    yield frame(HEADERS, END_STREAM, 1, connection.block(get()))
+    while True:
+        yield frame(CONTINUATION, 0, 1, b"\x00\x05x-one\x011" * 100)
+
+
+def empty_continuations(connection: HTTP2) -> Iterator[bytes]:
+    """CVE-2019-9516, -9518."""
+    yield frame(HEADERS, END_STREAM, 1, connection.block(get()))
+    while True:
+        yield frame(CONTINUATION, 0, 1)
+
+
+def header_bomb(connection: HTTP2) -> Iterator[bytes]:
+    """A field of 4,000 bytes in the table, of which each further byte makes another one."""
+    yield frame(HEADERS, 0, 1, connection.block(get()) + b"\x40\x01x\x7f\xa1\x1e" + b"a" * 4000)
+    while True:
+        yield frame(CONTINUATION, 0, 1, b"\xbe" * 4000)
+
+
+def empty_data(connection: HTTP2) -> Iterator[bytes]:
+    """CVE-2019-9518."""
+    yield connection.head(get("/echo", method="POST"), end=False)[1]
+    while True:
+        yield frame(DATA, 0, 1) * 10
+
+
+def settings_flood(_: HTTP2) -> Iterator[bytes]:
+    """CVE-2019-9515."""
+    while True:
+        yield settings((INITIAL_WINDOW_SIZE, 65535))
+
+
+def ping_flood(_: HTTP2) -> Iterator[bytes]:
+    """CVE-2019-9512."""
+    while True:
+        yield frame(PING, 0, 0, bytes(8))
+
+
+def priority_flood(_: HTTP2) -> Iterator[bytes]:
+    """CVE-2019-9513."""
+    for stream in itertools.cycle(range(1, 1000, 2)):
+        yield frame(PRIORITY, 0, stream, bytes(4) + b"\x01")
+
+
+def tiny_windows(connection: HTTP2) -> Iterator[bytes]:
+    """CVE-2019-9511: an answer a byte at a time."""
+    yield settings((INITIAL_WINDOW_SIZE, 0)) + connection.head(get("/scope"))[1]
+    while True:
+        yield frame(WINDOW_UPDATE, 0, 1, struct.pack(">I", 1))
+
+
+def unknown_frames(_: HTTP2) -> Iterator[bytes]:
+    while True:
+        yield frame(0xEE)
+
+
+ATTACKS: list[Attack] = [
+    rapid_reset,
+    made_resets,
+    made_resets_by_overflow,
+    malformed,
+    continuations,
+    empty_continuations,
+    header_bomb,
+    empty_data,
+    settings_flood,
+    ping_flood,
+    priority_flood,
+    tiny_windows,
+    unknown_frames,
+]
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_flood_is_ended_and_others_are_served(dial: Dial, h2_server: Server, attack: Attack) -> None:
+    other = dial()
+    other.ping()
+    before = h2_server.resident()
+    connection = dial(acknowledges=False)
+    pieces = attack(connection)
+    try:
+        for sent in range(MOST // 100):
+            connection.send(b"".join(itertools.islice(pieces, 100)))
+            connection.read_what_is_there()
+            if sent % 20 == 0:
+                began = time.monotonic()
+                assert other.alive()
+                assert time.monotonic() - began < 2
+        pytest.fail(f"{MOST} pieces were taken")
+    except (Ended, ConnectionError, OSError):
+        pass
+    connection.expect_gone()
+    # A reset by the kernel may overtake it.
+    assert all(each.code == ENHANCE_YOUR_CALM for each in connection.goaways), connection.goaways
+    assert other.alive()
+    assert h2_server.resident() - before < 16 << 20
+
+
+def test_what_a_busy_client_does_is_no_flood(dial: Dial) -> None:
+    """Requests with a priority each, and a window for each of their answers."""
+    connection = dial()
+    for _ in range(40):
+        heads = [connection.head(get()) for _ in range(100)]
+        connection.send(b"".join(data + frame(PRIORITY, 0, stream, bytes(4) + b"\x01") for stream, data in heads))
+        assert all(connection.response(stream).body == b"ok" for stream, _ in heads)
+    assert connection.goaways == []
+
+
+def test_answers_that_nobody_takes_are_bounded(dial: Dial, h2_server: Server) -> None:
+    """A hundred streams with a large answer each, and windows of a byte."""
+    h2_server.tracebacks_matter = False
+    connection = dial((INITIAL_WINDOW_SIZE, 1), window=False)
+    connection.ping()
+    before = h2_server.resident()
+    runs = [script(h2_server, start(), ("until_refused", 65536)) for _ in range(100)]
+    for run in runs:
+        connection.open(get(run.target))
+    connection.wait(lambda: all(len(connection.streams[stream].body) == 1 for stream in range(1, 200, 2)))
+    assert all(run.progress()[0] <= 3 * 65536 for run in runs)
+    assert h2_server.resident() - before < 64 << 20
+    connection.client.close()
+    assert all("ClientDisconnected" in run.journal()[0][1] for run in runs)
+
+
+@pytest.mark.alone
+def test_a_thousand_cancelled_streams_a_second(serve: Serve) -> None:
+    """From eight clients; what one of them is allowed to do. Nothing is left behind."""
+    server = serve()
+    seconds = amount(3, 20)
+    with ExitStack() as stack:
+        connections = [stack.enter_context(HTTP2(server)) for _ in range(8)]
+        cancel(server, connections, 1.0)
+        before, cancelled = server.resident(), 0
+        cancelled = cancel(server, connections, seconds)
+        assert cancelled > 800 * seconds
+        assert server.resident() - before < 4 << 20
+        assert all(connection.alive() for connection in connections)
+
+
+def cancel(server: Server, connections: list[HTTP2], seconds: float) -> int:
+    """Begins requests whose application waits, and breaks them off: a thousand a second."""
+    target = script(server, ("receive",), ("receive",)).target
+    count, began = 0, time.monotonic()
+    while (passed := time.monotonic() - began) < seconds:
+        while count < 1000 * passed:
+            connection = connections[count % len(connections)]
+            connection.reset(connection.open(get(target)))
+            count += 1
+        for connection in connections:
+            connection.read_what_is_there()
+        time.sleep(0.005)  # the pace is what is tested
+    return count

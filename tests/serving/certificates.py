@@ -1,0 +1,61 @@
+"""An authority of a test's own, and certificates that it has signed."""
+
+import atexit
+import shutil
+import ssl
+import tempfile
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import trustme
+
+
+class Authority:
+    """Keeps its certificates in a folder; `file` is what a client trusts."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._authority = trustme.CA()
+        self._number = 0
+        self._standing: tuple[Path, Path] | None = None
+        self.file = folder / "authority.pem"
+        self._authority.cert_pem.write_to_path(str(self.file))
+
+    def standing(self) -> tuple[Path, Path]:
+        """The same each time: a certificate for localhost and 127.0.0.1, and its key."""
+        if self._standing is None:
+            self._standing = self.certificate("localhost", "127.0.0.1")
+        return self._standing
+
+    def context(self, *protocols: str) -> ssl.SSLContext:
+        """For a client that trusts this authority; protocols: what ALPN offers."""
+        context = ssl.create_default_context(cafile=self.file)
+        if protocols:
+            context.set_alpn_protocols(list(protocols))
+        return context
+
+    def certificate(
+        self, *names: str, name: str = "", common_name: str = "", expired: bool = False
+    ) -> tuple[Path, Path]:
+        """A certificate and its key, in files.
+
+        names: DNS names that it is for.
+        name: of the files, which are written anew; each has its own without one.
+        """
+        self._number += 1
+        stem = name or f"{self._number}"
+        until = datetime.now(UTC) - timedelta(days=1) if expired else datetime.now(UTC) + timedelta(days=30)
+        issued = self._authority.issue_cert(*names, common_name=common_name or None, not_after=until)
+        certificate, key = self._folder / f"{stem}.pem", self._folder / f"{stem}-key.pem"
+        certificate.write_bytes(b"".join(each.bytes() for each in issued.cert_chain_pems))
+        key.write_bytes(issued.private_key_pem.bytes())
+        return certificate, key
+
+
+@cache
+def shared() -> Authority:
+    """The one of this process, whose folder goes with it."""
+    folder = Path(tempfile.mkdtemp(prefix="fastserve-tls-"))
+    atexit.register(shutil.rmtree, folder, True)
+    return Authority(folder)
