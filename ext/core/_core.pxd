@@ -296,6 +296,7 @@ cdef class H2Session:
     cdef int pump(self) except -1
     cdef int tell_drained(self) except -1
     cdef bint is_full(self, fs_h2_stream *stream) except -1
+    cdef int give_up_blocked(self) except -1
     cdef uint64_t due(self) noexcept
     cdef uint64_t stream_due(self, fs_h2_stream *stream) noexcept
     cdef int expired(self) except -1

@@ -759,6 +759,8 @@ cdef class Connection:
     cdef int settle(self) except -1:
         """Ends the connection where it is due, or sets its deadline."""
         if self.session is not None:
+            if self.flags & CONN_EOF and backlog(self) == 0:
+                self.session.give_up_blocked()
             if fs_h2_settle(&self.session.h2) < 0:
                 self.lost(FS_E_NOMEM)
                 return 0

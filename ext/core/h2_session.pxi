@@ -282,6 +282,18 @@ cdef class H2Session:
             self.full += 1
         return True
 
+    cdef int give_up_blocked(self) except -1:
+        """A client that sends no more opens no window either: what waits for one waits for ever."""
+        cdef fs_h2_stream *stream = self.h2.streams
+        cdef fs_h2_stream *following
+        while stream != NULL:
+            following = stream.next
+            if stream.body.size(stream.body):
+                fs_h2_reset(stream, FS_E_PEER_GONE)
+                if stream.stream.exchange != NULL:
+                    self.gone(<Exchange>stream.stream.exchange, FS_E_PEER_GONE)
+            stream = following
+
     # ---- time
 
     cdef uint64_t due(self) noexcept:

@@ -172,7 +172,7 @@ ssize_t fs_h2_read_body(nghttp2_session *session, int32_t id, uint8_t *buffer, s
         return (ssize_t)waiting;
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     stream->flags |= FS_H2_BODY_GONE;
-    if (stream->flags & FS_H2_TRAILERS_DUE) {
+    if (stream->flags & FS_H2_TRAILERS_DUE && (stream->trailers || stream->writing != FS_H2_WRITE_DONE)) {
         *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
         if (stream->writing == FS_H2_WRITE_DONE && submit_trailers(stream) < 0)
             return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
