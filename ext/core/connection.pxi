@@ -822,7 +822,7 @@ cdef class Connection:
             phase = PHASE_STREAMS
             if deadline == 0 and self.session.h2.open == 0:
                 phase = PHASE_KEEP_ALIVE
-                deadline = self.session.h2.received_at + limits.timeout_keep_alive
+                deadline = self.session.h2.framed_at + limits.timeout_keep_alive
         elif self.exchange is not None:
             if self.exchange.wants_body():
                 phase = PHASE_BODY

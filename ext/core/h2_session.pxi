@@ -311,6 +311,8 @@ cdef class H2Session:
                 first = earliest(first, self.pong_by)
         if self.driver.drain_until and self.h2.draining < 2:
             first = earliest(first, self.driver.drain_until)
+        if fs_h2_incomplete_since(&self.h2):
+            first = earliest(first, fs_h2_incomplete_since(&self.h2) + limits.timeout_head)
         return first
 
     cdef uint64_t stream_due(self, fs_h2_stream *stream) noexcept:
@@ -329,7 +331,11 @@ cdef class H2Session:
         cdef const fs_limits *limits = &self.driver.limits
         cdef fs_h2_stream *stream = self.h2.streams
         cdef fs_h2_stream *following
-        cdef uint64_t due
+        cdef uint64_t due = fs_h2_incomplete_since(&self.h2)
+        if due and now >= due + limits.timeout_head:
+            fs_h2_fail(&self.h2, FS_E_TIMEOUT)
+            self.failed(FS_E_TIMEOUT)
+            return 0
         if self.driver.drain_until and now >= self.driver.drain_until and self.h2.draining < 2:
             fs_h2_drain(&self.h2, 1)
         if self.h2.open and self.h2.pinged and limits.timeout_h2_pong and now >= self.pong_by:

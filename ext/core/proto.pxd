@@ -380,6 +380,7 @@ cdef extern from "proto/h2.h" nogil:
         void *session
         fs_h2_stream *streams
         uint64_t received_at
+        uint64_t framed_at
         uint64_t framed
         uint32_t open
         uint32_t tunnels
@@ -397,6 +398,8 @@ cdef extern from "proto/h2.h" nogil:
     int fs_h2_next(fs_h2 *h2, fs_event *event)
     int fs_h2_pump(fs_h2 *h2, uint64_t room, uint64_t now)
     int fs_h2_wants_pump(const fs_h2 *h2)
+    uint64_t fs_h2_incomplete_since(const fs_h2 *h2)
+    void fs_h2_fail(fs_h2 *h2, int error)
     int fs_h2_has_events(const fs_h2 *h2)
     int fs_h2_settle(fs_h2 *h2)
     size_t fs_h2_unread(const fs_h2 *h2)

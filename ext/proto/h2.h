@@ -138,7 +138,9 @@ struct fs_h2 {
     fs_h2_stream *piece_of;
     fs_bucket resets, control;     /* what may be asked for at will (h2_guard.c) */
     uint64_t now;                  /* of the last feed or pump */
-    uint64_t received_at;          /* when bytes last came */
+    uint64_t received_at;          /* when bytes last came, */
+    uint64_t framed_at;            /* and when the last frame was complete */
+    uint64_t begun_at;             /* when the frame or field section began that is not complete */
     uint64_t framed;               /* bytes that this pump has made */
     uint32_t open;                 /* streams in `streams` */
     uint32_t closed;               /* of them, those that settle may free */
@@ -191,6 +193,9 @@ int fs_h2_settle(fs_h2 *h2);
 
 /* Whether next has something to tell though nothing was fed: pump may find that a stream is gone. */
 static inline int fs_h2_has_events(const fs_h2 *h2) { return h2->ready != NULL; }
+
+/* Since when something is incomplete that is not a body: the preface, a frame, a field section. 0: nothing is. */
+uint64_t fs_h2_incomplete_since(const fs_h2 *h2);
 
 /* Bytes that were fed and not yet parsed. */
 static inline size_t fs_h2_unread(const fs_h2 *h2) { return h2->input_len; }

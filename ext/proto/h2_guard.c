@@ -13,7 +13,9 @@ enum {
 
 /* RFC 9113 section 6. */
 enum { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION };
-enum { ACK = 0x1, END_STREAM = 0x1 };
+enum { ACK = 0x1, END_STREAM = 0x1, PADDED = 0x8 };
+
+enum { ONLY_PADDING = 256 };  /* a padded frame up to this size may carry nothing */
 
 void fs_h2_guard_init(fs_h2 *h2, uint64_t now)
 {
@@ -22,6 +24,7 @@ void fs_h2_guard_init(fs_h2 *h2, uint64_t now)
     h2->preface_left = FS_H2_PREFACE_LEN;
     fs_bucket_init(&h2->resets, RESET_BURST > 5 * rate ? RESET_BURST : 5 * rate, rate, now);
     fs_bucket_init(&h2->control, CONTROL_BURST, CONTROL_RATE, now);
+    h2->begun_at = h2->framed_at = now;
 }
 
 void fs_h2_guard_earned(fs_h2 *h2)
@@ -48,10 +51,10 @@ static int judge_number(fs_h2 *h2)
 
     if (id > h2->skipped && id < h2->newest)
         return FS_E_H2_CONNECTION;
-    if (id > h2->newest) {
-        h2->skipped = h2->newest;
-        h2->newest = id;
-    }
+    if (id <= h2->newest)
+        return control(h2); /* trailers, or what nghttp2 ignores */
+    h2->skipped = h2->newest;
+    h2->newest = id;
     return FS_OK;
 }
 
@@ -61,7 +64,7 @@ static int judge(fs_h2 *h2)
 
     switch (h2->frame[3]) {
     case DATA:
-        return h2->frame_left || flags & END_STREAM ? FS_OK : control(h2);
+        return flags & END_STREAM || h2->frame_left > (flags & PADDED ? ONLY_PADDING : 0) ? FS_OK : control(h2);
     case HEADERS:
         h2->continuations = 0;
         return judge_number(h2);
@@ -87,6 +90,8 @@ int64_t fs_h2_guard_run(fs_h2 *h2, const char *p, size_t n)
         h2->preface_left -= (uint8_t)n;
         return (int64_t)n;
     }
+    if (!h2->frame_len && !h2->in_section)
+        h2->begun_at = h2->now;
     if (h2->frame_len < FRAME_HEAD) {
         head = FRAME_HEAD - h2->frame_len;
         head = n < head ? n : head;
@@ -102,7 +107,16 @@ int64_t fs_h2_guard_run(fs_h2 *h2, const char *p, size_t n)
     n -= head;
     n = n < h2->frame_left ? n : h2->frame_left;
     h2->frame_left -= (uint32_t)n;
-    if (!h2->frame_left)
+    if (!h2->frame_left) {
         h2->frame_len = 0;
+        h2->framed_at = h2->now;
+    }
     return (int64_t)(head + n);
+}
+
+uint64_t fs_h2_incomplete_since(const fs_h2 *h2)
+{
+    const int of_body = h2->frame_len == FRAME_HEAD && h2->frame[3] == DATA;
+
+    return h2->preface_left || h2->in_section || (h2->frame_len && !of_body) ? h2->begun_at : 0;
 }

@@ -15,28 +15,29 @@ enum {
 
 struct fs_h2_arena {
     fs_slice method, scheme, authority, path, protocol;
-    char *bytes;               /* names and values; then the cookies, joined */
-    size_t used, size;
+    char *bytes;               /* names and values */
+    char *crumbs;              /* of the cookies, joined (RFC 9113 section 8.2.3): one field for whoever is not HTTP/2 */
+    size_t used, eaten;        /* bytes of the one and of the other; each has room for all that the limit lets come */
     uint64_t total;            /* as SETTINGS_MAX_HEADER_LIST_SIZE counts */
     uint32_t nfields;          /* the place of Host included, which is the first */
-    uint32_t cookies;
+    uint32_t cookie;           /* the place of the joined field, 0 */
     int error;                 /* of its size */
     fs_field fields[];
 };
 
 /* ---- life ------------------------------------------------------------------- */
 
-/* Twice the limit: the joined cookies are no longer than their crumbs and what is counted for each of them. */
+/* The joined cookies are no longer than their crumbs and what is counted for each of them. */
 static fs_h2_arena *new_arena(fs_h2_shared *shared)
 {
     const size_t fields = (size_t)shared->limits->max_fields + 1;
-    const size_t bytes = 2 * (size_t)shared->limits->h2_max_header_list;
+    const size_t bytes = shared->limits->h2_max_header_list;
     const size_t before = sizeof(fs_h2_arena) + fields * sizeof(fs_field);
-    fs_h2_arena *arena = shared->allocator->resize(shared->allocator->ctx, NULL, before + bytes);
+    fs_h2_arena *arena = shared->allocator->resize(shared->allocator->ctx, NULL, before + 2 * bytes);
 
     if (arena) {
         arena->bytes = (char *)arena + before;
-        arena->size = bytes;
+        arena->crumbs = arena->bytes + bytes;
     }
     return arena;
 }
@@ -52,10 +53,10 @@ int fs_h2_head_begin(fs_h2 *h2)
         shared->arena = NULL;
     h2->arena = arena;
     arena->method = arena->scheme = arena->authority = arena->path = arena->protocol = (fs_slice){NULL, 0};
-    arena->used = 0;
+    arena->used = arena->eaten = 0;
     arena->total = 0;
     arena->nfields = 1;
-    arena->cookies = 0;
+    arena->cookie = 0;
     arena->error = FS_OK;
     return FS_OK;
 }
@@ -100,23 +101,47 @@ static fs_slice *pseudo(fs_h2_arena *arena, const char *name, size_t n)
                                             : &arena->protocol;
 }
 
+/* Browsers send a cookie a field: all of them are one, also for the limit of fields. */
+static void add_crumb(fs_h2_arena *arena, const char *value, size_t n)
+{
+    fs_field *field = &arena->fields[arena->cookie];
+
+    if (arena->eaten) {
+        memcpy(arena->crumbs + arena->eaten, "; ", 2);
+        arena->eaten += 2;
+    }
+    memcpy(arena->crumbs + arena->eaten, value, n);
+    arena->eaten += n;
+    field->value = arena->crumbs;
+    field->value_len = (uint32_t)arena->eaten;
+}
+
 static void add_field(fs_h2 *h2, const char *name, size_t name_len, const char *value, size_t value_len)
 {
     fs_h2_arena *arena = h2->arena;
     fs_field *field = &arena->fields[arena->nfields];
+    const uint32_t id = fs_field_find(name, name_len);
     size_t n;
 
+    if (id == FS_FIELD_COOKIE && arena->cookie) {
+        add_crumb(arena, value, value_len);
+        return;
+    }
     if (arena->nfields > h2->shared->limits->max_fields) {
         arena->error = FS_E_TOO_MANY_FIELDS;
         return;
     }
-    field->id = fs_field_find(name, name_len);
+    field->id = id;
     field->name = field->id ? fs_field_name(field->id, &n) : keep(arena, name, name_len);
     field->name_len = (uint32_t)name_len;
-    field->value = keep(arena, value, value_len);
-    field->value_len = (uint32_t)value_len;
+    if (id == FS_FIELD_COOKIE) {
+        arena->cookie = arena->nfields;
+        add_crumb(arena, value, value_len);
+    } else {
+        field->value = keep(arena, value, value_len);
+        field->value_len = (uint32_t)value_len;
+    }
     arena->nfields++;
-    arena->cookies += field->id == FS_FIELD_COOKIE;
 }
 
 int fs_h2_head_add(fs_h2 *h2, const char *name, size_t name_len, const char *value, size_t value_len)
@@ -141,38 +166,6 @@ int fs_h2_head_add(fs_h2 *h2, const char *name, size_t name_len, const char *val
 }
 
 /* ---- the whole ------------------------------------------------------------------- */
-
-/* RFC 9113 section 8.2.3: crumbs are one field for whoever is not HTTP/2. */
-static void join_cookies(fs_h2_arena *arena)
-{
-    char *joined = arena->bytes + arena->used;
-    fs_field *first = NULL;
-    uint32_t kept = 1;
-    size_t n = 0;
-
-    for (uint32_t i = 1; i < arena->nfields; i++) {
-        const fs_field *field = &arena->fields[i];
-
-        if (field->id != FS_FIELD_COOKIE) {
-            arena->fields[kept++] = *field;
-            continue;
-        }
-        if (n) {
-            memcpy(joined + n, "; ", 2);
-            n += 2;
-        }
-        memcpy(joined + n, field->value, field->value_len);
-        n += field->value_len;
-        if (!first) {
-            first = &arena->fields[kept];
-            arena->fields[kept++] = *field;
-        }
-    }
-    first->value = joined;
-    first->value_len = (uint32_t)n;
-    arena->used += n;
-    arena->nfields = kept;
-}
 
 typedef struct findings {
     const fs_field *host;
@@ -307,8 +300,6 @@ int fs_h2_head_finish(fs_h2_stream *stream, fs_request_head *head, int end)
     *head = (fs_request_head){.version = FS_HTTP_2, .content_length = -1};
     if (arena->error)
         return arena->error;
-    if (arena->cookies > 1)
-        join_cookies(arena);
     for (uint32_t i = 1; i < arena->nfields; i++)
         if (arena->fields[i].id - 1 < FS_FIELD_NAMED - 1)
             look_at(&arena->fields[i], head, &found);

@@ -10,11 +10,16 @@
 
 #include <string.h>
 
-/* nghttp2's own limit of resets is below ours and speaks of an internal error. Older versions have none. */
+/* nghttp2's own limit of resets is below ours and speaks of an internal error; that of CONTINUATION frames counts how
+ * often it is fed, and h2_guard.c counts the frames. Older versions have neither. */
 void nghttp2_option_set_stream_reset_rate_limit(nghttp2_option *option, uint64_t burst, uint64_t rate)
     __attribute__((weak));
+void nghttp2_option_set_max_continuations(nghttp2_option *option, size_t count) __attribute__((weak));
 
-enum { NO_LIMIT = 1 << 30 };
+enum {
+    NO_LIMIT = 1 << 30,
+    LARGEST_ANSWER_HEAD = 16 << 20 /* nghttp2's own, 64 KiB, is less than what applications send; memory is taken as needed */
+};
 
 static fs_h2_stream *stream_of(nghttp2_session *session, int32_t id)
 {
@@ -146,6 +151,20 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
+/* A head that cannot be sent. That its stream is closing is no news. */
+static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user_data)
+{
+    fs_h2_stream *stream = frame->hd.type == NGHTTP2_HEADERS ? stream_of(session, frame->hd.stream_id) : NULL;
+
+    (void)user_data;
+    if (!stream || (error != NGHTTP2_ERR_FRAME_SIZE_ERROR && error != NGHTTP2_ERR_HEADER_COMP))
+        return 0;
+    stream->flags |= FS_H2_ABORTED;
+    return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_INTERNAL_ERROR) < 0
+               ? NGHTTP2_ERR_CALLBACK_FAILURE
+               : 0;
+}
+
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *user_data)
 {
     fs_h2 *h2 = user_data;
@@ -176,8 +195,11 @@ int fs_h2_session_options(fs_h2_shared *shared)
     if (nghttp2_option_new(&shared->option) < 0 || nghttp2_session_callbacks_new(&shared->callbacks) < 0)
         return FS_E_NOMEM;
     nghttp2_option_set_no_auto_window_update(shared->option, 1);
+    nghttp2_option_set_max_send_header_block_length(shared->option, LARGEST_ANSWER_HEAD);
     if (nghttp2_option_set_stream_reset_rate_limit)
         nghttp2_option_set_stream_reset_rate_limit(shared->option, NO_LIMIT, NO_LIMIT);
+    if (nghttp2_option_set_max_continuations)
+        nghttp2_option_set_max_continuations(shared->option, NO_LIMIT);
     callbacks = shared->callbacks;
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
@@ -185,6 +207,7 @@ int fs_h2_session_options(fs_h2_shared *shared)
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
+    nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks, on_frame_not_send);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
     nghttp2_session_callbacks_set_send_data_callback(callbacks, fs_h2_send_body);
     return FS_OK;
