@@ -37,7 +37,7 @@ C_ROOMS := $(wildcard ext/net/*.c ext/proto/*.c)
 C_COMPILERS := $(shell for cc in gcc clang; do command -v $$cc; done)
 
 .DELETE_ON_ERROR:
-.PHONY: help run build test soak conformance test-c lint bench bench-peers bench-check bench-micro profile fuzz llhttp clean distclean
+.PHONY: help run build test soak conformance test-c test-over lint bench bench-peers bench-check bench-micro profile fuzz llhttp clean distclean
 
 help:  ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,12 @@ test: $(BUILT) $(DEVELOP)  ## the whole suite, the C rooms' tests with it
 	@$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile -m 'not alone' $(PYTEST); together=$$?; \
 	$(PY) -m pytest -m alone $(PYTEST); alone=$$?; \
 	case $$together-$$alone in 0-0|0-5|5-0) ;; *) exit 1;; esac
+
+# The tests of behaviour and of frameworks once more, on one of the two loops.
+test-over: $(BUILT) $(DEVELOP)  ## over TLS what is not about the wire itself, over HTTP/2 what ordinary clients do
+	$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile -m 'not alone' -k 'not asyncio' --over tls \
+		tests/behaviour tests/frameworks tests/websocket tests/wsgi
+	$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile -m 'not alone' -k 'not asyncio' --over h2 tests/frameworks
 
 soak: $(BUILT) $(DEVELOP)  ## reloads, crashes, scaling and upgrades under load, the long way (about half an hour)
 	SOAK=1 $(PY) -m pytest tests/supervised $(PYTEST)

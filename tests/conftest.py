@@ -9,6 +9,27 @@ import httpx
 import pytest
 
 from serving import Open, Serve, Server
+from serving.process import OVER
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--over",
+        choices=("plain", "tls", "h2"),
+        default="plain",
+        help="what servers are reached over: TLS, or HTTP/2 too by clients that know it",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    OVER.set(config.getoption("--over"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    left_out = {"plain": (), "tls": ("plain",), "h2": ("plain", "http1")}[OVER.get()]
+    for item in items:
+        if any(item.get_closest_marker(marker) for marker in left_out):
+            item.add_marker(pytest.mark.skip(reason=f"is not for --over {OVER.get()}"))
 
 
 def pytest_collection_finish() -> None:
@@ -108,7 +129,7 @@ def framework(serve: Serve) -> Iterator[Open]:
 
     def get(application: str) -> tuple[Server, httpx.Client]:
         server = serve(application)
-        client = httpx.Client(base_url=server.url, timeout=10, trust_env=False)
+        client = server.client()
         clients.append(client)
         return server, client
 

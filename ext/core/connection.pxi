@@ -782,13 +782,14 @@ cdef class Connection:
 
     cdef int finish(self) except -1:
         cdef uint64_t sent = 0
+        if self.session is None and fs_h1_must_reset(&self.h1):
+            self.close(True)        # nor a close_notify: what was broken off must not look complete
+            return 0
         if self.tls is not None:
             self.tls.say_goodbye()
             self.flush_tls(&sent)
             self.driver.status.bytes_out += sent
-        if self.session is None and fs_h1_must_reset(&self.h1):
-            self.close(True)
-        elif self.flags & CONN_EOF or self.session is None and not fs_h1_must_linger(&self.h1):
+        if self.flags & CONN_EOF or self.session is None and not fs_h1_must_linger(&self.h1):
             self.close(False)
         else:
             # RFC 9112 section 9.6: bytes that nobody reads would turn the close into a reset, which may overtake the answer.
@@ -879,6 +880,8 @@ cdef class Connection:
                 self.lost(FS_E_PEER_STALLED)
         elif self.proxy_part is not None:
             self.lost(FS_E_PROXY_HEADER)
+        elif self.phase == PHASE_LINGER:
+            self.close(False)
         elif self.phase == PHASE_TLS:
             self.driver.logger.debug("TLS failed: the handshake did not come to its end in time")
             self.lost(FS_E_TLS)

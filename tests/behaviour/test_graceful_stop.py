@@ -157,6 +157,7 @@ def test_signal_before_the_start_is_complete(start: Serve) -> None:
     assert "Traceback" not in server.stderr.text
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("connections", [1, 16])
 def test_sigterm_under_load_loses_nothing(start: Serve, connections: int) -> None:
     server = start()
@@ -170,6 +171,7 @@ def test_sigterm_under_load_loses_nothing(start: Serve, connections: int) -> Non
     assert server.wait() == 0
 
 
+@pytest.mark.plain
 def test_sigterm_under_load_of_suspending_requests_loses_nothing(start: Serve) -> None:
     server = start()
     run = script(server, ("body",), ("pause", 0.01), begin(), ("pieces", 10, 5000))

@@ -183,6 +183,7 @@ def test_a6_exception_after_the_start_is_visible_with_a_length(server: Server) -
     server.expect_traceback("RuntimeError: in the middle")
 
 
+@pytest.mark.plain
 def test_a6_exception_after_the_start_is_visible_in_http_1_0(server: Server) -> None:
     """A body that only the close ends is broken off by a reset: a FIN would look tidy."""
     run = script(server, start(), body(b"abc", True), ("turn", 3), ("raise", "in the middle"))

@@ -72,6 +72,7 @@ def test_pieces_are_chunked_and_leave_at_once(server: Server) -> None:
         assert client.receive_once() == b"3\r\ntwo\r\n5\r\nthree\r\n0\r\n\r\n"
 
 
+@pytest.mark.plain
 def test_pieces_of_one_turn_leave_in_one_send(server: Server) -> None:
     run = script(server, start(), ("pieces", 20, 1024))
     with server.connect() as client:

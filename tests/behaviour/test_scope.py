@@ -26,6 +26,7 @@ def only_plain_types(value: Any) -> bool:
     return type(value) in JSON_TYPES
 
 
+@pytest.mark.plain
 def test_a1_h1_h2_scope_is_complete(server: Server) -> None:
     """A1, A2, A3, H1 to H6."""
     with server.connect() as client:
@@ -211,6 +212,7 @@ def test_forwarded_host_comes_first_and_once(server: Server) -> None:
     assert scope["headers"][0] == (b"host", b"shop.example")
 
 
+@pytest.mark.plain
 def test_forwarded_fields_are_ignored_without_proxy_headers(serve: Serve) -> None:
     server = serve(proxy_headers=False)
     scope = scope_of(server, request("/scope", "X-Forwarded-For: 1.2.3.4", "X-Forwarded-Proto: https"))

@@ -83,7 +83,7 @@ def test_falcon(framework: Open) -> None:
 def test_quart(framework: Open) -> None:
     server, client = framework("with_quart:app")
     host = f"127.0.0.1:{server.port}"
-    assert client.get("/").json() == {"started": ["yes"], "scheme": "http", "host": host}
+    assert client.get("/").json() == {"started": ["yes"], "scheme": server.url.partition(":")[0], "host": host}
 
 
 def test_django(framework: Open) -> None:

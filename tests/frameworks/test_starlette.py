@@ -1,6 +1,5 @@
 """Starlette's ways to answer, with and without BaseHTTPMiddleware."""
 
-import httpx
 import pytest
 
 from serving import Open
@@ -41,6 +40,7 @@ def test_streaming_request_and_response(framework: Open, prefix: str) -> None:
     assert client.post(prefix + "/stream-echo", content=iter(pieces)).content == b"".join(pieces)
 
 
+@pytest.mark.http1
 def test_server_sent_events_end_when_the_client_leaves(framework: Open, prefix: str) -> None:
     _, client = framework("with_starlette:app")
     closed = client.get("/show").json()["streams"].count("closed")
@@ -62,7 +62,7 @@ def test_background_task_runs_after_the_answer(framework: Open, prefix: str) -> 
 def test_background_task_goes_on_when_the_client_has_left(framework: Open) -> None:
     server, client = framework("with_starlette:app")
     before = client.get("/show").json()["done"].count("task")
-    with httpx.Client(base_url=server.url, trust_env=False) as other:
+    with server.client() as other:
         assert other.get("/background").text == "accepted"
     assert until(lambda: client.get("/show").json()["done"].count("task") == before + 1)
 
@@ -88,6 +88,7 @@ def test_failing_route(framework: Open, prefix: str) -> None:
     assert client.get("/").status_code == 200
 
 
+@pytest.mark.http1
 def test_client_that_leaves_in_its_body(framework: Open) -> None:
     server, client = framework("with_starlette:app")
     before = client.get("/show").json()["done"].count("disconnect")

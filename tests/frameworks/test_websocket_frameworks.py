@@ -8,6 +8,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from serving import Serve
 
+pytestmark = pytest.mark.plain
+
 
 def closed_with(connection: ClientConnection) -> tuple[int | None, str | None]:
     """Waits for the server's close frame."""

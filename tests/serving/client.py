@@ -4,6 +4,7 @@ import select
 import socket
 import ssl
 import struct
+import time
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -64,8 +65,9 @@ class Client:
         """
         total = 0
         self.socket.setblocking(False)
-        while total < most and select.select([], [self.socket], [], quiet)[1]:
-            total += self.socket.send(data)
+        with suppress(ssl.SSLWantWriteError):
+            while total < most and select.select([], [self.socket], [], quiet)[1]:
+                total += self.socket.send(data)
         self.socket.settimeout(10)
         return total
 
@@ -84,7 +86,25 @@ class Client:
 
     def readable(self, seconds: float = 0.0) -> bool:
         """Whether bytes or an end have arrived, or do within `seconds`."""
-        return bool(self.reader.buffer) or bool(select.select([self.socket], [], [], seconds)[0])
+        if self.reader.buffer:
+            return True
+        if isinstance(self.socket, ssl.SSLSocket):
+            return self._deciphered(self.socket, seconds)
+        return bool(select.select([self.socket], [], [], seconds)[0])
+
+    def _deciphered(self, wire: ssl.SSLSocket, seconds: float) -> bool:
+        """Records may carry nothing for us: session tickets, say."""
+        deadline = time.monotonic() + seconds
+        before = wire.gettimeout()
+        try:
+            while wire.pending() or select.select([wire], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                wire.settimeout(0)
+                with suppress(ssl.SSLWantReadError):
+                    self.reader.buffer += wire.recv(PIECE)
+                    return True
+        finally:
+            wire.settimeout(before)
+        return False
 
     def rest(self) -> bytes:
         """Everything up to the peer's FIN; a reset raises ConnectionResetError."""
@@ -109,7 +129,8 @@ class Client:
 
     def half_close(self) -> Self:
         """Sends FIN and goes on reading."""
-        self.socket.shutdown(socket.SHUT_WR)
+        # ssl's own would go on without TLS.
+        socket.socket.shutdown(self.socket, socket.SHUT_WR)
         return self
 
     def reset(self) -> None:

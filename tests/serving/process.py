@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+import httpx
+
 from serving.certificates import shared
 from serving.client import Address, Client
 
@@ -168,6 +170,16 @@ class Server:
     @property
     def url(self) -> str:
         return f"{'https' if self.secure else 'http'}://127.0.0.1:{self.port}"
+
+    def client(self) -> httpx.Client:
+        """An ordinary client with this address; by HTTP/2 where that is what servers are reached over."""
+        return httpx.Client(
+            base_url=self.url,
+            timeout=10,
+            trust_env=False,
+            http2=self.secure and OVER.get() == "h2",
+            verify=shared().context() if self.secure else True,
+        )
 
     def connect(self, timeout: float = 10.0, receive_buffer: int | None = None) -> Client:
         return Client(self.address, timeout, receive_buffer, shared().context() if self.secure else None)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from serving import BrokenAnswer, Client, Serve, Server, request
+from serving import BrokenAnswer, Client, Reader, Serve, Server, request, script
 from serving.certificates import Authority, shared
 from serving.process import until
+from serving.script import body, start
 
 
 @pytest.fixture(scope="module")
@@ -236,6 +237,18 @@ def test_a_request_and_close_notify_in_one_segment(secure: Server) -> None:
             except ssl.SSLError:
                 continue
         assert b"\r\n\r\nok" in data
+
+
+def test_a_body_that_is_broken_off_has_no_close_notify(secure: Server) -> None:
+    """Only the end of the connection ends this one: with close_notify it would look complete."""
+    run = script(secure, start(), body(b"abc", True), ("turn", 3), ("raise", "in the middle"))
+    plain = socket.create_connection(("127.0.0.1", secure.port), 10)
+    with shared().context().wrap_socket(plain, server_hostname="localhost", suppress_ragged_eofs=False) as wire:
+        wire.sendall(run.request(version="1.0"))
+        whole = Reader(lambda: wire.recv(1000))
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            whole.answer()
+    secure.expect_traceback("in the middle")
 
 
 # ---- certificates of clients

@@ -103,6 +103,7 @@ def scope_of(server: Server, target: str, *lines: str) -> dict[str, Any]:
     return scope
 
 
+@pytest.mark.plain
 def test_s1_scope(server: Server) -> None:
     scope = scope_of(
         server, "/scope/%C3%A9?a=b", "Sec-WebSocket-Protocol: chat, superchat", "Sec-WebSocket-Protocol: x"

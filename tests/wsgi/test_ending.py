@@ -31,6 +31,7 @@ def test_idle_server_stops_with_status_0(start_server: Serve, number: signal.Sig
     assert time.monotonic() - begun < 3
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("connections", [1, 16])
 def test_sigterm_under_load_loses_nothing(start_server: Serve, connections: int) -> None:
     """Each client is told by Connection: close."""
@@ -45,6 +46,7 @@ def test_sigterm_under_load_loses_nothing(start_server: Serve, connections: int)
     assert server.wait() == 0
 
 
+@pytest.mark.plain
 def test_sigterm_under_load_of_slow_requests_loses_nothing(start_server: Serve) -> None:
     """With bodies in both directions, and more requests than threads."""
     server = start_server(body_buffer_size=5000)

@@ -19,6 +19,7 @@ def parsed(body: bytes) -> dict[str, Any]:
     return environ
 
 
+@pytest.mark.plain
 def test_whole_environ(serve: Serve, threads: int) -> None:
     """Every key, every value, every type; nothing else."""
     from fastserve import __version__
@@ -212,6 +213,7 @@ def test_names_with_an_underscore_are_allowed_by_option(environ_of: Environ) -> 
     assert environ["HTTP_X_B"] == "c"
 
 
+@pytest.mark.plain
 def test_fields_cannot_name_variables_of_the_server(environ_of: Environ) -> None:
     """HTTP_ stands in front of whatever a client invents."""
     environ = environ_of(
@@ -324,6 +326,7 @@ def test_port_of_the_proxy_is_not_that_of_the_client(serve: Serve) -> None:
         assert environ.get("REMOTE_PORT") != str(client.port)
 
 
+@pytest.mark.plain
 def test_forwarding_does_not_last_beyond_its_request(serve: Serve) -> None:
     with serve("wsgi_environ:app").connect() as client:
         for _ in range(3):
@@ -334,12 +337,14 @@ def test_forwarding_does_not_last_beyond_its_request(serve: Serve) -> None:
             assert "HTTPS" not in environ
 
 
+@pytest.mark.plain
 def test_plain_http_of_a_trusted_proxy_has_no_https(environ_of: Environ) -> None:
     environ = environ_of(request("/", "X-Forwarded-Proto: http"))
     assert environ["wsgi.url_scheme"] == "http"
     assert "HTTPS" not in environ
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("options", [{"proxy_headers": False}, {"forwarded_allow_ips": "10.0.0.1"}], ids=repr)
 def test_untrusted_peer_is_not_believed(environ_of: Environ, options: dict[str, Any]) -> None:
     environ = environ_of(request("/", *FORWARDED), **options)

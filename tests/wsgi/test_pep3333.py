@@ -120,6 +120,7 @@ def test_w05_server_name_port_and_protocol(environ_of: Environ, serve: Serve) ->
         assert environ["SERVER_PROTOCOL"] == protocol
 
 
+@pytest.mark.plain
 def test_w06_nothing_is_invented(environ_of: Environ) -> None:
     """What the client did not send is absent, a missing query is empty; no CGI variable without a meaning."""
     environ = environ_of(request("/"))
@@ -147,6 +148,7 @@ def test_w07_fields_are_http_variables(environ_of: Environ) -> None:
     assert "HTTP_CONTENT_LENGTH" not in environ
 
 
+@pytest.mark.plain
 def test_w08_wsgi_variables_tell_the_truth(environ_of: Environ, threads: int) -> None:
     """Version, scheme, and whether there are more threads, more processes or more than one call."""
     environ = environ_of(request("/"))
@@ -200,6 +202,7 @@ def test_w11_errors_is_a_text_stream(server: Server) -> None:
     assert "w11 \u20ac written\nw11 \u20ac one\nw11 \u20ac two\n" in log
 
 
+@pytest.mark.plain
 def test_w12_own_variables_carry_the_servers_name(environ_of: Environ) -> None:
     """What no standard knows is in lower case and begins with "fastserve." ("environ Variables")."""
     environ = environ_of(request("/", "X-A: b", "Content-Type: a/b", method="POST", body=b"a"))
