@@ -1,0 +1,227 @@
+"""Clients that stop in the middle, or go on as slowly as they can: each is gone by its own deadline."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from http2.conftest import Dial
+from serving import Serve, Server, script
+from serving.http2 import (
+    CONTINUATION,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    HTTP2,
+    INITIAL_WINDOW_SIZE,
+    NO_ERROR,
+    PING,
+    PREFACE,
+    Ended,
+    frame,
+    get,
+    settings,
+)
+from serving.process import until
+from serving.script import body
+from serving.script import start as begins
+
+SHORT = {
+    "timeout_first_byte": 0.6,
+    "timeout_request_head": 0.7,
+    "timeout_keep_alive": 0.8,
+    "timeout_request_body": 0.6,
+    "timeout_write": 0.9,
+    "h2_ping_interval": 20,
+}
+"""No ping ends what a deadline has to end."""
+SLACK = 2.5
+"""The wheel is coarse, and the machine may be busy."""
+
+
+@pytest.fixture(params=["cleartext", "tls"])
+def quick(request: pytest.FixtureRequest, serve: Serve) -> Server:
+    return serve(secure=request.param == "tls", **SHORT)
+
+
+@contextmanager
+def takes(seconds: float) -> Iterator[None]:
+    begun = time.monotonic()
+    yield
+    taken = time.monotonic() - begun
+    assert seconds - 0.1 <= taken < seconds + SLACK, taken
+
+
+def drip(connection: HTTP2, data: bytes) -> None:
+    """A byte, twenty times a second, until the server has had enough. AssertionError where it takes all of them."""
+    try:
+        for byte in data:
+            connection.send(bytes([byte]))
+            if connection.client.readable(0.05):
+                connection.read_what_is_there()
+    except (Ended, OSError):
+        return
+    pytest.fail(f"{len(data)} bytes were taken")
+
+
+def slow_head(connection: HTTP2, parts: str) -> bytes:
+    """Six seconds of a request's head that never comes to its end."""
+    block = connection.block(get("/", ("x-slow", "a" * 200)))
+    if parts == "frame":
+        return frame(HEADERS, END_STREAM | END_HEADERS, 1, block)[:120]
+    pieces = [frame(HEADERS, END_STREAM, 1, block[:10])]
+    pieces += [frame(CONTINUATION, 0, 1, block[at : at + 10]) for at in range(10, 80, 10)]
+    return b"".join(pieces)[:120]
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("parts", ["frame", "continuations"])
+def test_a_dripping_head(quick: Server, dial: Dial, parts: str) -> None:
+    """The deadline of a head counts from its first byte, as in HTTP/1: another byte does not prolong it."""
+    other, connection = dial(to=quick), dial(to=quick)
+    with takes(0.7):
+        drip(connection, slow_head(connection, parts))
+    assert dial(to=quick).alive()
+    other.expect_end()
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("part", [5, 9, 20])
+def test_half_a_head(quick: Server, dial: Dial, part: int) -> None:
+    connection = dial(to=quick, acknowledges=False)
+    connection.send(connection.head(get("/", ("x-slow", "a" * 200)))[1][:part])
+    with takes(0.7):
+        connection.expect_gone()
+
+
+@pytest.mark.alone
+def test_half_a_head_beside_a_request_under_way(quick: Server, dial: Dial) -> None:
+    """Nothing else can come while the block is not complete, so the connection ends, and the application is told."""
+    run = script(quick, ("receive",), ("receive",))
+    connection = dial(to=quick)
+    connection.open(get(run.target))
+    run.journal(1)
+    connection.send(connection.head(get("/", ("x-slow", "a" * 200)))[1][:20])
+    with takes(0.7):
+        connection.expect_gone()
+    assert run.journal()[1] == ("event", {"type": "http.disconnect"})
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("sent", [1, 14, 23])
+def test_half_a_preface(quick: Server, dial: Dial, sent: int) -> None:
+    connection = dial(to=quick, preface=False)
+    connection.send(PREFACE[:sent])
+    with takes(0.8 if quick.secure else 0.6):
+        connection.expect_gone()
+
+
+@pytest.mark.alone
+def test_a_dripping_preface(quick: Server, dial: Dial) -> None:
+    connection = dial(to=quick, preface=False)
+    with takes(0.8 if quick.secure else 0.6):
+        drip(connection, PREFACE + settings((0x77, 1), (0x78, 2), *[(0x79, 3)] * 20))
+
+
+@pytest.mark.alone
+def test_a_preface_and_nothing_else(quick: Server, dial: Dial) -> None:
+    connection = dial(to=quick, preface=False, acknowledges=False)
+    connection.send(PREFACE)
+    with takes(0.8):
+        connection.expect_gone()
+
+
+@pytest.mark.alone
+def test_half_a_frame_on_an_idle_connection(quick: Server, dial: Dial) -> None:
+    connection = dial(to=quick)
+    assert connection.alive()
+    connection.send(frame(PING, 0, 0, bytes(8))[:5])
+    with takes(0.8):
+        connection.expect_gone()
+
+
+@pytest.mark.alone
+def test_a_dripping_frame_on_an_idle_connection(quick: Server, dial: Dial) -> None:
+    """Bytes that are no request do not keep an idle connection open for ever."""
+    connection = dial(to=quick)
+    assert connection.alive()
+    with takes(0.8):
+        drip(connection, frame(0xEE, 0, 0, bytes(200)))
+
+
+@pytest.mark.alone
+def test_a_dripping_body_is_no_stall_and_one_that_stops_is(quick: Server, dial: Dial) -> None:
+    connection, run = dial(to=quick), script(quick, ("body",), begins(), body(b"done"))
+    stream = connection.open(get(run.target, method="POST"), end=False)
+    for _ in range(20):
+        connection.data(stream, b"a")
+        assert not connection.client.readable(0.06)
+    connection.data(stream, end=True)
+    assert connection.response(stream).body == b"done"
+    stream = connection.open(get("/echo", method="POST"), end=False)
+    connection.data(stream, b"a")
+    with takes(0.6):
+        assert connection.response(stream).status == 408
+
+
+@pytest.mark.alone
+def test_a_window_that_drips(quick: Server, dial: Dial) -> None:
+    """A byte of it now and then is progress; none is not."""
+    quick.tracebacks_matter = False
+    connection = dial((INITIAL_WINDOW_SIZE, 1), to=quick, window=False)
+    stream = connection.open(get(script(quick, begins(), ("pieces", 1, 1000)).target))
+    connection.wait(lambda: bool(connection.streams[stream].body))
+    while len(connection.streams[stream].body) < 25:
+        assert not connection.client.readable(0.08)
+        connection.widen(stream, 1).read_frame()
+    with takes(0.9):
+        assert connection.response(stream).reset is not None
+    assert connection.alive()
+
+
+# ---- clients that do not close their end
+
+
+def descriptors_fall(server: Server, most: int) -> bool:
+    return until(lambda: server.descriptors() <= most, 6)
+
+
+@pytest.mark.alone
+def test_an_idle_client_that_does_not_close(quick: Server) -> None:
+    """It has GOAWAY and the end; after two seconds the descriptor goes too."""
+    quick.get("/")
+    before = quick.descriptors()
+    with HTTP2(quick) as connection:
+        assert connection.alive()
+        connection.expect_end()
+        assert connection.goaways[-1].code == NO_ERROR
+        assert descriptors_fall(quick, before)
+
+
+@pytest.mark.alone
+def test_an_attacker_that_does_not_close(quick: Server) -> None:
+    quick.get("/")
+    before = quick.descriptors()
+    connections = [HTTP2(quick) for _ in range(5)]
+    try:
+        for connection in connections:
+            connection.frame(PING, 0, 1, bytes(8)).expect_gone()
+        assert descriptors_fall(quick, before)
+    finally:
+        for connection in connections:
+            connection.client.close()
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("secure", [False, True], ids=["cleartext", "tls"])
+def test_a_stop_does_not_wait_for_a_client_that_does_not_close(start: Serve, secure: bool) -> None:
+    server = start(secure=secure)
+    with HTTP2(server) as connection:
+        assert connection.alive()
+        begun = time.monotonic()
+        server.signal(signal.SIGTERM)
+        connection.expect_end()
+        assert server.wait() == 0
+        assert time.monotonic() - begun < 6
