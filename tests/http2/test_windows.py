@@ -22,7 +22,7 @@ from serving.http2 import (
     get,
     settings,
 )
-from serving.script import body, start
+from serving.script import answers, body, start
 
 MOST = (1 << 31) - 1
 INITIAL = 65535
@@ -78,12 +78,11 @@ def test_a_window_may_be_as_large_as_can_be_said(dial: Dial, h2_server: Server) 
 
 
 def test_6_9_2_a_change_of_the_initial_window_overflows_one_that_was_widened(dial: Dial, h2_server: Server) -> None:
-    connection, run = dial(), script(h2_server, ("wait", "end"))
+    connection, run = dial(), script(h2_server, ("receive",), ("receive",))
     stream = connection.open(get(run.target))
     connection.widen(stream, MOST - INITIAL).ping()
     connection.send(settings((INITIAL_WINDOW_SIZE, INITIAL + 1)))
     connection.expect_connection_error(FLOW_CONTROL_ERROR)
-    run.open("end")
 
 
 def test_6_9_2_the_initial_window_is_no_matter_of_the_connections(dial: Dial, h2_server: Server) -> None:
@@ -107,12 +106,12 @@ def test_frames_are_no_larger_than_the_client_allows(
     assert max(sizes) <= allowed
 
 
-def test_nothing_of_an_empty_body_needs_a_window(dial: Dial, h2_server: Server) -> None:
+@pytest.mark.parametrize(("status", "method"), [(200, "HEAD"), (204, "GET"), (304, "GET")])
+def test_an_answer_that_has_no_body_needs_no_window(dial: Dial, h2_server: Server, status: int, method: str) -> None:
     connection = dial((INITIAL_WINDOW_SIZE, 0), window=False)
-    stream = connection.open(get(script(h2_server, start(), body(b"")).target))
-    assert connection.response(stream).ended
-    stream = connection.open(get(method="HEAD"))
-    assert connection.response(stream).ended
+    target = script(h2_server, *answers(status, b"body")).target
+    found = connection.response(connection.open(get(target, method=method)))
+    assert (found.status, found.ended) == (status, True)
 
 
 def test_a_large_answer_leaves_room_for_small_ones(dial: Dial, h2_server: Server) -> None:
@@ -132,25 +131,19 @@ def test_a_large_answer_leaves_room_for_small_ones(dial: Dial, h2_server: Server
 
 
 def test_answers_of_several_streams_share_the_connection(dial: Dial, h2_server: Server) -> None:
-    """None comes to its end before every other has begun."""
-    connection = dial((INITIAL_WINDOW_SIZE, MOST))
-    connection.widen(0, MOST - INITIAL)
-    connection.window = False
-    runs = [script(h2_server, ("wait", "go"), start(), ("pieces", 40, 65536)) for _ in range(4)]
-    streams = [connection.open(get(run.target)) for run in runs]
-    for run in runs:
-        run.open("go")
-    first = dict.fromkeys(streams, -1)
-    count = 0
-    over: list[int] = []
-    while len(over) < len(streams):
+    """None comes to its end before every other has moved on, once all of them wait for the connection's window."""
+    connection = dial((INITIAL_WINDOW_SIZE, MOST), window=False)
+    streams = [connection.open(get(script(h2_server, start(), ("pieces", 40, 65536)).target)) for _ in range(4)]
+    connection.wait(lambda: all(connection.streams[stream].heads for stream in streams))
+    connection.wait(lambda: sum(len(connection.streams[stream].body) for stream in streams) == INITIAL)
+    connection.widen(0, MOST)
+    order = []
+    while not all(connection.streams[stream].over for stream in streams):
         found = connection.read_frame()
-        count += 1
-        if found.kind == DATA and first[found.stream] < 0:
-            first[found.stream] = count
-        if found.kind == DATA and found.flags & END_STREAM:
-            over.append(count)
-    assert max(first.values()) < min(over)
+        if found.kind == DATA:
+            order.append((found.stream, bool(found.flags & END_STREAM)))
+    first_end = next(at for at, (_, ends) in enumerate(order) if ends)
+    assert {stream for stream, _ in order[:first_end]} == set(streams)
 
 
 # ---- the server's windows

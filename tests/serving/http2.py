@@ -179,8 +179,10 @@ class HTTP2:
 
     def _read(self, n: int) -> bytes:
         while len(self._buffer) < n:
+            # What a look at TLS has deciphered comes first.
+            piece, self.client.reader.buffer = self.client.reader.buffer, b""
             try:
-                piece = self.wire.recv(1 << 16)
+                piece = piece or self.wire.recv(1 << 16)
             except (ConnectionError, ssl.SSLEOFError):
                 piece = b""
             if not piece:
