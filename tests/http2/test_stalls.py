@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -46,6 +46,16 @@ def quick(request: pytest.FixtureRequest, serve: Serve) -> Server:
     return serve(secure=request.param == "tls", **SHORT)
 
 
+@pytest.fixture
+def dial_quick(quick: Server) -> Iterator[Dial]:
+    with ExitStack() as stack:
+
+        def new(*options: tuple[int, int], **more: bool) -> HTTP2:
+            return stack.enter_context(HTTP2(quick, *options, **more))
+
+        yield new
+
+
 @contextmanager
 def takes(seconds: float) -> Iterator[None]:
     begun = time.monotonic()
@@ -78,29 +88,29 @@ def slow_head(connection: HTTP2, parts: str) -> bytes:
 
 @pytest.mark.alone
 @pytest.mark.parametrize("parts", ["frame", "continuations"])
-def test_a_dripping_head(quick: Server, dial: Dial, parts: str) -> None:
+def test_a_dripping_head(quick: Server, dial_quick: Dial, parts: str) -> None:
     """The deadline of a head counts from its first byte, as in HTTP/1: another byte does not prolong it."""
-    other, connection = dial(to=quick), dial(to=quick)
+    other, connection = dial_quick(), dial_quick()
     with takes(0.7):
         drip(connection, slow_head(connection, parts))
-    assert dial(to=quick).alive()
+    assert dial_quick().alive()
     other.expect_end()
 
 
 @pytest.mark.alone
 @pytest.mark.parametrize("part", [5, 9, 20])
-def test_half_a_head(quick: Server, dial: Dial, part: int) -> None:
-    connection = dial(to=quick, acknowledges=False)
+def test_half_a_head(quick: Server, dial_quick: Dial, part: int) -> None:
+    connection = dial_quick(acknowledges=False)
     connection.send(connection.head(get("/", ("x-slow", "a" * 200)))[1][:part])
     with takes(0.7):
         connection.expect_gone()
 
 
 @pytest.mark.alone
-def test_half_a_head_beside_a_request_under_way(quick: Server, dial: Dial) -> None:
+def test_half_a_head_beside_a_request_under_way(quick: Server, dial_quick: Dial) -> None:
     """Nothing else can come while the block is not complete, so the connection ends, and the application is told."""
     run = script(quick, ("receive",), ("receive",))
-    connection = dial(to=quick)
+    connection = dial_quick()
     connection.open(get(run.target))
     run.journal(1)
     connection.send(connection.head(get("/", ("x-slow", "a" * 200)))[1][:20])
@@ -111,50 +121,63 @@ def test_half_a_head_beside_a_request_under_way(quick: Server, dial: Dial) -> No
 
 @pytest.mark.alone
 @pytest.mark.parametrize("sent", [1, 14, 23])
-def test_half_a_preface(quick: Server, dial: Dial, sent: int) -> None:
-    connection = dial(to=quick, preface=False)
+def test_half_a_preface(quick: Server, dial_quick: Dial, sent: int) -> None:
+    connection = dial_quick(preface=False, acknowledges=False)
     connection.send(PREFACE[:sent])
     with takes(0.8 if quick.secure else 0.6):
         connection.expect_gone()
 
 
 @pytest.mark.alone
-def test_a_dripping_preface(quick: Server, dial: Dial) -> None:
-    connection = dial(to=quick, preface=False)
+def test_a_dripping_preface(quick: Server, dial_quick: Dial) -> None:
+    connection = dial_quick(preface=False, acknowledges=False)
     with takes(0.8 if quick.secure else 0.6):
         drip(connection, PREFACE + settings((0x77, 1), (0x78, 2), *[(0x79, 3)] * 20))
 
 
 @pytest.mark.alone
-def test_a_preface_and_nothing_else(quick: Server, dial: Dial) -> None:
-    connection = dial(to=quick, preface=False, acknowledges=False)
+def test_a_preface_and_nothing_else(quick: Server, dial_quick: Dial) -> None:
+    connection = dial_quick(preface=False, acknowledges=False)
     connection.send(PREFACE)
     with takes(0.8):
         connection.expect_gone()
 
 
 @pytest.mark.alone
-def test_half_a_frame_on_an_idle_connection(quick: Server, dial: Dial) -> None:
-    connection = dial(to=quick)
-    assert connection.alive()
-    connection.send(frame(PING, 0, 0, bytes(8))[:5])
+def test_half_a_frame_on_an_idle_connection(dial_quick: Dial) -> None:
+    connection = dial_quick()
     with takes(0.8):
+        assert connection.alive()
+        connection.send(frame(PING, 0, 0, bytes(8))[:5])
         connection.expect_gone()
 
 
 @pytest.mark.alone
-def test_a_dripping_frame_on_an_idle_connection(quick: Server, dial: Dial) -> None:
+def test_a_dripping_frame_on_an_idle_connection(dial_quick: Dial) -> None:
     """Bytes that are no request do not keep an idle connection open for ever."""
-    connection = dial(to=quick)
-    assert connection.alive()
+    connection = dial_quick()
     with takes(0.8):
+        assert connection.alive()
         drip(connection, frame(0xEE, 0, 0, bytes(200)))
 
 
 @pytest.mark.alone
-def test_a_dripping_body_is_no_stall_and_one_that_stops_is(quick: Server, dial: Dial) -> None:
-    connection, run = dial(to=quick), script(quick, ("body",), begins(), body(b"done"))
+def test_an_answer_that_takes_longer_than_an_idle_connection_may_last(quick: Server, dial_quick: Dial) -> None:
+    """The time of an idle connection begins with the end of its last answer, as in HTTP/1."""
+    connection = dial_quick()
+    for _ in range(2):
+        found = connection.request(get(script(quick, ("pause", 1.2), begins(), body(b"late")).target))
+        assert found.body == b"late"
+    with takes(0.8):
+        assert connection.alive()
+        connection.expect_end()
+
+
+@pytest.mark.alone
+def test_a_dripping_body_is_no_stall_and_one_that_stops_is(quick: Server, dial_quick: Dial) -> None:
+    connection, run = dial_quick(), script(quick, ("body",), begins(), body(b"done"))
     stream = connection.open(get(run.target, method="POST"), end=False)
+    connection.ping()
     for _ in range(20):
         connection.data(stream, b"a")
         assert not connection.client.readable(0.06)
@@ -167,10 +190,10 @@ def test_a_dripping_body_is_no_stall_and_one_that_stops_is(quick: Server, dial: 
 
 
 @pytest.mark.alone
-def test_a_window_that_drips(quick: Server, dial: Dial) -> None:
+def test_a_window_that_drips(quick: Server, dial_quick: Dial) -> None:
     """A byte of it now and then is progress; none is not."""
     quick.tracebacks_matter = False
-    connection = dial((INITIAL_WINDOW_SIZE, 1), to=quick, window=False)
+    connection = dial_quick((INITIAL_WINDOW_SIZE, 1), window=False)
     stream = connection.open(get(script(quick, begins(), ("pieces", 1, 1000)).target))
     connection.wait(lambda: bool(connection.streams[stream].body))
     while len(connection.streams[stream].body) < 25:

@@ -119,6 +119,7 @@ class HTTP2:
         self._next = 1
         self._buffer = b""
         self._block = b""
+        self._ends = False  # the stream, with the block
         if preface:
             self.send(PREFACE + settings(*options))
             self.wait(lambda: bool(self.settings))
@@ -202,10 +203,11 @@ class HTTP2:
             self._answer(frame(PING, ACK, 0, found.payload))
         elif found.kind in (HEADERS, CONTINUATION):
             self._block += found.payload
+            self._ends |= found.kind == HEADERS and bool(found.flags & END_STREAM)
             if found.flags & END_HEADERS:
                 stream.heads.append([(str(name), str(value)) for name, value in self.decoder.decode(self._block)])
-                self._block = b""
-            stream.ended |= found.kind == HEADERS and bool(found.flags & END_STREAM)
+                stream.ended |= self._ends
+                self._block, self._ends = b"", False
         elif found.kind == DATA:
             stream.body += found.payload
             stream.ended |= bool(found.flags & END_STREAM)
