@@ -321,6 +321,9 @@ cdef class H2Session:
         cdef uint64_t first = 0
         if stream.body.size(stream.body):
             first = stream.sent_at + limits.timeout_write
+        elif stream.stream.exchange == NULL:
+            # Answered, but the client does not end its request. A worker that stops does not wait for that.
+            return 1 if self.driver.drain_until else max(stream.progress, stream.sent_at) + limits.timeout_body
         if stream.stream.exchange != NULL:
             exchange = <Exchange>stream.stream.exchange
             first = earliest(first, stream.progress + limits.timeout_body if exchange.wants_body() else exchange.due())
@@ -367,3 +370,5 @@ cdef class H2Session:
             self.refuse_exchange(exchange, FS_E_TIMEOUT)
         elif exchange is not None:
             exchange.on_overdue()
+        else:
+            fs_h2_reset(stream, FS_OK)
