@@ -214,9 +214,21 @@ static int tell_ready(fs_h2 *h2, fs_event *event)
     return event->kind != FS_EVENT_NONE;
 }
 
+/*
+ * SETTINGS are answered with one frame. That more are queued means that a stream's window has overflown, which nghttp2
+ * takes for the stream's error; RFC 9113 section 6.9.2 has it be the connection's.
+ */
+static int overflows(fs_h2 *h2, size_t before)
+{
+    if (nghttp2_session_get_outbound_queue_size(h2->session) <= before + 1)
+        return 0;
+    return nghttp2_session_terminate_session(h2->session, NGHTTP2_FLOW_CONTROL_ERROR) == 0;
+}
+
 /* Gives nghttp2 what belongs to one frame. */
 static int read_frame(fs_h2 *h2)
 {
+    const size_t queued = nghttp2_session_get_outbound_queue_size(h2->session);
     const int64_t n = fs_h2_guard_run(h2, h2->input, h2->input_len);
     ssize_t taken;
 
@@ -229,6 +241,8 @@ static int read_frame(fs_h2 *h2)
                                               : FS_E_H2_CONNECTION;
     h2->input += n;
     h2->input_len -= (size_t)n;
+    if (!h2->frame_len && h2->frame[3] == NGHTTP2_SETTINGS && overflows(h2, queued))
+        return FS_E_H2_CONNECTION;
     return h2->error;
 }
 

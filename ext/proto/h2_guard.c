@@ -13,9 +13,7 @@ enum {
 
 /* RFC 9113 section 6. */
 enum { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION };
-enum { ACK = 0x1, END_STREAM = 0x1, PADDED = 0x8 };
-
-enum { ONLY_PADDING = 256 };  /* a padded frame up to this size may carry nothing */
+enum { ACK = 0x1, END_STREAM = 0x1 };
 
 void fs_h2_guard_init(fs_h2 *h2, uint64_t now)
 {
@@ -37,7 +35,7 @@ int fs_h2_guard_reset(fs_h2 *h2)
     return fs_bucket_take(&h2->resets, h2->now) ? FS_OK : FS_E_H2_FLOOD;
 }
 
-static int control(fs_h2 *h2)
+int fs_h2_guard_control(fs_h2 *h2)
 {
     return fs_bucket_take(&h2->control, h2->now) ? FS_OK : FS_E_H2_FLOOD;
 }
@@ -52,7 +50,7 @@ static int judge_number(fs_h2 *h2)
     if (id > h2->skipped && id < h2->newest)
         return FS_E_H2_CONNECTION;
     if (id <= h2->newest)
-        return control(h2); /* trailers, or what nghttp2 ignores */
+        return fs_h2_guard_control(h2); /* trailers, or what nghttp2 ignores */
     h2->skipped = h2->newest;
     h2->newest = id;
     return FS_OK;
@@ -64,19 +62,19 @@ static int judge(fs_h2 *h2)
 
     switch (h2->frame[3]) {
     case DATA:
-        return flags & END_STREAM || h2->frame_left > (flags & PADDED ? ONLY_PADDING : 0) ? FS_OK : control(h2);
+        return h2->frame_left || flags & END_STREAM ? FS_OK : fs_h2_guard_control(h2);
     case HEADERS:
         h2->continuations = 0;
         return judge_number(h2);
     case RST_STREAM:
         return fs_h2_guard_reset(h2);
     case CONTINUATION:
-        return ++h2->continuations > MAX_CONTINUATIONS ? FS_E_H2_FLOOD : control(h2);
+        return ++h2->continuations > MAX_CONTINUATIONS ? FS_E_H2_FLOOD : fs_h2_guard_control(h2);
     case SETTINGS:
     case PING:
-        return flags & ACK ? FS_OK : control(h2);
+        return flags & ACK ? FS_OK : fs_h2_guard_control(h2);
     default: /* PRIORITY and WINDOW_UPDATE, and what only a wrong client sends, or one with an extension */
-        return control(h2);
+        return fs_h2_guard_control(h2);
     }
 }
 

@@ -94,6 +94,9 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
             end_of_stream(stream, FS_H2_HAS_TRAILERS);
         break;
     case NGHTTP2_DATA:
+        if (frame->data.padlen && frame->hd.length == frame->data.padlen && !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
+            fs_h2_guard_control(h2) < 0)
+            h2->error = FS_E_H2_FLOOD;
         if (stream && frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
             end_of_stream(stream, 0);
         break;

@@ -283,6 +283,12 @@ static int submit(fs_h2_stream *stream, const section *section, int body)
                : FS_OK;
 }
 
+/* Nothing follows: the head itself has END_STREAM, and no window is waited for. */
+static int is_empty(const fs_response_head *head, int64_t length)
+{
+    return head->flags & FS_RESPONSE_END && !(head->flags & FS_RESPONSE_TRAILERS) && !head->length && length <= 0;
+}
+
 static int op_head(fs_stream *s, const fs_response_head *head)
 {
     fs_h2_stream *stream = owner(s);
@@ -306,7 +312,7 @@ static int op_head(fs_stream *s, const fs_response_head *head)
     if (length >= 0)
         add(&section, "content-length", 14, section.number, fs_decimal(section.number, (uint64_t)length), 1);
     add_common(&section, shared->common, &said);
-    if (!(stream->flags & FS_H2_CLOSED) && submit(stream, &section, !bodiless) < 0)
+    if (!(stream->flags & FS_H2_CLOSED) && submit(stream, &section, !bodiless && !is_empty(head, length)) < 0)
         return FS_E_NOMEM;
     s->head_sent = 1;
     s->status = (uint16_t)head->status;

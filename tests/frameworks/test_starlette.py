@@ -88,7 +88,7 @@ def test_failing_route(framework: Open, prefix: str) -> None:
     assert client.get("/").status_code == 200
 
 
-@pytest.mark.http1
+@pytest.mark.plain
 def test_client_that_leaves_in_its_body(framework: Open) -> None:
     server, client = framework("with_starlette:app")
     before = client.get("/show").json()["done"].count("disconnect")
