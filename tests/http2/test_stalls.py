@@ -41,9 +41,9 @@ SLACK = 2.5
 """The wheel is coarse, and the machine may be busy."""
 
 
-@pytest.fixture(params=["cleartext", "tls"])
-def quick(request: pytest.FixtureRequest, serve: Serve) -> Server:
-    return serve(secure=request.param == "tls", **SHORT)
+@pytest.fixture
+def quick(serve: Serve) -> Server:
+    return serve(**SHORT)
 
 
 @pytest.fixture
@@ -121,26 +121,24 @@ def test_half_a_head_beside_a_request_under_way(quick: Server, dial_quick: Dial)
 
 @pytest.mark.alone
 @pytest.mark.parametrize("sent", [1, 14, 23])
-def test_half_a_preface(quick: Server, dial_quick: Dial, sent: int) -> None:
-    connection = dial_quick(preface=False, acknowledges=False)
-    connection.send(PREFACE[:sent])
-    with takes(0.8 if quick.secure else 0.6):
+@pytest.mark.parametrize("secure", [False, True], ids=["cleartext", "tls"])
+def test_half_a_preface(serve: Serve, secure: bool, sent: int) -> None:
+    server = serve(secure=secure, **SHORT)
+    with takes(0.8 if secure else 0.6), HTTP2(server, preface=False, acknowledges=False) as connection:
+        connection.send(PREFACE[:sent])
         connection.expect_gone()
 
 
 @pytest.mark.alone
-def test_a_dripping_preface(quick: Server, dial_quick: Dial) -> None:
-    connection = dial_quick(preface=False, acknowledges=False)
-    with takes(0.8 if quick.secure else 0.6):
-        drip(connection, PREFACE + settings((0x77, 1), (0x78, 2), *[(0x79, 3)] * 20))
+def test_a_dripping_preface(dial_quick: Dial) -> None:
+    with takes(0.6):
+        drip(dial_quick(preface=False), PREFACE + settings(*[(0x79, 3)] * 20))
 
 
 @pytest.mark.alone
 def test_a_preface_and_nothing_else(quick: Server, dial_quick: Dial) -> None:
-    connection = dial_quick(preface=False, acknowledges=False)
-    connection.send(PREFACE)
     with takes(0.8):
-        connection.expect_gone()
+        dial_quick(preface=False, acknowledges=False).send(PREFACE).expect_gone()
 
 
 @pytest.mark.alone
@@ -187,6 +185,18 @@ def test_a_dripping_body_is_no_stall_and_one_that_stops_is(quick: Server, dial_q
     connection.data(stream, b"a")
     with takes(0.6):
         assert connection.response(stream).status == 408
+
+
+@pytest.mark.alone
+def test_an_answered_request_whose_body_never_ends(dial_quick: Dial) -> None:
+    """It is broken off without an error (RFC 9113 section 8.1), else such streams would use up the connection."""
+    connection = dial_quick()
+    stream = connection.open(get(method="POST"), end=False)
+    with takes(0.6):
+        assert connection.response(stream).body == b"ok"
+        connection.wait(lambda: connection.streams[stream].reset is not None)
+    assert connection.streams[stream].reset == NO_ERROR
+    assert connection.alive()
 
 
 @pytest.mark.alone
