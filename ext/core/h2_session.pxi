@@ -67,9 +67,8 @@ cdef class H2Session:
         cdef int result
         self.read_on()
         while connection.fd >= 0 and not connection.flags & CONN_LINGERING:
-            if backlog(connection) >= driver.limits.high_water and connection.full(None):
-                connection.flags |= CONN_STALLED    # who does not read what is there gets no more
-                break
+            # Also what a client sends that reads nothing is taken: it may break off what it does not want. How much that
+            # can bring about is bounded by its streams, and by the guard.
             if connection.answered >= driver.limits.max_pipelined and fs_h2_unread(&self.h2):
                 connection.flags |= CONN_MORE
                 driver.schedule(connection)
