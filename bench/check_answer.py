@@ -1,6 +1,7 @@
 """Asks a server once and compares its answer with what the scenario expects, before anything is measured."""
 
 import http.client
+import ssl
 
 from bench.plan import Scenario
 from bench.process import HOST
@@ -12,9 +13,18 @@ class WrongAnswerError(Exception):
     """The server's answer is not the scenario's; its figures would mean nothing."""
 
 
+def _connection(scenario: Scenario, port: int) -> http.client.HTTPConnection:
+    if not scenario.tls:
+        return http.client.HTTPConnection(HOST, port, timeout=TIMEOUT)
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # the certificate was made a moment ago, by nobody
+    return http.client.HTTPSConnection(HOST, port, timeout=TIMEOUT, context=context)
+
+
 def check_answer(scenario: Scenario, port: int) -> None:
     """Raises WrongAnswerError, which says what differs."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=TIMEOUT)
+    connection = _connection(scenario, port)
     try:
         connection.request(scenario.method, scenario.path, b"x" * scenario.upload or None, scenario.headers)
         response = connection.getresponse()

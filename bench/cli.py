@@ -13,10 +13,11 @@ from pathlib import Path
 from bench.adopt import adopt
 from bench.budget import Work
 from bench.compare import compare, regressions
+from bench.counted import LoadError
 from bench.floor import FLOOR, build_limit, build_websocket_floor
 from bench.gate import Gate, gated, run_gate
 from bench.lineup import ALL, OWN, Lineup, asked_for, lineup, servers_of
-from bench.load import LoadError, find_wrk
+from bench.load import find_wrk
 from bench.machine import describe, versions
 from bench.measure import Sample, Settings
 from bench.memory import measure_memory

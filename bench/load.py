@@ -5,10 +5,12 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from bench.counted import Load, LoadError
 from bench.floor import build_websocket_load
+from bench.h2load import H2LOAD_MARK, h2load_command, is_h2load, parse_h2load
 from bench.latency import as_measured, interval, parse, percentile
 from bench.plan import HERE, Scenario
 from bench.process import HOST, on_core
@@ -17,44 +19,6 @@ MARK = "REPORT "
 HISTOGRAM_MARK = "HISTOGRAM "
 TIMEOUT = "10s"  # wrk counts slower answers as errors; more than a run lasts, they are only slow
 TIMEOUT_MARGIN = 30.0
-
-
-class LoadError(Exception):
-    """The load program is missing or did not report."""
-
-
-@dataclass(frozen=True)
-class Load:
-    """What it has counted in one run, echoed messages as requests; errors by kind.
-
-    `curve` has the latency in microseconds that so many per cent of the requests did not exceed, by "50" ... "100".
-    """
-
-    requests: int
-    duration_us: int
-    bytes: int
-    curve: dict[str, int]
-    errors: dict[str, int]
-
-    @property
-    def p50_us(self) -> int:
-        return self.curve["50"]
-
-    @property
-    def p90_us(self) -> int:
-        return self.curve["90"]
-
-    @property
-    def p99_us(self) -> int:
-        return self.curve["99"]
-
-    @property
-    def p999_us(self) -> int:
-        return self.curve["99.9"]
-
-    @property
-    def per_second(self) -> float:
-        return self.requests * 1e6 / self.duration_us
 
 
 def find_wrk() -> str:
@@ -70,6 +34,8 @@ def load_command(scenario: Scenario, port: int, seconds: float) -> list[str]:
     if scenario.websocket:
         counts = [str(port), str(scenario.connections), f"{max(1, round(seconds))}"]
         return [str(build_websocket_load()), *counts, *scenario.websocket]
+    if scenario.http2:
+        return h2load_command(scenario, port, seconds)
     return _wrk_command(scenario, port, seconds)
 
 
@@ -91,7 +57,7 @@ def _wrk_command(scenario: Scenario, port: int, seconds: float) -> list[str]:
         script,
         *headers,
     ]
-    command.append(f"http://{HOST}:{port}{scenario.path}")
+    command.append(f"{'https' if scenario.tls else 'http'}://{HOST}:{port}{scenario.path}")
     return [*command, "--", *scenario.script_args] if scenario.script_args else command
 
 
@@ -107,6 +73,8 @@ def run_load(
     0: it counts requests and not segments, so that with several in one its corrections lie below the least that it has
     measured, where it does not find them.
     """
+    if is_h2load(command):
+        return parse_h2load(_run(command, core, seconds, halfway, H2LOAD_MARK))
     output = _run(command, core, seconds, halfway)
     counted: dict[str, Any] = json.loads(_line(output, MARK))
     kinds = ("connect", "read", "write", "status", "timeout")
@@ -120,8 +88,9 @@ def run_load(
     return Load(**counted, errors=errors)
 
 
-def _run(command: list[str], core: int, seconds: float, halfway: Callable[[], None] | None) -> str:
-    """wrk's output, which has a report. Raises LoadError."""
+def _run(command: list[str], core: int, seconds: float, halfway: Callable[[], None] | None, mark: str = MARK) -> str:
+    """The program's output, which has a line that begins with `mark`. Raises LoadError."""
+    name = Path(command[0]).name
     with on_core(core):
         wrk = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with wrk:
@@ -132,11 +101,11 @@ def _run(command: list[str], core: int, seconds: float, halfway: Callable[[], No
                 halfway()
             output, complaint = wrk.communicate(timeout=seconds + TIMEOUT_MARGIN)
         except subprocess.TimeoutExpired as error:
-            raise LoadError(f"wrk did not end within {error.timeout:.0f} s") from error
+            raise LoadError(f"{name} did not end within {error.timeout:.0f} s") from error
         finally:
             wrk.kill()
-    if wrk.returncode != 0 or not _line(output, MARK):
-        raise LoadError(f"wrk ended with status {wrk.returncode}: {(complaint or output).strip()[-500:]}")
+    if wrk.returncode != 0 or not _line(output, mark):
+        raise LoadError(f"{name} ended with status {wrk.returncode}: {(complaint or output).strip()[-500:]}")
     return output
 
 

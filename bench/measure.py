@@ -7,11 +7,14 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from bench.certificate import CertificateError, make_certificate
 from bench.check_answer import WrongAnswerError, check_answer
+from bench.check_http2 import check_http2
 from bench.check_websocket import check_websocket
+from bench.counted import Load, LoadError
 from bench.cputime import VanishedError, core_busy, read_cpu, resident, spent
 from bench.idle import IdleError, idle_connections, raise_descriptor_limit
-from bench.load import Load, LoadError, load_command, run_load
+from bench.load import load_command, run_load
 from bench.plan import HERE, Scenario, Server
 from bench.process import Running, ServerError, cores, free_port, started
 
@@ -60,10 +63,11 @@ def measure(scenario: Scenario, server: Server, settings: Settings) -> Sample:
     port = free_port()
     load_average = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-        command = server_command(scenario, server, settings, port, Path(scratch))
+        command = list(server.command)
         log = Path(scratch) / "server.log"
-        begun = time.monotonic()
         try:
+            command = server_command(scenario, server, settings, port, Path(scratch))
+            begun = time.monotonic()
             if scenario.idle:
                 raise_descriptor_limit(scenario.idle)
             with started(command, port, cores()[0], log, HERE.parent) as running:
@@ -75,7 +79,7 @@ def measure(scenario: Scenario, server: Server, settings: Settings) -> Sample:
                     sample = _under_load(scenario, server, settings, running, command)
                 sample = replace(sample, start_ms=start_ms)
             _check_log(server, sample, log)
-        except (ServerError, WrongAnswerError, LoadError, IdleError, VanishedError) as error:
+        except (CertificateError, ServerError, WrongAnswerError, LoadError, IdleError, VanishedError) as error:
             sample = Sample(scenario.name, server.name, portable(command), error=str(error))
     return Sample(**{**vars(sample), "load_average": load_average})
 
@@ -84,6 +88,8 @@ def check_server(scenario: Scenario, port: int) -> None:
     """Raises WrongAnswerError where its answer is not the scenario's."""
     if scenario.websocket:
         check_websocket(scenario, port)
+    elif scenario.http2:
+        check_http2(scenario, port)
     else:
         check_answer(scenario, port)
 
@@ -102,8 +108,14 @@ def server_command(scenario: Scenario, server: Server, settings: Settings, port:
         "port": str(port),
         "response": str(response),
     }
+    words = list(server.command)
+    if scenario.tls:
+        fields["certificate"], fields["key"] = make_certificate(scratch)
+        words += server.tls
+    if scenario.http2:
+        words += server.http2
     command: list[str] = []
-    for word in server.command:
+    for word in words:
         command += scenario.limit if word == "{limit_options}" else [word.format_map(fields)]
     return command
 

@@ -17,9 +17,10 @@ from pathlib import Path
 
 from bench import flame, stacks
 from bench.check_answer import WrongAnswerError
+from bench.counted import LoadError
 from bench.cputime import tree
 from bench.floor import build_limit, build_websocket_floor
-from bench.load import LoadError, find_wrk, load_command, run_load
+from bench.load import find_wrk, load_command, run_load
 from bench.measure import Settings, check_server, load_errors, server_command
 from bench.peers import PYTHON as PEER_PYTHON
 from bench.plan import HERE, Plan, Scenario, Server, choose, load_plan, participants

@@ -54,6 +54,8 @@ class Scenario:
     headers: dict[str, str] = field(default_factory=dict)
     upload: int = 0
     websocket: tuple[str, ...] = ()
+    tls: bool = False
+    http2: int = 0  # streams at the same time in each connection; 0: HTTP/1.1
     idle: int = 0  # connections that are opened and then rest, in place of load
     script: str = "report.lua"
     script_args: tuple[str, ...] = ()
@@ -76,6 +78,8 @@ class Scenario:
         """Whether `server` may take part when it is asked for."""
         if server.scenarios and self.name not in server.scenarios:
             return False
+        if (self.tls and not server.tls) or (self.http2 and not server.speaks_http2):
+            return False
         if self.servers:
             return server.name in (*self.servers, *self.also)
         return server.interface in (None, *self.interfaces)
@@ -95,6 +99,9 @@ class Server:
     as_root: bool = True  # whether it can be started by root
     scenarios: tuple[str, ...] = ()  # the only ones that it can do; without any, all of its interface
     logs_requests: bool = False
+    tls: tuple[str, ...] = ()  # what its command has beside the rest where it speaks TLS; without any it does not
+    http2: tuple[str, ...] = ()  # likewise HTTP/2,
+    speaks_http2: bool = False  # which it may do without
 
 
 @dataclass(frozen=True)

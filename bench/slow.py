@@ -15,8 +15,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
+from bench.counted import LoadError
 from bench.cputime import VanishedError, resident
-from bench.load import LoadError, load_command, run_load
+from bench.load import load_command, run_load
 from bench.measure import Settings, load_errors, server_command
 from bench.plan import HERE, Plan, Scenario, Server, SlowTransfer
 from bench.process import Running, ServerError, cores, free_port, on_core, started

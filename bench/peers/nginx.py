@@ -1,10 +1,12 @@
-"""`nginx.py PORT RESPONSE`: nginx, one process, answers every request by `return` with what is in the file RESPONSE.
+"""`nginx.py PORT RESPONSE [--tls CERTIFICATE KEY] [--http2]`: nginx, one process, answers every request by
+`return` with what is in the file RESPONSE.
 
 A floor from another world: no application at all. Its configuration and its files are written beside RESPONSE.
 """
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 CONFIGURATION = """\
@@ -25,8 +27,8 @@ http {{
     types {{ }}
     default_type {content_type};
     server {{
-        listen 127.0.0.1:{port};
-        location / {{
+        listen 127.0.0.1:{port}{listen};
+{tls}        location / {{
 {headers}            return {status} '{body}';
         }}
     }}
@@ -35,8 +37,9 @@ http {{
 NOT_ADDED = ("server", "date", "content-type", "content-length", "connection")  # nginx writes them itself
 
 
-def configuration(port: int, response: bytes, folder: Path) -> str:
-    """What makes nginx answer with the head and the body of `response`."""
+def configuration(port: int, response: bytes, folder: Path, options: Sequence[str] = ()) -> str:
+    """What makes nginx answer with the head and the body of `response`; `options` are those of the command line."""
+    tls = options[options.index("--tls") + 1 :][:2] if "--tls" in options else ()
     head, _, body = response.decode().partition("\r\n\r\n")
     status, *lines = head.split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines)
@@ -44,6 +47,8 @@ def configuration(port: int, response: bytes, folder: Path) -> str:
     return CONFIGURATION.format(
         folder=folder,
         port=port,
+        listen=(" ssl" if tls else "") + (" http2" if "--http2" in options else ""),
+        tls="        ssl_certificate {};\n        ssl_certificate_key {};\n".format(*tls) if tls else "",
         content_type=headers["content-type"],
         headers=added,
         status=status.split()[1],
@@ -65,7 +70,7 @@ def _escaped(text: str) -> str:
 def main() -> None:
     port, response = int(sys.argv[1]), Path(sys.argv[2])
     path = response.parent / "nginx.conf"
-    path.write_text(configuration(port, response.read_bytes(), response.parent))
+    path.write_text(configuration(port, response.read_bytes(), response.parent, sys.argv[3:]))
     search = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
     os.execvpe("nginx", ["nginx", "-c", str(path), "-p", str(response.parent)], {**os.environ, "PATH": search})
 

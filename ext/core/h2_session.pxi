@@ -67,9 +67,8 @@ cdef class H2Session:
         cdef int result
         self.read_on()
         while connection.fd >= 0 and not connection.flags & CONN_LINGERING:
-            if backlog(connection) >= driver.limits.high_water and connection.full(None):
-                connection.flags |= CONN_STALLED    # who does not read what is there gets no more
-                break
+            # Also what a client sends that reads nothing is taken: it may break off what it does not want. How much that
+            # can bring about is bounded by its streams, and by the guard.
             if connection.answered >= driver.limits.max_pipelined and fs_h2_unread(&self.h2):
                 connection.flags |= CONN_MORE
                 driver.schedule(connection)
@@ -321,6 +320,9 @@ cdef class H2Session:
         cdef uint64_t first = 0
         if stream.body.size(stream.body):
             first = stream.sent_at + limits.timeout_write
+        elif stream.stream.exchange == NULL:
+            # Answered, but the client does not end its request. A worker that stops does not wait for that.
+            return 1 if self.driver.drain_until else max(stream.progress, stream.sent_at) + limits.timeout_body
         if stream.stream.exchange != NULL:
             exchange = <Exchange>stream.stream.exchange
             first = earliest(first, stream.progress + limits.timeout_body if exchange.wants_body() else exchange.due())
@@ -367,3 +369,5 @@ cdef class H2Session:
             self.refuse_exchange(exchange, FS_E_TIMEOUT)
         elif exchange is not None:
             exchange.on_overdue()
+        else:
+            fs_h2_reset(stream, FS_OK)

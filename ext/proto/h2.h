@@ -139,7 +139,7 @@ struct fs_h2 {
     fs_bucket resets, control;     /* what may be asked for at will (h2_guard.c) */
     uint64_t now;                  /* of the last feed or pump */
     uint64_t received_at;          /* when bytes last came, */
-    uint64_t framed_at;            /* and when the last frame was complete */
+    uint64_t framed_at;            /* and when the last frame was complete, or the last stream over */
     uint64_t begun_at;             /* when the frame or field section began that is not complete */
     uint64_t framed;               /* bytes that this pump has made */
     uint32_t open;                 /* streams in `streams` */

@@ -13,7 +13,7 @@ enum {
 
 /* RFC 9113 section 6. */
 enum { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION };
-enum { ACK = 0x1, END_STREAM = 0x1 };
+enum { ACK = 0x1 };
 
 void fs_h2_guard_init(fs_h2 *h2, uint64_t now)
 {
@@ -62,7 +62,7 @@ static int judge(fs_h2 *h2)
 
     switch (h2->frame[3]) {
     case DATA:
-        return h2->frame_left || flags & END_STREAM ? FS_OK : fs_h2_guard_control(h2);
+        return h2->frame_left ? FS_OK : fs_h2_guard_control(h2); /* a request that ends so has earned it */
     case HEADERS:
         h2->continuations = 0;
         return judge_number(h2);

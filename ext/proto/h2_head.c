@@ -127,7 +127,8 @@ static void add_field(fs_h2 *h2, const char *name, size_t name_len, const char *
         add_crumb(arena, value, value_len);
         return;
     }
-    if (arena->nfields > h2->shared->limits->max_fields) {
+    /* Host is one of them, as in HTTP/1; where it comes as :authority, it has its place already. */
+    if (arena->nfields >= h2->shared->limits->max_fields + (id == FS_FIELD_HOST)) {
         arena->error = FS_E_TOO_MANY_FIELDS;
         return;
     }

@@ -67,6 +67,8 @@ void fs_h2_free_stream(fs_h2_stream *stream)
     if (stream->next)
         stream->next->prev = stream->prev;
     h2->open--;
+    if (!h2->open)
+        h2->framed_at = h2->now; /* it is idle from now on, however long the last answer took */
     if (shared->nstreams == STREAMS_KEPT) {
         shared->allocator->release(shared->allocator->ctx, stream);
         return;

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.check_answer import check_answer
-from bench.measure import Settings, server_command
+from bench.measure import Settings, check_server, server_command
 from bench.peers import REQUIREMENTS, SEARCH, build_peers, missing, up_to_date
 from bench.plan import HERE, Answer, Scenario, Server, load_plan
 from bench.process import cores, free_port, started
@@ -107,7 +106,7 @@ def test_nginx_gives_the_answer_of_each_scenario_that_it_takes_part_in(tmp_path:
         port = free_port()
         command = server_command(PLAN.scenarios[name], nginx, Settings(), port, tmp_path)
         with started(command, port, cores()[0], tmp_path / "log", HERE.parent):
-            check_answer(PLAN.scenarios[name], port)
+            check_server(PLAN.scenarios[name], port)
 
 
 def test_a_missing_peer_is_a_row_with_an_error(scenario: Scenario, settings: Settings) -> None:
