@@ -3,6 +3,7 @@
 import ast
 import struct
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,17 @@ MIB = 1 << 20
 @pytest.fixture(params=[1, 4], ids=["one-thread", "four-threads"])
 def threaded(request: pytest.FixtureRequest, serve: Serve) -> Server:
     return serve("wsgi_scripted:app", threads=request.param)
+
+
+@pytest.fixture
+def start_threads() -> Iterator[Serve]:
+    """Starts a server of this test alone: its threads have learned nothing yet."""
+    with ExitStack() as stack:
+
+        def new(**options: int) -> Server:
+            return stack.enter_context(Server("wsgi_scripted:app", **options))
+
+        yield new
 
 
 @pytest.fixture
@@ -245,15 +257,35 @@ def test_a_stream_that_is_broken_off(connection: HTTP2, threaded: Server) -> Non
     assert connection.goaways == []
 
 
-def test_a_request_that_is_broken_off_while_it_waits_for_a_thread(threaded: Server, gate: Gate) -> None:
+@pytest.mark.parametrize(("threads", "blocked"), [(2, 1), (2, 2), (4, 3), (4, 4), (4, 12), (8, 7)])
+def test_requests_of_one_segment_leave_a_thread_that_leads(
+    start_threads: Serve, gate: Gate, threads: int, blocked: int
+) -> None:
+    """However many calls block at once: PING is answered, and requests are while there is a thread."""
+    server = start_threads(threads=threads)
+    with HTTP2(server) as connection, HTTP2(server) as other:
+        heads = [connection.head(get(script(server, gate.wait, *answers()).target)) for _ in range(blocked)]
+        connection.send(b"".join(head for _, head in heads)).ping()
+        other.ping()
+        if blocked < threads:
+            assert other.request(get()).body == b"ok"
+            assert connection.request(get()).body == b"ok"
+        gate.open()
+        assert all(connection.response(stream).body == b"ok" for stream, _ in heads)
+
+
+@pytest.mark.parametrize("threads", [2, 4])
+def test_a_request_that_is_broken_off_while_it_waits_for_a_thread(
+    start_threads: Serve, gate: Gate, threads: int
+) -> None:
     """It is not begun any more."""
-    with HTTP2(threaded) as connection:
-        threads = int(str(threaded.options["threads"]))
-        holders = [script(threaded, gate.wait, *answers()) for _ in range(threads)]
-        held = [connection.open(get(each.target)) for each in holders]
-        waiting = script(threaded, ("note", "begun"), *answers())
+    server = start_threads(threads=threads)
+    with HTTP2(server) as connection:
+        held = [connection.open(get(script(server, gate.wait, *answers()).target)) for _ in range(threads)]
+        connection.ping()
+        waiting = script(server, ("note", "begun"), *answers())
         stream = connection.open(get(waiting.target))
-        connection.ping().reset(stream, CANCEL).ping(b"8 bytes!")
+        connection.ping(b"it waits").reset(stream, CANCEL).ping(b"it is no")
         gate.open()
         assert all(connection.response(each).body == b"ok" for each in held)
         assert connection.request(get()).body == b"ok"
