@@ -28,7 +28,9 @@ def limit(name: str, folder: Path) -> Iterator[tuple[Scenario, int]]:
         yield scenario, port
 
 
-@pytest.mark.parametrize("name", [name for name, each in PLAN.scenarios.items() if not (each.websocket or each.tls or each.http2)])
+@pytest.mark.parametrize(
+    "name", [name for name, each in PLAN.scenarios.items() if not (each.websocket or each.tls or each.http2)]
+)
 def test_it_gives_the_answer_of_every_scenario(name: str, tmp_path: Path) -> None:
     for scenario, port in limit(name, tmp_path):
         check_answer(scenario, port)

@@ -5,6 +5,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from urllib.parse import quote
 
 import pytest
 
@@ -16,12 +17,17 @@ from serving.http2 import (
     END_HEADERS,
     END_STREAM,
     ENHANCE_YOUR_CALM,
+    GOAWAY,
+    HEADER_TABLE_SIZE,
     HEADERS,
     HTTP2,
     INITIAL_WINDOW_SIZE,
+    PADDED,
     PING,
     PRIORITY,
     PROTOCOL_ERROR,
+    RST_STREAM,
+    STREAM_CLOSED,
     WINDOW_UPDATE,
     Ended,
     frame,
@@ -115,6 +121,74 @@ def tiny_windows(connection: HTTP2) -> Iterator[bytes]:
         yield frame(WINDOW_UPDATE, 0, 1, struct.pack(">I", 1))
 
 
+def only_padding(connection: HTTP2) -> Iterator[bytes]:
+    """Of CVE-2019-9518's kind: frames that are not empty and bring nothing."""
+    yield connection.head(get("/echo", method="POST"), end=False)[1]
+    for padding in itertools.cycle((0, 1, 255)):
+        yield frame(DATA, PADDED, 1, bytes([padding]) + bytes(padding))
+
+
+def made_resets_by_late_data(connection: HTTP2) -> Iterator[bytes]:
+    """Of CVE-2025-8671's kind: more after the end, so that the server breaks off what it has begun."""
+    target = "/run/late?" + quote(repr([("receive",), ("receive",)]), safe="")
+    block = connection.block(get(target, method="POST"))
+    for stream in itertools.count(1, 2):
+        yield frame(HEADERS, END_HEADERS | END_STREAM, stream, block) + frame(DATA, 0, stream, b"a")
+
+
+def late_headers(connection: HTTP2) -> Iterator[bytes]:
+    """Of a stream that is over since others have been begun."""
+    for stream in (1, 9, 11, 13):
+        yield connection.head(get(), stream=stream)[1]
+    while True:
+        yield connection.head(get(), stream=5)[1]
+
+
+def late_ends(connection: HTTP2) -> Iterator[bytes]:
+    """Of a stream that the server has broken off, on which frames may come late."""
+    yield connection.head(get("/", ("connection", "close"), method="POST"), stream=1, end=False)[1]
+    while True:
+        yield frame(DATA, END_STREAM, 1) * 10
+
+
+def late_resets(connection: HTTP2) -> Iterator[bytes]:
+    yield connection.head(get(), stream=1)[1]
+    while True:
+        yield frame(RST_STREAM, 0, 1, struct.pack(">I", 8))
+
+
+def goaway_flood(_: HTTP2) -> Iterator[bytes]:
+    while True:
+        yield frame(GOAWAY, 0, 0, bytes(8))
+
+
+def tiny_windows_of_the_connection(_: HTTP2) -> Iterator[bytes]:
+    while True:
+        yield frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 1))
+
+
+def table_sizes(_: HTTP2) -> Iterator[bytes]:
+    """Each makes the server's own table another one."""
+    for size in itertools.cycle((0, 4096)):
+        yield settings((HEADER_TABLE_SIZE, size))
+
+
+def windows_of_all_streams(connection: HTTP2) -> Iterator[bytes]:
+    """Each change is one of every stream that is open."""
+    for stream in range(1, 200, 2):
+        yield connection.head(get("/echo", method="POST"), stream=stream, end=False)[1]
+    for size in itertools.cycle((0, 65535)):
+        yield settings(*[(INITIAL_WINDOW_SIZE, size ^ number) for number in range(100)])
+
+
+def header_bomb_of_cookies(connection: HTTP2) -> Iterator[bytes]:
+    """The same with crumbs, which are to be joined."""
+    cookie = b"\x60\x7f\xa1\x1e" + b"a" * 4000
+    yield frame(HEADERS, 0, 1, connection.block(get()) + cookie)
+    while True:
+        yield frame(CONTINUATION, 0, 1, b"\xbe" * 4000)
+
+
 def unknown_frames(_: HTTP2) -> Iterator[bytes]:
     while True:
         yield frame(0xEE)
@@ -134,7 +208,21 @@ ATTACKS: list[Attack] = [
     priority_flood,
     tiny_windows,
     unknown_frames,
+    only_padding,
+    made_resets_by_late_data,
+    late_headers,
+    late_ends,
+    late_resets,
+    goaway_flood,
+    tiny_windows_of_the_connection,
+    table_sizes,
+    windows_of_all_streams,
+    header_bomb_of_cookies,
 ]
+
+
+AT_ONCE: dict[Attack, int] = {made_resets: PROTOCOL_ERROR, made_resets_by_late_data: STREAM_CLOSED}
+"""What ends a connection before it is a flood: an increment of nothing, and what follows the end of a stream."""
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -156,8 +244,8 @@ def test_a_flood_is_ended_and_others_are_served(dial: Dial, h2_server: Server, a
     except (Ended, ConnectionError, OSError):
         pass
     connection.expect_gone()
-    # A reset by the kernel may overtake it; an increment of nothing ends the connection at once, too.
-    codes = {ENHANCE_YOUR_CALM} if attack is not made_resets else {PROTOCOL_ERROR}
+    # A reset by the kernel may overtake it; some attacks are errors of the connection at once.
+    codes = {AT_ONCE.get(attack, ENHANCE_YOUR_CALM)}
     assert {each.code for each in connection.goaways} <= codes, connection.goaways
     assert other.alive()
     assert h2_server.resident() - before < 16 << 20
