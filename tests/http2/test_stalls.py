@@ -211,6 +211,7 @@ def test_a_window_that_drips(quick: Server, dial_quick: Dial) -> None:
         connection.widen(stream, 1).read_frame()
     with takes(0.9):
         assert connection.response(stream).reset is not None
+    connection.send(settings((INITIAL_WINDOW_SIZE, 65535)))  # for the answer of the next one
     assert connection.alive()
 
 
