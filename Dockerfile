@@ -8,13 +8,16 @@ ARG PYTHON=3.13
 
 FROM python:${PYTHON}-slim AS build
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends gcc libc6-dev zlib1g-dev \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev zlib1g-dev libnghttp2-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .
 RUN python -m pip wheel --no-cache-dir --wheel-dir /wheels .
 
 FROM python:${PYTHON}-slim
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends libnghttp2-14 \
+    && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --no-create-home --shell /usr/sbin/nologin fastserve
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     python -m pip install --no-cache-dir --no-index --find-links /wheels fastserve

@@ -153,6 +153,8 @@ cdef class Threads:
                     fs_relay_lead(&self.relay, me)
                     spoilt = self.lead(me)
                 elif self.first is not None and self.running < self.most:
+                    if self.watched and not fs_relay_can_wake(&self.relay) and self.count <= self.most:
+                        self.new_thread()   # this one was to take the lead from one that is held up, and may be held up itself
                     spoilt = self.step(me)
                 else:
                     with nogil:
