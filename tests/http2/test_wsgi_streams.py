@@ -38,8 +38,8 @@ def start_threads() -> Iterator[Serve]:
     """Starts a server of this test alone: its threads have learned nothing yet."""
     with ExitStack() as stack:
 
-        def new(**options: int) -> Server:
-            return stack.enter_context(Server("wsgi_scripted:app", **options))
+        def new(*, threads: int) -> Server:
+            return stack.enter_context(Server("wsgi_scripted:app", threads=threads))
 
         yield new
 
