@@ -34,6 +34,7 @@ from serving.http2 import (
     get,
     settings,
 )
+from serving.process import until
 from serving.script import start
 from supervised.conftest import amount
 
@@ -286,11 +287,12 @@ def test_a_thousand_cancelled_streams_a_second(serve: Serve) -> None:
     with ExitStack() as stack:
         connections = [stack.enter_context(HTTP2(server)) for _ in range(8)]
         cancel(server, connections, 1.0)
-        before, cancelled = server.resident(), 0
+        before, counts, cancelled = server.resident(), server.get("/ledger"), 0
         cancelled = cancel(server, connections, seconds)
         assert cancelled > 800 * seconds
         assert server.resident() - before < 4 << 20
         assert all(connection.alive() for connection in connections)
+        assert until(lambda: server.get("/ledger") == counts), (server.get("/ledger"), counts)
 
 
 def cancel(server: Server, connections: list[HTTP2], seconds: float) -> int:
