@@ -79,6 +79,8 @@ cdef class H2Session:
                 break
             if self.fresh is not None and (event.kind == FS_EVENT_NONE or event.stream != self.fresh.stream):
                 self.start()
+                if connection.fd < 0:
+                    break           # its first step has found the client gone: the event's stream is as well
             if event.kind == FS_EVENT_NONE:
                 break
             self.take(&event)
