@@ -108,6 +108,7 @@ $(PY):
 	$(PYTHON) -m venv $(VENV)
 
 $(INSTALLED): $(PY) pyproject.toml setup.py
+	@tools/libraries.sh $(CC)
 	@$(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		> $(VENV)/build-requirements.txt
 	$(PY) -m pip install --quiet --upgrade -r $(VENV)/build-requirements.txt

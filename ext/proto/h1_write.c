@@ -3,6 +3,8 @@
 #include "fields.h"
 #include "h1_head.h"
 #include "h1_state.h"
+#include "piece.h"
+#include "refusal.h"
 
 #include <string.h>
 
@@ -13,17 +15,6 @@ static fs_h1 *owner(fs_stream *stream)
 
 /* ---- interim responses -------------------------------------------------------- */
 
-static int queue_text(fs_h1 *h1, const char *text, size_t n)
-{
-    char *p = h1->sink->reserve(h1->sink, n);
-
-    if (!p)
-        return FS_E_NOMEM;
-    memcpy(p, text, n);
-    h1->sink->commit(h1->sink, n);
-    return FS_OK;
-}
-
 static int op_proceed(fs_stream *stream)
 {
     fs_h1 *h1 = owner(stream);
@@ -31,7 +22,7 @@ static int op_proceed(fs_stream *stream)
     if (!(h1->flags & FS_H1_EXPECTS) || h1->writing != FS_H1_WRITE_HEAD || h1->reading != FS_H1_READ_BODY)
         return FS_OK;
     /* Once body bytes have come, it may be left out: RFC 9110 section 10.1.1. */
-    if (!h1->body_read && !fs_h1_unread(h1) && queue_text(h1, FS_H1_LINE("HTTP/1.1 100 Continue\r\n\r\n")) < 0)
+    if (!h1->body_read && !fs_h1_unread(h1) && fs_queue_bytes(h1->sink, FS_H1_LINE("HTTP/1.1 100 Continue\r\n\r\n")) < 0)
         return FS_E_NOMEM;
     h1->flags &= ~(uint32_t)FS_H1_EXPECTS;
     return FS_OK;
@@ -166,33 +157,6 @@ static int op_head(fs_stream *stream, const fs_response_head *head)
 
 /* ---- the body --------------------------------------------------------------------- */
 
-/* A run of body: memory, or a range of a file. */
-typedef struct piece {
-    const char *p;      /* NULL for a file */
-    uint64_t n;
-    void *owner;
-    int64_t offset;
-    int fd;
-} piece;
-
-static int is_copied(const piece *piece)
-{
-    return piece->p && (!piece->owner || piece->n < FS_SHARE_MIN);
-}
-
-static int queue_piece(fs_h1 *h1, const piece *piece)
-{
-    fs_sink *sink = h1->sink;
-
-    if (!piece->n)
-        return FS_OK;
-    if (is_copied(piece))
-        return queue_text(h1, piece->p, (size_t)piece->n);
-    if (piece->p)
-        return sink->share(sink, piece->p, (size_t)piece->n, piece->owner);
-    return sink->file(sink, piece->fd, piece->offset, piece->n, piece->owner);
-}
-
 /* What was queued cannot be taken back: the response is broken. */
 static int no_memory(fs_h1 *h1)
 {
@@ -200,12 +164,12 @@ static int no_memory(fs_h1 *h1)
     return FS_E_NOMEM;
 }
 
-static int write_what_fits(fs_h1 *h1, const piece *given)
+static int write_what_fits(fs_h1 *h1, const fs_piece *given)
 {
-    piece piece = *given;
+    fs_piece piece = *given;
 
     piece.n = h1->body_left;
-    if (queue_piece(h1, &piece) < 0)
+    if (fs_queue_piece(h1->sink, &piece) < 0)
         return no_memory(h1);
     h1->stream.body_sent += piece.n;
     h1->body_left = 0;
@@ -214,11 +178,11 @@ static int write_what_fits(fs_h1 *h1, const piece *given)
     return FS_E_APP_BODY_TOO_LONG;
 }
 
-static int write_counted(fs_h1 *h1, const piece *piece, int end)
+static int write_counted(fs_h1 *h1, const fs_piece *piece, int end)
 {
     if (piece->n > h1->body_left)
         return write_what_fits(h1, piece);
-    if (queue_piece(h1, piece) < 0)
+    if (fs_queue_piece(h1->sink, piece) < 0)
         return no_memory(h1);
     h1->body_left -= piece->n;
     h1->stream.body_sent += piece->n;
@@ -232,9 +196,9 @@ static int write_counted(fs_h1 *h1, const piece *piece, int end)
     return FS_OK;
 }
 
-static int write_until_close(fs_h1 *h1, const piece *piece, int end)
+static int write_until_close(fs_h1 *h1, const fs_piece *piece, int end)
 {
-    if (queue_piece(h1, piece) < 0)
+    if (fs_queue_piece(h1->sink, piece) < 0)
         return no_memory(h1);
     h1->stream.body_sent += piece->n;
     if (end)
@@ -242,7 +206,7 @@ static int write_until_close(fs_h1 *h1, const piece *piece, int end)
     return FS_OK;
 }
 
-static int write_nowhere(fs_h1 *h1, const piece *piece, int end)
+static int write_nowhere(fs_h1 *h1, const fs_piece *piece, int end)
 {
     (void)piece;
     if (end)
@@ -253,7 +217,7 @@ static int write_nowhere(fs_h1 *h1, const piece *piece, int end)
 enum { PREFIX_MAX = 18 };
 
 /* A whole chunk in one run of memory, with the last chunk where that follows. */
-static int queue_small_chunk(fs_h1 *h1, const piece *piece, fs_slice after)
+static int queue_small_chunk(fs_h1 *h1, const fs_piece *piece, fs_slice after)
 {
     char *start = h1->sink->reserve(h1->sink, PREFIX_MAX + (size_t)piece->n + after.n);
     char *p = start;
@@ -268,18 +232,18 @@ static int queue_small_chunk(fs_h1 *h1, const piece *piece, fs_slice after)
     return FS_OK;
 }
 
-static int queue_chunk(fs_h1 *h1, const piece *piece, fs_slice after)
+static int queue_chunk(fs_h1 *h1, const fs_piece *piece, fs_slice after)
 {
     char prefix[PREFIX_MAX];
 
-    if (is_copied(piece))
+    if (fs_piece_is_copied(piece))
         return queue_small_chunk(h1, piece, after);
-    if (queue_text(h1, prefix, fs_chunk_prefix(prefix, piece->n)) < 0 || queue_piece(h1, piece) < 0)
+    if (fs_queue_bytes(h1->sink, prefix, fs_chunk_prefix(prefix, piece->n)) < 0 || fs_queue_piece(h1->sink, piece) < 0)
         return FS_E_NOMEM;
-    return queue_text(h1, after.p, after.n);
+    return fs_queue_bytes(h1->sink, after.p, after.n);
 }
 
-static int write_chunk(fs_h1 *h1, const piece *piece, int end)
+static int write_chunk(fs_h1 *h1, const fs_piece *piece, int end)
 {
     const int last = end && !(h1->flags & FS_H1_TRAILERS_DUE);
     const fs_slice tail = last ? FS_H1_SLICE("\r\n0\r\n\r\n") : FS_H1_SLICE("\r\n");
@@ -288,7 +252,7 @@ static int write_chunk(fs_h1 *h1, const piece *piece, int end)
     if (piece->n)
         result = queue_chunk(h1, piece, tail);
     else if (last)
-        result = queue_text(h1, FS_H1_LINE("0\r\n\r\n"));
+        result = fs_queue_bytes(h1->sink, FS_H1_LINE("0\r\n\r\n"));
     if (result < 0)
         return no_memory(h1);
     h1->stream.body_sent += piece->n;
@@ -301,7 +265,7 @@ static int write_chunk(fs_h1 *h1, const piece *piece, int end)
     return FS_OK;
 }
 
-static int write_out_of_order(fs_h1 *h1, const piece *piece, int end)
+static int write_out_of_order(fs_h1 *h1, const fs_piece *piece, int end)
 {
     (void)h1;
     (void)piece;
@@ -309,7 +273,7 @@ static int write_out_of_order(fs_h1 *h1, const piece *piece, int end)
     return FS_E_APP_ORDER;
 }
 
-typedef int (*writer)(fs_h1 *h1, const piece *piece, int end);
+typedef int (*writer)(fs_h1 *h1, const fs_piece *piece, int end);
 
 static const writer WRITERS[] = {
     [FS_H1_WRITE_IDLE] = write_out_of_order,
@@ -325,7 +289,7 @@ static const writer WRITERS[] = {
 static int op_body(fs_stream *stream, const char *p, size_t n, void *keeper, int end)
 {
     fs_h1 *h1 = owner(stream);
-    const piece piece = {.p = p ? p : "", .n = n, .owner = keeper};
+    const fs_piece piece = {.p = p ? p : "", .n = n, .owner = keeper};
 
     return WRITERS[h1->writing](h1, &piece, end);
 }
@@ -333,7 +297,7 @@ static int op_body(fs_stream *stream, const char *p, size_t n, void *keeper, int
 static int op_file(fs_stream *stream, int fd, int64_t offset, uint64_t n, void *keeper, int end)
 {
     fs_h1 *h1 = owner(stream);
-    const piece piece = {.fd = fd, .offset = offset, .n = n, .owner = keeper};
+    const fs_piece piece = {.fd = fd, .offset = offset, .n = n, .owner = keeper};
 
     return WRITERS[h1->writing](h1, &piece, end);
 }
@@ -420,29 +384,6 @@ const fs_stream_ops fs_h1_ops = {
     .upgrade = op_upgrade,
 };
 
-#define FIELD(field_id, field_name, field_value)                                                      \
-    {.name = (field_name), .name_len = sizeof(field_name) - 1, .value = (field_value),                \
-     .value_len = sizeof(field_value) - 1, .id = (field_id)}
-
-static int answer_error(fs_h1 *h1, int error)
-{
-    static const fs_field fields[] = {
-        FIELD(FS_FIELD_CONTENT_TYPE, "content-type", "text/plain; charset=utf-8"),
-        FIELD(FS_FIELD_UNKNOWN, "retry-after", "1"),
-    };
-    const fs_error_info *info = fs_error_describe(error);
-    const int status = info->status;
-    /* A person has typed http: for https:, and the phrase would not tell. */
-    const fs_slice text = error == FS_E_PLAIN_HTTP ? (fs_slice){info->text, strlen(info->text)} : fs_reason_phrase(status);
-    const fs_response_head head = {.status = status, .reason = {"", 0}, .fields = fields,
-                                   .nfields = status == 503 ? 2 : 1, .flags = FS_RESPONSE_END, .length = text.n};
-    int result = op_head(&h1->stream, &head);
-
-    if (result == FS_OK)
-        result = op_body(&h1->stream, text.p, text.n, NULL, 1);
-    return result;
-}
-
 int fs_h1_refuse(fs_h1 *h1, int error)
 {
     const int status = fs_error_describe(error)->status;
@@ -453,7 +394,7 @@ int fs_h1_refuse(fs_h1 *h1, int error)
     if (h1->writing == FS_H1_WRITE_IDLE && h1->keep != FS_H1_KEEP_CLOSED && !(h1->flags & FS_H1_ANSWERED))
         fs_h1_open_stream(h1);
     if (status && h1->writing == FS_H1_WRITE_HEAD)
-        result = answer_error(h1, error);
+        result = fs_answer_error(&h1->stream, error);
     if (h1->writing != FS_H1_WRITE_IDLE && h1->writing != FS_H1_WRITE_BROKEN)
         fs_h1_break_response(h1);
     fs_h1_close_now(h1);

@@ -154,6 +154,7 @@ struct fs_h2 {
     uint8_t frame_len;
     uint8_t preface_left;
     uint8_t continuations;         /* frames of this field section */
+    uint8_t carries;               /* this DATA frame has had a byte of a body, or it is another frame */
     uint8_t in_section;            /* which is not complete yet */
     uint8_t pumping;               /* frames are being made: nothing may ask for more of them */
     uint8_t pinged;                /* an answer to our ping is due */

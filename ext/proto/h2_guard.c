@@ -23,6 +23,7 @@ void fs_h2_guard_init(fs_h2 *h2, uint64_t now)
     fs_bucket_init(&h2->resets, RESET_BURST > 5 * rate ? RESET_BURST : 5 * rate, rate, now);
     fs_bucket_init(&h2->control, CONTROL_BURST, CONTROL_RATE, now);
     h2->begun_at = h2->framed_at = now;
+    h2->carries = 1;
 }
 
 void fs_h2_guard_earned(fs_h2 *h2)
@@ -35,7 +36,7 @@ int fs_h2_guard_reset(fs_h2 *h2)
     return fs_bucket_take(&h2->resets, h2->now) ? FS_OK : FS_E_H2_FLOOD;
 }
 
-int fs_h2_guard_control(fs_h2 *h2)
+static int control(fs_h2 *h2)
 {
     return fs_bucket_take(&h2->control, h2->now) ? FS_OK : FS_E_H2_FLOOD;
 }
@@ -50,7 +51,7 @@ static int judge_number(fs_h2 *h2)
     if (id > h2->skipped && id < h2->newest)
         return FS_E_H2_CONNECTION;
     if (id <= h2->newest)
-        return fs_h2_guard_control(h2); /* trailers, or what nghttp2 ignores */
+        return control(h2); /* trailers, or what nghttp2 ignores */
     h2->skipped = h2->newest;
     h2->newest = id;
     return FS_OK;
@@ -62,19 +63,20 @@ static int judge(fs_h2 *h2)
 
     switch (h2->frame[3]) {
     case DATA:
-        return h2->frame_left ? FS_OK : fs_h2_guard_control(h2); /* a request that ends so has earned it */
+        h2->carries = 0; /* it may be empty, only padding, or for a stream that is gone: seen when it is over */
+        return FS_OK;
     case HEADERS:
         h2->continuations = 0;
         return judge_number(h2);
     case RST_STREAM:
         return fs_h2_guard_reset(h2);
     case CONTINUATION:
-        return ++h2->continuations > MAX_CONTINUATIONS ? FS_E_H2_FLOOD : fs_h2_guard_control(h2);
+        return ++h2->continuations > MAX_CONTINUATIONS ? FS_E_H2_FLOOD : control(h2);
     case SETTINGS:
     case PING:
-        return flags & ACK ? FS_OK : fs_h2_guard_control(h2);
+        return flags & ACK ? FS_OK : control(h2);
     default: /* PRIORITY and WINDOW_UPDATE, and what only a wrong client sends, or one with an extension */
-        return fs_h2_guard_control(h2);
+        return control(h2);
     }
 }
 
@@ -87,6 +89,11 @@ int64_t fs_h2_guard_run(fs_h2 *h2, const char *p, size_t n)
         n = n < h2->preface_left ? n : h2->preface_left;
         h2->preface_left -= (uint8_t)n;
         return (int64_t)n;
+    }
+    if (!h2->frame_len && !h2->carries) { /* the last one carried nothing; a request that ends so has earned it */
+        h2->carries = 1;
+        if (control(h2) < 0)
+            return FS_E_H2_FLOOD;
     }
     if (!h2->frame_len && !h2->in_section)
         h2->begun_at = h2->now;

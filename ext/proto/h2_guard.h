@@ -19,9 +19,6 @@ void fs_h2_guard_init(fs_h2 *h2, uint64_t now);
  */
 int64_t fs_h2_guard_run(fs_h2 *h2, const char *p, size_t n);
 
-/* A frame that carries nothing has come, of those whose head does not show it. FS_OK or FS_E_H2_FLOOD. */
-int fs_h2_guard_control(fs_h2 *h2);
-
 /* We have reset a stream through the peer's fault. FS_OK or FS_E_H2_FLOOD. */
 int fs_h2_guard_reset(fs_h2 *h2);
 

@@ -94,9 +94,6 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
             end_of_stream(stream, FS_H2_HAS_TRAILERS);
         break;
     case NGHTTP2_DATA:
-        if (frame->data.padlen && frame->hd.length == frame->data.padlen && !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
-            fs_h2_guard_control(h2) < 0)
-            h2->error = FS_E_H2_FLOOD;
         if (stream && frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
             end_of_stream(stream, 0);
         break;
@@ -120,6 +117,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     fs_h2_stream *stream = stream_of(session, id);
 
     (void)flags;
+    h2->carries = 1;
     /* The connection's window only says how much is on its way: what is kept is bounded by the streams' windows, so
      * that one whose application is slow does not hold up the others. */
     if (nghttp2_session_consume_connection(session, n) < 0)

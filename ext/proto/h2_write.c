@@ -4,6 +4,8 @@
 
 #include "h2_state.h"
 #include "h2_write.h"
+#include "piece.h"
+#include "refusal.h"
 #include "response_fields.h"
 #include "trailer.h"
 
@@ -24,14 +26,8 @@ static fs_h2_stream *owner(fs_stream *stream)
 
 int fs_h2_queue(fs_h2 *h2, const void *p, size_t n)
 {
-    char *room = h2->sink->reserve(h2->sink, n);
-
-    if (!room)
-        return FS_E_NOMEM;
-    memcpy(room, p, n);
-    h2->sink->commit(h2->sink, n);
     h2->framed += n;
-    return FS_OK;
+    return fs_queue_bytes(h2->sink, p, n);
 }
 
 /* ---- field sections ------------------------------------------------------------ */
@@ -326,32 +322,9 @@ static int op_head(fs_stream *s, const fs_response_head *head)
 
 /* ---- the body ----------------------------------------------------------------------------- */
 
-/* A run of body: memory, or a range of a file. */
-typedef struct piece {
-    const char *p;       /* NULL for a file */
-    uint64_t n;
-    void *owner;
-    int64_t offset;
-    int fd;
-} piece;
-
-static int queue_piece(fs_h2_stream *stream, const piece *piece)
+static int queue_piece(fs_h2_stream *stream, const fs_piece *piece)
 {
-    fs_sink *sink = &stream->body->sink;
-    char *room;
-
-    if (!piece->n || stream->flags & FS_H2_CLOSED)
-        return FS_OK;
-    if (!piece->p)
-        return sink->file(sink, piece->fd, piece->offset, piece->n, piece->owner);
-    if (piece->owner && piece->n >= FS_SHARE_MIN)
-        return sink->share(sink, piece->p, (size_t)piece->n, piece->owner);
-    room = sink->reserve(sink, (size_t)piece->n);
-    if (!room)
-        return FS_E_NOMEM;
-    memcpy(room, piece->p, (size_t)piece->n);
-    sink->commit(sink, (size_t)piece->n);
-    return FS_OK;
+    return stream->flags & FS_H2_CLOSED ? FS_OK : fs_queue_piece(&stream->body->sink, piece);
 }
 
 static void end_body(fs_h2_stream *stream)
@@ -378,9 +351,9 @@ static int wrong_length(fs_h2_stream *stream, int error)
     return error;
 }
 
-static int write_piece(fs_h2_stream *stream, const piece *given, int end)
+static int write_piece(fs_h2_stream *stream, const fs_piece *given, int end)
 {
-    piece piece = *given;
+    fs_piece piece = *given;
     const int too_long = stream->body_left >= 0 && piece.n > (uint64_t)stream->body_left;
 
     if (too_long)
@@ -404,7 +377,7 @@ static int write_piece(fs_h2_stream *stream, const piece *given, int end)
     return FS_OK;
 }
 
-static int write_body(fs_h2_stream *stream, const piece *piece, int end)
+static int write_body(fs_h2_stream *stream, const fs_piece *piece, int end)
 {
     if (stream->writing == FS_H2_WRITE_BODY)
         return write_piece(stream, piece, end);
@@ -417,14 +390,14 @@ static int write_body(fs_h2_stream *stream, const piece *piece, int end)
 
 static int op_body(fs_stream *s, const char *p, size_t n, void *keeper, int end)
 {
-    const piece piece = {.p = p ? p : "", .n = n, .owner = keeper};
+    const fs_piece piece = {.p = p ? p : "", .n = n, .owner = keeper};
 
     return write_body(owner(s), &piece, end);
 }
 
 static int op_file(fs_stream *s, int fd, int64_t offset, uint64_t n, void *keeper, int end)
 {
-    const piece piece = {.fd = fd, .offset = offset, .n = n, .owner = keeper};
+    const fs_piece piece = {.fd = fd, .offset = offset, .n = n, .owner = keeper};
 
     return write_body(owner(s), &piece, end);
 }
@@ -609,21 +582,12 @@ const fs_stream_ops fs_h2_ops = {
 
 void fs_h2_refuse(fs_h2_stream *stream, int error)
 {
-    static const fs_field fields[] = {
-        {.name = "content-type", .name_len = 12, .value = "text/plain; charset=utf-8", .value_len = 25,
-         .id = FS_FIELD_CONTENT_TYPE},
-        {.name = "retry-after", .name_len = 11, .value = "1", .value_len = 1},
-    };
-    const int status = fs_error_describe(error)->status;
-    const fs_slice text = fs_reason_phrase(status);
-    const fs_response_head head = {.status = status, .reason = {"", 0}, .fields = fields,
-                                   .nfields = status == 503 ? 2 : 1, .flags = FS_RESPONSE_END, .length = text.n};
-
     fs_h2_reading_on(stream, FS_H2_ON_IGNORE);
-    if (!status || stream->writing != FS_H2_WRITE_HEAD || op_head(&stream->stream, &head) < 0 ||
-        (stream->writing != FS_H2_WRITE_DONE && op_body(&stream->stream, text.p, text.n, NULL, 1) < 0))
-        if (stream->writing != FS_H2_WRITE_DONE)
-            fs_h2_reset(stream, error);
+    if (fs_error_describe(error)->status && stream->writing == FS_H2_WRITE_HEAD &&
+        fs_answer_error(&stream->stream, error) == FS_OK)
+        return;
+    if (stream->writing != FS_H2_WRITE_DONE)
+        fs_h2_reset(stream, error);
 }
 
 #endif

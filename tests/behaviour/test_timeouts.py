@@ -1,37 +1,18 @@
 """Deadlines: each slow client is gone by its own, while another one is served at full speed."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from serving import Client, Serve, Server, request, script
+from serving.deadlines import SHORT, SLACK, takes
 from serving.load import others_are_served
 from serving.script import answers, body, start
-
-SHORT = {
-    "timeout_first_byte": 0.6,
-    "timeout_request_head": 0.7,
-    "timeout_keep_alive": 0.8,
-    "timeout_request_body": 0.6,
-    "timeout_write": 0.9,
-}
-SLACK = 2.0
-"""The wheel is coarse, and the machine may be busy."""
 
 
 @pytest.fixture
 def quick(serve: Serve) -> Server:
     return serve(**SHORT)
-
-
-@contextmanager
-def takes(seconds: float) -> Iterator[None]:
-    begun = time.monotonic()
-    yield
-    taken = time.monotonic() - begun
-    assert seconds - 0.1 <= taken < seconds + SLACK
 
 
 @pytest.mark.alone

@@ -1,0 +1,26 @@
+"""Short deadlines, and what is held to them."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+SHORT = {
+    "timeout_first_byte": 0.6,
+    "timeout_request_head": 0.7,
+    "timeout_keep_alive": 0.8,
+    "timeout_request_body": 0.6,
+    "timeout_write": 0.9,
+}
+"""Options of a server."""
+
+SLACK = 2.5
+"""The wheel is coarse, and the machine may be busy."""
+
+
+@contextmanager
+def takes(seconds: float) -> Iterator[None]:
+    """The block ends after that time, and not much later."""
+    begun = time.monotonic()
+    yield
+    taken = time.monotonic() - begun
+    assert seconds - 0.1 <= taken < seconds + SLACK, taken
