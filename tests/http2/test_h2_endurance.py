@@ -250,7 +250,7 @@ def quiet(server: Server) -> bool:
 
 @pytest.mark.parametrize("end", [True, False], ids=["get", "post"])
 def test_a_client_that_is_gone_before_it_is_heard(start: Serve, end: bool) -> None:
-    """The first of its requests finds out within its first step; what follows in the segment is told, or never begun."""
+    """The first of its requests finds out within its first step; what follows it is told, or never begun."""
     server = start(access_log=False)
     server.tracebacks_matter = False
     pieces = script(server, begins(), ("pieces", 3, 200_000))
