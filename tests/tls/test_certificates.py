@@ -253,8 +253,8 @@ def test_a_plain_address_and_a_redirect(start: Serve, authority: Authority) -> N
             assert f"\r\nlocation: https://site.test:{server.port}/a%20b?c=d\r\n" in answer
         else:
             assert answer.endswith("ok")
-        assert f"listening on https://127.0.0.1:{server.port}" in server.stderr.text
-        assert f"listening on http://127.0.0.1:{plain}" in server.stderr.text
+        server.stderr.wait_for(f"listening on https://127.0.0.1:{server.port}\n")
+        server.stderr.wait_for(f"listening on http://127.0.0.1:{plain}\n")
         server.stop()
 
 
