@@ -268,3 +268,37 @@ def test_a_client_that_is_gone_before_it_is_heard(start: Serve, end: bool) -> No
         for each in endless:
             # It was never called, or it has been told.
             assert until(lambda each=each: each.progress()[0] == 0 or each.noted() != [])  # type: ignore[misc]
+
+
+def objects(server: Server) -> dict[str, int]:
+    """Of the compiled core, by kind, after a collection."""
+    counts: dict[str, int] = ast.literal_eval(server.get("/collected").decode())
+    return counts
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["cleartext", "tls"])
+@pytest.mark.parametrize("way", ["close", "reset", "goaway", "waiting"])
+def test_a_connection_that_is_over_is_no_object_any_more(start: Serve, secure: bool, way: str) -> None:
+    server = start(secure=secure, access_log=False)
+    server.tracebacks_matter = False
+    pieces = script(server, begins(), ("pieces", 3, 70_000))
+
+    def come_and_go() -> None:
+        with HTTP2(server, (INITIAL_WINDOW_SIZE, 0 if way == "waiting" else 65535)) as connection:
+            assert connection.request(get(method="HEAD")).status == 200
+            if way == "waiting":
+                connection.open(get(pieces.target))
+                connection.ping()
+            elif way == "goaway":
+                connection.frame(PING, 0, 1, bytes(8)).expect_gone()
+            elif way == "reset":
+                connection.client.reset()
+
+    come_and_go()
+    assert until(lambda: objects(server) == objects(server))
+    before = objects(server)
+    assert before["Connection"] < 4
+    for _ in range(20):
+        come_and_go()
+    assert until(lambda: objects(server).get("H2Session", 0) <= before.get("H2Session", 0)), objects(server)
+    assert until(lambda: objects(server)["Connection"] <= before["Connection"]), objects(server)

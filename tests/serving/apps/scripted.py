@@ -6,16 +6,18 @@
 /open/NAME          lets ("wait", NAME) go on
 /scope              the scope as a literal
 /ledger             live objects of the compiled core
+/collected          how many objects of each of the core's kinds there are after a collection
 /echo               the request's body; each message of a WebSocket
 everything else     b"ok"
 """
 
 import ast
 import asyncio
+import gc
 import os
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -250,6 +252,13 @@ def ledger() -> dict[str, int]:
     return counts
 
 
+def collected() -> dict[str, int]:
+    gc.collect()
+    return Counter(
+        type(each).__name__ for each in gc.get_objects() if str(type(each).__module__).startswith("fastserve.")
+    )
+
+
 def literal(value: Any) -> bytes:
     return repr(value).encode()
 
@@ -284,6 +293,8 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
             await answer(send, literal({**scope, "kind": type(scope).__name__}))
         case "ledger":
             await answer(send, literal(ledger()))
+        case "collected":
+            await answer(send, literal(dict(collected())))
         case "echo" if scope["type"] == "websocket":
             await Performer("echo", scope, receive, send).perform([("accepted",), ("echoes",)])
         case "echo":
