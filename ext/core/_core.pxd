@@ -504,6 +504,7 @@ cdef class Driver:
     cdef int schedule_sweep(self) except -1
     cdef int take_scheduled(self) except -1
     cdef int finish_batch(self) except -1
+    cdef int bury(self) except -1
     cdef int defer(self, Connection connection) except -1
     cdef int send_deferred(self) except -1
     cdef int expire(self) except -1

@@ -761,6 +761,9 @@ cdef class Connection:
         if self.session is not None:
             if self.flags & CONN_EOF and backlog(self) == 0:
                 self.session.give_up_blocked()
+                self.flush()
+                if self.fd < 0:
+                    return 0
             if fs_h2_settle(&self.session.h2) < 0:
                 self.lost(FS_E_NOMEM)
                 return 0

@@ -509,13 +509,21 @@ cdef class Driver:
 
     cdef int finish_batch(self) except -1:
         if PyList_GET_SIZE(self.dead):
-            self.dead.clear()
+            self.bury()
             self.check_idle()
         if self.access_log.oldest and self.log_timer.next == NULL:
             fs_wheel_arm(&self.wheel, &self.log_timer, self.access_log.oldest + LOG_AGE_MS)
         if self.ended_now:
             self.count_durations(fs_monotonic_us())
         self.set_timer()
+
+    cdef int bury(self) except -1:
+        """Lets the closed connections go. One and its session refer to each other, which nobody else would break up."""
+        cdef list dead = self.dead
+        cdef Connection connection
+        self.dead = []
+        for connection in dead:
+            connection.session = None
 
     cdef int set_timer(self) except -1:
         cdef uint64_t due = fs_wheel_next(&self.wheel)
@@ -668,7 +676,7 @@ cdef class Driver:
         self.interface.detach()
         self.repeat_callback = None
         self.repeat_due = False
-        self.dead.clear()
+        self.bury()
         self.scheduled.clear()
         self.access_log.flush()
         self.check_idle()
