@@ -230,13 +230,13 @@ def test_clients_that_do_anything_leave_nothing(start: Serve, application: str, 
         assert server.get("/") == b"ok"
         assert far > count * 0.8, "what they do is wrong too early"
 
-    crowd(0, 60)
+    crowd(0, 30)
     assert until(lambda: quiet(server))
     counts, descriptors, memory = ledger(server), server.descriptors(), server.resident()
-    crowd(60, amount(100, 4000))
+    crowd(30, amount(60, 4000))
     assert until(lambda: server.descriptors() <= descriptors)
     assert until(lambda: ledger(server) == counts), (ledger(server), counts)
-    assert server.resident() - memory < 24 * MEBIBYTE
+    assert server.resident() - memory < amount(6, 24) * MEBIBYTE
     wrong = [line for line in server.stderr.text.splitlines() if "Internal error" in line or "[CRITICAL]" in line]
     assert wrong == []
 

@@ -30,6 +30,12 @@ from serving.script import body
 from serving.script import start as begins
 
 
+@pytest.fixture(scope="module")
+def loop() -> str:
+    """The deadlines are the server's own, not the loop's: one of the two is enough."""
+    return "asyncio"
+
+
 @pytest.fixture
 def quick(serve: Serve) -> Server:
     return serve(**SHORT, h2_ping_interval=20)  # no ping ends what a deadline has to end

@@ -28,6 +28,12 @@ PIECE = 16384
 MIB = 1 << 20
 
 
+@pytest.fixture(scope="module")
+def loop() -> str:
+    """A WSGI worker has none."""
+    return "asyncio"
+
+
 @pytest.fixture(params=[1, 4], ids=["one-thread", "four-threads"])
 def threaded(request: pytest.FixtureRequest, serve: Serve) -> Server:
     return serve("wsgi_scripted:app", threads=request.param)
