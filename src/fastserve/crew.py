@@ -23,6 +23,9 @@ from fastserve.starter import Equipment, NotForkedError, Version, start
 HANDSHAKE = 1.0
 """Seconds for a TCP handshake that had begun before new connections were steered elsewhere."""
 
+GROUP_GRACE = 0.25
+"""Seconds that a signal to the whole process group has to reach the supervisor too, when a worker has been reached."""
+
 RETRY_REPLACEMENT = 30.0
 """Seconds after which a worker that should be replaced is given another try, when its successor did not start."""
 
@@ -64,6 +67,7 @@ class Crew:
         self.children: dict[int, Child] = {}
         self._equipment = equipment
         self._reload: Reload | None = None
+        self._left: list[tuple[float, str]] = []
         self._generation = 0
         self._memory = OutOfMemory()
         self._note()
@@ -93,6 +97,7 @@ class Crew:
         """Does what is due. Raises Forked in a new worker."""
         moment = time.monotonic()
         self._listen_to_workers()
+        self._say_who_left(moment)
         self._end_overdue(moment)
         self._look_after()
         self._close_slots(moment)
@@ -107,6 +112,7 @@ class Crew:
         times = [child.deadline for child in self.children.values() if child.deadline is not None]
         times += [slot.not_before for slot in self._wanted_slots() if slot.current is None and slot.coming is None]
         times += [slot.closing_until for slot in self.slots if slot.closing is Closing.STEERED]
+        times += [when for when, _ in self._left[:1]]
         times += [slot.closing_until for slot in self.slots[-1:] if slot.closing is Closing.EMPTYING]
         return min((each for each in times if each < math.inf), default=None)
 
@@ -178,9 +184,19 @@ class Crew:
         child.releasing.clear()
         if child.cause is not None or child.ready is None:
             return
-        level = logging.DEBUG if self.leaving else logging.INFO  # a signal to the whole process group comes here too
-        logger.log(level, "%s was told to end by somebody else, another one follows", child.name)
+        # A signal to the whole process group may come to workers first: ours follows then, and no other worker does.
+        when = time.monotonic() + GROUP_GRACE
+        slot = self.slots[child.slot]
+        slot.not_before = max(slot.not_before, when)
+        self._left.append((when, child.name))
         self._expect_end(child, Cause.DRAINED)
+
+    def _say_who_left(self, moment: float) -> None:
+        """Of those that somebody else has told to end, a moment ago."""
+        while self._left and self._left[0][0] <= moment:
+            _, name = self._left.pop(0)
+            level = logging.DEBUG if self.leaving else logging.INFO
+            logger.log(level, "%s was told to end by somebody else, another one follows", name)
 
     # ---- the end of a worker
 
@@ -202,6 +218,7 @@ class Crew:
         if self._reload is not None:
             self._end_reload(self._reload)
         self.resting, self.clean = True, True
+        self._left.clear()
         for slot in self.slots:
             slot.closing = None  # the sockets stay for a successor, or all of them go
         for child in list(self.children.values()):

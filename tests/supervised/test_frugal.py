@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from serving.process import until
@@ -29,8 +30,11 @@ def wake_ups(pid: int) -> int:
 
 def descriptors(pid: int) -> list[str]:
     """What the process has open, by kind; a socket is one of many."""
-    found = [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
-    return sorted(re.sub(r"\d+", "", each) for each in found)
+    found = []
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found.append(re.sub(r"\d+", "", str(each.readlink())))
+    return sorted(found)
 
 
 def test_supervisor_loads_little_and_sleeps(supervise: Supervise, write: Write) -> None:
