@@ -85,12 +85,14 @@ def _escaped(value: str) -> str:
 
 
 def _client_chain(session: ssl.SSLObject) -> list[bytes]:
-    """As the client has sent it, its own certificate first."""
-    if session.getpeercert(binary_form=True) is None:
+    """As the client has sent it, its own certificate first; a session that goes on has kept no more than that."""
+    own = session.getpeercert(binary_form=True)
+    if own is None:
         return []
     if hasattr(session, "get_unverified_chain"):  # Python 3.13
-        return list(session.get_unverified_chain())
-    return [ssl.PEM_cert_to_DER_cert(each.public_bytes()) for each in session._sslobj.get_unverified_chain()]  # type: ignore[attr-defined]
+        return list(session.get_unverified_chain()) or [own]
+    chain = session._sslobj.get_unverified_chain() or ()  # type: ignore[attr-defined]
+    return [ssl.PEM_cert_to_DER_cert(each.public_bytes()) for each in chain] or [own]
 
 
 @lru_cache(maxsize=1)

@@ -273,6 +273,29 @@ def test_a_clients_certificate(serve: Serve, authority: Authority, required: str
     assert tls["client_cert_name"].startswith("CN=Ann O'Nymous\\, Ltd.")
 
 
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_a_session_with_a_clients_certificate_goes_on(serve: Serve, authority: Authority, version: str) -> None:
+    server = serve(secure=True, ssl_ca_certs=str(authority.file), ssl_cert_reqs="required")
+    own = authority.certificate("client.test")
+    context = client_context(authority, own)
+    context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+    session = None
+    for reused in (False, True):
+        plain = socket.create_connection(("127.0.0.1", server.port), 10)
+        with context.wrap_socket(plain, server_hostname="localhost", session=session) as wire:
+            wire.sendall(request("/scope"))
+            with wire.makefile("rb") as answer:
+                assert answer.readline() == b"HTTP/1.1 200 OK\r\n"
+                fields = {
+                    each.partition(b": ")[0].lower(): each.partition(b": ")[2]
+                    for each in iter(answer.readline, b"\r\n")
+                }
+                scope = ast.literal_eval(answer.read(int(fields[b"content-length"])).decode())
+            assert wire.session_reused == reused
+            session = wire.session
+        assert own[0].read_text().startswith(scope["extensions"]["tls"]["client_cert_chain"][0].strip())
+
+
 def test_without_a_clients_certificate(serve: Serve, authority: Authority) -> None:
     optional = serve(secure=True, ssl_ca_certs=str(authority.file), ssl_cert_reqs="optional")
     scope = scope_of(greet(optional, client_context(authority, None)))
