@@ -48,7 +48,8 @@ MODULES: Mapping[str, set[str]] = {
     "steering": set(),
     "endpoint": {"address_syntax", "config", "inherited", "tcp_socket", "unix_socket"},
     "tls_session": set(),
-    "tls": {"application", "config", "errors", "tls_session"},
+    "certificate": {"errors"},
+    "tls": {"application", "certificate", "config", "errors", "tls_session"},
     "security": {"address_syntax", "config", "endpoint", "tls"},
     "listen": {"config", "endpoint", "inherited", "listen_error", "security", "steering", "tcp_socket"},
     "logs": {"config", "errors"},
@@ -122,7 +123,7 @@ MODULES: Mapping[str, set[str]] = {
 THIRD_PARTY: Mapping[str, set[str]] = {
     "cli": {"click"},
     "environment_file": {"dotenv"},
-    "tls": {"cryptography"},
+    "certificate": {"cryptography"},
     "logs": {"yaml"},
     "metrics": {"prometheus_client"},
     "title": {"setproctitle"},

@@ -96,7 +96,7 @@ def test_one_file_with_key_and_password(start: Serve, authority: Authority, tmp_
     ("damage", "said"),
     [
         ("missing", "no such file or directory"),
-        ("no pem", "there is no certificate with its key in PEM form"),
+        ("no pem", "there is no certificate in PEM form"),
         ("other key", "the key is not the certificate's"),
     ],
 )

@@ -1,0 +1,194 @@
+"""A certificate with its key: read from files, shown by a context, and renewed when the files change."""
+
+import os
+import re
+import ssl
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from fastserve.errors import StartError
+
+_PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL)
+_KEY = "PRIVATE KEY-----"
+_LOCKED = ("BEGIN ENCRYPTED PRIVATE KEY-----", "Proc-Type: 4,ENCRYPTED")
+
+_KINDS = {"RSA": bytes.fromhex("06092a864886f70d010101"), "EC": bytes.fromhex("06072a8648ce3d0201")}
+"""The identifiers of kinds of keys, as a certificate holds them (RFC 3279, RFC 5480)."""
+
+State = tuple[int, int, int, int]
+
+Signature = tuple[State | None, ...]
+"""Of files: the same as long as nobody has touched them. None: this user may not look."""
+
+
+class BadCertificateError(ValueError):
+    """A certificate and its key cannot be used; the message is the reason."""
+
+
+class Certificate:
+    """In a context that shows it.
+
+    context: another one when a renewal has brought a key of another kind.
+    """
+
+    def __init__(
+        self, certificate: str, key: str | None, password: str | None, new_context: Callable[[], ssl.SSLContext]
+    ) -> None:
+        """certificate, key: files; without a key the certificate's holds it. Raises BadCertificateError."""
+        self._certificate = certificate
+        self._key = key
+        self._password = password
+        self._new_context = new_context
+        self._signature = self._sign()
+        self.pem = self._check()
+        self.context = new_context()
+        self._load_into(self.context)
+
+    def renew(self, *, in_place: bool = False) -> bool:
+        """Looks at the files, and loads them into the context if they have changed: new handshakes show the new
+        certificate, whoever is connected is not touched. Raises BadCertificateError, once for one state of the files,
+        and then the old ones stay.
+
+        in_place: the context must stay the same one; a key of another kind is refused.
+        """
+        signature = self._sign()
+        if unchanged(signature, self._signature):
+            return False
+        self._signature = signature
+        pem = self._check()
+        if _same_kind(pem, self.pem):
+            self._load_into(self.context)
+        elif in_place:
+            raise BadCertificateError(
+                f"{self._certificate}: its key is of another kind, a reload or a restart takes it on"
+            )
+        else:
+            # A context holds one certificate for each kind of key: the old one would still be shown.
+            context = self._new_context()
+            self._load_into(context)
+            self.context = context
+        self.pem = pem
+        return True
+
+    def _sign(self) -> Signature:
+        return signature(self._paths)
+
+    def _check(self) -> str:
+        """The certificate that is in the file now. First all is loaded into a context that nobody uses: a certificate
+        whose key is another's must not get into the one that is shown. Raises BadCertificateError."""
+        texts = [_read(path) for path in self._paths]
+        if "CERTIFICATE-----" not in texts[0]:
+            raise BadCertificateError(f"{self._certificate}: there is no certificate in PEM form")
+        if _KEY not in texts[-1]:
+            missing = "no key in PEM form" if self._key else "a certificate and no key, which is given by ssl_keyfile"
+            raise BadCertificateError(f"{self._paths[-1]}: there is {missing}")
+        self._load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), locked=any(each in texts[-1] for each in _LOCKED))
+        found = _PEM.search(texts[0])
+        return found[0] if found is not None else ""
+
+    def _load_into(self, context: ssl.SSLContext, *, locked: bool = False) -> None:
+        """locked: the key needs a password."""
+        try:
+            # Without a function OpenSSL would ask on the terminal.
+            context.load_cert_chain(self._certificate, self._key, lambda: self._password or "")
+        except (OSError, ValueError) as error:
+            raise BadCertificateError(self._explained(error, locked)) from None
+
+    def _explained(self, error: Exception, locked: bool) -> str:
+        """OpenSSL's own words are for its authors: a key that it cannot decrypt is 'PEM lib'."""
+        if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
+            return f"{self.files}: the key is not the certificate's"
+        if isinstance(error, ssl.SSLError) and locked and not self._password:
+            return f"{self._paths[-1]}: the key needs a password, which is given by ssl_keyfile_password"
+        if isinstance(error, ssl.SSLError) and locked:
+            return f"{self._paths[-1]}: the key cannot be read, or the password is wrong"
+        return f"{self.files}: {reason(error)}"
+
+    @property
+    def _paths(self) -> list[str]:
+        return [self._certificate, *([self._key] if self._key else [])]
+
+    @property
+    def files(self) -> str:
+        return ", ".join(self._paths)
+
+    @property
+    def names(self) -> list[str]:
+        """The DNS names that it is for. Raises StartError without the package that reads them."""
+        try:
+            from cryptography import x509
+        except ImportError:
+            raise StartError(
+                "several certificates are told apart by the names in them; to read those: pip install fastserve[sni]"
+            ) from None
+        try:
+            found = x509.load_pem_x509_certificate(self.pem.encode()).extensions
+            names = found.get_extension_for_class(x509.SubjectAlternativeName).value
+        except (x509.ExtensionNotFound, ValueError):
+            return []
+        return [each.lower() for each in names.get_values_for_type(x509.DNSName)]
+
+    @property
+    def expired(self) -> bool:
+        """Whether it says so, as far as this Python can read it."""
+        until = self.valid_until
+        return until is not None and until < time.time()
+
+    @property
+    def valid_until(self) -> float | None:
+        """Seconds since the epoch."""
+        try:
+            # Python has no public way to read a certificate that no peer has shown.
+            found = ssl._ssl._test_decode_cert(self._certificate)  # type: ignore[attr-defined]
+            return float(ssl.cert_time_to_seconds(found["notAfter"]))
+        except (AttributeError, KeyError, OSError, ValueError):
+            return None
+
+
+def signature(paths: Iterable[str]) -> Signature:
+    """A file that is not there counts as one in a state of its own."""
+    return tuple(_state(path) for path in paths)
+
+
+def unchanged(new: Signature, old: Signature) -> bool:
+    """A file that this user may not look at says nothing: a worker whose folder is closed lets it be."""
+    return all(one is None or one == other for one, other in zip(new, old, strict=True))
+
+
+def reason(error: Exception) -> str:
+    """What is wrong with a file, in words."""
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or str(error)).lower().replace("_", " ")
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
+    return str(error)
+
+
+def _state(path: str) -> State | None:
+    try:
+        found = Path(path).stat()
+    except PermissionError:
+        return None
+    except OSError as error:
+        return (-(error.errno or 1), 0, 0, 0)
+    # The change time too: a key may be there before its permissions are.
+    return (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError as error:
+        raise BadCertificateError(f"{path}: {reason(error)}") from None
+
+
+def _same_kind(one: str, other: str) -> bool:
+    """Whether the keys of two certificates are of a kind; False where that is not sure."""
+    kind = _kind(one)
+    return kind is not None and kind == _kind(other)
+
+
+def _kind(pem: str) -> str | None:
+    der = ssl.PEM_cert_to_DER_cert(pem) if pem else b""
+    return next((kind for kind, mark in _KINDS.items() if mark in der), None)
