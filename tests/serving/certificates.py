@@ -36,17 +36,23 @@ class Authority:
         return context
 
     def certificate(
-        self, *names: str, name: str = "", common_name: str = "", expired: bool = False
+        self,
+        *names: str,
+        name: str = "",
+        common_name: str = "",
+        expired: bool = False,
+        kind: trustme.KeyType = trustme.KeyType.ECDSA,
     ) -> tuple[Path, Path]:
         """A certificate and its key, in files.
 
         names: DNS names that it is for.
         name: of the files, which are written anew; each has its own without one.
+        kind: of the key.
         """
         self._number += 1
         stem = name or f"{self._number}"
         until = datetime.now(UTC) - timedelta(days=1) if expired else datetime.now(UTC) + timedelta(days=30)
-        issued = self._authority.issue_cert(*names, common_name=common_name or None, not_after=until)
+        issued = self._authority.issue_cert(*names, common_name=common_name or None, not_after=until, key_type=kind)
         certificate, key = self._folder / f"{stem}.pem", self._folder / f"{stem}-key.pem"
         certificate.write_bytes(b"".join(each.bytes() for each in issued.cert_chain_pems))
         key.write_bytes(issued.private_key_pem.bytes())
