@@ -170,9 +170,12 @@ class _Post:
             driver.accept_waiting()
 
     def _serve_for_sibling(self, driver: "Driver", fd: int) -> None:
-        with socket.socket(fileno=os.dup(fd)) as listener:  # it looks at the address, and leaves the descriptor to us
+        listener = socket.socket(fileno=fd)  # it looks at the address, and leaves the descriptor to us
+        try:
             security = self._assignment.listeners.security
             driver.add_listener(fd, shared=True, tls=security.of(listener), redirect=security.redirect_of(listener))
+        finally:
+            listener.detach()
 
     def _orphaned(self, worker: "AnyWorker") -> None:
         """Without a supervisor nobody would ever stop this worker."""
