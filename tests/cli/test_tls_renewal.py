@@ -5,6 +5,8 @@ import os
 import shutil
 import ssl
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -128,18 +130,27 @@ def test_the_old_files_put_back(authority: Authority, tmp_path: Path) -> None:
     assert shown(tls, authority) == good
 
 
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A folder that every user may look into: pytest's own are closed."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 @pytest.mark.parametrize(
     ("closed", "lines"), [("nothing new", []), ("opened later", ["permission denied", "renewed certificate"])]
 )
 def test_as_a_user_who_may_not_read_the_key(
-    authority: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture, closed: str, lines: list[str]
+    public: Path, caplog: pytest.LogCaptureFixture, closed: str, lines: list[str]
 ) -> None:
-    for each in (tmp_path, *list(tmp_path.parents)[:2]):
-        each.chmod(0o755)
-    private = tmp_path / "private"
+    authority = Authority(public)
+    private = public / "private"
     private.mkdir()
     pair = authority.certificate("localhost", name="private/server")
+    for each, mode in ((private, 0o755), (pair[0], 0o644), (pair[1], 0o644)):
+        each.chmod(mode)
     tls = opened(pair)
     caplog.clear()
     if closed == "nothing new":
