@@ -1,10 +1,11 @@
-"""The programs of our own in C: compiled when their source is newer than what was built."""
+"""The programs of our own in C: compiled when their source, or a header they share, is newer than what was built."""
 
 import os
 import shlex
 import subprocess
 from pathlib import Path
 
+from bench.counted import LoadError
 from bench.plan import HERE
 
 BUILD = HERE / "build"
@@ -26,10 +27,21 @@ def build_websocket_load() -> Path:
     return built(HERE / "websocket" / "load.c", "websocket-load", "-lz")
 
 
+def build_handshake_load() -> Path:
+    """What loads the servers of scenarios that shake hands. Raises LoadError with what to install."""
+    try:
+        return built(HERE / "tls" / "load.c", "handshake-load", "-lssl", "-lcrypto")
+    except subprocess.CalledProcessError:
+        raise LoadError(
+            "bench/tls/load.c cannot be built: install OpenSSL's headers (apt install libssl-dev)"
+        ) from None
+
+
 def built(source: Path, name: str, *libraries: str) -> Path:
     """The path of the program. Raises subprocess.CalledProcessError or FileNotFoundError when it cannot be built."""
     program = BUILD / name
-    if program.exists() and program.stat().st_mtime >= source.stat().st_mtime:
+    newest = max(path.stat().st_mtime for path in (source, *HERE.glob("*.h")))
+    if program.exists() and program.stat().st_mtime >= newest:
         return program
     BUILD.mkdir(exist_ok=True)
     compiler = shlex.split(os.environ.get("CC", "cc"))

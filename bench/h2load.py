@@ -2,11 +2,10 @@
 
 import re
 import shutil
-import tempfile
-from functools import cache
 from pathlib import Path
 
 from bench.counted import Load, LoadError
+from bench.floor import BUILD
 from bench.plan import Scenario
 from bench.process import HOST
 
@@ -59,9 +58,10 @@ def parse_h2load(output: str) -> Load:
     )
 
 
-@cache
 def _file_of(size: int) -> Path:
-    """A request's body, the same for every run of this process."""
-    with tempfile.NamedTemporaryFile(prefix="bench-upload-", delete=False) as file:
-        file.write(b"x" * size)
-    return Path(file.name)
+    """A request's body; it stays for the next run."""
+    path = BUILD / f"upload-{size}"
+    if not path.exists() or path.stat().st_size != size:
+        BUILD.mkdir(exist_ok=True)
+        path.write_bytes(b"x" * size)
+    return path

@@ -1,4 +1,4 @@
-"""The load: wrk, or our own program for WebSocket, in a process and on a core of its own, and what it has counted."""
+"""The load: wrk, h2load or a program of our own, in a process and on a core of its own, and what it has counted."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.counted import Load, LoadError
-from bench.floor import build_websocket_load
+from bench.floor import build_handshake_load, build_websocket_load
 from bench.h2load import H2LOAD_MARK, h2load_command, is_h2load, parse_h2load
 from bench.latency import as_measured, interval, parse, percentile
 from bench.plan import HERE, Scenario
@@ -30,10 +30,12 @@ def find_wrk() -> str:
 
 
 def load_command(scenario: Scenario, port: int, seconds: float) -> list[str]:
-    """The program that loads a server in this scenario, which prints what `run_load` reads."""
+    """The program that loads a server in this scenario, which prints what `run_load` reads. Raises LoadError."""
+    counts = [str(port), str(scenario.connections), f"{max(1, round(seconds))}"]
     if scenario.websocket:
-        counts = [str(port), str(scenario.connections), f"{max(1, round(seconds))}"]
         return [str(build_websocket_load()), *counts, *scenario.websocket]
+    if scenario.handshakes:
+        return [str(build_handshake_load()), *counts, str(scenario.answer.status), scenario.answer.text]
     if scenario.http2:
         return h2load_command(scenario, port, seconds)
     return _wrk_command(scenario, port, seconds)

@@ -55,6 +55,7 @@ class Scenario:
     upload: int = 0
     websocket: tuple[str, ...] = ()
     tls: bool = False
+    handshakes: bool = False  # a full one of TLS for each request
     http2: int = 0  # streams at the same time in each connection; 0: HTTP/1.1
     idle: int = 0  # connections that are opened and then rest, in place of load
     script: str = "report.lua"

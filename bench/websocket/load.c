@@ -5,9 +5,8 @@
  *
  * Each connection sends a message of SIZE bytes and the next one when its echo has come whole and is the same, byte by
  * byte. `--text` sends text; `--deflate` offers permessage-deflate, sends messages that are compressed, and inflates what
- * comes back. The result is one line of JSON after the word REPORT, as bench/wrk/report.lua prints it: latencies in
- * microseconds, errors by kind. An echo that is another message is a `status` error, an answer to the handshake
- * that is not 101 with the right Sec-WebSocket-Accept a `connect` error; either ends its connection.
+ * comes back. What is printed is in bench/counted.h. An echo that is another message is a `status` error, an answer to the
+ * handshake that is not 101 with the right Sec-WebSocket-Accept a `connect` error; either ends its connection.
  *
  * The key of the handshake and the mask of the frames are always the same: the load costs as little as it can.
  */
@@ -22,11 +21,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 
-enum { RECV_BUFFER = 256 * 1024, EVENTS = 256, HEAD_MAX = 4096, SLOWEST_US = 2 * 1000 * 1000 };
+#include "../counted.h"
+
+enum { RECV_BUFFER = 256 * 1024, EVENTS = 256, HEAD_MAX = 4096 };
 
 static const char HANDSHAKE[] = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s\r\n";
@@ -60,9 +60,7 @@ static struct {
     char *wire;       /* as it is sent: one masked frame */
     size_t wire_len;
     connection *connections;
-    uint32_t *histogram;
-    uint64_t echoes, bytes, slowest;
-    uint64_t connect_errors, read_errors, write_errors, status_errors;
+    counted counted;
 } load;
 
 static char buffer[RECV_BUFFER], inflated[RECV_BUFFER];
@@ -71,14 +69,6 @@ static void die(const char *what)
 {
     perror(what);
     exit(1);
-}
-
-static uint64_t now_us(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
 /* ---- what is sent ---------------------------------------------------------------------------- */
@@ -162,7 +152,7 @@ static void send_rest(connection *c)
         if (n < 0 && errno == EAGAIN)
             return;
         if (n <= 0) {
-            give_up(c, &load.write_errors);
+            give_up(c, &load.counted.write_errors);
             return;
         }
         c->unsent -= (size_t)n;
@@ -180,20 +170,14 @@ static void next_message(connection *c)
 
 static void echo_complete(connection *c)
 {
-    const uint64_t took = now_us() - c->sent_at;
-
-    load.echoes++;
-    load.bytes += load.size;
-    load.histogram[took < SLOWEST_US ? took : SLOWEST_US]++;
-    if (took > load.slowest)
-        load.slowest = took;
+    count_answer(&load.counted, load.size, now_us() - c->sent_at);
     next_message(c);
 }
 
 static bool compare(connection *c, const char *p, size_t n)
 {
     if (n > load.size - c->got || memcmp(load.message + c->got, p, n) != 0) {
-        give_up(c, &load.status_errors);
+        give_up(c, &load.counted.status_errors);
         return false;
     }
     c->got += n;
@@ -211,7 +195,7 @@ static bool inflate_run(connection *c, const void *p, size_t n)
         c->inflater.avail_out = sizeof inflated;
         result = inflate(&c->inflater, Z_SYNC_FLUSH);
         if (result != Z_OK && result != Z_BUF_ERROR) {
-            give_up(c, &load.status_errors);
+            give_up(c, &load.counted.status_errors);
             return false;
         }
         if (!compare(c, inflated, sizeof inflated - c->inflater.avail_out))
@@ -250,7 +234,7 @@ static bool begin_frame(connection *c)
     for (size_t i = 0; i < wide; i++)
         length = length << 8 | c->frame[2 + i];
     if (opcode >= 8 || c->frame[1] & 0x80 || (c->started ? opcode != 0 : opcode != (load.text ? 1u : 2u))) {
-        give_up(c, &load.status_errors); /* pings are switched off, or the run is too short for them */
+        give_up(c, &load.counted.status_errors); /* pings are switched off, or the run is too short for them */
         return false;
     }
     if (!c->started)
@@ -281,7 +265,7 @@ static void read_frames(connection *c, const char *p, size_t n)
         if (c->compressed && !inflate_run(c, "\0\0\xff\xff", 4))
             return;
         if (c->got != load.size) {
-            give_up(c, &load.status_errors);
+            give_up(c, &load.counted.status_errors);
             return;
         }
         echo_complete(c);
@@ -299,13 +283,13 @@ static void read_handshake(connection *c, const char *p, size_t n)
     end = strstr(c->head, "\r\n\r\n");
     if (!end) {
         if (c->head_len == HEAD_MAX - 1)
-            give_up(c, &load.connect_errors);
+            give_up(c, &load.counted.connect_errors);
         return;
     }
     end[2] = '\0';
     if (strncmp(c->head, "HTTP/1.1 101", 12) != 0 || !strstr(c->head, ACCEPT) ||
         (load.deflate && !strcasestr(c->head, "permessage-deflate"))) {
-        give_up(c, &load.connect_errors);
+        give_up(c, &load.counted.connect_errors);
         return;
     }
     c->phase = TALKING;
@@ -323,7 +307,7 @@ static void ready(connection *c, uint32_t events)
         if (n < 0 && errno == EAGAIN)
             return;
         if (n <= 0) {
-            give_up(c, &load.read_errors);
+            give_up(c, &load.counted.read_errors);
             return;
         }
         if (c->phase == OPENING)
@@ -349,7 +333,7 @@ static void open_connection(connection *c)
     if (load.deflate && inflateInit2(&c->inflater, -15) != Z_OK)
         die("inflate");
     if (connect(c->fd, (struct sockaddr *)&to, sizeof to) < 0 || send(c->fd, request, (size_t)n, MSG_NOSIGNAL) != n) {
-        give_up(c, &load.connect_errors);
+        give_up(c, &load.counted.connect_errors);
         return;
     }
     if (setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) < 0 || epoll_ctl(load.poller, EPOLL_CTL_ADD, c->fd, &event) < 0)
@@ -368,35 +352,6 @@ static void turn(int timeout_ms)
     for (int i = 0; i < n; i++)
         if (((connection *)events[i].data.ptr)->phase != GONE)
             ready(events[i].data.ptr, events[i].events);
-}
-
-static uint64_t percentile(double percent)
-{
-    const double wanted = percent / 100 * (double)load.echoes;
-    uint64_t seen = 0;
-
-    for (uint64_t us = 0; us < SLOWEST_US; us++) {
-        seen += load.histogram[us];
-        if (seen && (double)seen >= wanted)
-            return us ? us : 1;
-    }
-    return load.slowest;
-}
-
-static void report(uint64_t duration)
-{
-    static const struct {
-        const char *name;
-        double percent;
-    } points[] = {{"50", 50}, {"75", 75}, {"90", 90}, {"95", 95}, {"99", 99}, {"99.5", 99.5}, {"99.9", 99.9}, {"99.99", 99.99}};
-
-    printf("REPORT {\"requests\": %llu, \"duration_us\": %llu, \"bytes\": %llu, \"curve\": {", (unsigned long long)load.echoes,
-           (unsigned long long)duration, (unsigned long long)load.bytes);
-    for (size_t i = 0; i < sizeof points / sizeof *points; i++)
-        printf("\"%s\": %llu, ", points[i].name, (unsigned long long)percentile(points[i].percent));
-    printf("\"100\": %llu}, \"connect\": %llu, \"read\": %llu, \"write\": %llu, \"status\": %llu, \"timeout\": 0}\n",
-           (unsigned long long)load.slowest, (unsigned long long)load.connect_errors, (unsigned long long)load.read_errors,
-           (unsigned long long)load.write_errors, (unsigned long long)load.status_errors);
 }
 
 int main(int argc, char **argv)
@@ -418,8 +373,7 @@ int main(int argc, char **argv)
     }
     load.poller = epoll_create1(EPOLL_CLOEXEC);
     load.connections = calloc(load.count, sizeof *load.connections);
-    load.histogram = calloc(SLOWEST_US + 1, sizeof *load.histogram);
-    if (load.poller < 0 || !load.connections || !load.histogram)
+    if (load.poller < 0 || !load.connections || !begin_counting(&load.counted))
         die("setup");
     fill_message();
     build_wire();
@@ -429,6 +383,6 @@ int main(int argc, char **argv)
     while ((now = now_us()) < begun + (uint64_t)(seconds * 1e6))
         turn(10);
     load.over = true;
-    report(now - begun);
+    print_counted(&load.counted, now - begun);
     return 0;
 }
