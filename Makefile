@@ -16,8 +16,8 @@ SCENARIO ?= hello
 SERVER ?=
 # Autobahn's cases for `make conformance`, such as '12.*'; all without any.
 CASES ?=
-BENCH_OWN := --servers own --scenarios hello,pipelined,browser,stream,wsgi-hello,ws-echo-32,ws-echo-64k --within 2.85
-BENCH_PEERS := --servers all --within 33 --scenarios hello,pipelined,browser,stream,close,body-out,upload,file-100k,ws-echo-32,ws-echo-64k,ws-deflate-4k,ws-idle-10k,idle-10k,starlette,wsgi-hello,wsgi-stream,flask,tls-hello,tls-handshake,tls-body-out,tls-upload,h2c-hello-1,h2c-hello-32,h2-hello-1,h2-hello-32,h2-body-out,h2-upload
+BENCH_OWN := --servers own --scenarios hello,pipelined,browser,stream,wsgi-hello,ws-echo-32,ws-echo-64k,tls-hello,h2-hello-32 --within 2.85
+BENCH_PEERS := --servers all --within 35 --scenarios hello,pipelined,browser,stream,close,body-out,upload,file-100k,ws-echo-32,ws-echo-64k,ws-deflate-4k,ws-idle-10k,idle-10k,starlette,wsgi-hello,wsgi-stream,flask,tls-hello,tls-handshake,tls-body-out,tls-upload,h2c-hello-1,h2c-hello-32,h2-hello-1,h2-hello-32,h2-body-out,h2-upload
 AGAINST ?= $(wildcard bench/results/reference/result.json)
 # Files of tests that run at the same time: the tests mostly wait, so one more than there are cores.
 JOBS ?= $(shell expr $$(nproc) + 1)

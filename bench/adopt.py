@@ -21,7 +21,9 @@ BEGIN, END = "<!-- {}: begin -->", "<!-- {}: end -->"
 
 SHOWN = (
     "hello", "pipelined", "browser", "json", "stream", "close", "body-out", "upload", "file-100k", "ws-echo-32",
-    "ws-echo-64k", "ws-deflate-4k", "wsgi-hello", "wsgi-stream", "starlette", "fastapi", "flask",
+    "ws-echo-64k", "ws-deflate-4k", "tls-hello", "tls-handshake", "tls-body-out", "tls-upload", "h2c-hello-1",
+    "h2c-hello-32", "h2-hello-1", "h2-hello-32", "h2-body-out", "h2-upload", "wsgi-hello", "wsgi-stream", "starlette",
+    "fastapi", "flask",
 )  # fmt: skip
 """The scenarios of README's table, in this order, those that the reference has."""
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 GATE = 3.0  # seconds for a server to be asked all that the gate asks
-OVERHEAD = 1.0  # seconds to start, check and stop a server
+OVERHEAD = 0.75  # seconds to start, check and stop a server, those that are slow at it too
 LADDER = ((5, 3), (5, 2), (3, 3), (3, 2), (3, 1), (2, 1))  # rounds and seconds of load, the best first
 
 

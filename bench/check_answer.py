@@ -17,6 +17,7 @@ def _connection(scenario: Scenario, port: int) -> http.client.HTTPConnection:
     if not scenario.tls:
         return http.client.HTTPConnection(HOST, port, timeout=TIMEOUT)
     context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_3  # as the load programs speak with whoever can
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # the certificate was made a moment ago, by nobody
     return http.client.HTTPSConnection(HOST, port, timeout=TIMEOUT, context=context)

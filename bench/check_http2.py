@@ -25,25 +25,24 @@ def check_http2(scenario: Scenario, port: int) -> None:
 
 
 def _ask(scenario: Scenario, port: int, scratch: Path) -> tuple[str, bytes]:
-    upload, body = scratch / "upload", scratch / "body"
-    command = ["curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", "20", "--output", str(body)]
-    command += ["--dump-header", "-", *(["--insecure", "--http2"] if scenario.tls else ["--http2-prior-knowledge"])]
-    if scenario.upload:
-        upload.write_bytes(b"x" * scenario.upload)
-        command += ["--data-binary", f"@{upload}", "--header", "Expect:"]
-    scheme = "https" if scenario.tls else "http"
+    body = scratch / "body"
     try:
         done = subprocess.run(
-            [*command, f"{scheme}://{HOST}:{port}{scenario.path}"],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
+            _command(scenario, port, body, scratch / "upload"), capture_output=True, text=True, timeout=30, check=False
         )
-    except OSError:
-        raise WrongAnswerError(
-            "curl, which asks by HTTP/2, is not on the PATH: install it (apt install curl)"
-        ) from None
+    except FileNotFoundError:
+        raise WrongAnswerError("curl is not on the PATH, which asks by HTTP/2: install it (apt install curl)") from None
     if done.returncode != 0:
         raise WrongAnswerError(f"no valid answer: {done.stderr.strip()[-300:]}")
     return done.stdout, body.read_bytes() if body.exists() else b""
+
+
+def _command(scenario: Scenario, port: int, body: Path, upload: Path) -> list[str]:
+    """The answer's body goes to one file, the request's comes from the other."""
+    command = ["curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", "20"]
+    command += ["--dump-header", "-", "--output", str(body)]
+    command += ["--insecure", "--tlsv1.3", "--http2"] if scenario.tls else ["--http2-prior-knowledge"]
+    if scenario.upload:
+        upload.write_bytes(b"x" * scenario.upload)
+        command += ["--data-binary", f"@{upload}", "--header", "Expect:"]
+    return [*command, f"{'https' if scenario.tls else 'http'}://{HOST}:{port}{scenario.path}"]

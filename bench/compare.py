@@ -146,7 +146,7 @@ def regressions(before: Result, after: Result, servers: Iterable[str], scenarios
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
     """What of the machines and versions is not the same, a line each."""
-    for name in ("cpu", "cpus", "system", "kernel", "wrk", "seconds", "warm", "rounds"):
+    for name in ("cpu", "cpus", "system", "kernel", "wrk", "h2load", "seconds", "warm", "rounds"):
         if before.get(name) != after.get(name):
             yield f"{name}: {before.get(name)} before, {after.get(name)} after"
     for server, versions in before["versions"].items():

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench.counted import LoadError
+from bench.h2load import find_h2load
 from bench.load import find_wrk
 from bench.measure import Settings
 from bench.peers import SEARCH
@@ -25,7 +27,7 @@ ASK = (
 
 
 def describe(settings: Settings) -> dict[str, Any]:
-    """System, CPU, cores, load average, the load program and how long it runs."""
+    """System, CPU, cores, load average, the load programs and how long they run."""
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "project": _revision(),
@@ -39,6 +41,7 @@ def describe(settings: Settings) -> dict[str, Any]:
         "load_core": cores()[1],
         "load_average": list(os.getloadavg()),
         "wrk": _wrk_version(),
+        "h2load": _h2load_version(),
         "seconds": settings.seconds,
         "warm": settings.warm,
     }
@@ -91,3 +94,11 @@ def _wrk_version() -> str:
     """Without its notice: a result may be committed."""
     said = subprocess.run([find_wrk(), "-v"], capture_output=True, text=True, check=False).stdout
     return said.partition("\n")[0].partition(" Copyright")[0]
+
+
+def _h2load_version() -> str:
+    """ "" where it is not there: only some scenarios need it."""
+    try:
+        return subprocess.run([find_h2load(), "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    except LoadError:
+        return ""

@@ -54,7 +54,7 @@ def _escaped(cell: str) -> str:
 
 
 def _machine(machine: dict[str, Any]) -> str:
-    load_program = machine["wrk"].partition(" Copyright")[0]
+    loads = [machine["wrk"].partition(" Copyright")[0], machine.get("h2load", "")]
     where = [
         machine["cpu"],
         f"{machine['cpus']} cores",
@@ -65,7 +65,7 @@ def _machine(machine: dict[str, Any]) -> str:
     ]
     how = [
         f"server on core {machine['server_core']}",
-        f"load on core {machine['load_core']} by {load_program}",
+        f"load on core {machine['load_core']} by {' or '.join(filter(None, loads))}",
         f"{machine['rounds']} interleaved rounds of {machine['seconds']} s after {machine['warm']} s of warm-up",
     ]
     paragraphs = [

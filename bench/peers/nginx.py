@@ -34,6 +34,12 @@ http {{
     }}
 }}
 """
+# Older releases have no TLS 1.3 by default, which is what the others speak.
+TLS = """\
+        ssl_certificate {};
+        ssl_certificate_key {};
+        ssl_protocols TLSv1.2 TLSv1.3;
+"""
 NOT_ADDED = ("server", "date", "content-type", "content-length", "connection")  # nginx writes them itself
 
 
@@ -48,7 +54,7 @@ def configuration(port: int, response: bytes, folder: Path, options: Sequence[st
         folder=folder,
         port=port,
         listen=(" ssl" if tls else "") + (" http2" if "--http2" in options else ""),
-        tls="        ssl_certificate {};\n        ssl_certificate_key {};\n".format(*tls) if tls else "",
+        tls=TLS.format(*tls) if tls else "",
         content_type=headers["content-type"],
         headers=added,
         status=status.split()[1],
