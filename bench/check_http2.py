@@ -15,7 +15,7 @@ def check_http2(scenario: Scenario, port: int) -> None:
         head, body = _ask(scenario, port, Path(scratch))
     status, *lines = head.strip().splitlines()
     if status.split()[:2] != ["HTTP/2", str(scenario.answer.status)]:
-        raise WrongAnswerError(f"{status!r} in place of HTTP/2 and {scenario.answer.status}")
+        raise WrongAnswerError(f"{status.strip()!r} in place of HTTP/2 and {scenario.answer.status}")
     fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     for name, value in scenario.answer.headers.items():
         if fields.get(name, "").lower() != value.lower():
@@ -42,6 +42,7 @@ def _command(scenario: Scenario, port: int, body: Path, upload: Path) -> list[st
     command = ["curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", "20"]
     command += ["--dump-header", "-", "--output", str(body)]
     command += ["--insecure", "--tlsv1.3", "--http2"] if scenario.tls else ["--http2-prior-knowledge"]
+    command += [part for name, value in scenario.headers.items() for part in ("--header", f"{name}: {value}")]
     if scenario.upload:
         upload.write_bytes(b"x" * scenario.upload)
         command += ["--data-binary", f"@{upload}", "--header", "Expect:"]

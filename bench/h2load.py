@@ -33,6 +33,7 @@ def h2load_command(scenario: Scenario, port: int, seconds: float) -> list[str]:
     """Raises LoadError."""
     command = [find_h2load(), "-t", "1", "-c", str(scenario.connections), "-m", str(scenario.http2)]
     command += ["-D", f"{max(1, round(seconds))}"]
+    command += [part for name, value in scenario.headers.items() for part in ("-H", f"{name}: {value}")]
     if scenario.upload:
         command += ["-d", str(_file_of(scenario.upload))]
     return [*command, f"{'https' if scenario.tls else 'http'}://{HOST}:{port}{scenario.path}"]
@@ -43,7 +44,7 @@ def is_h2load(command: list[str]) -> bool:
 
 
 def parse_h2load(output: str) -> Load:
-    """It gives no latencies by per cent: they are 0. Raises LoadError."""
+    """It gives no latencies by per cent: they are 0, which says that there are none. Raises LoadError."""
     finished, requests, traffic = (each.search(output) for each in (_FINISHED, _REQUESTS, _TRAFFIC))
     if finished is None or requests is None:
         raise LoadError(f"h2load did not report: {output.strip()[-500:]}")

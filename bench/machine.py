@@ -97,7 +97,7 @@ def _wrk_version() -> str:
 
 
 def _h2load_version() -> str:
-    """ "" where it is not there: only some scenarios need it."""
+    """Empty where it is not there: only some scenarios need it."""
     try:
         return subprocess.run([find_h2load(), "--version"], capture_output=True, text=True, check=False).stdout.strip()
     except LoadError:

@@ -229,10 +229,12 @@ def choose(known: dict[str, T], names: list[str], what: str) -> list[T]:
 
 
 def _scenario(name: str, table: dict[str, Any]) -> Scenario:
-    """Raises ValueError for one without an application, or with both ways to name it."""
+    """Raises ValueError for one without an application, with both ways to name it, or with handshakes but no TLS."""
     apps = table.get("apps")
     if bool(apps) == ("app" in table):
         raise ValueError(f"scenario {name} needs one of `app` and `apps`")
+    if table.get("handshakes") and not table.get("tls"):
+        raise ValueError(f"scenario {name} has handshakes but no `tls`")
     if apps:
         table["interface"], table["app"] = next(iter(apps.items()))
     return Scenario(name=name, answer=Answer(**table.pop("answer")), **_frozen(table))

@@ -222,6 +222,29 @@ def test_who_is_not_there_by_default_takes_part_when_asked_for() -> None:
     assert participants(PLAN, PLAN.scenarios["io-10ms"], asked) == []
 
 
+@pytest.mark.parametrize(
+    ("scenario", "taking_part"),
+    [
+        ("tls-hello", ["nginx", "fastserve", "uvicorn", "granian-asgi", "gunicorn-asgi", "hypercorn"]),
+        ("tls-handshake", ["nginx", "fastserve", "uvicorn", "granian-asgi", "gunicorn-asgi", "hypercorn"]),
+        ("tls-upload", ["fastserve", "uvicorn", "granian-asgi", "gunicorn-asgi", "hypercorn"]),
+        ("h2-hello-1", ["nginx", "fastserve", "granian-asgi", "hypercorn"]),
+        ("h2c-hello-32", ["nginx", "fastserve", "granian-asgi", "hypercorn"]),
+        ("h2-body-out", ["fastserve", "granian-asgi", "hypercorn"]),
+    ],
+)
+def test_who_speaks_what_a_scenario_asks_for_takes_part(scenario: str, taking_part: list[str]) -> None:
+    everyone = [server.name for server in PLAN.servers.values() if server.name != "fastserve-wsgi-1"]
+    assert [server.name for server in participants(PLAN, PLAN.scenarios[scenario], everyone)] == taking_part
+
+
+def test_who_cannot_speak_what_a_scenario_asks_for_takes_no_part() -> None:
+    over_tls, by_http2 = (replace(PLAN.scenarios[name], servers=()) for name in ("tls-hello", "h2-hello-1"))
+    assert not over_tls.admits(PLAN.servers["daphne"])
+    assert over_tls.admits(PLAN.servers["uvicorn"])
+    assert not by_http2.admits(PLAN.servers["uvicorn"])
+
+
 def test_every_server_says_what_it_leaves_out() -> None:
     assert set(PLAN.duties) == set(PLAN.servers)
 
@@ -231,6 +254,7 @@ def test_every_server_says_what_it_leaves_out() -> None:
     [
         ("scenarios.toml", '[scenario.hello]\napp = "a"\napps = { asgi = "b" }\n', "needs one of `app` and `apps`"),
         ("scenarios.toml", '[scenario.hello]\ntitle = "t"\n', "needs one of `app` and `apps`"),
+        ("scenarios.toml", '[scenario.hello]\napp = "a"\nhandshakes = true\n', "has handshakes but no `tls`"),
         ("duties.toml", '[duty.nowhere]\nprocesses = "1"\n', "duties.toml"),
     ],
 )
