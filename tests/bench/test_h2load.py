@@ -81,7 +81,7 @@ def test_no_report_is_one(cut: str) -> None:
 def test_a_scenario_says_how_it_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
     command = h2load_command(PLAN.scenarios["h2c-hello-32"], 8000, 3)
-    assert command == ["/bin/h2load", *["-t", "1", "-c", "8", "-m", "32", "-D", "3", "http://127.0.0.1:8000/"]]
+    assert command == ["/bin/h2load", "-t", "1", "-c", "8", "-m", "32", "-D", "3", "http://127.0.0.1:8000/"]
     upload = PLAN.scenarios["h2-upload"]
     *_, option, file, url = h2load_command(replace(upload, upload=1000), 8000, 3)
     assert (option, Path(file).read_bytes(), url) == ("-d", b"x" * 1000, "https://127.0.0.1:8000/")

@@ -18,6 +18,7 @@ MACHINE: dict[str, Any] = {
     "load_core": 1,
     "load_average": [0.1, 0.1, 0.1],
     "wrk": "wrk 4.1.0 [epoll]",
+    "h2load": "h2load nghttp2/1.52.0",
     "seconds": 3,
     "warm": 1,
     "rounds": 3,
