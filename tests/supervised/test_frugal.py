@@ -54,14 +54,23 @@ def test_supervisor_loads_little_and_sleeps(supervise: Supervise, write: Write) 
 
 def test_nothing_stays_open(supervise: Supervise) -> None:
     supervised = supervise("served:app", "--workers", "2", "--admin", "unix:admin.sock")
-    first = supervised.wait_for_workers(2)
-    assert supervised.admin("/readyz").status == 200
-    before, of_worker = descriptors(supervised.pid), descriptors(first[1])
+    before, of_worker = at_rest(supervised)
     for _ in range(amount(2, 20)):
         go_through_everything(supervised)
-    last = supervised.wait_for_workers(2)
-    assert until(lambda: descriptors(supervised.pid) == before)
-    assert descriptors(last[1]) == of_worker
+    until(lambda: at_rest(supervised) == (before, of_worker))
+    assert at_rest(supervised) == (before, of_worker)
+
+
+def at_rest(supervised: Supervised) -> tuple[list[str], list[str]]:
+    """The descriptors of the supervisor and of a worker, while neither is at work.
+
+    The supervisor looks into /proc for what a worker takes, and a worker that was ready first serves the other's socket
+    until that one is ready, too: neither is meant here.
+    """
+    workers = supervised.wait_for_workers(2)
+    assert until(lambda: {each["state"] for each in supervised.seen()} == {"serving"})
+    assert until(lambda: all(len(listening(pid)) == 1 for pid in workers.values()))
+    return [each for each in descriptors(supervised.pid) if each != "/proc//statm"], descriptors(workers[1])
 
 
 def go_through_everything(supervised: Supervised) -> None:
