@@ -5,7 +5,8 @@ cdef enum:
     HANDSHAKES_A_TURN = 16      # a handshake costs as much as a hundred requests
     TLS_ROOM = 32768            # of the receive buffer: what OpenSSL may still hold of an earlier record comes on top
     RECORD_MAX = 16384          # bytes of plaintext in a record (RFC 8446 section 5.1)
-    CIPHER_AHEAD = 65536        # bytes that are encrypted before the socket is asked again
+    CIPHER_STEP = 65536         # bytes that are encrypted by one call: what it works on stays in the core's cache
+    CIPHER_AHEAD = 262144       # and before the socket is asked again
 
 cdef object WANT_READ = ssl.SSLWantReadError
 
@@ -44,7 +45,8 @@ cdef class TLSFilter:
         cdef Py_ssize_t n
         while filled < room:
             try:
-                n = self.ssl.read(room - filled, view if filled == 0 else view[filled:])
+                n = self.ssl.read(room - filled,
+                                  view if filled == 0 else PyMemoryView_FromMemory(place + filled, room - filled, PyBUF_WRITE))
             except WANT_READ:
                 self.collect()      # a KeyUpdate, say, is answered
                 break
@@ -54,8 +56,8 @@ cdef class TLSFilter:
                 self.ended = True
                 break
             filled += n
-            # A read that finds nothing raises, which costs more than two looks.
-            if self.incoming.pending == 0 and self.ssl.pending() == 0:
+            # A read that finds nothing raises, which costs more than a look.
+            if self.incoming.pending == 0 and (filled < room or self.ssl.pending() == 0):
                 break
         return filled
 
@@ -64,32 +66,37 @@ cdef class TLSFilter:
         cdef const char *p
         cdef size_t n, taken = 0
         cdef int result
-        while queue.size and taken < CIPHER_AHEAD:
+        while queue.size and (taken < CIPHER_AHEAD or queue.size < RECORD_MAX):
             result = fs_outqueue_peek(queue, &p, &n)
             if result < 0:
                 return result
-            if n >= RECORD_MAX or n == queue.size:
-                n = self.ssl.write(PyMemoryView_FromMemory(<char *>p, min(n, CIPHER_AHEAD), PyBUF_READ))
+            if n >= CIPHER_STEP or n == queue.size:
+                n = self.ssl.write(PyMemoryView_FromMemory(<char *>p, min(n, CIPHER_STEP), PyBUF_READ))
                 fs_outqueue_consume(queue, n)
             else:
                 n = self.encrypt_runs(queue)
+            self.collect()
             taken += n
-        self.collect()
         return 0
 
     cdef Py_ssize_t encrypt_runs(self, fs_outqueue *queue) except -1:
-        """Small runs together make one record."""
-        cdef char record[RECORD_MAX]
+        """Small runs make records together: a head and the beginning of its body, frames of HTTP/2 with their headers."""
+        cdef char plain[CIPHER_STEP]
         cdef const char *p
         cdef size_t n, filled = 0
-        while queue.size and filled < RECORD_MAX:
+        while queue.size and filled < CIPHER_STEP:
             if fs_outqueue_peek(queue, &p, &n) < 0:
                 break               # said again by the next peek
-            n = min(n, RECORD_MAX - filled)
-            memcpy(record + filled, p, n)
+            if n < CIPHER_STEP:
+                n = min(n, CIPHER_STEP - filled)
+            elif filled % RECORD_MAX == 0 and filled:
+                break               # it goes without being copied
+            else:
+                n = RECORD_MAX - filled % RECORD_MAX
+            memcpy(plain + filled, p, n)
             filled += n
             fs_outqueue_consume(queue, n)
-        self.ssl.write(PyMemoryView_FromMemory(record, filled, PyBUF_READ))
+        self.ssl.write(PyMemoryView_FromMemory(plain, filled, PyBUF_READ))
         return filled
 
     cdef int collect(self) except -1:
