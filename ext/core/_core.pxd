@@ -563,6 +563,7 @@ cdef class Connection:
     cdef int begin_tls(self, object settings) except -1
     cdef int tls_failed(self, object error) except -1
     cdef int flush_tls(self, uint64_t *sent) except? -1
+    cdef bint says_goodbye(self) noexcept
     cdef int redirect(self, fs_event *event) except -1
     cdef int feed(self, char *p, size_t n) except -1
     cdef bint take_opening(self, char *p, size_t n) except -1

@@ -740,11 +740,18 @@ cdef class Connection:
         return result
 
     cdef int flush_tls(self, uint64_t *sent) except? -1:
-        """Enciphers no more than the socket takes: what fs_outqueue_flush does, with TLS in between."""
+        """Enciphers no more than the socket takes: what fs_outqueue_flush does, with TLS in between. What is on the wire
+        already, such as the tickets of a handshake, leaves with what follows it, and close_notify with the last of it."""
         cdef TLSFilter tls = self.tls
         cdef uint64_t part
         cdef int result
         while True:
+            if self.queue.size and tls.state == TLS_OPEN and tls.wire.size < RECORD_MAX:
+                result = tls.encrypt(&self.queue)
+                if result < 0:
+                    return result
+                if self.queue.size == 0 and self.says_goodbye():
+                    tls.say_goodbye()
             part = 0
             result = fs_outqueue_flush(&tls.wire, self.fd, FLUSH_BUDGET, &part)
             sent[0] += part
@@ -752,9 +759,11 @@ cdef class Connection:
                 return result
             if sent[0] >= FLUSH_BUDGET:
                 return FS_AGAIN
-            result = tls.encrypt(&self.queue)
-            if result < 0:
-                return result
+
+    cdef bint says_goodbye(self) noexcept:
+        """Whether this is the end of the last answer, and it is complete: what was broken off must not look so."""
+        return (self.session is None and self.exchange is None
+                and fs_h1_must_close(&self.h1) and not fs_h1_must_reset(&self.h1))
 
     cdef int settle(self) except -1:
         """Ends the connection where it is due, or sets its deadline."""
@@ -786,7 +795,7 @@ cdef class Connection:
     cdef int finish(self) except -1:
         cdef uint64_t sent = 0
         if self.session is None and fs_h1_must_reset(&self.h1):
-            self.close(True)        # nor a close_notify: what was broken off must not look complete
+            self.close(True)        # nor a close_notify
             return 0
         if self.tls is not None:
             self.tls.say_goodbye()

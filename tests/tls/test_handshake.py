@@ -239,6 +239,23 @@ def test_a_request_and_close_notify_in_one_segment(secure: Server) -> None:
         assert b"\r\n\r\nok" in data
 
 
+def test_the_last_answer_its_end_and_the_tickets_come_in_one_segment(secure: Server) -> None:
+    """The first request comes with the client's last message of the handshake, which the tickets answer."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = shared().context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with Client(secure.address) as client:
+        assert not shake(session)
+        client.send(outgoing.read())
+        while not shake(session):
+            incoming.write(client.socket.recv(65536))
+        session.write(request("/", "Connection: close"))
+        client.send(outgoing.read())
+        incoming.write(client.socket.recv(65536))
+        assert session.read(65536).endswith(b"\r\n\r\nok")
+        assert session.read(1) == b""  # close_notify; nothing yet would raise
+        assert client.socket.recv(1) == b""
+
+
 def test_a_body_that_is_broken_off_has_no_close_notify(secure: Server) -> None:
     """Only the end of the connection ends this one: with close_notify it would look complete."""
     run = script(secure, start(), body(b"abc", True), ("turn", 3), ("raise", "in the middle"))
