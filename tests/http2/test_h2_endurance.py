@@ -270,10 +270,21 @@ def test_a_client_that_is_gone_before_it_is_heard(start: Serve, end: bool) -> No
             assert until(lambda each=each: each.progress()[0] == 0 or each.noted() != [])  # type: ignore[misc]
 
 
-def objects(server: Server) -> dict[str, int]:
+def objects(server: Server, target: str = "/collected") -> dict[str, int]:
     """Of the compiled core, by kind, after a collection."""
-    counts: dict[str, int] = ast.literal_eval(server.get("/collected").decode())
+    counts: dict[str, int] = ast.literal_eval(server.get(target).decode())
     return counts
+
+
+def test_a_stream_that_is_over_before_the_application_is_called_leaves_nothing(start: Serve) -> None:
+    """Nor for the garbage collection, which a flood of them would keep at work."""
+    server = start(access_log=False)
+    with HTTP2(server) as connection:
+        for _ in range(5):
+            begun = [connection.head(get(method="POST"), end=False) for _ in range(20)]
+            connection.send(b"".join(head + frame(RST_STREAM, 0, each, bytes(4)) for each, head in begun))
+            assert connection.alive()
+        assert objects(server, "/objects")["HTTPExchange"] < 5
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["cleartext", "tls"])

@@ -6,7 +6,8 @@
 /open/NAME          lets ("wait", NAME) go on
 /scope              the scope as a literal
 /ledger             live objects of the compiled core
-/collected          how many objects of each of the core's kinds there are after a collection
+/objects            how many objects of each of the core's kinds there are
+/collected          the same after a collection
 /echo               the request's body; each message of a WebSocket
 everything else     b"ok"
 """
@@ -23,6 +24,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+MOST_NOTES = 1000
+"""Of a run that many clients ask for: their memory would hide the server's."""
+
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -37,9 +41,13 @@ class Run:
         self.sent = 0
         self.sending = False
 
+    def keep(self, entry: tuple[Any, ...]) -> None:
+        if len(self.notes) < MOST_NOTES:
+            self.notes.append(entry)
+
     async def note(self, *entry: Any) -> None:
         async with self.changed:
-            self.notes.append(entry)
+            self.keep(entry)
             self.changed.notify_all()
 
     async def reached(self, wanted: str) -> list[Any]:
@@ -230,7 +238,7 @@ async def perform(key: str, scope: Message, receive: Receive, send: Send) -> Non
         outcome = (type(error).__name__, str(error))
         raise
     finally:
-        run.notes.append(("end", outcome))
+        run.keep(("end", outcome))
         # An uncontended condition is taken without suspending, also in a task that is being cancelled.
         async with run.changed:
             run.changed.notify_all()
@@ -252,8 +260,9 @@ def ledger() -> dict[str, int]:
     return counts
 
 
-def collected() -> dict[str, int]:
-    gc.collect()
+def objects(*, collect: bool) -> dict[str, int]:
+    if collect:
+        gc.collect()
     return Counter(
         type(each).__name__ for each in gc.get_objects() if str(type(each).__module__).startswith("fastserve.")
     )
@@ -293,8 +302,8 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
             await answer(send, literal({**scope, "kind": type(scope).__name__}))
         case "ledger":
             await answer(send, literal(ledger()))
-        case "collected":
-            await answer(send, literal(dict(collected())))
+        case "objects" | "collected":
+            await answer(send, literal(dict(objects(collect=word == "collected"))))
         case "echo" if scope["type"] == "websocket":
             await Performer("echo", scope, receive, send).perform([("accepted",), ("echoes",)])
         case "echo":

@@ -66,6 +66,10 @@ class Blocks:
         return self.source.read(size)
 
 
+MOST_NOTES = 1000
+"""Of a run that many clients ask for: their memory would hide the server's."""
+
+
 class Run:
     """What one scripted request did."""
 
@@ -77,7 +81,8 @@ class Run:
         self.files: list[Any] = []
 
     def note(self, *entry: Any) -> None:
-        self.notes.append(entry)
+        if len(self.notes) < MOST_NOTES:
+            self.notes.append(entry)
 
     def note_end(self, error: BaseException | None = None) -> None:
         self.note("end", error and (type(error).__name__, str(error)))
