@@ -81,7 +81,8 @@ cdef class TLSFilter:
 
     cdef Py_ssize_t encrypt_runs(self, fs_outqueue *queue) except -1:
         """Small runs make records together: a head and the beginning of its body, frames of HTTP/2 with their headers."""
-        cdef char plain[CIPHER_STEP]
+        cdef bytes plain = PyBytes_FromStringAndSize(NULL, min(queue.size, CIPHER_STEP))    # a thread's stack may be 128 KiB
+        cdef char *place = PyBytes_AS_STRING(plain)
         cdef const char *p
         cdef size_t n, filled = 0
         while queue.size and filled < CIPHER_STEP:
@@ -93,10 +94,10 @@ cdef class TLSFilter:
                 break               # it goes without being copied
             else:
                 n = RECORD_MAX - filled % RECORD_MAX
-            memcpy(plain + filled, p, n)
+            memcpy(place + filled, p, n)
             filled += n
             fs_outqueue_consume(queue, n)
-        self.ssl.write(PyMemoryView_FromMemory(plain, filled, PyBUF_READ))
+        self.ssl.write(PyMemoryView_FromMemory(place, filled, PyBUF_READ))
         return filled
 
     cdef int collect(self) except -1:

@@ -271,7 +271,7 @@ def test_a_client_that_is_gone_before_it_is_heard(start: Serve, end: bool) -> No
 
 
 def objects(server: Server, target: str = "/collected") -> dict[str, int]:
-    """Of the compiled core, by kind, after a collection."""
+    """Of the compiled core, by kind; after a collection if not by /objects."""
     counts: dict[str, int] = ast.literal_eval(server.get(target).decode())
     return counts
 
