@@ -581,7 +581,7 @@ cdef class Connection:
     cdef int flush(self) except -1
     cdef int settle(self) except -1
     cdef int end_turn(self) except -1
-    cdef int broken(self) except -1
+    cdef int broken(self, object failure) except -1
     cdef int finish(self) except -1
     cdef void set_deadline(self) noexcept
     cdef bint peer_reads(self)

@@ -81,6 +81,7 @@ cdef extern from "bytes_memory.h":
 
 cdef dict live_objects = {"connections": 0, "exchanges": 0}
 
+include "report.pxi"
 include "cache.pxi"
 include "scope.pxi"
 include "access_log.pxi"

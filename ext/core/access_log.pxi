@@ -135,7 +135,5 @@ cdef class AccessLog:
         # Said once: a full disk must not flood the error log too.
         if not self.losing:
             self.losing = True
-            try:
-                self.logger.error("The access log cannot be written (%s): lines are lost from here on", os.strerror(error))
-            except Exception as problem:
-                sys.stderr.write(f"fastserve: {problem!r}\n")
+            report(self.logger, LOG_ERROR, "The access log cannot be written (%s): lines are lost from here on",
+                   (os.strerror(error),))

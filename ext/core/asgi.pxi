@@ -67,10 +67,10 @@ cdef class ASGIExchange(Exchange):
         """Logs what the application raised, but for a cancellation and for what comes of the client's having gone:
         whether it was a failure."""
         if gone and caused_by_disconnect(exception):
-            self.driver.logger.debug("The client left: %s %s", self.method_name(), self.path_name())
+            report(self.driver.logger, LOG_DEBUG, "The client left: %s %s", (self.method_name(), self.path_name()))
         elif not isinstance(exception, asyncio.CancelledError):
-            self.driver.logger.error("Exception in ASGI application: %s %s", self.method_name(), self.path_name(),
-                                     exc_info=exception)
+            report(self.driver.logger, LOG_ERROR, "Exception in ASGI application: %s %s",
+                   (self.method_name(), self.path_name()), exception)
             return 1
         return 0
 
@@ -142,7 +142,8 @@ cdef class ASGIExchange(Exchange):
         self.receive = None
 
     cdef int cancel(self) except -1:
-        self.driver.logger.warning("Cancelled, because the server stops: %s %s", self.method_name(), self.path_name())
+        report(self.driver.logger, LOG_WARNING, "Cancelled, because the server stops: %s %s",
+               (self.method_name(), self.path_name()))
         self.task.cancel("the server stops")
 
     cdef int check(self, int result) except -1:

@@ -149,9 +149,9 @@ cdef class HTTPExchange(ASGIExchange):
         cdef Task task = self.task
         if task is None:
             return 0
-        self.driver.logger.error("The application did not answer within %g seconds: %s %s\n%s",
-                                 self.driver.limits.timeout_request / 1000.0, self.method_name(), self.path_name(),
-                                 waiting_stack(task.get_coro()))
+        report(self.driver.logger, LOG_ERROR, "The application did not answer within %g seconds: %s %s\n%s",
+               (self.driver.limits.timeout_request / 1000.0, self.method_name(), self.path_name(),
+                waiting_stack(task.get_coro())))
         self.fail(FS_E_APP_TIMEOUT)
         task.cancel("the application did not answer in time")
 
@@ -174,14 +174,13 @@ cdef class HTTPExchange(ASGIExchange):
                 self.driver.count_error(error)      # after its answer, which is none the worse for it
         elif self.stream != NULL and not self.stream.ended and not self.lost and not self.told:
             error = FS_E_APP_NO_RESPONSE
-            self.driver.logger.error(
-                "ASGI application returned without %s: %s %s",
-                "a response" if self.response <= RESPONSE_HELD else "completing its response",
-                self.method_name(), self.path_name())
+            report(self.driver.logger, LOG_ERROR, "ASGI application returned without %s: %s %s",
+                   ("a response" if self.response <= RESPONSE_HELD else "completing its response",
+                    self.method_name(), self.path_name()))
         if exception is None and self.broken:
             # The application swallowed what `send` raised.
-            self.driver.logger.error("Broken response: %s: %s %s", fs_error_describe(self.broken).text.decode(),
-                                     self.method_name(), self.path_name())
+            report(self.driver.logger, LOG_ERROR, "Broken response: %s: %s %s",
+                   (fs_error_describe(self.broken).text.decode(), self.method_name(), self.path_name()))
         if self.stream != NULL and not self.lost:
             self.fail(error if error else FS_E_APP_NO_RESPONSE)
 

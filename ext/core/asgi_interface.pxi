@@ -106,8 +106,8 @@ cdef void application_ended(object owner, Task task) noexcept:
         exchange.finished(task.outcome())
         exchange.let_go()
         driver.check_idle()
-    except BaseException:
-        driver.logger.critical("Internal error at the end of a request", exc_info=True)
+    except BaseException as failure:
+        report(driver.logger, LOG_CRITICAL, "Internal error at the end of a request", (), failure)
 
 
 async def as_coroutine(awaitable):

@@ -174,7 +174,7 @@ cdef class WebSocketExchange(ASGIExchange):
         """The peer has broken the protocol; the close frame that says so is queued."""
         cdef const fs_error_info *info = fs_error_describe(error)
         self.driver.count_error(error)
-        self.driver.logger.debug("WebSocket failed: %s: %s", info.text.decode(), self.path_name())
+        report(self.driver.logger, LOG_DEBUG, "WebSocket failed: %s: %s", (info.text.decode(), self.path_name()))
         self.ended(info.close_code, info.text.decode())
         self.leave()
 
@@ -236,9 +236,9 @@ cdef class WebSocketExchange(ASGIExchange):
         cdef Task task = self.task
         if task is None:
             return 0
-        self.driver.logger.error("The application neither accepted nor refused a WebSocket within %g seconds: %s\n%s",
-                                 self.driver.limits.timeout_ws_handshake / 1000.0, self.path_name(),
-                                 waiting_stack(task.get_coro()))
+        report(self.driver.logger, LOG_ERROR,
+               "The application neither accepted nor refused a WebSocket within %g seconds: %s\n%s",
+               (self.driver.limits.timeout_ws_handshake / 1000.0, self.path_name(), waiting_stack(task.get_coro())))
         self.ended(CLOSE_ABNORMAL, "")
         self.stage = STAGE_ENDED
         self.fail(FS_E_APP_TIMEOUT)
@@ -302,9 +302,9 @@ cdef class WebSocketExchange(ASGIExchange):
             self.farewell(exception)
         elif not self.lost:
             if exception is None and not self.code:
-                self.driver.logger.error("ASGI application returned without %s: %s %s", "accepting or refusing the WebSocket"
-                                         if self.stage == STAGE_CONNECTING else "completing its response",
-                                         self.method_name(), self.path_name())
+                report(self.driver.logger, LOG_ERROR, "ASGI application returned without %s: %s %s",
+                       ("accepting or refusing the WebSocket" if self.stage == STAGE_CONNECTING
+                        else "completing its response", self.method_name(), self.path_name()))
             self.ended(CLOSE_ABNORMAL, "")
             self.stage = STAGE_ENDED
             self.fail(error)

@@ -93,8 +93,8 @@ cdef class Connection:
             # The next connection receives into the same buffer: what must outlive it is copied now.
             if self.fd >= 0 and self.settle_machine() < 0:
                 self.lost(FS_E_NOMEM)
-        except BaseException:
-            self.broken()
+        except BaseException as failure:
+            self.broken(failure)
         finally:
             self.flags &= ~<uint32_t>CONN_IN_TURN
         if self.exchange is not None and self.exchange.queued and backlog(self) == 0:
@@ -114,8 +114,8 @@ cdef class Connection:
             self.flush()
             if self.fd >= 0:
                 self.settle()
-        except BaseException:
-            self.broken()
+        except BaseException as failure:
+            self.broken(failure)
         finally:
             self.flags &= ~<uint32_t>CONN_IN_TURN
         return 0
@@ -124,8 +124,8 @@ cdef class Connection:
         """What must outlive the shared buffer is copied."""
         return fs_h1_settle(&self.h1) if self.session is None else fs_h2_settle(&self.session.h2)
 
-    cdef int broken(self) except -1:
-        self.driver.logger.critical("Internal error: the connection is closed", exc_info=True)
+    cdef int broken(self, object failure) except -1:
+        report(self.driver.logger, LOG_CRITICAL, "Internal error: the connection is closed", (), failure)
         self.driver.count_error(FS_E_INTERNAL)
         self.lost(FS_E_INTERNAL)
         return 0
@@ -279,7 +279,7 @@ cdef class Connection:
     cdef int tls_failed(self, object error) except -1:
         """The peer speaks no TLS that is allowed here, or not any more: it gets the alert, and nothing after it."""
         cdef uint64_t sent = 0
-        self.driver.logger.debug("TLS failed: %s", error)
+        report(self.driver.logger, LOG_DEBUG, "TLS failed: %s", (error,))
         if self.tls.state != TLS_HANDSHAKE:
             self.lost(FS_E_TLS)
             return 0
@@ -366,8 +366,8 @@ cdef class Connection:
         try:
             if proxied(client[0] if client is not None else None):
                 self.flags |= CONN_PROXIED
-        except BaseException:
-            self.broken()
+        except BaseException as failure:
+            self.broken(failure)
         return 0
 
     cdef Py_ssize_t take_proxy_header(self, const char *p, size_t n) except -1:
@@ -387,7 +387,7 @@ cdef class Connection:
             self.proxy_part = PyBytes_FromStringAndSize(p, n) if before == 0 else whole
             return n
         if result < 0:
-            self.driver.logger.debug("Refused connection: %s", fs_error_describe(result).text.decode())
+            report(self.driver.logger, LOG_DEBUG, "Refused connection: %s", (fs_error_describe(result).text.decode(),))
             self.lost(result)
             return 0
         self.take_addresses(&header)
@@ -598,8 +598,8 @@ cdef class Connection:
             self.drain_events()
             if self.fd >= 0 and fs_h1_settle(&self.h1) < 0:
                 raise MemoryError()
-        except BaseException:
-            self.broken()
+        except BaseException as failure:
+            self.broken(failure)
         finally:
             self.flags &= ~<uint32_t>CONN_IN_TURN
         if self.queue.size or self.exchange is None:
@@ -895,7 +895,7 @@ cdef class Connection:
         elif self.phase == PHASE_LINGER:
             self.close(False)
         elif self.phase == PHASE_TLS:
-            self.driver.logger.debug("TLS failed: the handshake did not come to its end in time")
+            report(self.driver.logger, LOG_DEBUG, "TLS failed: the handshake did not come to its end in time", ())
             self.lost(FS_E_TLS)
         elif self.session is not None:
             fs_h2_drain(&self.session.h2, 1)    # idle for long enough

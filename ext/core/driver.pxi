@@ -313,7 +313,7 @@ cdef class Driver:
                 return 0
             elif -fd in (EBADF, EINVAL, ENOTSOCK):
                 # Somebody closed the socket under us.
-                self.logger.error("A listening socket is gone: %s", os.strerror(-fd))
+                report(self.logger, LOG_ERROR, "A listening socket is gone: %s", (os.strerror(-fd),))
                 self.forget_listener(listener)
                 return 0
             else:
@@ -322,8 +322,8 @@ cdef class Driver:
     cdef int pause_accepting(self, int error) except -1:
         """No descriptors left. The listeners are level-triggered: they rest, or the loop would spin."""
         if self.accept_paused_until == 0:
-            self.logger.error("No connection can be accepted: %s. Raise the limit of open files, or set "
-                              "--limit-concurrency below it", os.strerror(error))
+            report(self.logger, LOG_ERROR, "No connection can be accepted: %s. Raise the limit of open files, or set "
+                   "--limit-concurrency below it", (os.strerror(error),))
         self.status.accept_errors += 1
         self.accept_paused_until = self.now + ACCEPT_PAUSE_MS
         for listener in self.listeners():
@@ -366,7 +366,7 @@ cdef class Driver:
                 return 0
         result = fs_poller_add(&self.poller, fd, self.token(connection.slot))
         if result < 0:
-            self.logger.error("A connection cannot be watched: %s", os.strerror(-result))
+            report(self.logger, LOG_ERROR, "A connection cannot be watched: %s", (os.strerror(-result),))
             connection.close(True)
         return 0
 
@@ -412,17 +412,17 @@ cdef class Driver:
             self.repeat_due = False
             try:
                 self.repeat_callback()
-            except Exception:
-                self.logger.critical("Internal error: what is called again and again has failed", exc_info=True)
+            except Exception as failure:
+                report(self.logger, LOG_CRITICAL, "Internal error in the periodic callback", (), failure)
         told, self.told = self.told, []
         for watch in told:
             watch.due = False
             if watch.fd >= 0:
                 try:
                     watch.callback()
-                except Exception:
-                    self.logger.critical("Internal error: what watches descriptor %d has failed", watch.fd,
-                                         exc_info=True)
+                except Exception as failure:
+                    report(self.logger, LOG_CRITICAL, "Internal error: what watches descriptor %d has failed",
+                           (watch.fd,), failure)
 
     # ---- the batch
 

@@ -218,7 +218,7 @@ cdef class H2Session:
             connection.lost(error)
             return 0
         self.driver.count_error(error)
-        self.driver.logger.debug("HTTP/2 failed: %s", fs_error_describe(error).text.decode())
+        report(self.driver.logger, LOG_DEBUG, "HTTP/2 failed: %s", (fs_error_describe(error).text.decode(),))
         self.failure_counted = True
         self.lose_all()
 

@@ -1,0 +1,31 @@
+# What the core tells the log. A handler or a filter is the application's code: it may raise, and nothing of that may reach
+# the turn, the batch or the thread that had something to say.
+
+cdef enum Level:
+    LOG_DEBUG = 10
+    LOG_WARNING = 30
+    LOG_ERROR = 40
+    LOG_CRITICAL = 50
+
+
+cdef bint logging_failed = False        # said once: whoever logs much would flood stderr as well
+
+
+cdef void report(object logger, int level, str text, tuple arguments, object failure=None) noexcept:
+    """Logs `text % arguments`, with the traceback of `failure` where there is one. Never raises; the exception of a handler or
+    a filter goes to stderr, once a process. It runs the application's code: look again at what is used after it."""
+    global logging_failed
+    try:
+        logger.log(level, text, *arguments, exc_info=failure)
+    except BaseException as problem:
+        if not logging_failed:
+            logging_failed = True
+            write_failure(problem)
+
+
+cdef int write_failure(object problem) noexcept:
+    try:
+        text = "".join(traceback.format_exception(problem))
+        sys.stderr.write(f"fastserve: a logging handler has failed; further failures are not shown\n{text}")
+    except BaseException:
+        pass        # stderr is closed, or full: there is nobody left to tell
