@@ -6,7 +6,7 @@ Specification: https://asgi.readthedocs.io/en/latest/specs/lifespan.html
 import asyncio
 import enum
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fastserve.application import ASGI3
@@ -61,6 +61,11 @@ class Lifespan:
         self._task: asyncio.Task[None] | None = None
         self._message = ""
         self._error: BaseException | None = None
+        self._received = False
+        """Whether the application has taken an event: from then on what it raises is a failure of its own."""
+        self._refused: ValueError | None = None
+        """What `send` last said of a message that is no lifespan event."""
+        self._abandoned = False
         self._state: dict[str, Any] = {}
 
     @property
@@ -83,12 +88,19 @@ class Lifespan:
             self._without()
 
     def _without(self) -> None:
+        """Goes on without lifespan where that is what the end of the application means; else raises StartError."""
         how = f"raised {summary(self._error)}" if self._error is not None else "returned"
+        if self._error is not None and self._received and not self._raised_our_refusal():
+            raise StartError(f"the application's startup failed: it {how}") from self._error
         if self._mode == "on":
             raise StartError(f"the application does not support lifespan: it {how}") from self._error
         logger.info("the application does not support lifespan (it %s); going on without", how)
         if self._error is not None:
             logger.debug("lifespan was answered by:", exc_info=self._error)
+
+    def _raised_our_refusal(self) -> bool:
+        """Whether the application took the scope for another one, answered as to that, and died of what `send` said."""
+        return self._refused is not None and self._refused in _causes(self._error)
 
     async def shutdown(self, patience: float) -> bool:
         """Sends the shutdown event and waits `patience` seconds for the answer; whether all went well.
@@ -99,7 +111,7 @@ class Lifespan:
         if self._phase is Phase.STARTED:
             clean = await self._ask_to_stop(patience)
         elif self._phase is Phase.ENDED:
-            clean = self._report_end()
+            clean = self._error is None  # an application may return early; it may not raise
         answered = self._phase in (Phase.STOPPED, Phase.FAILED)
         await self.abandon(RETURN_GRACE if answered else 0)
         return clean
@@ -116,14 +128,7 @@ class Lifespan:
         if self._phase is Phase.FAILED:
             self._log_failure("shutdown")
             return False
-        return self._report_end() if self._phase is Phase.ENDED else True
-
-    def _report_end(self) -> bool:
-        """An application may return early; it may not raise."""
-        if self._error is None:
-            return True
-        logger.error("the application's lifespan raised %s", summary(self._error), exc_info=self._error)
-        return False
+        return self._phase is Phase.STOPPED or self._error is None
 
     async def abandon(self, grace: float = 0) -> None:
         """Waits `grace` seconds for the application to return, then cancels its task. Idempotent."""
@@ -131,6 +136,7 @@ class Lifespan:
             return
         await asyncio.wait([self._task], timeout=grace)
         if not self._task.done():
+            self._abandoned = True
             self._task.cancel()
             await asyncio.wait([self._task], timeout=RETURN_GRACE)
 
@@ -140,18 +146,32 @@ class Lifespan:
     async def _run(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self._state}
         try:
-            await self._app(scope, self._events.get, self._answer)
+            await self._app(scope, self._receive, self._answer)
         except (Exception, asyncio.CancelledError) as error:
             self._error = error
-            if self._phase in (Phase.STOPPED, Phase.FAILED) and not isinstance(error, asyncio.CancelledError):
-                logger.debug("the application raised after its last lifespan event", exc_info=error)
+            self._report(error)
         finally:
             self._move("end")
+
+    def _report(self, error: BaseException) -> None:
+        """Logs what the application raised, when it does so: while requests are served nobody asks for it."""
+        if self._abandoned:
+            return
+        if self._phase in (Phase.STARTED, Phase.STOPPING):
+            logger.error("the application's lifespan raised %s", summary(error), exc_info=error)
+        elif self._phase in (Phase.STOPPED, Phase.FAILED) and not isinstance(error, asyncio.CancelledError):
+            logger.debug("the application raised after its last lifespan event", exc_info=error)
+
+    async def _receive(self) -> dict[str, str]:
+        event = await self._events.get()
+        self._received = True
+        return event
 
     async def _answer(self, message: Any) -> None:
         kind = message["type"]
         if kind not in _ANSWERS:
-            raise ValueError(f"{kind!r} is not a lifespan event of an application")
+            self._refused = ValueError(f"{kind!r} is not a lifespan event of an application")
+            raise self._refused
         if (self._phase, kind) not in _TRANSITIONS:
             raise RuntimeError(f"{kind!r} was sent while the lifespan is {self._phase.name.lower()}")
         message_text = message.get("message", "")
@@ -165,3 +185,18 @@ class Lifespan:
         if following is not None:
             self._phase = following
             self._moved.set()
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception, what it was raised from or because of, and in a group each of them."""
+    found = [error]
+    seen: set[int] = set()
+    while found:
+        each = found.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        found += [each.__cause__, each.__context__]
+        if isinstance(each, BaseExceptionGroup):
+            found += each.exceptions

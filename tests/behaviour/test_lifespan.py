@@ -43,6 +43,11 @@ def test_l3_application_that_ignores_lifespan_is_served(start: Serve) -> None:
     assert server.get("/") == b"ok"
 
 
+def test_l3_application_that_answers_as_to_a_request_is_served(start: Serve) -> None:
+    server = start("spans:answering")
+    assert server.get("/") == b"ok"
+
+
 def test_l3_off_sends_no_lifespan(start: Serve) -> None:
     server = start("spans:good", lifespan="off")
     assert server.get("/") == b"ok"
@@ -66,10 +71,22 @@ def test_l4_startup_failed_is_logged_and_fatal(start: Serve) -> None:
     assert TRACE not in server.stderr.text
 
 
-def test_l4_exception_after_startup_was_received_with_on_is_fatal(start: Serve) -> None:
-    server = start("spans:raising_later", lifespan="on", listens=False)
-    assert server.wait() != 0
-    server.expect_traceback("the database is gone")
+@pytest.mark.parametrize("supervised", [False, True])
+@pytest.mark.parametrize("lifespan", ["auto", "on"])
+def test_l4_exception_after_startup_was_received_is_fatal(start: Serve, lifespan: str, supervised: bool) -> None:
+    server = start("spans:raising_later", lifespan=lifespan, listens=False, supervised=supervised)
+    assert server.wait() == 1
+    server.expect_traceback("the application's startup failed: it raised RuntimeError: the database is gone")
+    assert "istening on" not in server.stderr.text
+
+
+def test_end_of_the_lifespan_is_logged_when_it_comes(start: Serve) -> None:
+    server = start("spans:dying")
+    assert server.get("/crash") == b"ok"
+    server.expect_traceback("[ERROR] the application's lifespan raised RuntimeError: the pool has lost its last")
+    assert server.get("/") == b"ok"
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 3
 
 
 def test_l5_shutdown_comes_after_the_requests(start: Serve) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -103,12 +104,28 @@ async def raises_at_once(scope: Any, receive: Any, send: Any) -> None:
     raise TypeError("unknown scope")
 
 
-async def raises_after_receive(scope: Any, receive: Any, send: Any) -> None:
-    await receive()
-    raise TypeError("unknown scope")
-
-
 async def returns_at_once(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+async def returns_after_receive(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+
+
+async def answers_as_to_a_request(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    await send({"type": "http.response.start", "status": 200})
+
+
+async def answers_its_own_error_too(scope: Any, receive: Any, send: Any) -> None:
+    """A middleware that makes a 500 of each exception, around an application that runs in a group."""
+    await receive()
+    try:
+        await send({"type": "http.response.start", "status": 200})
+    except ValueError as error:
+        try:
+            await send({"type": "http.response.start", "status": 500})
+        except ValueError:
+            raise ExceptionGroup("unhandled", [RuntimeError("no"), error]) from None
 
 
 async def cancels_itself(scope: Any, receive: Any, send: Any) -> None:
@@ -117,8 +134,10 @@ async def cancels_itself(scope: Any, receive: Any, send: Any) -> None:
 
 UNSUPPORTED = [
     (raises_at_once, "raised TypeError: unknown scope"),
-    (raises_after_receive, "raised TypeError: unknown scope"),
     (returns_at_once, "returned"),
+    (returns_after_receive, "returned"),
+    (answers_as_to_a_request, "raised ValueError: 'http.response.start' is not a lifespan event of an application"),
+    (answers_its_own_error_too, "raised ExceptionGroup: unhandled (2 sub-exceptions)"),
     (cancels_itself, "raised CancelledError"),
 ]
 IDS = [app.__name__ for app, _ in UNSUPPORTED]
@@ -141,7 +160,75 @@ def test_on_makes_it_an_error(app: Body, how: str) -> None:
     with pytest.raises(StartError) as caught:
         through(app, "on")
     assert str(caught.value) == f"the application does not support lifespan: it {how}"
-    assert (caught.value.__cause__ is None) == (app is returns_at_once)
+    assert (caught.value.__cause__ is None) == (how == "returned")
+
+
+async def raises_after_receive(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    raise TypeError("no database")
+
+
+async def cancels_itself_after_receive(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    raise asyncio.CancelledError
+
+
+async def raises_its_own_after_a_refusal(scope: Any, receive: Any, send: Any) -> None:
+    """What `send` has said was dealt with; what is raised later has nothing to do with it."""
+    await receive()
+    with suppress(ValueError):
+        await send({"type": "http.response.start", "status": 200})
+    raise TypeError("no database")
+
+
+async def answers_too_early(scope: Any, receive: Any, send: Any) -> None:
+    """It does know lifespan."""
+    await receive()
+    await send(STOPPED)
+
+
+BROKEN = [
+    (raises_after_receive, "raised TypeError: no database"),
+    (cancels_itself_after_receive, "raised CancelledError"),
+    (raises_its_own_after_a_refusal, "raised TypeError: no database"),
+    (answers_too_early, "raised RuntimeError: 'lifespan.shutdown.complete' was sent while the lifespan is starting"),
+]
+
+
+@pytest.mark.parametrize("mode", ["auto", "on"])
+@pytest.mark.parametrize(("app", "how"), BROKEN, ids=[app.__name__ for app, _ in BROKEN])
+def test_raising_after_the_event_was_received_is_a_failed_startup(app: Body, how: str, mode: str) -> None:
+    with pytest.raises(StartError) as caught:
+        through(app, mode)
+    assert str(caught.value) == f"the application's startup failed: it {how}"
+    assert caught.value.__cause__ is not None
+
+
+def test_end_while_serving_is_logged_at_once_with_its_traceback(
+    messages: Messages, caplog: pytest.LogCaptureFixture
+) -> None:
+    die = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(STARTED)
+        await die.wait()
+        raise OSError("lost")
+
+    async def check() -> None:
+        lifespan = Lifespan(app, "auto")
+        await lifespan.startup()
+        assert messages() == []
+        die.set()
+        async with asyncio.timeout(5):
+            while not messages():
+                await asyncio.sleep(0)
+        assert lifespan.state == {}, "it is served on"
+        assert await lifespan.shutdown(5) is False
+
+    asyncio.run(check())
+    assert messages() == [("ERROR", "the application's lifespan raised OSError: lost")]
+    assert caplog.records[0].exc_info is not None
 
 
 @pytest.mark.parametrize("mode", ["auto", "on"])

@@ -66,6 +66,34 @@ async def raising_later(scope: Message, receive: Receive, send: Send) -> None:
     raise RuntimeError("the database is gone")
 
 
+def with_a_crash(lifespan: Application) -> Application:
+    """Its lifespan ends when /crash is asked for."""
+    crash = asyncio.Event()
+
+    async def application(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await lifespan(scope, receive, send)
+            await crash.wait()
+            raise RuntimeError("the pool has lost its last connection")
+        if scope["path"] == "/crash":
+            crash.set()
+        await respond(send)
+
+    return application
+
+
+@with_a_crash
+async def dying(scope: Message, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+
+
+@with_lifespan
+async def answering(scope: Message, receive: Receive, send: Send) -> None:
+    await receive()
+    await respond(send)
+
+
 @with_lifespan
 async def failing(scope: Message, receive: Receive, send: Send) -> None:
     await receive()
