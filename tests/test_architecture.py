@@ -27,6 +27,7 @@ ROOMS: Mapping[str, set[str]] = {
 # What each module of src/fastserve may import of it, each line only from lines above it. Only workers have the core.
 MODULES: Mapping[str, set[str]] = {
     "errors": set(),
+    "loggers": set(),
     "address_syntax": set(),
     "kinds": {"address_syntax"},
     "version": set(),
@@ -112,7 +113,7 @@ MODULES: Mapping[str, set[str]] = {
         *("threaded_worker", "watch", "worker"),
     },
     "server": {"application", "config", "errors", "listen", "logs", "threaded_worker", "worker"},
-    "__init__": {"config", "errors", "process", "server", "version"},
+    "__init__": {"config", "errors", "loggers", "process", "server", "version"},
     "cli": {
         *("__init__", "check", "config", "config_file", "errors", "forked", "kinds", "options", "process", "settings"),
     },

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from fastserve.loggers import keep_enabled
+
 if TYPE_CHECKING:
     from fastserve.config import Config
     from fastserve.errors import StartError
@@ -18,6 +20,8 @@ _HOMES = {
     "StartError": "fastserve.errors",
     "run": "fastserve.process",
 }
+
+keep_enabled()
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -149,6 +150,37 @@ def test_level_counts_before_the_file(tmp_path: Path, capfd: pytest.CaptureFixtu
     path.write_text(json.dumps(SETTINGS))
     configured(log_config=str(path), log_level="info").info("shown")
     assert capfd.readouterr().err == "fastserve|INFO|shown\n"
+
+
+@pytest.mark.parametrize("name", ["fastserve", "fastserve.error"])
+def test_only_code_that_means_it_disables_a_logger(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    configured()
+    logger = logging.getLogger(name)
+    logging.config.dictConfig({"version": 1})
+    logger.error("shown")
+    assert capfd.readouterr().err.endswith("[ERROR] shown\n")
+    logger.disabled = True
+    try:
+        logger.error("hidden")
+        assert capfd.readouterr().err == ""
+    finally:
+        logger.disabled = False
+
+
+def test_program_with_a_class_of_its_own_for_loggers() -> None:
+    code = (
+        "import logging, logging.config\n"
+        "class Mine(logging.Logger): pass\n"
+        "logging.setLoggerClass(Mine)\n"
+        "import fastserve\n"
+        "logging.config.dictConfig({'version': 1})\n"
+        "for name in ('fastserve', 'fastserve.error'):\n"
+        "    logger = logging.getLogger(name)\n"
+        "    assert isinstance(logger, Mine) and not logger.disabled\n"
+        "    fastserve.loggers.keep_enabled()\n"
+        "    assert type(logger).__mro__.count(fastserve.loggers.KeptEnabled) == 1\n"
+    )
+    subprocess.run([sys.executable, "-c", code], timeout=20, check=True)
 
 
 @pytest.mark.parametrize("name", ["absent.json", "absent.ini"])
