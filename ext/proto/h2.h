@@ -136,7 +136,8 @@ struct fs_h2 {
     fs_h2_arena *arena;            /* of the field section that is being read; NULL outside */
     fs_slice piece;                /* of a body: the slot that a callback fills */
     fs_h2_stream *piece_of;
-    fs_bucket resets, control;     /* what may be asked for at will (h2_guard.c) */
+    fs_bucket resets, control;     /* what may be asked for at will (h2_guard.c), */
+    uint32_t credit;               /* and the WINDOW_UPDATE and PING frames for which DATA has paid */
     uint64_t now;                  /* of the last feed or pump */
     uint64_t received_at;          /* when bytes last came, */
     uint64_t framed_at;            /* and when the last frame was complete, or the last stream over */

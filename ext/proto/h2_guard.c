@@ -7,7 +7,10 @@ enum {
     RESET_BURST = 1000,       /* a page that is left with all its requests under way */
     CONTROL_BURST = 2000,
     CONTROL_RATE = 500,       /* a second; a client that measures the bandwidth with PING sends some ten */
-    EARNED = 2000,            /* thousandths: two control frames for a request, or for a full frame of an answer */
+    EARNED = 2000,            /* thousandths: two control frames for a request */
+    CREDIT = 3,               /* for DATA: the windows of a stream and of the connection, and a PING that measures */
+    MOST_CREDIT = 16384,      /* as many as a window of 64 KiB earns by the smallest messages of gRPC */
+    FULL_FRAME = 1024,        /* bytes of an answer in a frame, from which it does not matter what has cut it */
     MAX_CONTINUATIONS = 8     /* of a field section: 128 KiB of it, of which only 32 are looked at */
 };
 
@@ -31,6 +34,17 @@ void fs_h2_guard_earned(fs_h2 *h2)
     fs_bucket_give(&h2->control, EARNED);
 }
 
+void fs_h2_guard_carried(fs_h2 *h2)
+{
+    h2->credit = h2->credit < MOST_CREDIT - CREDIT ? h2->credit + CREDIT : MOST_CREDIT;
+}
+
+void fs_h2_guard_sent(fs_h2 *h2, size_t n, uint64_t left)
+{
+    if (n >= FULL_FRAME || (n && !left))
+        fs_h2_guard_carried(h2);
+}
+
 int fs_h2_guard_reset(fs_h2 *h2)
 {
     return fs_bucket_take(&h2->resets, h2->now) ? FS_OK : FS_E_H2_FLOOD;
@@ -39,6 +53,15 @@ int fs_h2_guard_reset(fs_h2 *h2)
 static int control(fs_h2 *h2)
 {
     return fs_bucket_take(&h2->control, h2->now) ? FS_OK : FS_E_H2_FLOOD;
+}
+
+/* What answers DATA, and measures how fast it comes. */
+static int attendant(fs_h2 *h2)
+{
+    if (!h2->credit)
+        return control(h2);
+    h2->credit--;
+    return FS_OK;
 }
 
 /* A stream below the newest that was never opened is closed (RFC 9113 section 5.1.1). nghttp2 takes HEADERS of such a one
@@ -73,9 +96,12 @@ static int judge(fs_h2 *h2)
     case CONTINUATION:
         return ++h2->continuations > MAX_CONTINUATIONS ? FS_E_H2_FLOOD : control(h2);
     case SETTINGS:
-    case PING:
         return flags & ACK ? FS_OK : control(h2);
-    default: /* PRIORITY and WINDOW_UPDATE, and what only a wrong client sends, or one with an extension */
+    case PING:
+        return flags & ACK ? FS_OK : attendant(h2);
+    case WINDOW_UPDATE:
+        return attendant(h2);
+    default: /* PRIORITY, and what only a wrong client sends, or one with an extension */
         return control(h2);
     }
 }

@@ -22,7 +22,15 @@ int64_t fs_h2_guard_run(fs_h2 *h2, const char *p, size_t n);
 /* We have reset a stream through the peer's fault. FS_OK or FS_E_H2_FLOOD. */
 int fs_h2_guard_reset(fs_h2 *h2);
 
-/* A request, or a large piece of an answer: what accompanies them is free. */
+/* A request: what accompanies it is free. */
 void fs_h2_guard_earned(fs_h2 *h2);
+
+/* A DATA frame has brought something to somebody, however little: the WINDOW_UPDATE and PING frames that go with it are
+ * free, and nothing else. */
+void fs_h2_guard_carried(fs_h2 *h2);
+
+/* And one of an answer, of n bytes, with `left` still queued. What the peer's window has cut into small pieces earns
+ * nothing: by that, an answer would pay for being sent a byte at a time (CVE-2019-9511). */
+void fs_h2_guard_sent(fs_h2 *h2, size_t n, uint64_t left);
 
 #endif

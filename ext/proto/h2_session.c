@@ -115,8 +115,11 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 {
     fs_h2 *h2 = user_data;
     fs_h2_stream *stream = stream_of(session, id);
+    const int taken = stream && (stream->reading == FS_H2_READ_BODY || stream->reading == FS_H2_READ_TUNNEL);
 
     (void)flags;
+    if (taken && !h2->carries) /* the first of this frame */
+        fs_h2_guard_carried(h2);
     h2->carries = 1;
     /* The connection's window only says how much is on its way: what is kept is bounded by the streams' windows, so
      * that one whose application is slow does not hold up the others. */
@@ -126,7 +129,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
         return 0;
     stream->received += n;
     stream->progress = h2->now;
-    if (stream->reading == FS_H2_READ_BODY || stream->reading == FS_H2_READ_TUNNEL) {
+    if (taken) {
         h2->piece = (fs_slice){(const char *)data, n};
         h2->piece_of = stream;
         return 0;

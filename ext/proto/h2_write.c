@@ -2,6 +2,7 @@
 
 #if FS_HAVE_NGHTTP2
 
+#include "h2_guard.h"
 #include "h2_state.h"
 #include "h2_write.h"
 #include "piece.h"
@@ -15,8 +16,7 @@
 
 enum {
     OWN_FIELDS = 4,      /* :status, content-length, date, server */
-    FRAME_HEAD = 9,
-    FULL_FRAME = 1024    /* bytes of an answer in a frame, from which it counts as work done */
+    FRAME_HEAD = 9
 };
 
 static fs_h2_stream *owner(fs_stream *stream)
@@ -187,8 +187,7 @@ int fs_h2_send_body(nghttp2_session *session, nghttp2_frame *frame, const uint8_
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     h2->framed += length;
     stream->sent_at = h2->now;
-    if (length >= FULL_FRAME)
-        fs_bucket_give(&h2->control, 2000);
+    fs_h2_guard_sent(h2, length, stream->body->size(stream->body));
     return 0;
 }
 

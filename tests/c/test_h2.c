@@ -7,6 +7,16 @@
 #define HEADERS(length, flags, stream, block) "\0\0" length "\x01" flags "\0\0\0" stream block
 #define FRAME(length, kind, flags, stream, payload) "\0\0" length kind flags "\0\0\0" stream payload
 
+#define A_PING FRAME("\x08", "\6", "\0", "\0", "12345678")
+#define SOME_SETTINGS FRAME("\0", "\4", "\0", "\0", "")
+#define AN_UNKNOWN_FRAME FRAME("\0", "\x77", "\0", "\0", "")
+#define A_PRIORITY FRAME("\5", "\2", "\0", "\x63", "\0\0\0\0\1")
+#define A_LATE_RESET FRAME("\4", "\3", "\0", "\3", "\0\0\0\x08")
+#define A_BYTE FRAME("\1", "\0", "\0", "\1", "x")
+#define WIDER(stream, by) FRAME("\4", "\x08", "\0", stream, "\0\0\0" by)
+#define AN_UPLOAD HEADERS("\x09", "\4", "\1", POST)
+#define A_TUNNEL HEADERS("\x26", "\4", "\1", "\x02\7CONNECT\x86\x84\x41\x04test" "\x00\x09:protocol\x09websocket")
+
 typedef struct scenario {
     const char *name, *bytes;
     size_t n;
@@ -202,17 +212,31 @@ static void a_drain_in_two_steps(void)
 
 /* ---- floods ------------------------------------------------------------------------- */
 
-static unsigned taken_of(const char *bytes, size_t n, uint64_t ms_each)
+enum { WITHOUT_END = 20000 }; /* pieces of a flood */
+
+typedef struct flood {
+    const char *opening;     /* after the preface */
+    size_t opening_len;
+    const char *bytes;       /* again and again */
+    size_t n;
+} flood;
+
+#define FLOOD(opening, bytes) (flood){opening, sizeof(opening) - 1, bytes, sizeof(bytes) - 1}
+
+/* How many pieces come until it is ended, one in ms_each. */
+static unsigned taken_of(flood flood, uint64_t ms_each)
 {
     peer *p = peer_new();
     unsigned taken = 0;
 
     CHECK_INT(peer_open(p), FS_OK);
     peer_take(p, PREFACE, sizeof PREFACE - 1);
-    while (!p->error && taken < 100000) {
-        p->out.n = 0;
+    peer_take(p, flood.opening, flood.opening_len);
+    CHECK_INT(p->error, FS_OK);
+    while (!p->error && taken < WITHOUT_END) {
+        p->out.n = p->events.n = 0;
         p->now += ms_each;
-        peer_take(p, bytes, n);
+        peer_take(p, flood.bytes, flood.n);
         taken++;
     }
     if (p->error) {
@@ -226,14 +250,63 @@ static unsigned taken_of(const char *bytes, size_t n, uint64_t ms_each)
 
 static void floods_are_ended_at_once_and_a_steady_drip_is_not(void)
 {
-    static const char ping[] = FRAME("\x08", "\6", "\0", "\0", "12345678");
-    static const char settings[] = FRAME("\0", "\4", "\0", "\0", "");
-    static const char unknown[] = FRAME("\0", "\x77", "\0", "\0", "");
+    CHECK_INT(taken_of(FLOOD("", A_PING), 0), 2000); /* of 2,000 the preface has had one */
+    CHECK_INT(taken_of(FLOOD("", SOME_SETTINGS), 0), 2000);
+    CHECK_INT(taken_of(FLOOD("", AN_UNKNOWN_FRAME), 0), 2000);
+    CHECK_INT(taken_of(FLOOD("", A_PING), 2), WITHOUT_END);
+}
 
-    CHECK_INT(taken_of(ping, sizeof ping - 1, 0), 2000); /* of 2,000 the preface has had one */
-    CHECK_INT(taken_of(settings, sizeof settings - 1, 0), 2000);
-    CHECK_INT(taken_of(unknown, sizeof unknown - 1, 0), 2000);
-    CHECK_INT(taken_of(ping, sizeof ping - 1, 2), 100000);
+/* A message of a byte each way, with what clients of gRPC send beside it: two windows, and a PING. */
+static void small_messages_are_no_flood(void)
+{
+    CHECK_INT(taken_of(FLOOD(AN_UPLOAD, A_BYTE WIDER("\0", "\1") WIDER("\1", "\1") A_PING), 0), WITHOUT_END);
+    CHECK_INT(taken_of(FLOOD(A_TUNNEL, A_BYTE WIDER("\0", "\1") WIDER("\1", "\1") A_PING
+                             WIDER("\0", "\1") WIDER("\1", "\1") A_PING), 0), WITHOUT_END);
+}
+
+/* It pays for them alone, and for no more of them. */
+static void a_byte_does_not_buy_what_it_does_not_need(void)
+{
+    CHECK_INT(taken_of(FLOOD(AN_UPLOAD, A_BYTE SOME_SETTINGS), 0), 2001);
+    CHECK_INT(taken_of(FLOOD(AN_UPLOAD, A_BYTE A_PRIORITY), 0), 2001);
+    CHECK_INT(taken_of(FLOOD(AN_UPLOAD, A_BYTE AN_UNKNOWN_FRAME), 0), 2001);
+    CHECK_INT(taken_of(FLOOD(AN_UPLOAD HEADERS("\x09", "\5", "\3", GET), A_BYTE A_LATE_RESET), 0), 1001);
+    CHECK_INT(taken_of(FLOOD(AN_UPLOAD, A_BYTE A_PING A_PING A_PING A_PING), 0), 2001);
+    CHECK_INT(taken_of(FLOOD(AN_UPLOAD, FRAME("\0", "\0", "\0", "\1", "") A_PING), 0), 1001);
+    CHECK_INT(taken_of(FLOOD(AN_UPLOAD, FRAME("\1", "\0", "\x08", "\1", "\0") A_PING), 0), 1001); /* padding alone */
+}
+
+/* One that nobody takes earns nothing: the stream was refused. */
+static void a_byte_that_is_thrown_away_buys_nothing(void)
+{
+    CHECK_INT(taken_of(FLOOD(HEADERS("\x13", "\4", "\1", "\x83\x86\x84\x41\x04test" "\x0f\x14\7bad-one"),
+                             A_BYTE A_PING), 0), 2001 + 3); /* by the answer's own DATA */
+}
+
+/* An answer that a client takes a byte at a time, by windows of a byte. */
+static void what_the_window_has_cut_buys_nothing(void)
+{
+    CHECK_INT(taken_of(FLOOD(FRAME("\6", "\4", "\0", "\0", "\0\4\0\0\0\0")
+                             HEADERS("\x10", "\5", "\1", "\x82\x86\x04\6/large\x41\x04test"),
+                             WIDER("\1", "\1")), 0), 2001);
+}
+
+/* What was earned does not pile up without end. */
+static void credit_is_bounded(void)
+{
+    peer *p = peer_new();
+
+    CHECK_INT(peer_open(p), FS_OK);
+    peer_take(p, PREFACE AN_UPLOAD, sizeof PREFACE AN_UPLOAD - 1);
+    for (unsigned i = 0; i < 10000; i++)
+        peer_take(p, A_BYTE, sizeof A_BYTE - 1);
+    CHECK_INT(p->error, FS_OK);
+    for (unsigned i = 0; i < 16384 + 2000; i++) /* the request has brought back what the preface had */
+        peer_take(p, A_PING, sizeof A_PING - 1);
+    CHECK_INT(p->error, FS_OK);
+    peer_take(p, A_PING, sizeof A_PING - 1);
+    CHECK_INT(p->error, FS_E_H2_FLOOD);
+    peer_free(p);
 }
 
 static void a_bucket_fills_with_time(void)
@@ -260,6 +333,11 @@ int main(void)
     RUN(a_broken_answer_is_reset_after_what_was_given);
     RUN(a_drain_in_two_steps);
     RUN(floods_are_ended_at_once_and_a_steady_drip_is_not);
+    RUN(small_messages_are_no_flood);
+    RUN(a_byte_does_not_buy_what_it_does_not_need);
+    RUN(a_byte_that_is_thrown_away_buys_nothing);
+    RUN(what_the_window_has_cut_buys_nothing);
+    RUN(credit_is_bounded);
     RUN(a_bucket_fills_with_time);
     return harness_end();
 }

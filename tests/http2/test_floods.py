@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from http2.conftest import Dial
+from http2.test_extended_connect import Tunnel, connect
 from serving import Serve, Server, script
 from serving.http2 import (
     CONTINUATION,
@@ -35,7 +36,9 @@ from serving.http2 import (
     settings,
 )
 from serving.process import until
-from serving.script import start
+from serving.script import start as begins
+from serving.websocket import BINARY, FIN
+from serving.websocket import frame as websocket_frame
 from supervised.conftest import amount
 
 Attack = Callable[[HTTP2], Iterator[bytes]]
@@ -190,6 +193,63 @@ def header_bomb_of_cookies(connection: HTTP2) -> Iterator[bytes]:
         yield frame(CONTINUATION, 0, 1, b"\xbe" * 4000)
 
 
+def a_byte_with(*others: bytes) -> Callable[[HTTP2], Iterator[bytes]]:
+    """DATA of a byte each, which pays for windows and for a PING, and what it does not pay for."""
+
+    def pieces(connection: HTTP2) -> Iterator[bytes]:
+        yield connection.head(get(), stream=1)[1] + connection.head(get("/echo", method="POST"), stream=3, end=False)[1]
+        while True:
+            yield frame(DATA, 0, 3, b"x") + b"".join(others)
+
+    return pieces
+
+
+def bytes_with_settings(connection: HTTP2) -> Iterator[bytes]:
+    return a_byte_with(settings((INITIAL_WINDOW_SIZE, 65535)))(connection)
+
+
+def bytes_with_priorities(connection: HTTP2) -> Iterator[bytes]:
+    return a_byte_with(frame(PRIORITY, 0, 1, bytes(4) + b"\x01"))(connection)
+
+
+def bytes_with_resets(connection: HTTP2) -> Iterator[bytes]:
+    return a_byte_with(frame(RST_STREAM, 0, 1, struct.pack(">I", 8)))(connection)
+
+
+def bytes_with_unknown_frames(connection: HTTP2) -> Iterator[bytes]:
+    return a_byte_with(frame(0xEE))(connection)
+
+
+def bytes_with_four_pings(connection: HTTP2) -> Iterator[bytes]:
+    return a_byte_with(*[frame(PING, 0, 0, bytes(8))] * 4)(connection)
+
+
+def bytes_with_windows_of_a_byte(connection: HTTP2) -> Iterator[bytes]:
+    return a_byte_with(*[frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 1))] * 4)(connection)
+
+
+def bytes_that_nobody_takes(connection: HTTP2) -> Iterator[bytes]:
+    """Of a request that was answered before."""
+    yield connection.head(get("/", ("expect", "more"), method="POST"), stream=1, end=False)[1]
+    while True:
+        yield frame(DATA, 0, 1, b"x") + frame(PING, 0, 0, bytes(8))
+
+
+def bytes_of_a_tunnel_with_settings(connection: HTTP2) -> Iterator[bytes]:
+    connection.open(connect(), stream=1, end=False)
+    connection.wait(lambda: bool(connection.streams[1].heads))
+    while True:
+        yield frame(DATA, 0, 1, websocket_frame(FIN | BINARY)) + settings((INITIAL_WINDOW_SIZE, 65535))
+
+
+def tiny_windows_of_a_large_answer(connection: HTTP2) -> Iterator[bytes]:
+    """CVE-2019-9511, of an answer that does not end: what is sent a byte at a time pays for nothing."""
+    large = quote(repr([begins(), ("pieces", 10, 100_000)]), safe="")
+    yield settings((INITIAL_WINDOW_SIZE, 0)) + connection.head(get(f"/run/dribbled?{large}"))[1]
+    while True:
+        yield frame(WINDOW_UPDATE, 0, 1, struct.pack(">I", 1))
+
+
 def unknown_frames(_: HTTP2) -> Iterator[bytes]:
     while True:
         yield frame(0xEE)
@@ -219,6 +279,15 @@ ATTACKS: list[Attack] = [
     table_sizes,
     windows_of_all_streams,
     header_bomb_of_cookies,
+    bytes_with_settings,
+    bytes_with_priorities,
+    bytes_with_resets,
+    bytes_with_unknown_frames,
+    bytes_with_four_pings,
+    bytes_with_windows_of_a_byte,
+    bytes_that_nobody_takes,
+    bytes_of_a_tunnel_with_settings,
+    tiny_windows_of_a_large_answer,
 ]
 
 
@@ -263,13 +332,34 @@ def test_what_a_busy_client_does_is_no_flood(dial: Dial) -> None:
     assert connection.goaways == []
 
 
+def test_small_messages_are_no_flood(dial: Dial, h2_server: Server) -> None:
+    """A byte each way, two windows for it, and a PING to measure the way."""
+    connection = dial()
+    stream = connection.open(get(script(h2_server, ("echo",)).target, method="POST"), end=False)
+    found = connection.streams[stream]
+    for _ in range(5000):
+        connection.send(frame(DATA, 0, stream, b"x") + frame(PING, 0, 0, bytes(8)))
+        connection.wait(lambda: found.body == b"x")
+        found.body = b""
+    assert connection.goaways == []
+
+
+def test_small_messages_of_a_websocket_are_no_flood(dial: Dial) -> None:
+    tunnel = Tunnel(dial())
+    message = websocket_frame(FIN | BINARY, b"x")
+    for _ in range(5000):
+        tunnel.connection.send(frame(DATA, 0, tunnel.stream, message) + frame(PING, 0, 0, bytes(8)))
+        assert tunnel.frame() == (FIN | BINARY, b"x")
+    assert tunnel.connection.goaways == []
+
+
 def test_answers_that_nobody_takes_are_bounded(dial: Dial, h2_server: Server) -> None:
     """A hundred streams with a large answer each, and windows of a byte."""
     h2_server.tracebacks_matter = False
     connection = dial((INITIAL_WINDOW_SIZE, 1), window=False)
     connection.ping()
     before = h2_server.resident()
-    runs = [script(h2_server, start(), ("until_refused", 65536)) for _ in range(100)]
+    runs = [script(h2_server, begins(), ("until_refused", 65536)) for _ in range(100)]
     for run in runs:
         connection.open(get(run.target))
     connection.wait(lambda: all(len(connection.streams[stream].body) == 1 for stream in range(1, 200, 2)))
