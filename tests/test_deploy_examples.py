@@ -11,6 +11,7 @@ import pytest
 from fastserve.config import Config
 from fastserve.config_file import ConfigFile
 from fastserve.options import OPTIONS
+from serving.waiting import PATIENCE
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples" / "deploy"
 FORCE = 10
@@ -125,7 +126,7 @@ def test_the_program_that_reads_it_finds_it_valid(copies: Path, command: tuple[s
     if shutil.which(command[0]) is None:
         pytest.skip(f"{command[0]} is not installed")
     words = [word.format(copies) for word in command]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     if command[0] == "systemd-analyze":
         assert done.stderr == ""  # what it complains about need not be an error to it

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from serving.waiting import PATIENCE
+
 FUZZ = Path(__file__).resolve().parent / "fuzz"
 TARGETS = sorted(path.stem for path in FUZZ.glob("fuzz_*.c"))
 SECONDS = 10
@@ -22,7 +24,7 @@ def clang(tmp_path_factory: pytest.TempPathFactory) -> str:
     source = folder / "empty.c"
     source.write_text("int LLVMFuzzerTestOneInput(const char *p, unsigned long n) { (void)p; (void)n; return 0; }\n")
     command = [clang, "-fsanitize=fuzzer,address,undefined", "-o", str(folder / "empty"), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     if done.returncode != 0:
         pytest.skip(f"clang has no libFuzzer (its run-time library is missing): {done.stderr.strip()[-200:]}")
     return clang

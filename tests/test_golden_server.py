@@ -52,7 +52,7 @@ def test_golden_case(case: Case, serve: Serve) -> None:
         "answering:app", server_header=False, date_header=False, lifespan="off", access_log=False, ws="none", **limits
     )
     for pieces in case.splits(most=4):
-        with server.connect(timeout=5) as client:
+        with server.connect() as client:
             reply, ended = play(case, client, pieces)
             cut = f"in {len(pieces)} pieces, the first {pieces[0]!r}"
             assert case.mismatch(reply) is None, f"{case.mismatch(reply)} ({cut})"

@@ -3,8 +3,8 @@
 import pytest
 
 from serving import Server, request, script
-from serving.process import until
 from serving.script import answers, start
+from serving.waiting import until
 
 MEBIBYTE = 1 << 20
 KERNEL = 16 * MEBIBYTE

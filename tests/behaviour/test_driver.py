@@ -13,7 +13,7 @@ import pytest
 from fastserve import _core
 from serving import Client, request
 from serving.driving import KINDS, Driving, listener
-from serving.process import until
+from serving.waiting import PATIENCE, until
 
 
 def asleep(thread: threading.Thread) -> bool:
@@ -82,7 +82,7 @@ def test_a_watched_descriptor_tells_of_its_end(driving: Driving) -> None:
     with theirs:
         driving.do(lambda: driving.driver.watch(theirs.fileno(), read))
         ours.close()
-        assert ended.wait(10)
+        assert ended.wait(PATIENCE)
 
 
 def test_what_a_watch_raises_is_logged_and_the_rest_goes_on(
@@ -126,7 +126,7 @@ def test_a_watch_may_stop_the_driver_among_its_connections(driving: Driving, lis
             ours.sendall(b"x")
 
         driving.do(both)
-        assert idle.wait(10)
+        assert idle.wait(PATIENCE)
         assert client.gone()
     assert driving.do(lambda: driving.driver.connections) == 0
 
@@ -183,7 +183,7 @@ def test_stop_listening_takes_all_that_wait(kind: str) -> None:
 
         def stop() -> None:
             driving.driver.add_listener(listening.fileno())
-            clients.extend(socket.create_connection(address, 10) for _ in range(300))
+            clients.extend(socket.create_connection(address, PATIENCE) for _ in range(300))
             driving.driver.stop_listening()
 
         driving.do(stop)
@@ -217,7 +217,7 @@ def test_accept_waiting_takes_more_than_a_turns_share(kind: str) -> None:
 
         def fill() -> tuple[int, int]:
             driving.driver.add_listener(listening.fileno())
-            clients.extend(socket.create_connection(listening.getsockname(), 10) for _ in range(300))
+            clients.extend(socket.create_connection(listening.getsockname(), PATIENCE) for _ in range(300))
             before = driving.driver.connections
             driving.driver.accept_waiting()
             return before, driving.driver.connections
@@ -259,10 +259,10 @@ def test_wsgi_multiprocess_is_what_the_interface_was_told() -> None:
             driver.adopt(theirs.detach())
             thread = threading.Thread(target=wsgi.serve)
             thread.start()
-            ours.settimeout(10)
+            ours.settimeout(PATIENCE)
             ours.sendall(request("/"))
             assert ours.recv(65536).endswith(b"hello")
             wsgi.halt()
-            thread.join(10)
+            thread.join(PATIENCE)
             driver.close()
     assert told == [False, True]

@@ -20,7 +20,7 @@ import pytest
 from fastserve import _core
 from serving import Client, request
 from serving.driving import KINDS, Driving, hello_wsgi, listener
-from serving.process import until
+from serving.waiting import PATIENCE, until
 
 BLOCK = 8192
 ROWS_AT = 640
@@ -87,7 +87,7 @@ class Steps:
         path = environ["PATH_INFO"]
         self.entered.release()
         if path.startswith("/wait"):
-            assert self.gate.wait(10)
+            assert self.gate.wait(PATIENCE)
         elif path == "/sleep":
             time.sleep(0.03)
         self.act(path)
@@ -96,7 +96,7 @@ class Steps:
 
     def act(self, path: str) -> None:
         if path == "/block":
-            assert self.gate.wait(10)
+            assert self.gate.wait(PATIENCE)
         elif path == "/slow":
             time.sleep(0.03)
         elif path == "/raise":
@@ -105,7 +105,7 @@ class Steps:
     def late(self, path: str) -> None:
         if path == "/after":
             self.after.set()
-            assert self.gate.wait(10)
+            assert self.gate.wait(PATIENCE)
         elif path == "/raise-after":
             raise LookupError("its own, after the answer")
 
@@ -260,7 +260,7 @@ def test_a_request_stands_in_the_table_while_it_is_served(
     before = time.monotonic_ns() // 1_000_000
     with Client(address) as client:
         client.send(request("/block?a=1&b=%20"))
-        assert steps.entered.acquire(timeout=10)
+        assert steps.entered.acquire(timeout=PATIENCE)
         [row] = status.rows()
         assert row.text == b"GET /block?a=1&b=%20"
         assert before <= row.start <= time.monotonic_ns() // 1_000_000
@@ -277,7 +277,7 @@ def test_requests_in_flight_are_told_apart(address: tuple[str, int], steps: Step
     for number, client in enumerate(clients):
         client.send(request(f"/wait{number}", method="POST", body=b"a") if number % 2 else request(f"/wait{number}?q"))
     for _ in clients:
-        assert steps.entered.acquire(timeout=10)
+        assert steps.entered.acquire(timeout=PATIENCE)
     assert status.texts() == [b"GET /wait0?q", b"GET /wait2?q", b"GET /wait4?q", b"POST /wait1", b"POST /wait3"]
     assert status["in_flight"] == 5
     clients[1].close()
@@ -297,7 +297,7 @@ def test_more_requests_than_rows(address: tuple[str, int], steps: Steps, status:
         for client in clients:
             client.send(request("/wait"))
         for _ in clients:
-            assert steps.entered.acquire(timeout=10)
+            assert steps.entered.acquire(timeout=PATIENCE)
         assert len(status.rows()) == 59
         assert status["in_flight"] == 70
         steps.gate.set()
@@ -313,7 +313,7 @@ def test_a_long_target_is_cut(address: tuple[str, int], steps: Steps, status: St
     target = "/wait" + "x" * (size - 5)
     with Client(address) as client:
         client.send(request(target))
-        assert steps.entered.acquire(timeout=10)
+        assert steps.entered.acquire(timeout=PATIENCE)
         assert status.texts() == [f"GET {target}".encode()[:119]]
         steps.gate.set()
         client.answer()
@@ -324,7 +324,7 @@ def test_a_head_that_came_in_pieces_stands_there_whole(address: tuple[str, int],
         data = request("/wait/whole")
         for at in range(len(data)):
             client.send(data[at : at + 1])
-        assert steps.entered.acquire(timeout=10)
+        assert steps.entered.acquire(timeout=PATIENCE)
         assert status.texts() == [b"GET /wait/whole"]
         steps.gate.set()
         client.answer()
@@ -336,7 +336,7 @@ def test_an_application_that_goes_on_after_its_answer_is_named(
     """What holds up a worker may be what it does when the client has its answer."""
     with Client(address) as client:
         client.send(request("/after"))
-        assert steps.after.wait(10)
+        assert steps.after.wait(PATIENCE)
         assert status.texts() == [b"GET /after"]
         assert until(lambda: status["in_flight"] == 0)
         steps.gate.set()
@@ -360,10 +360,10 @@ def test_it_is_there_when_the_process_was_killed(kind: str, tmp_path: Path) -> N
                 client.send(request("/block"))
                 assert until(lambda: status.texts() == [b"GET /block"])
                 process.kill()
-                process.wait(10)
+                process.wait(PATIENCE)
         finally:
             process.kill()
-            process.wait(10)
+            process.wait(PATIENCE)
     assert status.texts() == [b"GET /block"]
     assert (status["requests_total"], status["in_flight"], status["connections"]) == (2, 1, 1)
     assert 0 < status["heartbeat"] <= time.monotonic_ns() // 1_000_000
@@ -425,7 +425,7 @@ def test_a_driver_that_is_held_up_has_no_heartbeat(kind: str, steps: Steps, stat
         driving.do(lambda: driving.driver.beat(0.02))
         with Client(listening.getsockname()) as client:
             client.send(request("/block"))
-            assert steps.entered.acquire(timeout=10)
+            assert steps.entered.acquire(timeout=PATIENCE)
             assert moves(status, 0.3) == (kind == "eight")
             steps.gate.set()
             client.answer()

@@ -7,9 +7,9 @@ import resource
 import pytest
 
 from serving import Client, Serve, Server, request, script
-from serving.process import until
 from serving.script import answers, body
 from serving.script import start as begin
+from serving.waiting import until
 
 MEBIBYTE = 1 << 20
 

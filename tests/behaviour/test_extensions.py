@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from serving import BrokenAnswer, Server, request, script
-from serving.process import until
 from serving.script import answers, body, start
+from serving.waiting import until
 
 TE = ("TE: trailers", "Connection: TE")
 

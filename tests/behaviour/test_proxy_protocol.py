@@ -14,7 +14,7 @@ import pytest
 
 from serving import Client, request
 from serving.driving import KINDS, Driving, listener
-from serving.process import until
+from serving.waiting import until
 
 V2 = b"\r\n\r\n\0\r\nQUIT\n"
 LINE = b"PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n"

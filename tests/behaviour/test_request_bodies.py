@@ -163,7 +163,7 @@ def test_body_comes_in_pieces_as_it_arrives(server: Server) -> None:
 
 def test_upload_of_ten_mebibytes_is_echoed(server: Server) -> None:
     data = bytes(range(256)) * 40960
-    with server.connect(timeout=20) as client:
+    with server.connect() as client:
         assert client.exchange(request("/echo", method="POST", body=data)).body == data
 
 

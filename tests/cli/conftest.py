@@ -12,6 +12,7 @@ from typing import IO, Self
 import pytest
 
 from serving.process import Output
+from serving.waiting import PATIENCE, UNHURRIED
 
 COMMAND = [sys.executable, "-m", "fastserve"]
 STAMP = re.compile(r"^\[[^\]]+\] \[\d+\] ", re.MULTILINE)
@@ -48,7 +49,7 @@ class Launched:
         self.process = subprocess.Popen(
             [*COMMAND, *arguments],
             cwd=cwd,
-            env=environment(**variables),
+            env=environment(**{**UNHURRIED, **variables}),
             pass_fds=keep,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -68,7 +69,7 @@ class Launched:
 
     def end(self) -> Ended:
         """Waits for the end of the process."""
-        status = self.process.wait(20)
+        status = self.process.wait(PATIENCE)
         for output in (self.stdout, self.stderr):
             output.wait_for_the_end()
         return Ended(subprocess.CompletedProcess([], status, self.stdout.text, self.stderr.text))
@@ -125,7 +126,7 @@ def run(module: Callable[..., Path], tmp_path: Path, way: tuple[str, ...]) -> Ru
                 env=environment(**variables),
                 capture_output=True,
                 text=True,
-                timeout=20,
+                timeout=PATIENCE,
                 check=False,
             )
         )

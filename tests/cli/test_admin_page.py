@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from fastserve import metrics
 from fastserve.admin import application
 from fastserve.page import CORE_FIELDS, TOTALS, Cause, Page, State, WorkerBlock, now
+from serving.waiting import PATIENCE
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 ROW = struct.Struct("QB119s")
@@ -58,7 +59,7 @@ def ask(page: Page) -> Iterator[Ask]:
     thread.start()
 
     def asked(target: str, method: str = "GET") -> Asked:
-        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=PATIENCE)
         try:
             connection.request(method, target)
             return Asked(connection.getresponse())

@@ -14,6 +14,7 @@ import pytest
 from cli.conftest import environment
 from fastserve import Config, Server, StartError
 from serving.process import Output
+from serving.waiting import PATIENCE
 
 
 class Application:
@@ -52,7 +53,7 @@ async def asked(address: str, target: str = "/") -> bytes:
     host, _, port = address.removeprefix("http://").rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(f"GET {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n".encode())
-    answer = await asyncio.wait_for(reader.read(), 10)
+    answer = await asyncio.wait_for(reader.read(), PATIENCE)
     writer.close()
     return answer
 
@@ -73,7 +74,7 @@ def test_serves_in_a_running_loop(app: Application) -> None:
         assert (await asked(address)).endswith(b"hello")
         one.shutdown()
         assert one.should_exit
-        assert await asyncio.wait_for(task, 10) is True
+        assert await asyncio.wait_for(task, PATIENCE) is True
         with pytest.raises(ConnectionRefusedError):
             await asked(address)
 
@@ -89,7 +90,7 @@ def test_two_servers_in_one_loop(app: Application) -> None:
             await each.wait_started()
             assert (await asked(each.addresses[0])).endswith(b"hello")
             each.should_exit = True
-        assert await asyncio.wait_for(asyncio.gather(*tasks), 10) == [True, True]
+        assert await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE) == [True, True]
 
     asyncio.run(main())
 
@@ -104,7 +105,7 @@ def test_own_sockets(app: Application) -> None:
         for address in one.addresses:
             assert (await asked(address)).endswith(b"hello")
         one.shutdown()
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, PATIENCE)
         assert [each.fileno() for each in sockets] == [-1, -1]
 
     asyncio.run(main())
@@ -116,11 +117,11 @@ def test_off_the_main_thread(app: Application) -> None:
     before = signal.getsignal(signal.SIGTERM)
     thread = threading.Thread(target=lambda: results.append(asyncio.run(one.serve())))
     thread.start()
-    assert one.started.wait(10)
+    assert one.started.wait(PATIENCE)
     assert signal.getsignal(signal.SIGTERM) is before
     assert asyncio.run(asked(one.addresses[0])).endswith(b"hello")
     one.shutdown()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert results == [True]
     assert app.events == ["startup", "shutdown"]
 
@@ -136,7 +137,7 @@ def test_signal_handlers_are_put_back(app: Application) -> None:
             task = asyncio.create_task(one.serve())
             await one.wait_started()
             signal.raise_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(task, 10) is True
+            assert await asyncio.wait_for(task, PATIENCE) is True
             assert one.should_exit
 
         asyncio.run(main())
@@ -149,7 +150,7 @@ def test_shutdown_before_the_start(app: Application) -> None:
     async def main() -> None:
         one = server(app)
         one.shutdown()
-        assert await asyncio.wait_for(one.serve(), 10) is True
+        assert await asyncio.wait_for(one.serve(), PATIENCE) is True
         assert not one.started.is_set()
 
     asyncio.run(main())
@@ -165,7 +166,7 @@ def test_second_shutdown_forces(app: Application) -> None:
             await asyncio.sleep(0)
         one.shutdown()
         one.shutdown()
-        assert await asyncio.wait_for(task, 10) is False
+        assert await asyncio.wait_for(task, PATIENCE) is False
         with_or_without_reset = await asyncio.gather(request, return_exceptions=True)
         assert with_or_without_reset[0] == b"" or isinstance(with_or_without_reset[0], ConnectionError)
 
@@ -244,7 +245,7 @@ def test_run(tmp_path: Path, how: str, status: int, stdout: str, way: str) -> No
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE,
         check=False,
     )
     assert (done.returncode, done.stdout) == (status, stdout), done.stderr
@@ -274,7 +275,7 @@ def test_wsgi_is_served_beside_the_loop(threads: int) -> None:
         assert turns > 10
         assert (await blocked).endswith(b"/block")
         one.shutdown()
-        assert await asyncio.wait_for(task, 10) is True
+        assert await asyncio.wait_for(task, PATIENCE) is True
         with pytest.raises(ConnectionRefusedError):
             await asked(one.addresses[0])
 
@@ -288,7 +289,7 @@ def test_wsgi_server_whose_task_is_cancelled_stops() -> None:
         await one.wait_started()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, PATIENCE)
         with pytest.raises(ConnectionRefusedError):
             await asked(one.addresses[0])
 
@@ -317,6 +318,6 @@ def test_run_off_the_main_thread(tmp_path: Path) -> None:
             text = Output(program.stderr).wait(lambda text: "listening on http://" in text and text.endswith("\n"))
             assert asyncio.run(asked(text.partition("listening on ")[2].strip())).endswith(b"beside")
             program.terminate()
-            assert program.wait(10) == -signal.SIGTERM
+            assert program.wait(PATIENCE) == -signal.SIGTERM
         finally:
             program.kill()

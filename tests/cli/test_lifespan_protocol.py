@@ -10,6 +10,7 @@ import pytest
 
 from fastserve.errors import StartError
 from fastserve.lifespan import Lifespan
+from serving.waiting import PATIENCE
 
 Body = Callable[[dict[str, Any], Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
 
@@ -36,7 +37,7 @@ def through(app: Body, mode: str = "auto", patience: float = 5.0) -> bool:
         await lifespan.startup()
         return await lifespan.shutdown(patience)
 
-    return asyncio.run(asyncio.wait_for(both(), 15))
+    return asyncio.run(asyncio.wait_for(both(), PATIENCE))
 
 
 def test_events_come_once_and_in_order(messages: Messages) -> None:

@@ -21,6 +21,7 @@ from fastserve.config import Config
 from fastserve.errors import StartError
 from fastserve.inherited import activation
 from fastserve.listen import PLAIN, Listeners, check, open_listeners
+from serving.waiting import PATIENCE
 
 Open = Callable[..., Listeners]
 
@@ -54,9 +55,9 @@ def listen() -> Iterator[Open]:
 
 def accepts(listener: socket.socket, family: int, place: Any) -> None:
     """Fails unless a connection to `place` arrives at the listener."""
-    listener.settimeout(5)
+    listener.settimeout(PATIENCE)
     with socket.socket(family) as client:
-        client.settimeout(5)
+        client.settimeout(PATIENCE)
         client.connect(place)
         listener.accept()[0].close()
 
@@ -87,7 +88,7 @@ def test_port_is_free_again_after_a_connection(listen: Open) -> None:
     first = listen(port=0)
     place = first.sockets[0].getsockname()
     with socket.create_connection(place) as client:
-        first.sockets[0].settimeout(5)
+        first.sockets[0].settimeout(PATIENCE)
         accepted, _ = first.sockets[0].accept()
         accepted.close()  # our side closes first and stays behind in TIME_WAIT
         assert client.recv(1) == b""
@@ -458,7 +459,7 @@ print(*sorted(name for name in os.environ if name.startswith("LISTEN_")))
 if slots and sockets:
     print(owner.reopened(Config("a:b", **options)).shared == sockets, list(owner.for_exec()[0]))
 for each in sockets[:clients]:
-    each.settimeout(5)
+    each.settimeout(60)
     each.accept()[0].sendall(b"activated")
 """
 
@@ -476,7 +477,7 @@ def activated(
         pass_fds=fds,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0 or not clients, done.stderr
@@ -497,8 +498,8 @@ def passed(tmp_path: Path) -> Iterator[list[socket.socket]]:
 @pytest.mark.parametrize("slots", [0, 2])
 def test_sockets_that_systemd_passes_stand_for_the_default(passed: list[socket.socket], slots: int) -> None:
     tcp, unix = passed
-    with socket.create_connection(tcp.getsockname(), timeout=5) as one, socket.socket(socket.AF_UNIX) as other:
-        other.settimeout(5)
+    with socket.create_connection(tcp.getsockname(), PATIENCE) as one, socket.socket(socket.AF_UNIX) as other:
+        other.settimeout(PATIENCE)
         other.connect(unix.getsockname())
         done = activated(passed, slots, (one, other))
     assert (done.returncode, done.stderr) == (0, "")

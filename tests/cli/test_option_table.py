@@ -15,6 +15,7 @@ from fastserve.config import Config
 from fastserve.errors import ExitStatus
 from fastserve.kinds import Kind, Seconds, Switch
 from fastserve.options import GROUPS, OPTIONS, Option
+from serving.waiting import PATIENCE
 
 Parse = Callable[..., Config]
 
@@ -297,5 +298,5 @@ def test_help_imports_neither_core_nor_event_loop() -> None:
         "import sys; from fastserve.cli import command; command.main(['--help'], standalone_mode=False); "
         "print(sorted({'asyncio', 'uvloop', 'fastserve._core'} & set(sys.modules)), file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True)
     assert done.stderr == "[]\n"

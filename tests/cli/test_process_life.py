@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import BOTH_WAYS, Launch, Launched
+from serving.waiting import PATIENCE, until
 
 Module = Callable[..., Path]
 
@@ -51,10 +52,10 @@ class Connection:
 
     def __init__(self, place: int | str) -> None:
         if isinstance(place, int):
-            self.socket = socket.create_connection(("127.0.0.1", place), timeout=10)
+            self.socket = socket.create_connection(("127.0.0.1", place), PATIENCE)
         else:
             self.socket = socket.socket(socket.AF_UNIX)
-            self.socket.settimeout(10)
+            self.socket.settimeout(PATIENCE)
             self.socket.connect(place)
 
     def ask(self, target: bytes = b"/") -> None:
@@ -310,15 +311,15 @@ def test_stop_refuses_new_connections_while_it_drains(launch: Launch, module: Mo
 
 def connection_is_refused(port: int) -> bool:
     """Asks until it is: the listener is closed in the same turn in which the stop is logged."""
-    import time
 
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
+    def refused() -> bool:
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            socket.create_connection(("127.0.0.1", port), PATIENCE).close()
         except (ConnectionRefusedError, ConnectionResetError):  # reset: it came while the listener was being closed
             return True
-    return False
+        return False
+
+    return until(refused)
 
 
 @BOTH_WAYS

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cli.conftest import Launch
+from serving.waiting import PATIENCE
 
 Module = Callable[[str, str], Path]
 
@@ -20,7 +21,7 @@ GET = b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
 
 def answer(port: int, data: bytes) -> bytes:
     """Everything that comes back."""
-    with socket.create_connection(("127.0.0.1", port), 10) as client, client.makefile("rb") as stream:
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as client, client.makefile("rb") as stream:
         client.sendall(data)
         try:
             return stream.read()

@@ -20,6 +20,7 @@ from fastserve.hooks import Hooks, SupervisorInfo, WorkerInfo
 from fastserve.notify import Notifier
 from fastserve.pidfile import PidFile
 from serving.process import Output
+from serving.waiting import PATIENCE
 
 IS_ROOT = os.geteuid() == 0
 SUPERVISOR = SupervisorInfo(pid=1, workers=2, addresses=("http://127.0.0.1:8000",))
@@ -33,7 +34,7 @@ def python(code: str, *arguments: str, **variables: str) -> "subprocess.Complete
         env={**os.environ, **variables},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -50,7 +51,7 @@ def reason(call: Callable[[], object], kind: type[Exception] = StartError) -> st
 @pytest.fixture
 def systemd(tmp_path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
-        receiver.settimeout(5)
+        receiver.settimeout(PATIENCE)
         receiver.bind(str(tmp_path / "notify"))
         yield receiver
 
@@ -93,7 +94,7 @@ def test_a_reload_carries_the_time_at_which_it_began(systemd: socket.socket, var
 
 def test_an_abstract_address(variables: Callable[..., None]) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
-        receiver.settimeout(5)
+        receiver.settimeout(PATIENCE)
         receiver.bind("")  # Linux chooses an abstract name
         variables(NOTIFY_SOCKET="@" + receiver.getsockname()[1:].decode())
         Notifier().ready()
@@ -682,13 +683,13 @@ def test_a_change_is_reported_and_sigterm_ends_the_watch(watched: Callable[[], A
     assert set(output.text.splitlines()) == {"app.py"}
     process.send_signal(signal.SIGINT)  # Ctrl-C is the supervisor's business
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
+    assert process.wait(PATIENCE) == 0
 
 
 def test_a_watch_ends_when_nobody_listens(watched: Callable[[], Any], tmp_path: Path) -> None:
     process = watched()
     process.stdout.close()
-    assert process.wait(20) == 0
+    assert process.wait(PATIENCE) == 0
     assert process.stderr.read() == b""
 
 

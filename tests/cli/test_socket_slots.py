@@ -19,6 +19,7 @@ from cli.test_listeners import ipv6, resolves_to
 from fastserve.config import Config
 from fastserve.errors import StartError
 from fastserve.listen import Sockets, open_listeners
+from serving.waiting import PATIENCE
 
 Open = Callable[..., Sockets]
 
@@ -52,7 +53,7 @@ def connect() -> Iterator[Callable[..., None]]:
 
         def clients(place: tuple[Any, ...], count: int = 1) -> None:
             for _ in range(count):
-                stack.enter_context(socket.create_connection(place[:2], timeout=5))
+                stack.enter_context(socket.create_connection(place[:2], PATIENCE))
 
         yield clients
 
@@ -77,7 +78,7 @@ def accepted(listeners: Sequence[socket.socket]) -> int:
 
 def waiting(sockets: Sockets, total: int) -> list[int]:
     """The connections that wait, by slot, once `total` do."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while sum(counts := [sockets.waiting(index) for index in range(sockets.slots)]) < total:
         assert time.monotonic() < deadline, f"{counts} of {total}"
         time.sleep(0.001)
@@ -378,7 +379,7 @@ def test_the_way_back_from_another_configuration(listen: Open) -> None:
     assert descriptors() == before
     assert all(each.fileno() >= 0 for index in range(2) for each in old.of_slot(index))
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(fresh, timeout=5)
+        socket.create_connection(fresh, PATIENCE)
 
 
 def test_a_configuration_that_cannot_be_had_changes_nothing(listen: Open) -> None:
@@ -457,7 +458,7 @@ class Successor:
 
     def __exit__(self, *_: object) -> None:
         try:
-            self.process.communicate(timeout=10)
+            self.process.communicate(timeout=PATIENCE)
         finally:
             self.process.kill()
             self.process.wait()
@@ -465,7 +466,7 @@ class Successor:
 
 
 def answer(client: socket.socket) -> bytes:
-    client.settimeout(5)
+    client.settimeout(PATIENCE)
     return client.recv(100)
 
 

@@ -122,9 +122,13 @@ def test_whose_certificates_pass(
     assert tls.environ(server)["SSL_CLIENT_VERIFY"] == ("SUCCESS" if shows == "ours" else "NONE")
 
 
+@pytest.mark.parametrize("serial_number", ["0123456789ABCDEF", "1123456789ABCDEF"])  # whole bytes, as mod_ssl shows it
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
-def test_what_applications_are_told(authority: Authority, version: str) -> None:
+def test_what_applications_are_told(
+    authority: Authority, version: str, serial_number: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pair = authority.certificate("localhost")
+    monkeypatch.setattr(x509, "random_serial_number", lambda: int(serial_number, 16))
     own = authority.certificate("client.test", common_name="Ann, Ltd.")
     tls = opened(pair, ssl_ca_certs=str(authority.file), ssl_cert_reqs="required")
     client = trusting(authority, version, own)
@@ -155,7 +159,7 @@ def test_what_applications_are_told(authority: Authority, version: str) -> None:
             "SSL_TLS_SNI": "localhost",
             "SSL_CLIENT_S_DN": name,
             "SSL_CLIENT_I_DN": x509.load_pem_x509_certificate(own[0].read_bytes()).issuer.rfc4514_string(),
-            "SSL_CLIENT_M_SERIAL": f"{serial(own):X}",
+            "SSL_CLIENT_M_SERIAL": serial_number,
             "SSL_CLIENT_CERT": own[0].read_text(),
         }
 

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from serving import Serve, Server
+from serving.waiting import PATIENCE
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
 
 def curl(*arguments: str) -> str:
     command = ["curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", "20", *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout + result.stderr
 

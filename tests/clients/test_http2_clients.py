@@ -12,6 +12,7 @@ import pytest
 
 from serving import Serve, Server
 from serving.certificates import shared
+from serving.waiting import PATIENCE
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 MIB = 1 << 20
@@ -37,7 +38,7 @@ def needs(tool: str) -> str:
 
 
 def run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -9,8 +9,8 @@ import aiohttp
 import httpx
 
 from serving import Server, request, script
-from serving.process import until
 from serving.script import answers, body, start
+from serving.waiting import PATIENCE, until
 
 
 def test_httpx_keep_alive_and_streams(server: Server) -> None:
@@ -87,7 +87,7 @@ def test_keep_alive_client_that_dies_in_its_second_request(server: Server) -> No
     half = run.request("Content-Length: 100", method="POST") + b"half"
     for data in (half, b"GET / HTTP/1.1\r\nHo", script(server, ("pause", 0.1), *answers()).request()):
         command = [sys.executable, "-c", DYING, str(server.port), data.hex()]
-        assert subprocess.run(command, timeout=20, check=False).returncode == 1
+        assert subprocess.run(command, timeout=PATIENCE, check=False).returncode == 1
     assert run.journal()[0] == ("body", 4, "http.disconnect")
     assert until(lambda: server.descriptors() <= before)
     with server.connect() as client:

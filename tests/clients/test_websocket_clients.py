@@ -12,6 +12,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from serving import Serve, Server
+from serving.waiting import PATIENCE
 
 MESSAGES: list[str | bytes] = ["", "hello", "é€𝄞" * 500, b"", bytes(range(256)) * 300, "x" * 100_000]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -76,7 +77,7 @@ def test_picows(server: Server) -> None:
     async def main() -> None:
         listener = Echoed()
         await picows.ws_connect(lambda: listener, f"ws://127.0.0.1:{server.port}/echo")
-        await asyncio.wait_for(listener.ended.wait(), 10)
+        await asyncio.wait_for(listener.ended.wait(), PATIENCE)
         assert listener.seen == [b"%d" % number for number in range(100)]
 
     asyncio.run(main())

@@ -3,7 +3,7 @@
 import pytest
 
 from serving import Open
-from serving.process import until
+from serving.waiting import until
 
 LINES = "".join(f"{number}\n" for number in range(100))
 FILE = bytes(range(256)) * 2000

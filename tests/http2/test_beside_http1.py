@@ -20,9 +20,7 @@ GREETING = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
 def line_with(server: Server, needle: str) -> dict[str, str]:
     """Waits for the line that holds `needle`; its parts."""
-    text = server.stdout.wait(
-        lambda text: any(needle in line for line in text.splitlines()[: text.count("\n")]), timeout=3
-    )
+    text = server.stdout.wait(lambda text: any(needle in line for line in text.splitlines()[: text.count("\n")]))
     (line,) = [line for line in text.splitlines() if needle in line]
     match = LINE.fullmatch(line)
     assert match, line

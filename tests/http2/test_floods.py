@@ -35,8 +35,8 @@ from serving.http2 import (
     get,
     settings,
 )
-from serving.process import until
 from serving.script import start as begins
+from serving.waiting import until
 from serving.websocket import BINARY, FIN
 from serving.websocket import frame as websocket_frame
 from supervised.conftest import amount

@@ -29,9 +29,9 @@ from serving.http2 import (
     get,
     settings,
 )
-from serving.process import until
 from serving.script import body
 from serving.script import start as begins
+from serving.waiting import until
 from serving.websocket import BINARY, CLOSE, FIN, TEXT, close_payload
 from serving.websocket import frame as websocket_frame
 from supervised.conftest import amount

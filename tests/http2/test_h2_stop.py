@@ -10,6 +10,7 @@ from serving import Serve, Server, script
 from serving.http2 import CANCEL, GOAWAY, HTTP2, NO_ERROR, PREFACE, REFUSED_STREAM, Ended, get, settings
 from serving.script import answers, body
 from serving.script import start as begins
+from serving.waiting import PATIENCE
 from serving.websocket import CLOSE, FIN, close_payload
 from serving.websocket import frame as websocket_frame
 
@@ -208,10 +209,10 @@ def test_a_stop_under_load_loses_nothing(start: Serve, secure: bool) -> None:
     for load in loads:
         load.start()
     try:
-        assert all(load.started.wait(10) for load in loads)
+        assert all(load.started.wait(PATIENCE) for load in loads)
         server.signal(signal.SIGTERM)
         for load in loads:
-            load.join(15)
+            load.join(PATIENCE)
         assert all(load.ended for load in loads)
         assert [load.lost() for load in loads] == [[]] * 6
         assert all(load.connection.goaways[-1].kind == GOAWAY for load in loads)

@@ -25,9 +25,9 @@ from serving.http2 import (
     get,
     settings,
 )
-from serving.process import until
 from serving.script import body
 from serving.script import start as begins
+from serving.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +206,7 @@ def test_a_window_that_drips(quick: Server, dial_quick: Dial) -> None:
 
 
 def descriptors_fall(server: Server, most: int) -> bool:
-    return until(lambda: server.descriptors() <= most, 6)
+    return until(lambda: server.descriptors() <= most)
 
 
 @pytest.mark.alone

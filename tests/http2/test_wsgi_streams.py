@@ -21,7 +21,7 @@ from serving.http2 import (
     frame,
     get,
 )
-from serving.process import until
+from serving.waiting import until
 from wsgi.steps import Gate, answers, closings, generator, said, script, start
 
 PIECE = 16384

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from serving.answer import Answer, BrokenAnswer, Reader
+from serving.waiting import PATIENCE
 
 Address = tuple[str, int] | str
 PIECE = 1 << 16
@@ -28,7 +29,7 @@ class Client:
     def __init__(
         self,
         address: Address,
-        timeout: float = 10.0,
+        timeout: float = PATIENCE,
         receive_buffer: int | None = None,
         context: ssl.SSLContext | None = None,
     ) -> None:
@@ -68,7 +69,7 @@ class Client:
         with suppress(ssl.SSLWantWriteError):
             while total < most and select.select([], [self.socket], [], quiet)[1]:
                 total += self.socket.send(data)
-        self.socket.settimeout(10)
+        self.socket.settimeout(PATIENCE)
         return total
 
     def answer(self, method: str = "GET") -> Answer:

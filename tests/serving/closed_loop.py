@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from serving.answer import BrokenAnswer
 from serving.client import Address, Client
 from serving.script import request
+from serving.waiting import PATIENCE
 
 MOST_FAILURES = 1000
 
@@ -51,7 +52,7 @@ class ClosedLoop:
         """Until the standard input ends."""
         for each in self._threads:
             each.start()
-        self._began.wait(60)
+        self._began.wait(PATIENCE)
         print("running", flush=True)
         sys.stdin.read()
         self._stop.set()
@@ -65,7 +66,7 @@ class ClosedLoop:
         while not self._stop.is_set():
             begun = time.monotonic()
             try:
-                with Client(self._address, timeout=30) as client:
+                with Client(self._address) as client:
                     while self._one(client, data, begun) and not self._stop.is_set():
                         begun = time.monotonic()
             except (BrokenAnswer, OSError) as error:

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 import uvloop
 
 from fastserve import _core
+from serving.waiting import PATIENCE
 
 T = TypeVar("T")
 
@@ -96,7 +97,7 @@ class Driving:
             self._wsgi.halt()
         else:
             self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
         self.driver.close()
         if self._loop is not None:

@@ -104,7 +104,9 @@ class HTTP2:
         preface: bool = True,
         receive_buffer: int | None = None,
     ) -> None:
-        self.client = Client(server.address, 10.0, receive_buffer, shared().context("h2") if server.secure else None)
+        self.client = Client(
+            server.address, receive_buffer=receive_buffer, context=shared().context("h2") if server.secure else None
+        )
         self.wire: socket.socket = self.client.socket
         self.encoder = Encoder()
         self.decoder = Decoder()

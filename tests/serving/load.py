@@ -10,6 +10,7 @@ from serving.answer import BrokenAnswer
 from serving.client import Address, Client
 from serving.process import Server
 from serving.script import request
+from serving.waiting import PATIENCE
 
 
 @dataclass
@@ -44,7 +45,7 @@ class Load:
         for thread in self._threads:
             thread.start()
 
-    def wait_for_answers(self, count: int, timeout: float = 20.0) -> None:
+    def wait_for_answers(self, count: int, timeout: float = PATIENCE) -> None:
         """Waits for so many answers of all connections together, and at least one of each."""
         with self._changed:
             assert self._changed.wait_for(lambda: self._have_answered(count), timeout), self.tally
@@ -52,7 +53,7 @@ class Load:
     def _have_answered(self, count: int) -> bool:
         return self.tally.answered >= count and len(self._answered) == len(self._threads)
 
-    def join(self, timeout: float = 20.0) -> Tally:
+    def join(self, timeout: float = PATIENCE) -> Tally:
         for thread in self._threads:
             thread.join(timeout)
             assert not thread.is_alive()

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
@@ -17,6 +16,7 @@ import httpx
 
 from serving.certificates import shared
 from serving.client import Address, Client
+from serving.waiting import PATIENCE, UNHURRIED, until
 
 APPS = Path(__file__).parent / "apps"
 LISTENING = re.compile(r"listening on https?://127\.0\.0\.1:([0-9]+)", re.IGNORECASE)
@@ -72,7 +72,7 @@ class Output:
         with self._changed:
             return self._text
 
-    def wait(self, condition: Callable[[str], bool], timeout: float = 10.0, start: int = 0) -> str:
+    def wait(self, condition: Callable[[str], bool], timeout: float = PATIENCE, start: int = 0) -> str:
         """Waits until the text from `start` on meets the condition; that text. AssertionError when it never does."""
         with self._changed:
             self._changed.wait_for(lambda: condition(self._text[start:]) or self._ended, timeout)
@@ -80,10 +80,10 @@ class Output:
         assert condition(text), f"the output never met the condition:\n{text[-4000:]}"
         return text
 
-    def wait_for(self, needle: str, timeout: float = 10.0, start: int = 0) -> str:
+    def wait_for(self, needle: str, timeout: float = PATIENCE, start: int = 0) -> str:
         return self.wait(lambda text: needle in text, timeout, start)
 
-    def wait_for_the_end(self, timeout: float = 10.0) -> str:
+    def wait_for_the_end(self, timeout: float = PATIENCE) -> str:
         with self._changed:
             assert self._changed.wait_for(lambda: self._ended, timeout), "the output did not end"
             return self._text
@@ -129,7 +129,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=descriptors,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **UNHURRIED, **(environment or {})},
         )
         assert self.process.stdout
         assert self.process.stderr
@@ -146,10 +146,10 @@ class Server:
     def _wait_until_it_listens(self) -> None:
         try:
             if isinstance(self.options.get("uds"), str):
-                self.stderr.wait_for("istening on", 30)
+                self.stderr.wait_for("istening on")
                 self.address = str(self.options["uds"])
             else:
-                text = self.stderr.wait(lambda text: LISTENING.search(text) is not None, 30)
+                text = self.stderr.wait(lambda text: LISTENING.search(text) is not None)
                 match = LISTENING.search(text)
                 assert match
                 self.address = ("127.0.0.1", int(match[1]))
@@ -175,13 +175,13 @@ class Server:
         """An ordinary client with this address; by HTTP/2 where that is what servers are reached over."""
         return httpx.Client(
             base_url=self.url,
-            timeout=10,
+            timeout=PATIENCE,
             trust_env=False,
             http2=self.secure and OVER.get() == "h2",
             verify=shared().context() if self.secure else True,
         )
 
-    def connect(self, timeout: float = 10.0, receive_buffer: int | None = None) -> Client:
+    def connect(self, timeout: float = PATIENCE, receive_buffer: int | None = None) -> Client:
         return Client(self.address, timeout, receive_buffer, shared().context() if self.secure else None)
 
     def get(self, target: str) -> bytes:
@@ -191,7 +191,7 @@ class Server:
             assert answer.status == 200, answer
             return answer.body
 
-    def refuses_connections(self, timeout: float = 10.0) -> bool:
+    def refuses_connections(self, timeout: float = PATIENCE) -> bool:
         """Waits until the address takes no connection any more."""
 
         def refused() -> bool:
@@ -234,7 +234,7 @@ class Server:
         self.stopping = True
         os.kill(self.pid, number)
 
-    def wait(self, timeout: float = 15.0) -> int:
+    def wait(self, timeout: float = PATIENCE) -> int:
         """Waits for the end of the process and of its output; its exit status."""
         try:
             status = self.process.wait(timeout)
@@ -276,13 +276,3 @@ class Server:
 def tracebacks(text: str) -> int:
     """How many tracebacks a log holds; an exception with its cause is one."""
     return text.count(TRACEBACK) - sum(text.count(mark) for mark in CHAINED)
-
-
-def until(condition: Callable[[], bool], timeout: float = 10.0) -> bool:
-    """Asks again and again, a hundred times a second, until the condition holds or the time is over."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True

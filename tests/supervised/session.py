@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from serving.process import until
+from serving.waiting import PATIENCE, until
 
 _SESSION = 3
 """The field of /proc/PID/stat after the name in parentheses, from 0."""
@@ -21,6 +21,6 @@ def members(session: int) -> list[int]:
     return found
 
 
-def empty(session: int, timeout: float = 5.0) -> bool:
+def empty(session: int, timeout: float = PATIENCE) -> bool:
     """Waits until no process of the session is left."""
     return until(lambda: members(session) == [], timeout)

@@ -14,8 +14,9 @@ from typing import Any, Self
 
 from serving.answer import Answer
 from serving.client import Address, Client
-from serving.process import Output, until
+from serving.process import Output
 from serving.script import request
+from serving.waiting import PATIENCE, UNHURRIED, until
 
 TESTS = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-m", "fastserve"]
@@ -48,7 +49,7 @@ class Supervised:
         self.process = subprocess.Popen(
             [*wrapper, *COMMAND, *arguments, *([] if addressed else ["--port", "0"])],
             cwd=directory,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **(variables or {})},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **UNHURRIED, **(variables or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -77,7 +78,7 @@ class Supervised:
 
     def addresses(self, count: int = 1) -> list[Address]:
         """Waits until the log has named so many; in the order of their lines."""
-        found = LISTENING.findall(self.log.wait(lambda text: len(LISTENING.findall(text)) >= count, 30))
+        found = LISTENING.findall(self.log.wait(lambda text: len(LISTENING.findall(text)) >= count))
         return [str(self.directory / path) if path else (host, int(port)) for host, port, path in found]
 
     def signal(self, number: signal.Signals, pid: int | None = None) -> Self:
@@ -93,7 +94,7 @@ class Supervised:
                 found[int(match[1])] = pid
         return found
 
-    def wait_for_workers(self, count: int, state: str = "serving", timeout: float = 20.0) -> dict[int, int]:
+    def wait_for_workers(self, count: int, state: str = "serving", timeout: float = PATIENCE) -> dict[int, int]:
         """Waits until exactly so many workers, of all, are in that state, and no other worker is there."""
         assert until(lambda: len(self.workers(state)) == count == len(self._all_workers()), timeout), (
             f"never {count} workers that are {state}: {[title(pid) for pid in children(self.pid)]}\n{self.log.text}"
@@ -103,7 +104,7 @@ class Supervised:
     def _all_workers(self) -> list[int]:
         return [pid for pid in children(self.pid) if WORKER.match(title(pid))]
 
-    def connect(self, timeout: float = 10.0) -> Client:
+    def connect(self, timeout: float = PATIENCE) -> Client:
         return Client(self.address, timeout)
 
     def get(self, target: str = "/", address: Address | None = None) -> bytes:
@@ -121,7 +122,7 @@ class Supervised:
         found: list[dict[str, Any]] = json.loads(self.admin("/workers").body)
         return found
 
-    def wait(self, timeout: float = 20.0) -> int:
+    def wait(self, timeout: float = PATIENCE) -> int:
         """Waits for the end; the exit status."""
         status = self.process.wait(timeout)
         self.log.wait_for_the_end()
@@ -165,7 +166,7 @@ class Load:
 
     def end(self) -> dict[str, Any]:
         """Ends the load: `answered`, `failures`, `bodies`, `slowest`."""
-        output, _ = self._process.communicate(timeout=60)
+        output, _ = self._process.communicate(timeout=PATIENCE)
         seen: dict[str, Any] = json.loads(output)
         return seen
 
@@ -185,7 +186,7 @@ class Load:
 
 
 def _ask(address: Address, target: str) -> Answer:
-    with Client(address, 10.0) as client:
+    with Client(address) as client:
         return client.exchange(request(target, "Connection: close"))
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from serving.answer import Answer
 from serving.client import Address, Client
-from serving.process import until
 from serving.script import request
+from serving.waiting import PATIENCE, until
 from supervised.conftest import Supervise, Write
 from supervised.supervised import Load, Supervised, children, title
 
@@ -52,7 +52,7 @@ def get(admin: Address, page: str) -> Answer:
         return client.exchange(request(page))
 
 
-def says(admin: Address, page: str, status: int, text: bytes, timeout: float = 10.0) -> bool:
+def says(admin: Address, page: str, status: int, text: bytes, timeout: float = PATIENCE) -> bool:
     def said() -> bool:
         answer = get(admin, page)
         return (answer.status, answer.body) == (status, text + b"\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.process import until
+from serving.waiting import PATIENCE, until
 from supervised.conftest import Supervise, Write
 from supervised.supervised import Supervised, children, title
 
@@ -56,7 +56,7 @@ def test_as_a_service(supervise: Supervise, tmp_path: Path) -> None:
     files = ("--chdir", "inner", "--umask", "077", "--pid", "server.pid", "--env-file", "settings", "--hooks", "noting")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
-        systemd.settimeout(10)
+        systemd.settimeout(PATIENCE)
         variables = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
         supervised = supervise(*ALONE, *files, "--proc-name", "shop", **variables)
         messages = [systemd.recv(4096).decode() for _ in range(3)]

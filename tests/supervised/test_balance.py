@@ -3,8 +3,8 @@
 from contextlib import ExitStack
 
 from serving.client import Client
-from serving.process import until
 from serving.script import request
+from serving.waiting import until
 from supervised.conftest import Supervise
 from supervised.supervised import listening
 

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from serving.process import until
+from serving.waiting import until
 from supervised.conftest import APPLICATION, Supervise, Write, amount
 from supervised.supervised import Supervised, listening
 
@@ -79,7 +79,7 @@ def go_through_everything(supervised: Supervised) -> None:
     supervised.signal(signal.SIGKILL, workers[0]).log.wait_for("ended unexpectedly", start=start)
     supervised.wait_for_workers(3)
     supervised.signal(signal.SIGTTOU).wait_for_workers(2)
-    supervised.signal(signal.SIGHUP).log.wait_for("reloaded\n", 30, start)
+    supervised.signal(signal.SIGHUP).log.wait_for("reloaded\n", start=start)
     supervised.wait_for_workers(2)
 
 

@@ -65,7 +65,7 @@ def test_configuration_of_the_application(
     write(APPLICATION.replace("CONFIGURATION", configuration))
     supervised = start(supervise, app, *preload)
     fails(supervised)
-    supervised.signal(signal.SIGHUP).log.wait_for("[INFO] reloaded\n", 20)
+    supervised.signal(signal.SIGHUP).log.wait_for("[INFO] reloaded\n")
     fails(supervised)
     assert supervised.stop() == 0
     assert supervised.log.text.endswith("[INFO] stopped\n")

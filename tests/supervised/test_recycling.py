@@ -2,7 +2,7 @@
 
 import re
 
-from serving.process import until
+from serving.waiting import PATIENCE, until
 from supervised.conftest import APPLICATION, CONNECTIONS, Supervise, Write, amount
 from supervised.supervised import Load, Supervised
 
@@ -30,7 +30,7 @@ def test_after_so_many_requests(supervise: Supervise) -> None:
     options = ("--max-requests", "500", "--max-requests-jitter", "100", "--log-level", "debug")
     supervised = supervise("served:app", "--workers", "2", *options)
     with Load(supervised.address, CONNECTIONS) as load:
-        assert until(lambda: replacements(supervised) >= amount(3, 30), 120)
+        assert until(lambda: replacements(supervised) >= amount(3, 30), 2 * PATIENCE)
         seen = load.end_without_loss()
     assert "is replaced: max requests" in supervised.log.text
     assert len(seen["bodies"]) > 2

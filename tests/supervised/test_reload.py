@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from serving.client import Client
-from serving.process import until
 from serving.script import request
+from serving.waiting import until
 from supervised.conftest import APPLICATION, CONNECTIONS, WHOLE, Supervise, Write, amount
 from supervised.supervised import Load, Supervised, children
 
@@ -18,7 +18,7 @@ IMPORT = "3" if WHOLE else "0.2"
 def reload(supervised: Supervised) -> None:
     """HUP, and waits until it is done."""
     start = len(supervised.log.text)
-    supervised.signal(signal.SIGHUP).log.wait_for("reloaded\n", 60, start)
+    supervised.signal(signal.SIGHUP).log.wait_for("reloaded\n", start=start)
 
 
 @pytest.mark.parametrize("interface", ["app", "wsgi"])

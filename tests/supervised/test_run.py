@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from serving.client import Client
-from serving.process import Output, until
+from serving.process import Output
 from serving.script import request
+from serving.waiting import PATIENCE, until
 from supervised.session import empty
 from supervised.supervised import LISTENING, WORKER, children, title
 
@@ -70,17 +71,17 @@ def program(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
 def test_program_around_run(program: "subprocess.Popen[bytes]") -> None:
     assert program.stderr is not None
     log = Output(program.stderr)
-    found = LISTENING.search(log.wait(lambda text: LISTENING.search(text) is not None, 30))
+    found = LISTENING.search(log.wait(lambda text: LISTENING.search(text) is not None))
     assert found is not None
     first = workers(program.pid)
     program.send_signal(signal.SIGHUP)
-    log.wait_for("reloaded\n", 20)
+    log.wait_for("reloaded\n")
     assert until(lambda: len(second := workers(program.pid)) == 2 and second.isdisjoint(first))
     second = workers(program.pid)
     with Client(("127.0.0.1", int(found[2]))) as client:
         assert client.exchange(request("/")).body == b"hello"
     program.send_signal(signal.SIGTERM)
-    assert program.wait(20) == 0
+    assert program.wait(PATIENCE) == 0
     said = [line for line in log.wait_for_the_end().splitlines() if not line.startswith("[")]
     application, *rest = said
     assert int(application.removeprefix("exit handler of the application ")) in second

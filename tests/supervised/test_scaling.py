@@ -32,7 +32,7 @@ def scale(supervised: Supervised, number: signal.Signals, workers: int) -> None:
 def connect_to(supervised: Supervised, slot: int) -> Client:
     """A connection that the slot's worker has accepted."""
     while True:
-        client = supervised.connect(timeout=20)
+        client = supervised.connect()
         if client.exchange(request("/")).body == str(slot).encode():
             return client
         client.close()

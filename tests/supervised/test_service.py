@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from serving.process import until
+from serving.waiting import PATIENCE, until
 from supervised.conftest import Supervise, Write
 from supervised.supervised import Supervised, children, title
 
@@ -66,7 +66,7 @@ def systemd(tmp_path: Path) -> Iterator[Callable[[str], str]]:
     """Waits for a message that begins so; status lines are passed over."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.bind(str(tmp_path / "notify"))
-        receiver.settimeout(20)
+        receiver.settimeout(PATIENCE)
 
         def next_message(beginning: str) -> str:
             while (message := receiver.recv(4096).decode()).startswith(("STATUS=", "WATCHDOG=")):
@@ -122,7 +122,7 @@ def test_socket_activation(supervise: Supervise, tmp_path: Path) -> None:
         return seen == workers
 
     assert until(both_have_served)
-    supervised.signal(signal.SIGHUP).log.wait_for("reloaded\n", 20)
+    supervised.signal(signal.SIGHUP).log.wait_for("reloaded\n")
     assert workers.isdisjoint(supervised.wait_for_workers(2).values())
     assert facts(supervised)["pid"] not in workers
 
@@ -170,7 +170,7 @@ def test_environment_file_is_read_again(supervise: Supervise, tmp_path: Path) ->
     supervised = supervise(*NO_LIFESPAN, "--env-file", "settings")
     assert facts(supervised)["environment"]["COLOUR"] == "red"
     settings.write_text("COLOUR=blue\n")
-    supervised.signal(signal.SIGHUP).log.wait_for("reloaded\n", 20)
+    supervised.signal(signal.SIGHUP).log.wait_for("reloaded\n")
     assert until(lambda: facts(supervised)["environment"]["COLOUR"] == "blue")  # the old one may answer once more
 
 
@@ -233,9 +233,9 @@ def test_upgrade_begins_where_the_first_one_began(supervise: Supervise, tmp_path
     supervised = supervise(*NO_LIFESPAN, "--chdir", "inner", "--env-file", "settings", "--preload", AROUND="yes")
     assert facts(supervised)["environment"]["COLOUR"] == "red"
     settings.write_text("COLOUR=blue\n")
-    supervised.signal(signal.SIGUSR2).log.wait_for("serving beside supervisor", 20)
+    supervised.signal(signal.SIGUSR2).log.wait_for("serving beside supervisor")
     supervised.signal(signal.SIGQUIT)
-    assert supervised.process.wait(20) == 0
+    assert supervised.process.wait(PATIENCE) == 0
     found = facts(supervised)
     assert found["cwd"] == str(inner)
     assert (found["environment"]["COLOUR"], found["environment"]["AROUND"]) == ("blue", "yes")

@@ -11,8 +11,8 @@ import pytest
 
 from serving.answer import Answer
 from serving.client import Client
-from serving.process import until
 from serving.script import request
+from serving.waiting import until
 from supervised.conftest import Supervise, Write
 from supervised.session import empty
 from supervised.supervised import Load, Supervised, children, title
@@ -201,7 +201,7 @@ def test_logs_are_opened_again_by_a_worker_that_starts(supervise: Supervise, wri
     supervised.signal(signal.SIGUSR1)
     assert until(access.exists)
     (tmp_path / "start").touch()
-    supervised.log.wait_for("reloaded\n", 20)
+    supervised.log.wait_for("reloaded\n")
     workers = supervised.wait_for_workers(2).values()
     assert until(lambda: all(writes(pid, access) for pid in workers))
 
@@ -238,10 +238,10 @@ def test_workers_outlive_no_supervisor(supervise: Supervise, tmp_path: Path) -> 
 
 
 def test_drain_delay(supervise: Supervise, tmp_path: Path) -> None:
-    supervised = start(supervise, "app", "--admin", "unix:admin", "--drain-delay", "1")
+    supervised = start(supervise, "app", "--admin", "unix:admin", "--drain-delay", "2")
     assert ready(tmp_path) == 200
     supervised.signal(signal.SIGTERM).log.wait_for("[INFO] stopping\n")
-    assert until(lambda: ready(tmp_path) == 503, 0.5)
+    assert until(lambda: ready(tmp_path) == 503)
     assert int(supervised.get()) in supervised.workers("serving").values()
     with Waiting(supervised, tmp_path) as waiting:
         assert refuses(supervised)
@@ -285,6 +285,6 @@ def test_reload_says_what_it_does_not_change(supervise: Supervise, tmp_path: Pat
     file.write_text("port = 0\nlifespan = 'off'")
     supervised = supervise("served:app", "--config", "fastserve.toml")
     file.write_text("port = 0\nlifespan = 'off'\numask = '077'\nuser = '65534'\ntimeout-keep-alive = 3")
-    supervised.signal(signal.SIGHUP).log.wait_for("reloaded\n", 20)
+    supervised.signal(signal.SIGHUP).log.wait_for("reloaded\n")
     warning = "[WARNING] not changed by a reload but by a restart, or SIGUSR2: user, umask\n"
     assert supervised.log.text.count(warning) == 1

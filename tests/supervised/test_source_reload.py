@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from serving.process import until
 from serving.script import request
+from serving.waiting import until
 from supervised.conftest import Supervise, Write
 from supervised.session import empty
 from supervised.supervised import Supervised

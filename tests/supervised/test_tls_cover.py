@@ -8,6 +8,7 @@ import time
 
 from serving.certificates import shared
 from serving.script import request
+from serving.waiting import PATIENCE
 from supervised.conftest import Supervise
 
 SECURE = re.compile(r"listening on https://127.0.0.1:(\d+)\n")
@@ -23,7 +24,7 @@ def test_sockets_of_a_dead_sibling_keep_their_kind(supervise: Supervise) -> None
         listens=False,
         IMPORT="3",
     )
-    found = SECURE.search(supervised.log.wait(lambda text: SECURE.search(text) is not None, 30))
+    found = SECURE.search(supervised.log.wait(lambda text: SECURE.search(text) is not None))
     assert found is not None
     workers = supervised.wait_for_workers(2)
     os.kill(workers[0], signal.SIGKILL)
@@ -36,7 +37,7 @@ def test_sockets_of_a_dead_sibling_keep_their_kind(supervise: Supervise) -> None
 
 def _ask_secure(address: tuple[str, int]) -> bytes:
     with (
-        socket.create_connection(address, 10) as plain,
+        socket.create_connection(address, PATIENCE) as plain,
         shared().context().wrap_socket(plain, server_hostname="localhost") as wire,
     ):
         wire.sendall(request("/"))
@@ -44,6 +45,6 @@ def _ask_secure(address: tuple[str, int]) -> bytes:
 
 
 def _ask(address: tuple[str, int]) -> bytes:
-    with socket.create_connection(address, 10) as wire:
+    with socket.create_connection(address, PATIENCE) as wire:
         wire.sendall(request("/"))
         return wire.recv(1000)

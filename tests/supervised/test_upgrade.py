@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.process import until
+from serving.waiting import PATIENCE, until
 from supervised.conftest import CONNECTIONS, Supervise, Write
 from supervised.supervised import WORKER, Load, Supervised, children, title
 
@@ -16,7 +16,7 @@ from supervised.supervised import WORKER, Load, Supervised, children, title
 def upgraded(supervised: Supervised) -> Iterator[int]:
     """USR2, and waits until the new supervisor serves; its process ID. It is ended in the end."""
     start = len(supervised.log.text)
-    supervised.signal(signal.SIGUSR2).log.wait_for("serving beside supervisor", 30, start)
+    supervised.signal(signal.SIGUSR2).log.wait_for("serving beside supervisor", start=start)
     new = [pid for pid in children(supervised.pid) if title(pid).startswith("fastserve: supervisor")]
     assert len(new) == 1
     try:
@@ -34,12 +34,12 @@ def workers_of(pid: int) -> list[int]:
 def finish(supervised: Supervised) -> None:
     """The old supervisor goes."""
     supervised.signal(signal.SIGQUIT)
-    assert supervised.process.wait(20) == 0
+    assert supervised.process.wait(PATIENCE) == 0
 
 
 def take_back(supervised: Supervised, new: int) -> None:
     start = len(supervised.log.text)
-    supervised.signal(signal.SIGQUIT, new).log.wait_for("has ended, this one goes on", 20, start)
+    supervised.signal(signal.SIGQUIT, new).log.wait_for("has ended, this one goes on", start=start)
 
 
 def test_old_one_goes(supervise: Supervise) -> None:
@@ -88,7 +88,7 @@ def test_new_one_that_does_not_start(supervise: Supervise, write: Write, tmp_pat
     supervised = supervise("served:app", "--workers", "2", "--pid", "server.pid")
     workers = supervised.wait_for_workers(2)
     write("import nothing_like_that")
-    log = supervised.signal(signal.SIGUSR2).log.wait_for("has ended, this one goes on", 20)
+    log = supervised.signal(signal.SIGUSR2).log.wait_for("has ended, this one goes on")
     assert "cannot import 'served': ModuleNotFoundError: No module named 'nothing_like_that'" in log
     assert supervised.wait_for_workers(2) == workers
     assert until(lambda: not (tmp_path / "server.pid.oldbin").exists())

@@ -33,7 +33,7 @@ def test_websockets_move_to_the_new_workers(supervise: Supervise, write: Write) 
         socket.close(1012)
         assert socket.client.closed()
         socket.client.close()
-    supervised.log.wait_for("reloaded\n", 30)
+    supervised.log.wait_for("reloaded\n")
     with supervised.connect() as client:
         assert WebSocket(client).text("one").message() == "new one"
     assert supervised.stop() == 0

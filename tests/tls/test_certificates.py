@@ -14,7 +14,7 @@ import pytest
 
 from serving import Serve, Server, request
 from serving.certificates import Authority
-from serving.process import until
+from serving.waiting import PATIENCE, until
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def shown(port: int, authority: Authority, name: str | None) -> int:
     context = authority.context()
     context.check_hostname = False
     with (
-        socket.create_connection(("127.0.0.1", port), 10) as plain,
+        socket.create_connection(("127.0.0.1", port), PATIENCE) as plain,
         context.wrap_socket(plain, server_hostname=name) as wire,
     ):
         certificate = wire.getpeercert()
@@ -123,16 +123,16 @@ def test_a_new_certificate_is_taken_on(start: Serve, authority: Authority) -> No
     old = serial(files[0])
     context = authority.context()
     with (
-        socket.create_connection(("127.0.0.1", server.port), 10) as plain,
+        socket.create_connection(("127.0.0.1", server.port), PATIENCE) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as wire,
     ):
         authority.certificate("localhost", name="renewed")
         new = serial(files[0])
         assert new != old
-        assert until(lambda: shown(server.port, authority, "localhost") == new, 2.5)
+        assert until(lambda: shown(server.port, authority, "localhost") == new)
         wire.sendall(request("/"))
         assert wire.recv(1000).startswith(b"HTTP/1.1 200")
-    assert f"renewed certificate: {files[0]}" in server.stderr.text
+    server.stderr.wait_for(f"renewed certificate: {files[0]}")
 
 
 def test_a_broken_new_certificate_leaves_the_old_one(start: Serve, authority: Authority) -> None:
@@ -142,10 +142,10 @@ def test_a_broken_new_certificate_leaves_the_old_one(start: Serve, authority: Au
     other = authority.certificate("localhost")
     shutil.copy(other[1], files[1])
     server.stderr.wait_for("the certificate is not renewed, the old one stays: ")
-    assert "the key is not the certificate's" in server.stderr.text
+    server.stderr.wait_for("the key is not the certificate's")
     assert shown(server.port, authority, "localhost") == good
     shutil.copy(other[0], files[0])
-    assert until(lambda: shown(server.port, authority, "localhost") == serial(other[0]), 3)
+    assert until(lambda: shown(server.port, authority, "localhost") == serial(other[0]))
     assert server.stderr.text.count("is not renewed") == 1
 
 
@@ -162,7 +162,7 @@ def test_renewals_under_load(start: Serve, authority: Authority) -> None:
         while not ended.is_set():
             try:
                 with (
-                    socket.create_connection(("127.0.0.1", server.port), 10) as plain,
+                    socket.create_connection(("127.0.0.1", server.port), PATIENCE) as plain,
                     context.wrap_socket(plain, server_hostname="localhost") as wire,
                 ):
                     for _ in range(200 if keeps else 1):
@@ -196,7 +196,7 @@ def test_an_expired_certificate_is_served_with_a_warning(start: Serve, authority
     assert "the certificate has expired" in server.stderr.text
     context = ssl.create_default_context(cafile=authority.file)
     with (
-        socket.create_connection(("127.0.0.1", server.port), 10) as plain,
+        socket.create_connection(("127.0.0.1", server.port), PATIENCE) as plain,
         pytest.raises(ssl.SSLError, match="expired"),
     ):
         context.wrap_socket(plain, server_hostname="localhost")
@@ -223,7 +223,7 @@ def test_an_own_context(start: Serve, authority: Authority, tmp_path: Path) -> N
     assert shown(server.port, authority, "localhost") == serial(certificate)
     context = authority.context()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    with socket.create_connection(("127.0.0.1", server.port), 10) as plain, pytest.raises(ssl.SSLError):
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as plain, pytest.raises(ssl.SSLError):
         context.wrap_socket(plain, server_hostname="localhost")
     failed = start(secure=False, ssl_context="own_tls:none", listens=False, environment={"PYTHONPATH": str(tmp_path)})
     assert failed.wait() == 1
@@ -245,7 +245,7 @@ def test_a_plain_address_and_a_redirect(start: Serve, authority: Authority) -> N
             insecure_bind=f"127.0.0.1:{plain}",
             **({"ssl_redirect": True} if redirect else {}),
         )
-        with socket.create_connection(("127.0.0.1", plain), 10) as wire:
+        with socket.create_connection(("127.0.0.1", plain), PATIENCE) as wire:
             wire.sendall(b"GET /a%20b?c=d HTTP/1.1\r\nHost: site.test:" + str(plain).encode() + b"\r\n\r\n")
             answer = wire.recv(4000).decode()
         if redirect:
@@ -274,7 +274,7 @@ def test_sessions_go_on_in_every_worker_and_after_a_reload(workers: tuple[Server
 
     def greet(session: ssl.SSLSession | None) -> tuple[ssl.SSLSession | None, bool]:
         with (
-            socket.create_connection(("127.0.0.1", server.port), 10) as plain,
+            socket.create_connection(("127.0.0.1", server.port), PATIENCE) as plain,
             context.wrap_socket(plain, server_hostname="localhost", session=session) as wire,
         ):
             wire.sendall(request("/"))
@@ -286,7 +286,7 @@ def test_sessions_go_on_in_every_worker_and_after_a_reload(workers: tuple[Server
     assert all(greet(session)[1] for _ in range(30))
     server.signal(signal.SIGHUP)
     server.stopping = False
-    server.stderr.wait_for("reloaded\n", 20)
+    server.stderr.wait_for("reloaded\n")
     assert all(greet(session)[1] for _ in range(30))
 
 
@@ -295,7 +295,7 @@ def test_hup_takes_new_certificates_on(workers: tuple[Server, Path], authority: 
     authority.certificate("localhost", name="workers")
     server.signal(signal.SIGHUP)
     server.stopping = False
-    server.stderr.wait_for("reloaded\n", 20)
+    server.stderr.wait_for("reloaded\n")
     assert all(shown(server.port, authority, "localhost") == serial(certificate) for _ in range(20))
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from serving import BrokenAnswer, Client, Reader, Serve, Server, request, script
 from serving.certificates import Authority, shared
-from serving.process import until
 from serving.script import body, start
+from serving.waiting import PATIENCE, until
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def secure(serve: Serve) -> Server:
 
 def greet(server: Server, context: ssl.SSLContext, name: str = "localhost") -> ssl.SSLSocket:
     """A connection whose handshake is done."""
-    plain = socket.create_connection(("127.0.0.1", server.port), 10)
+    plain = socket.create_connection(("127.0.0.1", server.port), PATIENCE)
     try:
         return context.wrap_socket(plain, server_hostname=name)
     except BaseException:
@@ -175,7 +175,7 @@ def test_a_handshake_a_byte_at_a_time(secure: Server) -> None:
 def test_many_handshakes_at_once(secure: Server) -> None:
     """More than a turn's share; whoever is connected is served meanwhile."""
     context = shared().context()
-    plain = [socket.create_connection(("127.0.0.1", secure.port), 10) for _ in range(60)]
+    plain = [socket.create_connection(("127.0.0.1", secure.port), PATIENCE) for _ in range(60)]
     sessions = []
     for each in plain:
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -259,7 +259,7 @@ def test_the_last_answer_its_end_and_the_tickets_come_in_one_segment(secure: Ser
 def test_a_body_that_is_broken_off_has_no_close_notify(secure: Server) -> None:
     """Only the end of the connection ends this one: with close_notify it would look complete."""
     run = script(secure, start(), body(b"abc", True), ("turn", 3), ("raise", "in the middle"))
-    plain = socket.create_connection(("127.0.0.1", secure.port), 10)
+    plain = socket.create_connection(("127.0.0.1", secure.port), PATIENCE)
     with shared().context().wrap_socket(plain, server_hostname="localhost", suppress_ragged_eofs=False) as wire:
         wire.sendall(run.request(version="1.0"))
         whole = Reader(lambda: wire.recv(1000))
@@ -298,7 +298,7 @@ def test_a_session_with_a_clients_certificate_goes_on(serve: Serve, authority: A
     context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
     session = None
     for reused in (False, True):
-        plain = socket.create_connection(("127.0.0.1", server.port), 10)
+        plain = socket.create_connection(("127.0.0.1", server.port), PATIENCE)
         with context.wrap_socket(plain, server_hostname="localhost", session=session) as wire:
             wire.sendall(request("/scope"))
             with wire.makefile("rb") as answer:

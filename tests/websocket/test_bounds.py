@@ -8,8 +8,8 @@ import zlib
 import pytest
 
 from serving import Serve, Server, request, script
-from serving.process import until
 from serving.script import websocket
+from serving.waiting import PATIENCE, until
 from serving.websocket import BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT, WebSocket, frame
 
 ACCEPTED = ("accepted",)
@@ -63,7 +63,7 @@ def test_a_flood_of_small_messages_leaves_the_others_their_turn(server: Server) 
                 assert other.exchange(request("/")).body == b"ok"
                 assert time.monotonic() - begun < 0.5
                 asked += 1
-        sender.join(10)
+        sender.join(PATIENCE)
         assert asked == 10
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from serving import Serve, Server, script
-from serving.process import until
 from serving.script import websocket
+from serving.waiting import until
 from serving.websocket import BINARY, CLOSE, FIN, PING, PONG, TEXT, WebSocket, close_payload, frame
 
 ACCEPTED = ("accepted",)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from serving import Client, Server
-from serving.process import until
 from serving.script import Step
 from serving.script import script as script_of_any
+from serving.waiting import until
 
 TEXT = ("Content-Type", "text/plain")
 

@@ -11,8 +11,8 @@ import pytest
 
 from serving import Client, Serve, Server, request
 from serving.load import Load
-from serving.process import until
 from serving.script import Step
+from serving.waiting import until
 from wsgi.steps import Gate, answers, closings, cut_off, generator, script, start
 
 STOPS = [signal.SIGTERM, signal.SIGINT]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from serving import Serve, request
+from serving.waiting import PATIENCE
 
 Environ = Callable[..., dict[str, Any]]
 
@@ -294,7 +295,7 @@ def test_ipv6(start_server: Serve) -> None:
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
         port = listener.getsockname()[1]
         start_server("wsgi_environ:app", fd=listener.fileno(), descriptors=(listener.fileno(),), listens=False)
-        connection = http.client.HTTPConnection("::1", port, timeout=10)
+        connection = http.client.HTTPConnection("::1", port, timeout=PATIENCE)
         connection.request("GET", "/")
         environ = parsed(connection.getresponse().read())
         peer = connection.sock.getsockname()[1]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from serving import BrokenAnswer, Serve, Server, request
-from serving.process import until
 from serving.script import Step
+from serving.waiting import until
 from wsgi.steps import Gate, answers, closings, cut_off, generator, said, script, start
 
 Environ = Callable[..., dict[str, Any]]

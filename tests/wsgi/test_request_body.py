@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from serving import Client, Serve, Server, default_command, request
-from serving.process import until
+from serving.waiting import until
 from wsgi.steps import Gate, answers, cut_off, said, script
 
 CHUNKED = "Transfer-Encoding: chunked"

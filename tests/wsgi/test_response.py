@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from serving import Answer, BrokenAnswer, Server, request
-from serving.process import until
 from serving.script import Step
+from serving.waiting import until
 from wsgi.steps import Gate, answers, closings, cut_off, generator, said, script, start
 
 MEBIBYTE = 1 << 20

@@ -3,7 +3,7 @@
 import pytest
 
 from serving import Serve, Server, request
-from serving.process import until
+from serving.waiting import until
 
 MIB = 1 << 20
 

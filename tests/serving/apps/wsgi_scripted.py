@@ -411,7 +411,7 @@ class Performer:
             time.sleep(0.05)
 
     def do_barrier(self, name: str, parties: int) -> None:
-        barriers.setdefault(name, threading.Barrier(parties)).wait(10)
+        barriers.setdefault(name, threading.Barrier(parties)).wait(60)
 
     def do_raise(self, text: str) -> None:
         raise RuntimeError(text)
