@@ -117,6 +117,7 @@ cdef extern from "status.h":
         uint64_t connections
         uint64_t requests_total
         uint64_t in_flight
+        uint64_t running
         uint64_t bytes_in
         uint64_t bytes_out
         uint64_t overloaded
@@ -464,7 +465,8 @@ cdef class Driver:
     cdef uint64_t drain_until           # monotonic ms until which an idle connection may bring one more request
     cdef uint64_t spread_until          # and until which WebSockets are closed, each at its moment
     cdef uint32_t live                  # connections
-    cdef uint32_t in_flight             # requests
+    cdef uint32_t in_flight             # requests whose client waits
+    cdef uint32_t running               # and with those whose application goes on without it: max_concurrency counts these
     cdef fs_status *status              # the counters
     # Whose memory that is; NULL: ours. A pointer, because the garbage collector must not see it: it clears a memoryview
     # that it finds in a cycle with us, though we count there until the end.
@@ -626,6 +628,7 @@ cdef class Exchange:
     cdef bint started                   # the application has been called, or will be when the body is there
     cdef bint queued                    # a step in the application is due, and after it another turn
     cdef bint running                   # it has not returned yet
+    cdef bint counts                    # it has a place among Driver.running
     cdef bint told                      # http.disconnect is due: the client has left or the worker stops
     cdef bint lost                      # nothing can be sent any more
     cdef bint body_ended                # the whole request body has arrived

@@ -155,6 +155,7 @@ cdef class ASGIExchange(Exchange):
         Exchange.detach(self)
         if not self.running:
             end_row(self)
+            leave_place(self)
         if not self.started:
             self.let_go()       # the client broke it off before the application was called, which nothing does any more
         self.wake_receivers(False)

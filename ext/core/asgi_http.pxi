@@ -167,6 +167,8 @@ cdef class HTTPExchange(ASGIExchange):
         cdef int error = 0
         self.running = False
         end_row(self)
+        if self.stream == NULL:
+            leave_place(self)
         self.task = None
         if exception is not None:
             error = FS_E_APP_RAISED

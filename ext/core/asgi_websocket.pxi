@@ -292,6 +292,8 @@ cdef class WebSocketExchange(ASGIExchange):
         cdef bint raised = exception is not None and self.log_failure(exception, gone)
         self.running = False
         end_row(self)
+        if self.stream == NULL:
+            leave_place(self)
         self.task = None
         if self.stream == NULL or self.stage == STAGE_ENDED:
             if raised:

@@ -485,7 +485,7 @@ cdef class Connection:
         if self.flags & CONN_REDIRECT:
             self.redirect(event)
             return 0
-        if driver.limits.max_concurrency and driver.in_flight >= driver.limits.max_concurrency:
+        if driver.limits.max_concurrency and driver.running >= driver.limits.max_concurrency:
             self.refuse_overloaded(event)
             return 0
         exchange = driver.interface.open(&event.head)
@@ -498,6 +498,7 @@ cdef class Connection:
             self.session.attach(exchange, event.stream)
         driver.in_flight += 1
         driver.status.in_flight = driver.in_flight
+        take_place(exchange)
         exchange.begun_us = driver.now_us
         exchange.row = fs_status_begin_row(driver.status, &driver.free_rows, driver.now, event.head.method,
                                            event.head.target)

@@ -155,6 +155,21 @@ cdef inline void end_row(Exchange exchange) noexcept:
         exchange.row = NULL
 
 
+cdef inline void take_place(Exchange exchange) noexcept:
+    exchange.counts = True
+    exchange.driver.running += 1
+    exchange.driver.status.running = exchange.driver.running
+
+
+cdef inline void leave_place(Exchange exchange) noexcept:
+    """Neither the client nor the application has to do with it any more: one that clients leave and that goes on still
+    takes memory and time, and --limit-concurrency counts it."""
+    if exchange.counts:
+        exchange.counts = False
+        exchange.driver.running -= 1
+        exchange.driver.status.running = exchange.driver.running
+
+
 cdef fs_field text_fields[2]
 text_fields[0] = fs_field(b"content-type", b"text/plain; charset=utf-8", 12, 25, 0)
 text_fields[1] = fs_field(b"retry-after", b"1", 11, 1, 0)

@@ -21,7 +21,7 @@
     X(connections_total)  /* accepted */                                          \
     X(connections)        /* open now */                                          \
     X(requests_total)     /* heads read */                                        \
-    X(in_flight)                                                                  \
+    X(in_flight)          /* requests whose client waits */                       \
     X(bytes_in)                                                                   \
     X(bytes_out)                                                                  \
     X(overloaded)         /* answered 503 by max_concurrency */                   \
@@ -68,7 +68,8 @@
     X(closes_1009)                                                                \
     X(closes_1011)                                                                \
     X(closes_1012)                                                                \
-    X(closes_other)
+    X(closes_other)                                                               \
+    X(running)            /* in_flight, and requests whose application goes on without a client */
 
 enum {
 #define FS_STATUS_INDEX(name) FS_STATUS_##name,
@@ -119,7 +120,7 @@ _Static_assert(FS_STATUS_ROWS <= 64, "a word has a bit for each row");
 /* Takes over memory in which others may have counted: the totals go on, nothing is open or in flight. */
 static inline void fs_status_init(fs_status *status)
 {
-    status->connections = status->in_flight = status->websockets = 0;
+    status->connections = status->in_flight = status->running = status->websockets = 0;
     for (size_t i = 0; i < FS_STATUS_ROWS; i++)
         status->rows[i].start = 0;
 }

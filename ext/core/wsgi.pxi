@@ -198,6 +198,8 @@ cdef class WSGIExchange(Exchange):
         Exchange.detach(self)
         if self.ident == 0:
             end_row(self)
+            if self.progress == WSGI_READING or self.progress == WSGI_DONE:
+                leave_place(self)
         if self.paused:
             self.paused = False
             self.progress = WSGI_CLOSE
@@ -224,6 +226,8 @@ cdef class WSGIExchange(Exchange):
         self.ident = 0
         if self.stream == NULL:
             end_row(self)
+            if self.progress == WSGI_DONE:
+                leave_place(self)
         return 0
 
     cdef int call(self) except -1:

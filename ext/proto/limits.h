@@ -18,7 +18,7 @@ typedef struct fs_limits {
     uint32_t max_chunk_extension;        /*   1 KiB   per body: bytes that cost parsing and carry nothing */
     uint32_t max_pipelined;              /*      64   requests a turn: one client takes the whole worker */
     uint64_t max_requests;               /*       0   requests a connection; 0: unlimited */
-    uint32_t max_concurrency;            /*       0   requests in flight in the worker; 0: unlimited (503) */
+    uint32_t max_concurrency;            /*       0   requests in the worker whose application or client is there; 0: unlimited (503) */
 
     uint32_t high_water;                 /*  64 KiB   queued output above which `send` waits */
     uint32_t low_water;                  /*  16 KiB   and below which it goes on */

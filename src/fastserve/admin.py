@@ -93,6 +93,7 @@ def _worker(block: WorkerBlock) -> dict[str, Any]:
         "requests": block["requests_total"],
         "connections": block["connections"],
         "in_flight": block["in_flight"],
+        "running": block["running"],
         "serving": [{"request": each.text, "seconds": each.milliseconds / 1000} for each in block.in_flight()],
         "bytes_in": block["bytes_in"],
         "bytes_out": block["bytes_out"],

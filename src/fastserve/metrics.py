@@ -71,6 +71,11 @@ def _families(page: Page) -> "Iterator[Metric]":
     yield from _service(page)
     yield from _requests(totals)
     yield _gauge("requests_in_flight", "Requests being served.", sum(each["in_flight"] for each in workers))
+    yield _gauge(
+        "requests_running",
+        "Requests whose client waits or whose application has not ended: what --limit-concurrency counts.",
+        sum(each["running"] for each in workers),
+    )
     yield _gauge("connections_open", "Open connections.", sum(each["connections"] for each in workers))
     yield _gauge("websockets_open", "Open WebSockets.", sum(each["websockets"] for each in workers))
     yield from _workers(page, workers)

@@ -370,7 +370,8 @@ class Options:
     )  # fmt: skip
     limit_concurrency: int = option(
         0, Integer(0, _UINT32), LIMITS,
-        "Requests served at the same time, others are answered 503 with Retry-After; 0 is no limit.",
+        "Requests at a time, each until its application has ended, though its client may have gone; others are "
+        "answered 503 with Retry-After. 0 is no limit.",
         peers=(UVICORN,), limit="max_concurrency",
     )  # fmt: skip
 

@@ -74,10 +74,11 @@ CORE_FIELDS = (
     "closes_1011",
     "closes_1012",
     "closes_other",
+    "running",
 )
 """What the compiled driver counts, in the order of its words; the same as `_core.STATUS_FIELDS`."""
 
-_MOMENTARY = frozenset({"heartbeat", "turns", "connections", "in_flight", "websockets"})
+_MOMENTARY = frozenset({"heartbeat", "turns", "connections", "in_flight", "running", "websockets"})
 TOTALS = tuple(name for name in CORE_FIELDS if name not in _MOMENTARY)
 """Those that only grow, and are kept when their worker ends."""
 

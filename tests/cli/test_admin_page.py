@@ -192,7 +192,12 @@ def test_the_values_are_sums_over_the_workers(ask: Ask, page: Page) -> None:
         page.supervisor[word] = 1000 * number  # of workers that are no more
     for _ in range(2):
         worker(
-            page, State.SERVING, in_flight=3, connections=5, **{word: number for number, word in enumerate(TOTALS, 1)}
+            page,
+            State.SERVING,
+            in_flight=3,
+            running=4,
+            connections=5,
+            **{word: number for number, word in enumerate(TOTALS, 1)},
         )
     expected = {word: 1002 * number for number, word in enumerate(TOTALS, 1)}
     text = ask("/metrics").body
@@ -205,6 +210,7 @@ def test_the_values_are_sums_over_the_workers(ask: Ask, page: Page) -> None:
     for fault in ("peer", "application"):
         assert metric(text, "fastserve_errors_total", fault=fault) == expected[f"{fault}_errors"]
     assert metric(text, "fastserve_requests_in_flight") == 6
+    assert metric(text, "fastserve_requests_running") == 8
     assert metric(text, "fastserve_connections_open") == 10
 
 
@@ -256,7 +262,7 @@ def test_of_the_workers_of_a_slot_the_one_that_serves_counts(ask: Ask, page: Pag
 
 
 def test_the_workers_with_what_they_serve(ask: Ask, page: Page) -> None:
-    words = {"pid": 71, "slot": 1, "generation": 4, "requests_total": 9, "connections": 2, "in_flight": 2}
+    words = {"pid": 71, "slot": 1, "generation": 4, "requests_total": 9, "connections": 2, "in_flight": 2, "running": 3}
     block = worker(page, State.SERVING, spawned=now() - 5000, bytes_in=10, bytes_out=20, resident=1 << 20, **words)
     for row, (text, age) in enumerate([(b"GET /quick", 10), (b"POST /slow?q=\xe9", 3000)]):
         ROW.pack_into(block.memory, 640 + 128 * row, now() - age, len(text), text)
@@ -278,6 +284,7 @@ def test_the_workers_with_what_they_serve(ask: Ask, page: Page) -> None:
         "requests": 9,
         "connections": 2,
         "in_flight": 2,
+        "running": 3,
         "bytes_in": 10,
         "bytes_out": 20,
         "resident": 1 << 20,
