@@ -5,8 +5,10 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from fastserve import safe_open
 from fastserve.errors import StartError
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL)
@@ -33,12 +35,21 @@ class Certificate:
     """
 
     def __init__(
-        self, certificate: str, key: str | None, password: str | None, new_context: Callable[[], ssl.SSLContext]
+        self,
+        certificate: str,
+        key: str | None,
+        password: str | None,
+        new_context: Callable[[], ssl.SSLContext],
+        user: int | None = None,
     ) -> None:
-        """certificate, key: files; without a key the certificate's holds it. Raises BadCertificateError."""
+        """certificate, key: files; without a key the certificate's holds it.
+        user: who else than root may own them, where root reads them.
+        Raises BadCertificateError.
+        """
         self._certificate = certificate
         self._key = key
         self._password = password
+        self._user = user
         self._new_context = new_context
         self._signature = self._sign()
         self.pem = self._check()
@@ -77,7 +88,7 @@ class Certificate:
     def _check(self) -> str:
         """The certificate that is in the file now. First all is loaded into a context that nobody uses: a certificate
         whose key is another's must not get into the one that is shown. Raises BadCertificateError."""
-        texts = [_read(path) for path in self._paths]
+        texts = [self._read(path) for path in self._paths]
         if "CERTIFICATE-----" not in texts[0]:
             raise BadCertificateError(f"{self._certificate}: there is no certificate in PEM form")
         if _KEY not in texts[-1]:
@@ -90,10 +101,20 @@ class Certificate:
     def _load_into(self, context: ssl.SSLContext, *, locked: bool = False) -> None:
         """locked: the key needs a password."""
         try:
-            # Without a function OpenSSL would ask on the terminal.
-            context.load_cert_chain(self._certificate, self._key, lambda: self._password or "")
+            with self._readable(self._certificate) as certificate, self._readable(self._paths[-1]) as key:
+                # Without a function OpenSSL would ask on the terminal.
+                context.load_cert_chain(certificate, key, lambda: self._password or "")
         except (OSError, ValueError) as error:
             raise BadCertificateError(self._explained(error, locked)) from None
+
+    def _readable(self, path: str) -> AbstractContextManager[str]:
+        return safe_open.path_to_read(path, self._user)
+
+    def _read(self, path: str) -> str:
+        try:
+            return safe_open.read_text(path, self._user, errors="replace")
+        except OSError as error:
+            raise BadCertificateError(f"{path}: {reason(error)}") from None
 
     def _explained(self, error: Exception, locked: bool) -> str:
         """OpenSSL's own words are for its authors: a key that it cannot decrypt is 'PEM lib'."""
@@ -139,8 +160,9 @@ class Certificate:
     def valid_until(self) -> float | None:
         """Seconds since the epoch."""
         try:
-            # Python has no public way to read a certificate that no peer has shown.
-            found = ssl._ssl._test_decode_cert(self._certificate)  # type: ignore[attr-defined]
+            with self._readable(self._certificate) as path:
+                # Python has no public way to read a certificate that no peer has shown.
+                found = ssl._ssl._test_decode_cert(path)  # type: ignore[attr-defined]
             return float(ssl.cert_time_to_seconds(found["notAfter"]))
         except (AttributeError, KeyError, OSError, ValueError):
             return None
@@ -161,7 +183,7 @@ def reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         return (error.reason or str(error)).lower().replace("_", " ")
     if isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno).lower()
+        return (error.strerror or os.strerror(error.errno)).lower()
     return str(error)
 
 
@@ -174,13 +196,6 @@ def _state(path: str) -> State | None:
         return (-(error.errno or 1), 0, 0, 0)
     # The change time too: a key may be there before its permissions are.
     return (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text(errors="replace")
-    except OSError as error:
-        raise BadCertificateError(f"{path}: {reason(error)}") from None
 
 
 def _same_kind(one: str, other: str) -> bool:

@@ -47,7 +47,7 @@ class Endpoint:
     def refresh(self, config: Config) -> None:
         """Takes on what another configuration says of the same address. Raises StartError."""
         if self.path is not None:
-            permissions(config).apply(self.path.path, None)
+            permissions(config).apply(self.path, None)
         self.listen(config.backlog)
 
     def close(self, *, keep_path: bool = False) -> None:

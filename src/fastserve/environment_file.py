@@ -1,19 +1,21 @@
 """The environment file: lines of NAME=VALUE, read as python-dotenv reads them, but strictly."""
 
 from io import StringIO
-from pathlib import Path
+
+from fastserve import safe_open
 
 
-def read(path: str) -> dict[str, str]:
+def read(path: str, user: int | None = None) -> dict[str, str]:
     """The variables of a file: comments, `export`, quotes and `${NAME}` as python-dotenv has them.
 
+    user: who else than root may own it, where root reads it.
     Raises ValueError that names the file, and the line that is wrong: a bad one is not left out.
     """
     from dotenv import dotenv_values
     from dotenv.parser import parse_stream
 
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = safe_open.read_text(path, user)
     except OSError as error:
         raise ValueError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
     except UnicodeDecodeError as error:

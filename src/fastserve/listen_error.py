@@ -12,4 +12,4 @@ def cannot_listen(place: object, error: OSError | str) -> StartError:
 
 def reason(error: OSError) -> str:
     """The system's words, as the end of a message."""
-    return os.strerror(error.errno).lower() if error.errno else str(error)
+    return (error.strerror or os.strerror(error.errno)).lower() if error.errno else str(error)

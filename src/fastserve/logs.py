@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
+from fastserve import privileges, safe_open
 from fastserve.config import Config
 from fastserve.errors import StartError
 
@@ -43,6 +44,8 @@ def configure(config: Config) -> None:
 
     Raises StartError for a configuration file that cannot be read or does not fit.
     """
+    if os.geteuid() == 0:
+        _open_files_safely(privileges.uid_of(config.user))
     root = logging.getLogger("fastserve")
     if config.log_config is not None:
         _apply_file(config.log_config)
@@ -55,6 +58,18 @@ def configure(config: Config) -> None:
         root.setLevel(logging.INFO)
     if config.log_level is not None:
         root.setLevel(config.log_level.upper())
+
+
+def _open_files_safely(user: int | None) -> None:
+    """From here on handlers open their files as root should: the first time, after USR1, and after a rotation."""
+
+    def open_stream(handler: logging.FileHandler) -> IO[Any]:
+        def opener(path: str, flags: int) -> int:
+            return safe_open.open_file(path, flags, user)
+
+        return open(handler.baseFilename, handler.mode, encoding=handler.encoding, errors=handler.errors, opener=opener)
+
+    logging.FileHandler._open = open_stream  # type: ignore[assignment, method-assign]
 
 
 def _apply_file(name: str) -> None:
@@ -132,7 +147,7 @@ def give_files_to(uid: int, gid: int) -> None:
     """Makes that user the owner of the files of all log handlers, who has to open them again later."""
     for handler in _file_handlers():
         if handler.stream is not None:
-            os.fchown(handler.stream.fileno(), uid, gid)
+            safe_open.give(handler.stream.fileno(), uid, gid)
 
 
 def _file_handlers() -> set[logging.FileHandler]:
@@ -148,9 +163,10 @@ class AccessLog:
         """Raises StartError when the file cannot be opened."""
         self._file = Path(config.access_logfile)
         self._owned = config.access_log and config.access_logfile != STANDARD_OUTPUT
+        self._user = privileges.uid_of(config.user) if self._owned else None
         self._owner: tuple[int, int] | None = None
         if self._owned:
-            self.fd = _open_append(self._file)
+            self.fd = self._open()
         else:
             self.fd = 1 if config.access_log else -1
 
@@ -158,19 +174,19 @@ class AccessLog:
         """Makes that user the owner of the file, and of those that follow: who has to open them again later."""
         self._owner = (uid, gid)
         if self._owned:
-            os.fchown(self.fd, uid, gid)
+            safe_open.give(self.fd, uid, gid)
 
     def reopen(self) -> None:
         """Opens the file again, after somebody has moved it away; the descriptor's number stays."""
         if not self._owned:
             return
         try:
-            fresh = _open_append(self._file)
+            fresh = self._open()
         except StartError as error:
             logging.getLogger("fastserve").error("%s; the old one is written on", error)
             return
         if self._owner is not None and os.geteuid() == 0:
-            os.fchown(fresh, *self._owner)
+            safe_open.give(fresh, *self._owner)
         os.dup2(fresh, self.fd, inheritable=False)
         os.close(fresh)
 
@@ -180,9 +196,8 @@ class AccessLog:
             os.close(self.fd)
         self._owned, self.fd = False, -1
 
-
-def _open_append(name: Path) -> int:
-    try:
-        return os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise StartError(f"cannot open the access log {name}: {_reason(error)}") from None
+    def _open(self) -> int:
+        try:
+            return safe_open.open_file(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, self._user, 0o644)
+        except OSError as error:
+            raise StartError(f"cannot open the access log {self._file}: {_reason(error)}") from None

@@ -1,16 +1,31 @@
-"""The PID file: written for the programs that signal the server, and moved aside while a successor takes over."""
+"""The PID file: written for the programs that signal the server, and moved aside while a successor takes over.
 
+It is locked as long as the server runs, and the lock says whose it is: the number in a file that was left behind may be
+that of any process by now, in a container it always is somebody's. The lock is the process's (fcntl): no child has it.
+"""
+
+import errno
+import fcntl
 import logging
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
+from fastserve import safe_open
 from fastserve.errors import StartError
 
 logger = logging.getLogger("fastserve")
 
 ASIDE = ".oldbin"
 """What the name of a PID file ends in whose server is being replaced (as gunicorn and nginx have it)."""
+
+_HELD = (errno.EACCES, errno.EAGAIN)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+"""Of a file system that has none: there a file is nobody's."""
+
+_ATTEMPTS = 20
+"""Each of them meets another server that starts."""
 
 
 class PidFile:
@@ -19,96 +34,159 @@ class PidFile:
     def __init__(self, path: str) -> None:
         self._path = Path(path)
         self._aside = Path(f"{path}{ASIDE}")
+        self._fd = -1
+        """Of the file that is ours. Python code of this process that opens the file and closes it ends the lock."""
 
     def write(self) -> None:
-        """Writes the file whole or not at all; one that a dead process left is taken over.
+        """Writes the file whole or not at all; one that no server holds is taken over.
 
-        Raises StartError when it cannot be written, is another live process's, or is no PID file.
+        Raises StartError when it cannot be written, is held by another server, or is no PID file.
         """
-        temporary = Path(f"{self._path}.{os.getpid()}")
         try:
-            self._refuse_another()
-            _write_new(temporary, f"{os.getpid()}\n")
-            temporary.replace(self._path)
+            with safe_open.directory_of(self._path) as directory:
+                for _ in range(_ATTEMPTS):
+                    self._fd = self._written(directory)
+                    if self._fd >= 0:
+                        return
+            raise OSError(errno.EBUSY, "others write it, too")
         except OSError as error:
-            with suppress(OSError):
-                temporary.unlink()
             raise StartError(f"cannot write the PID file {self._path}: {_reason(error)}") from None
 
     def move_aside(self) -> None:
         """Leaves the path to a successor; raises StartError when that cannot be done."""
         try:
-            self._path.rename(self._aside)
+            with safe_open.directory_of(self._path) as directory:
+                os.rename(self._path.name, self._aside.name, src_dir_fd=directory, dst_dir_fd=directory)
         except OSError as error:
             raise StartError(f"cannot rename the PID file {self._path} to {self._aside}: {_reason(error)}") from None
 
     def move_back(self) -> None:
         """Takes the path back from a successor that is gone; nothing when the file aside is not ours."""
-        if _holder(self._aside) != os.getpid():
-            return
         try:
-            self._aside.replace(self._path)
+            with safe_open.directory_of(self._path) as directory:
+                if self._is_ours(directory, self._aside.name):
+                    os.rename(self._aside.name, self._path.name, src_dir_fd=directory, dst_dir_fd=directory)
         except OSError as error:
             logger.error("cannot rename the PID file %s to %s: %s", self._aside, self._path, _reason(error))
 
     def remove(self) -> None:
-        """Removes our file, aside or not; one that holds another process's ID is left alone."""
-        for path in (self._path, self._aside):
-            if _holder(path) == os.getpid():
-                try:
-                    path.unlink()
-                except OSError as error:
-                    logger.error("cannot remove the PID file %s: %s", path, _reason(error))
+        """Removes our file, aside or not; another server's is left alone."""
+        try:
+            with safe_open.directory_of(self._path) as directory:
+                for name in (self._path.name, self._aside.name):
+                    if self._is_ours(directory, name):
+                        os.unlink(name, dir_fd=directory)
+        except OSError as error:
+            logger.error("cannot remove the PID file %s: %s", self._path, _reason(error))
+        self.leave_behind()
 
-    def _refuse_another(self) -> None:
-        text = _text(self._path)
-        pid = _pid(text)
-        if text.strip() and pid is None:
+    def leave_behind(self) -> None:
+        """In a forked process, whose file it is not."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _written(self, directory: int) -> int:
+        """The descriptor of the new file, locked; -1 when somebody else came first. Raises OSError and StartError."""
+        old = self._taken_over(directory)
+        temporary = f"{self._path.name}.{os.getpid()}"
+        fd = -1
+        try:
+            fd = _new(temporary, directory, f"{os.getpid()}\n")
+            if old >= 0:
+                os.rename(temporary, self._path.name, src_dir_fd=directory, dst_dir_fd=directory)
+            else:
+                os.link(temporary, self._path.name, src_dir_fd=directory, dst_dir_fd=directory)
+                os.unlink(temporary, dir_fd=directory)
+        except BaseException as error:
+            if fd >= 0:
+                os.close(fd)
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=directory)
+            if isinstance(error, FileExistsError):
+                return -1
+            raise
+        finally:
+            if old >= 0:
+                os.close(old)
+        return fd
+
+    def _taken_over(self, directory: int) -> int:
+        """The descriptor of the file that is there, locked: nobody else can replace it meanwhile. -1 for none.
+
+        Raises OSError, and StartError for one that is not to be replaced.
+        """
+        while True:
+            try:
+                # Neither through a link nor a FIFO that somebody has put there, as might be in /tmp.
+                flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+                fd = os.open(self._path.name, flags, dir_fd=directory)
+            except FileNotFoundError:
+                return -1
+            except OSError as error:
+                if error.errno == errno.ELOOP:
+                    raise OSError(errno.ELOOP, "it is a symbolic link") from None
+                raise
+            try:
+                self._check(fd)
+                if _is(fd, directory, self._path.name):
+                    return fd
+            except BaseException:
+                os.close(fd)
+                raise
+            os.close(fd)  # its server has just removed it
+
+    def _check(self, fd: int) -> None:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        text = os.pread(fd, 64, 0).decode("latin-1").strip()
+        if text and not (text.isascii() and text.isdigit()):
             raise StartError(f"the PID file {self._path} holds something else than a process ID; choose another --pid")
-        if pid not in (None, os.getpid()) and _alive(pid):
+        if not _lock(fd):
             raise StartError(
-                f"the PID file {self._path} belongs to process {pid}, which is alive; "
-                "stop it, or if it is no server of yours remove the file"
+                f"the PID file {self._path} belongs to process {text or 'of another server'}, which is alive; "
+                "stop it, or choose another --pid"
             )
 
-
-def _write_new(path: Path, text: str) -> None:
-    """Never through a link that somebody has put there, as might be in /tmp."""
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644), "w") as file:
-        os.fchmod(file.fileno(), 0o644)  # whatever the umask: it is there to be read
-        file.write(text)
+    def _is_ours(self, directory: int, name: str) -> bool:
+        return self._fd >= 0 and _is(self._fd, directory, name)
 
 
-def _text(path: Path) -> str:
-    """Empty for a file that is not there; the beginning of a long one."""
+def _new(name: str, directory: int, text: str) -> int:
+    """A file that holds the text, locked. Never through a link that somebody has put there. Raises OSError."""
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=directory)
+    fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=directory)
     try:
-        with path.open("rb") as file:
-            return file.read(64).decode("latin-1")
-    except FileNotFoundError:
-        return ""
+        os.fchmod(fd, 0o644)  # whatever the umask: it is there to be read
+        if os.write(fd, text.encode()) < len(text):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        _lock(fd)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
-def _pid(text: str) -> int | None:
-    text = text.strip()
-    return int(text) if text.isascii() and text.isdigit() and 0 < int(text) < 1 << 31 else None
-
-
-def _holder(path: Path) -> int | None:
+def _lock(fd: int) -> bool:
+    """Whether nobody else holds the file. Raises OSError."""
     try:
-        return _pid(_text(path))
-    except OSError:
-        return None
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # another user's
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _HELD:
+            return False
+        if error.errno not in _NO_LOCKS:
+            raise
     return True
+
+
+def _is(fd: int, directory: int, name: str) -> bool:
+    """Whether an open file is the one of that name."""
+    try:
+        found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(found, os.fstat(fd))
 
 
 def _reason(error: OSError) -> str:

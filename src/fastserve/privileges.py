@@ -55,6 +55,15 @@ def resolve(user: str | None, group: str | None) -> Privileges | None:
     return found
 
 
+def uid_of(user: str | None) -> int | None:
+    """The number of the user that root's workers become. None where they stay who they are, and for a user that nobody
+    knows: `resolve` says so."""
+    try:
+        return _user(user).uid if user is not None and os.geteuid() == 0 else None
+    except StartError:
+        return None
+
+
 def _user(user: str) -> Privileges:
     """By name, else by number; the group of a number that is in no database is -1."""
     try:

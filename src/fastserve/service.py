@@ -4,7 +4,7 @@ import logging
 import os
 from pathlib import Path
 
-from fastserve import environment_file, title
+from fastserve import environment_file, privileges, title
 from fastserve.config import Config
 from fastserve.errors import StartError
 from fastserve.notify import Notifier
@@ -39,7 +39,7 @@ def set_environment(config: Config) -> None:
     """Sets the variables of --env for the application, and those of --env-file that are not set. Raises StartError."""
     if config.env_file is not None:
         try:
-            variables = environment_file.read(config.env_file)
+            variables = environment_file.read(config.env_file, privileges.uid_of(config.user))
         except ValueError as error:
             raise StartError(f"--env-file: {error}") from None
         for name, value in variables.items():
@@ -86,6 +86,11 @@ class Service:
         """Shows the state in the list of processes, and in systemd's status."""
         title.set_title(self._proc_name, role, state)
         self._notifier.status(state)
+
+    def leave_behind(self) -> None:
+        """In a forked process."""
+        if self.pid_file is not None:
+            self.pid_file.leave_behind()
 
     def close(self) -> None:
         if self.pid_file is not None:

@@ -209,6 +209,7 @@ class Supervisor:
 
     def _leave(self) -> None:
         forked.disown()
+        self._service.leave_behind()
         self._selector.close()
         self._wake.close()
         self._woken.close()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
-from fastserve import tls_session
+from fastserve import privileges, safe_open, tls_session
 from fastserve.application import import_object
 from fastserve.certificate import BadCertificateError, Certificate, reason, signature, unchanged
 from fastserve.config import Config
@@ -38,6 +38,7 @@ class TLS:
         self._of_factory = config is not None and config.ssl_context is not None
         self._ca_certs = [config.ssl_ca_certs] if config is not None and config.ssl_ca_certs else []
         self._ca_at_start = self._ca_signature = signature(self._ca_certs)
+        self._user = privileges.uid_of(config.user) if config is not None else None
         self._options = _options(config) if config is not None else ()
         self._protocols: list[str] = []
         self._by_name: dict[str, Certificate] = {}
@@ -52,6 +53,7 @@ class TLS:
         if not config.ssl_certfile and config.ssl_context is None:
             return None
         certificates: list[Certificate] = []
+        user = privileges.uid_of(config.user)
 
         def default() -> ssl.SSLContext:
             if not config.ssl_certfile:
@@ -59,7 +61,7 @@ class TLS:
             keys = config.ssl_keyfile or (None,) * len(config.ssl_certfile)
             try:
                 certificates.extend(
-                    Certificate(each, key, config.ssl_keyfile_password, lambda: _new_context(config))
+                    Certificate(each, key, config.ssl_keyfile_password, lambda: _new_context(config), user)
                     for each, key in zip(config.ssl_certfile, keys, strict=True)
                 )
             except BadCertificateError as error:
@@ -119,8 +121,9 @@ class TLS:
         self._ca_signature = now
         (file,) = self._ca_certs
         try:
-            for each in self._contexts:
-                each.load_verify_locations(file)
+            with safe_open.path_to_read(file, self._user) as path:
+                for each in self._contexts:
+                    each.load_verify_locations(path)
         except (OSError, ValueError) as error:
             logger.error("%s: not renewed, the old authorities stay: %s", file, reason(error))
         else:
@@ -170,7 +173,8 @@ def _new_context(config: Config) -> ssl.SSLContext:
     context.verify_mode = _REQUIREMENTS[config.ssl_cert_reqs]
     if config.ssl_ca_certs:
         try:
-            context.load_verify_locations(config.ssl_ca_certs)
+            with safe_open.path_to_read(config.ssl_ca_certs, privileges.uid_of(config.user)) as path:
+                context.load_verify_locations(path)
         except (OSError, ValueError) as error:
             raise StartError(f"TLS: {config.ssl_ca_certs}: {reason(error)}") from None
     return context

@@ -1,12 +1,13 @@
 """Listening Unix sockets: the path that is made for one, its permissions, and its removal."""
 
+import errno
 import grp
 import os
 import pwd
 import socket
 import stat
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,17 +33,20 @@ class Permissions:
     owner: str | None = None
     """USER:GROUP, USER or :GROUP, names or numbers; None: nothing is changed."""
 
-    def apply(self, path: Path, default_mode: int | None) -> None:
+    def apply(self, made: "SocketPath", default_mode: int | None) -> None:
         """default_mode: where none is configured; None: as it is. Raises StartError."""
         mode = default_mode if self.mode is None else self.mode
         uid, gid = self.ids()
+        if mode is None and (uid, gid) == (_UNCHANGED, _UNCHANGED):
+            return
         try:
-            os.chown(path, uid, gid)
-            if mode is not None:
-                path.chmod(mode)
+            with made.opened() as path:
+                os.chown(path, uid, gid)
+                if mode is not None:
+                    Path(path).chmod(mode)
         except OSError as error:
             what = f"to {self.owner}" if self.owner is not None else "its mode"
-            raise StartError(f"cannot give unix:{path} {what}: {reason(error)}") from None
+            raise StartError(f"cannot give unix:{made.path} {what}: {reason(error)}") from None
 
     def ids(self) -> tuple[int, int]:
         """The owner's numbers, -1 for what stays. Raises StartError for a name that is unknown."""
@@ -60,6 +64,18 @@ class SocketPath:
         """identity: of the socket file, which several processes may know; None: the one that is there."""
         self.path = Path(path).absolute()  # the working directory may change
         self.identity = identity if identity is not None else _identity(self.path)
+
+    @contextmanager
+    def opened(self) -> Iterator[str]:
+        """A path to the socket that was made, and not to what somebody has put in its place since. Raises OSError."""
+        fd = os.open(self.path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            found = os.fstat(fd)
+            if (found.st_dev, found.st_ino) != self.identity or not stat.S_ISSOCK(found.st_mode) or found.st_nlink != 1:
+                raise OSError(errno.EPERM, "somebody else has put something in its place")
+            yield f"/proc/self/fd/{fd}"
+        finally:
+            os.close(fd)
 
     def remove(self) -> None:
         """Idempotent. A path that has meanwhile become another server's socket is left alone."""
@@ -79,10 +95,11 @@ def bind(path: str, permissions: Permissions) -> tuple[socket.socket, SocketPath
     mode = _look(path)
     if mode is not None:
         _remove(path)
-    listener = _bound(path, path)
+    default_mode = DEFAULT_MODE if mode is None else mode
+    listener = _bound(path, path, default_mode if permissions.mode is None else permissions.mode)
     made = SocketPath(path)
     try:
-        permissions.apply(Path(path), DEFAULT_MODE if mode is None else mode)
+        permissions.apply(made, default_mode)
     except BaseException:
         listener.close()
         made.remove()
@@ -111,10 +128,12 @@ def check(path: str, permissions: Permissions) -> None:
         made.remove()
 
 
-def _bound(path: str, wanted: str) -> socket.socket:
+def _bound(path: str, wanted: str, most: int = DEFAULT_MODE) -> socket.socket:
+    """most: the mode that the path is not for a moment more open than."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listener.setblocking(False)
+        os.fchmod(listener.fileno(), most)
         listener.bind(wanted)
     except OSError as error:
         listener.close()
@@ -131,7 +150,7 @@ def _abstract(path: str, permissions: Permissions) -> str:
 def _look(path: str) -> int | None:
     """The mode of the socket that a dead server left; None where there is nothing. Raises StartError for all else."""
     try:
-        found = Path(path).stat()
+        found = Path(path).lstat()
     except OSError:
         return None  # absent, or a trouble that bind will name
     if not stat.S_ISSOCK(found.st_mode):
@@ -163,7 +182,7 @@ def _answers(path: str) -> bool:
 
 def _identity(path: Path) -> Identity | None:
     try:
-        found = path.stat()
+        found = path.lstat()
     except OSError:
         return None
     return found.st_dev, found.st_ino

@@ -280,15 +280,77 @@ def test_a_pid_file_from_its_writing_to_its_removal(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_pid_file_of_a_live_process_is_refused(tmp_path: Path, another: int) -> None:
+HOLD = """
+import sys
+from fastserve.pidfile import PidFile
+PidFile(sys.argv[1]).write()
+print("held", flush=True)
+input()
+"""
+
+
+def test_the_pid_file_that_a_server_holds_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "server.pid"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"held\n"
+        file = PidFile(str(path))
+        assert reason(file.write) == (
+            f"the PID file {path} belongs to process {server.pid}, which is alive; stop it, or choose another --pid"
+        )
+        file.remove()
+        assert path.read_text() == f"{server.pid}\n"
+        server.kill()
+        server.wait()
+        file.write()
+        assert path.read_text() == OWN
+        file.remove()
+
+
+def test_the_pid_file_of_a_live_process_that_holds_none_is_taken_over(tmp_path: Path, another: int) -> None:
     path = tmp_path / "server.pid"
     path.write_text(f"{another}\n")
-    assert reason(PidFile(str(path)).write) == (
-        f"the PID file {path} belongs to process {another}, which is alive; "
-        "stop it, or if it is no server of yours remove the file"
-    )
-    PidFile(str(path)).remove()
-    assert path.read_text() == f"{another}\n"
+    PidFile(str(path)).write()
+    assert path.read_text() == OWN
+
+
+RACE = """
+import sys
+from fastserve.errors import StartError
+from fastserve.pidfile import PidFile
+input()
+try:
+    PidFile(sys.argv[1]).write()
+    print("mine", flush=True)
+except StartError as error:
+    print(error, flush=True)
+input()
+"""
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_of_servers_that_start_together_one_has_the_pid_file(tmp_path: Path, left: bool) -> None:
+    path = tmp_path / "server.pid"
+    if left:
+        path.write_text("1\n")
+    command = [sys.executable, "-c", RACE, str(path)]
+    started = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(6)]
+    try:
+        for each in started:
+            assert each.stdin is not None
+            each.stdin.write("\n")
+            each.stdin.flush()
+        said = {each.pid: each.stdout.readline() for each in started if each.stdout is not None}
+        (mine,) = [pid for pid, line in said.items() if line == "mine\n"]
+        assert path.read_text() == f"{mine}\n"
+        assert all("which is alive" in line for pid, line in said.items() if pid != mine)
+        assert [path] == list(tmp_path.iterdir())
+    finally:
+        for each in started:
+            each.kill()
+            each.communicate()
 
 
 def test_the_pid_file_of_a_dead_process_is_taken_over(tmp_path: Path, ended: int) -> None:

@@ -17,6 +17,7 @@ import pytest
 from serving.waiting import PATIENCE, until
 from supervised.conftest import Supervise, Write
 from supervised.supervised import Supervised, children, title
+from supervised.test_upgrade import finish, upgraded
 
 APPLICATION = """
 import json, os
@@ -139,6 +140,51 @@ def test_pid_file(supervise: Supervise, tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_pid_file_with_the_number_of_another_process(supervise: Supervise, tmp_path: Path) -> None:
+    """As it is after a container was killed: number 1 is somebody in each."""
+    path = tmp_path / "server.pid"
+    path.write_text(f"{os.getpid()}\n")
+    supervised = supervise(*NO_LIFESPAN, "--pid", "server.pid")
+    assert path.read_text() == f"{supervised.pid}\n"
+    supervised.kill()
+    assert path.read_text() == f"{supervised.pid}\n"
+    alone = supervise(*NO_LIFESPAN, "--no-supervisor", "--pid", "server.pid")
+    assert path.read_text() == f"{alone.pid}\n"
+    assert alone.stop() == 0
+
+
+def test_pid_file_is_held_over_an_upgrade(supervise: Supervise, tmp_path: Path) -> None:
+    def is_refused(pid: int) -> None:
+        other = supervise(*NO_LIFESPAN, "--pid", "server.pid", listens=False)
+        assert other.wait() == 1
+        assert f"server.pid belongs to process {pid}, which is alive" in other.log.text
+
+    supervised = supervise(*NO_LIFESPAN, "--pid", "server.pid")
+    with upgraded(supervised) as new:
+        is_refused(new)
+        supervised.signal(signal.SIGQUIT, new)
+        assert until(lambda: not (tmp_path / "server.pid.oldbin").exists())
+        is_refused(supervised.pid)
+    with upgraded(supervised) as new:
+        finish(supervised)
+        is_refused(new)
+
+
+def test_pid_file_is_held_by_no_worker(supervise: Supervise, tmp_path: Path) -> None:
+    """One that outlives the supervisor, for a request that does not end, keeps no successor from starting."""
+    supervised = supervise(*NO_LIFESPAN, "--pid", "server.pid")
+    (worker,) = supervised.workers("serving").values()
+    assert not [each for each in opened_by(worker) if each.endswith("server.pid")]
+    os.kill(worker, signal.SIGSTOP)
+    supervised.process.kill()
+    supervised.process.wait()
+    try:
+        other = supervise(*NO_LIFESPAN, "--pid", "server.pid")
+        assert other.stop() == 0
+    finally:
+        os.kill(worker, signal.SIGKILL)
+
+
 def test_directory_mask_and_names(supervise: Supervise, tmp_path: Path) -> None:
     """Paths are seen from --chdir, the PID file's too; it can be read by everybody whatever the mask."""
     inner = tmp_path / "inner"
@@ -204,6 +250,66 @@ def test_user(open_directory: Path) -> None:
         assert until(lambda: supervised.get() != b"" and b"GET / " in access.read_bytes())
         assert supervised.stop() == 0
         assert "denied" not in supervised.log.text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("alone", [(), ("--no-supervisor",)], ids=["supervised", "alone"])
+def test_log_that_the_user_leads_elsewhere(open_directory: Path, tmp_path: Path, alone: tuple[str, ...]) -> None:
+    """At USR1 root opens the log again, in a directory of the workers' user (CVE-2016-1247)."""
+    secret = tmp_path / "secret"
+    secret.write_text("")
+    access = open_directory / "access.log"
+    os.chown(open_directory, 65534, 65534)
+    options = ("--user", "nobody", "--access-logfile", "access.log", *alone)
+    with Supervised(*NO_LIFESPAN, *options, directory=open_directory) as supervised:
+        access.rename(f"{access}.1")
+        access.symlink_to(secret)
+        supervised.signal(signal.SIGUSR1)
+        supervised.log.wait_for("cannot open the access log access.log: ")
+        supervised.get("/after")
+        assert until(lambda: b"GET /after " in Path(f"{access}.1").read_bytes())
+        assert (secret.stat().st_uid, secret.read_text()) == (0, "")
+        access.unlink()
+        access.touch()
+        os.chown(access, 65534, 65534)
+        supervised.signal(signal.SIGUSR1)
+        assert until(lambda: supervised.get("/again") != b"" and b"GET /again " in access.read_bytes())
+        assert supervised.stop() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_log_directory_of_roots(open_directory: Path) -> None:
+    """Root opens the file again, and gives it to the user; what it does not own it gives to nobody."""
+    logs = open_directory / "logs"
+    open_directory.chmod(0o755)
+    logs.mkdir()
+    device = open_directory / "null"  # not the machine's own: who knows what a failure makes of it
+    try:
+        os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    except PermissionError:
+        pytest.skip("no devices can be made here")
+    device.chmod(0o666)
+    with Supervised(
+        *("served:app", "--lifespan", "off", "--user", "nobody", "--access-logfile", "logs/access.log"),
+        directory=open_directory,
+        variables={"PYTHONDONTWRITEBYTECODE": "1"},
+    ) as supervised:
+        access = logs / "access.log"
+        access.rename(f"{access}.1")
+        supervised.signal(signal.SIGUSR1)
+        assert until(lambda: access.exists() and owner(access) == 65534)
+        access.unlink()
+        access.symlink_to(device)
+        supervised.signal(signal.SIGUSR1)
+        everybody = [supervised.pid, *children(supervised.pid)]
+        assert until(lambda: all(str(device) in opened_by(pid) for pid in everybody))
+        assert owner(device) == 0
+        assert supervised.stop() == 0
+
+
+def opened_by(pid: int) -> list[str]:
+    """What the descriptors of a process beyond the standard ones lead to."""
+    return [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir() if int(each.name) > 2]
 
 
 def owner(found: Path | int) -> int:
