@@ -82,7 +82,7 @@ static int read_head(fs_h1 *h1, fs_event *event)
     h1->fields = h1->shared->scratch;
     h1->nfields = 0;
     h1->body_read = h1->drained = 0;
-    h1->extension = h1->chunk_line = 0;
+    fs_chunked_begin(&h1->chunked);
     fs_h1_reading_on(h1, event->head.flags & FS_HEAD_END ? FS_H1_ON_MESSAGE : FS_H1_ON_BODY);
     fs_h1_open_stream(h1);
     event->kind = FS_EVENT_HEAD;

@@ -2,6 +2,7 @@
 #define FS_PROTO_H1_H
 
 #include "allocator.h"
+#include "h1_chunked.h"
 #include "head.h"
 #include "limits.h"
 #include "stream.h"
@@ -75,14 +76,13 @@ typedef struct fs_h1 {
                                     * NULL outside */
     char *target, *version;        /* of the head being read, in the same run; NULL until they are reached */
     fs_field *fields;              /* shared->scratch or the store's */
-    fs_slice piece;                /* the slot that a parser callback fills: a run of body */
+    fs_slice piece;                /* a run of a chunked body */
     uint32_t nfields;
     uint32_t target_len;
-    uint32_t extension;            /* bytes of chunk extensions in this body */
-    uint32_t chunk_line;           /* bytes of framing since the last run of a chunked body */
     uint32_t flags;                /* FS_H1_* of h1_state.h */
     uint64_t body_left;            /* of the response: bytes that Content-Length still allows */
     uint64_t body_read;            /* of the request */
+    fs_chunked chunked;            /* the framing of this body, where it is chunked */
     uint64_t body_wanted;          /* of an identity body of the request: bytes still to come */
     uint64_t drained;              /* bytes of the request's body thrown away after its answer */
     uint64_t requests;             /* heads seen */

@@ -56,9 +56,10 @@ static void normalize(fs_field *field)
 /* What a look at all fields leaves to be decided. */
 typedef struct findings {
     fs_field *host;
-    const fs_field *coding; /* Transfer-Encoding */
-    unsigned hosts, codings;
-    int bad_coding;
+    unsigned hosts;
+    unsigned codings;       /* of Transfer-Encoding, whatever the fields and lists that they stand in */
+    int chunked;            /* is one of them, */
+    int bad_coding;         /* or one is none, or comes after it */
     int websocket;
     int error;
 } findings;
@@ -73,16 +74,19 @@ static int is_coding(fs_slice member)
     return fs_is_token(member.p, n);
 }
 
-/* RFC 9112 section 6.1: a list of codings, each of which is a token with parameters. */
-static int is_coding_list(const fs_field *field)
+/* RFC 9112 section 6.1: a list of codings, each of which is a token with parameters, and chunked the last. */
+static void look_at_codings(const fs_field *field, findings *found)
 {
     fs_slice rest = {field->value, field->value_len};
 
+    found->bad_coding |= !rest.n || rest.p[rest.n - 1] == ',';
     do {
-        if (!is_coding(fs_next_member(&rest)))
-            return 0;
+        const fs_slice coding = fs_next_member(&rest);
+
+        found->bad_coding |= found->chunked || !is_coding(coding);
+        found->chunked |= fs_same(coding.p, coding.n, "chunked");
+        found->codings++;
     } while (rest.n);
-    return 1;
 }
 
 static void look_at(fs_h1 *h1, fs_request_head *head, fs_field *field, findings *found)
@@ -93,9 +97,7 @@ static void look_at(fs_h1 *h1, fs_request_head *head, fs_field *field, findings 
         found->host = field;
         break;
     case FS_FIELD_TRANSFER_ENCODING:
-        found->codings++;
-        found->coding = field;
-        found->bad_coding |= !is_coding_list(field);
+        look_at_codings(field, found);
         break;
     case FS_FIELD_EXPECT: /* to be ignored in HTTP/1.0: RFC 9110 section 10.1.1 */
         if (fs_same(field->value, field->value_len, "100-continue"))
@@ -152,7 +154,7 @@ static int check_framing(fs_h1 *h1, fs_request_head *head, const findings *found
     if (found->codings) {
         if (head->version == FS_HTTP_1_0 || found->bad_coding)
             return FS_E_BAD_FRAMING;
-        if (found->codings > 1 || !fs_same(found->coding->value, found->coding->value_len, "chunked"))
+        if (found->codings > 1 || !found->chunked)
             return FS_E_CODING_UNKNOWN;
         h1->flags |= FS_H1_CHUNKED_BODY;
         return FS_OK;

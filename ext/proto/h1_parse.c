@@ -7,8 +7,7 @@
 
 enum {
     VERSION_LEN = 3,   /* "1.1", after "HTTP/" */
-    METHOD_MAX = 32,   /* more bytes of an unknown method are not waited for */
-    CHUNK_LINE = 64    /* line ends and a size with some zeros before it; extensions are counted by themselves */
+    METHOD_MAX = 32    /* more bytes of an unknown method are not waited for */
 };
 
 static fs_h1 *owner(llhttp_t *parser)
@@ -130,43 +129,6 @@ static int on_message_complete(llhttp_t *parser)
     return HPE_PAUSED;
 }
 
-static int on_body(llhttp_t *parser, const char *at, size_t n)
-{
-    if (!n)
-        return HPE_OK;
-    owner(parser)->piece = (fs_slice){at, n};
-    return HPE_PAUSED;
-}
-
-/* content_length is the chunk's size here. */
-static int on_chunk_header(llhttp_t *parser)
-{
-    fs_h1 *h1 = owner(parser);
-    const uint64_t most = h1->shared->limits->max_body;
-
-    if (most && parser->content_length > most - h1->body_read)
-        return stop(h1, FS_E_BODY_TOO_LARGE);
-    return HPE_OK;
-}
-
-static int count_extension(fs_h1 *h1, size_t n)
-{
-    h1->extension += (uint32_t)n;
-    return h1->extension > h1->shared->limits->max_chunk_extension ? stop(h1, FS_E_BAD_CHUNK) : HPE_OK;
-}
-
-static int on_chunk_extension(llhttp_t *parser, const char *at, size_t n)
-{
-    (void)at;
-    return count_extension(owner(parser), n);
-}
-
-/* The semicolon or the equals sign before it. */
-static int on_chunk_extension_complete(llhttp_t *parser)
-{
-    return count_extension(owner(parser), 1);
-}
-
 static const llhttp_settings_t settings = {
     .on_url = on_url,
     .on_version = on_version,
@@ -174,13 +136,7 @@ static const llhttp_settings_t settings = {
     .on_header_field = on_header_field,
     .on_header_value = on_header_value,
     .on_headers_complete = on_headers_complete,
-    .on_body = on_body,
     .on_message_complete = on_message_complete,
-    .on_chunk_header = on_chunk_header,
-    .on_chunk_extension_name = on_chunk_extension,
-    .on_chunk_extension_value = on_chunk_extension,
-    .on_chunk_extension_name_complete = on_chunk_extension_complete,
-    .on_chunk_extension_value_complete = on_chunk_extension_complete,
 };
 
 /* ---- errors --------------------------------------------------------------- */
@@ -240,13 +196,6 @@ static int head_error(fs_h1 *h1, llhttp_errno_t error)
     default:
         return after_request_line(h1) ? FS_E_BAD_FIELD : FS_E_BAD_REQUEST_LINE;
     }
-}
-
-static int chunk_error(const fs_h1 *h1)
-{
-    if (h1->error)
-        return h1->error; /* a callback's */
-    return h1->parser.flags & F_TRAILING ? FS_E_BAD_TRAILER : FS_E_BAD_CHUNK;
 }
 
 /* ---- driving it ------------------------------------------------------------ */
@@ -329,42 +278,68 @@ static int trailers_fit(const fs_h1 *h1)
     return !h1->mark || (size_t)(h1->input - h1->mark) <= h1->shared->limits->max_head;
 }
 
-/* Bytes between two runs of body: a size may have zeros before it, but not for ever. */
-static int chunk_line_fits(fs_h1 *h1, size_t taken)
+/* llhttp reads the trailer section, as after a last chunk of its own. */
+static int begin_trailers(fs_h1 *h1)
 {
-    const uint32_t most = CHUNK_LINE + h1->shared->limits->max_chunk_extension;
+    static const char last_chunk[] = "0\r\n";
 
-    if (h1->mark)
-        return 1; /* trailers */
-    h1->chunk_line += (uint32_t)(taken - h1->piece.n < most ? taken - h1->piece.n : most + 1);
-    if (h1->chunk_line > most)
-        return 0;
-    if (h1->piece.n)
-        h1->chunk_line = 0;
+    h1->parser.flags |= F_CHUNKED; /* it looks for "chunked" in its own way, and check_framing has found it */
+    return llhttp_execute(&h1->parser, last_chunk, sizeof last_chunk - 1) == HPE_OK ? FS_OK : FS_E_INTERNAL;
+}
+
+static int parse_trailers(fs_h1 *h1)
+{
+    const llhttp_errno_t error = execute(h1, h1->input_len);
+
+    if (error != HPE_OK && error != HPE_PAUSED)
+        return h1->error ? h1->error : FS_E_BAD_TRAILER; /* a callback's, or its own */
+    if (!trailers_fit(h1))
+        return FS_E_HEAD_TOO_LARGE;
+    return error == HPE_PAUSED;
+}
+
+static int take_data(fs_h1 *h1)
+{
+    const size_t n = h1->input_len < h1->chunked.left ? h1->input_len : (size_t)h1->chunked.left;
+
+    h1->piece = (fs_slice){h1->input, n};
+    fs_h1_advance(h1, n);
+    h1->chunked.left -= n;
+    h1->body_read += n;
     return 1;
+}
+
+static int read_framing(fs_h1 *h1)
+{
+    const fs_limits *limits = h1->shared->limits;
+    size_t taken;
+    const int result = fs_chunked_read(&h1->chunked, h1->input, h1->input_len, limits->max_chunk_extension, &taken);
+
+    fs_h1_advance(h1, taken);
+    switch (result) {
+    case FS_CHUNKED_DATA:
+        return limits->max_body && h1->chunked.left > limits->max_body - h1->body_read ? FS_E_BODY_TOO_LARGE : 0;
+    case FS_CHUNKED_LAST:
+        h1->flags |= FS_H1_IN_TRAILERS;
+        return begin_trailers(h1);
+    default:
+        return result;
+    }
 }
 
 int fs_h1_parse_chunked(fs_h1 *h1)
 {
     h1->piece = (fs_slice){NULL, 0};
     for (;;) {
-        const int pulled = h1->input_len ? 1 : fs_h1_pull(h1);
-        llhttp_errno_t error;
-        size_t before;
+        int result = h1->input_len ? 1 : fs_h1_pull(h1);
 
-        if (pulled <= 0)
-            return pulled;
-        before = h1->input_len;
-        error = execute(h1, before);
-        if (error != HPE_OK && error != HPE_PAUSED)
-            return chunk_error(h1);
-        if (!chunk_line_fits(h1, before - h1->input_len))
-            return FS_E_BAD_CHUNK;
-        if (!trailers_fit(h1))
-            return FS_E_HEAD_TOO_LARGE;
-        if (error == HPE_PAUSED) {
-            h1->body_read += h1->piece.n;
-            return 1;
-        }
+        if (result <= 0)
+            return result;
+        if (h1->flags & FS_H1_IN_TRAILERS)
+            result = parse_trailers(h1);
+        else
+            result = h1->chunked.left ? take_data(h1) : read_framing(h1);
+        if (result)
+            return result;
     }
 }

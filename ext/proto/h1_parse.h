@@ -4,8 +4,8 @@
 #include "h1.h"
 
 /*
- * llhttp as a one-slot pull parser: its callbacks store slices and pause. It
- * reads heads, chunks and trailers; a body with Content-Length needs no parser.
+ * llhttp as a pull parser of heads and trailer sections: its callbacks store
+ * slices and pause. Bodies are not its matter.
  */
 
 /* A head begins at `input`: fresh parser, fresh message. */
