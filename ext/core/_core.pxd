@@ -173,6 +173,7 @@ cdef class ScopeBuilder:
     cdef dict prototype
     cdef PyObject *given[SCOPE_SIZE]    # what stands in the prototype, in the order of SCOPE_KEYS
     cdef dict asgi_template
+    cdef dict asgi_with_body
     cdef dict asgi                      # of the last scope
     cdef tuple asgi_items               # its keys and values in turn, as they were given out
     cdef dict extensions                # of the last scope
@@ -670,6 +671,8 @@ cdef class ASGIExchange(Exchange):
     cdef dict request_scope             # from begin() to start()
     cdef object receiver                # the Wakeup of a `receive` call that waits, or None
     cdef list more_receivers            # those of further ones; None nearly always
+    cdef object alarm                   # a timer of the loop, once the client has left and --timeout-client-gone is set
+    cdef bint cut                       # `send` raises: nothing reaches the client, or a stop ends a stream that is deaf
     cdef list senders                   # futures of `send` calls that wait; None nearly always
     cdef Send send
     cdef Receive receive
@@ -677,6 +680,7 @@ cdef class ASGIExchange(Exchange):
     cdef dict next_event(self)
     cdef object handle_send(self, object event)
     cdef int finished(self, object exception) except -1
+    cdef object disconnected(self)
     cdef int log_failure(self, object exception, bint gone) except -1
     cdef int log_begin(self, const fs_request_head *head, dict scope) except -1
     cdef int send_head(self, int status, object pairs, uint32_t flags, uint64_t length) except -1
@@ -688,6 +692,9 @@ cdef class ASGIExchange(Exchange):
     cdef int drop_sender(self, object future) except -1
     cdef int wake_receivers(self, bint here) except -1
     cdef int wake_senders(self) except -1
+    cdef int client_left(self) except -1
+    cdef int forget_alarm(self) except -1
+    cdef bint unanswered(self) noexcept
     cdef object after_write(self)
     cdef int check(self, int result) except -1
 
@@ -698,6 +705,8 @@ cdef class HTTPExchange(ASGIExchange):
     cdef int response                   # Response
     cdef int status
     cdef bint end_given                 # `receive` has said more_body False
+    cdef dict versions                  # the scope's `asgi`, until the application has taken the body
+    cdef bint listens                   # `receive` was awaited beyond the body: it is to say when the client leaves
     cdef object fields                  # the sequence of pairs that `http.response.start` brought
     cdef bint trailers                  # announced by it
     cdef bint trailers_given            # the application has sent all of them, and nobody wanted them

@@ -63,11 +63,14 @@ cdef class ASGIExchange(Exchange):
             self.version = head.version
             self.started_us = fs_monotonic_us()
 
+    cdef object disconnected(self):
+        return ClientDisconnected("the client has disconnected" if self.lost else "the server stops")
+
     cdef int log_failure(self, object exception, bint gone) except -1:
         """Logs what the application raised, but for a cancellation and for what comes of the client's having gone:
         whether it was a failure."""
         if gone and caused_by_disconnect(exception):
-            report(self.driver.logger, LOG_DEBUG, "The client left: %s %s", (self.method_name(), self.path_name()))
+            report(self.driver.logger, LOG_DEBUG, "The client left, or the server stops: %s %s", (self.method_name(), self.path_name()))
         elif not isinstance(exception, asyncio.CancelledError):
             report(self.driver.logger, LOG_ERROR, "Exception in ASGI application: %s %s",
                    (self.method_name(), self.path_name()), exception)
@@ -76,6 +79,25 @@ cdef class ASGIExchange(Exchange):
 
     cdef int on_drained(self) except -1:
         self.wake_senders()
+
+    # ---- a client that has left
+
+    cdef int client_left(self) except -1:
+        """An application that goes on all the same has its time (--timeout-client-gone), from the first sign on."""
+        cdef uint32_t patience = self.driver.limits.timeout_client_gone
+        if patience and self.alarm is None:
+            self.alarm = self.interface.loop.call_later(patience / 1000.0, cancel_abandoned, self)
+        return 0
+
+    cdef int forget_alarm(self) except -1:
+        if self.alarm is not None:
+            self.alarm.cancel()
+            self.alarm = None
+        return 0
+
+    cdef bint unanswered(self) noexcept:
+        """Whether what the client had asked for is not complete: what an application does afterwards is its own affair."""
+        return self.lost or self.stream != NULL
 
     # ---- who waits
 
@@ -157,6 +179,7 @@ cdef class ASGIExchange(Exchange):
             end_row(self)
             leave_place(self)
         if not self.started:
+            self.forget_alarm()
             self.let_go()       # the client broke it off before the application was called, which nothing does any more
         self.wake_receivers(False)
         self.wake_senders()
@@ -236,6 +259,19 @@ cdef int borrow_field(object pair, fs_field *field) except -1:
     trim_value(field)
     field.id = 0
     return 0
+
+
+def cancel_abandoned(ASGIExchange exchange):
+    """The application of a client that left has had its time."""
+    cdef Task task = exchange.task
+    exchange.alarm = None
+    if task is None or not exchange.running or not exchange.unanswered():
+        return
+    report(exchange.driver.logger, LOG_INFO, "Cancelled, because its client left %g seconds ago: %s %s",
+           (exchange.driver.limits.timeout_client_gone / 1000.0, exchange.method_name(), exchange.path_name()))
+    if exchange.connection is not None:
+        exchange.connection.lost(FS_E_PEER_GONE)    # it had closed its half alone, and waits in vain
+    task.cancel("the client has left")
 
 
 @cython.final

@@ -77,6 +77,8 @@ cdef class HTTPExchange(ASGIExchange):
         self.raw_path = scopes.target.raw_path
         self.body_ended = (head.flags & FS_HEAD_END) != 0
         self.wants_continue = (head.flags & FS_HEAD_EXPECT_CONTINUE) != 0
+        if not self.body_ended:
+            self.versions = <dict>PyDict_GetItemWithError(self.request_scope, "asgi")
         if head.flags & FS_HEAD_FORWARDED and self.connection.trusted():
             apply_to_scope(self.request_scope, driver.forwarding.read(forwarding_fields(head)))
         self.log_begin(head, self.request_scope)
@@ -84,9 +86,9 @@ cdef class HTTPExchange(ASGIExchange):
 
     cdef int reset(self) except -1:
         """Ready for another request; `send` and `receive` stay."""
-        self.query = self.client = self.fields = None
-        self.started = self.told = self.lost = self.body_ended = self.wants_continue = False
-        self.end_given = self.trailers = self.trailers_given = False
+        self.query = self.client = self.fields = self.versions = None
+        self.started = self.told = self.lost = self.cut = self.body_ended = self.wants_continue = False
+        self.end_given = self.listens = self.trailers = self.trailers_given = False
         self.broken = 0
         self.since = 0
         self.response = RESPONSE_NONE
@@ -130,11 +132,20 @@ cdef class HTTPExchange(ASGIExchange):
 
     cdef int on_disconnect(self) except -1:
         self.told = True
+        self.client_left()
+        self.wake_receivers(False)
+
+    cdef int on_stop(self) except -1:
+        """`receive` says that it is time to end. A stream whose application does not listen has that from `send`."""
+        self.told = True
+        if self.receiver is None and not self.listens and self.stream != NULL and self.stream.head_sent:
+            self.cut = True
+            self.wake_senders()
         self.wake_receivers(False)
 
     cdef int on_lost(self) except -1:
-        self.told = True
-        self.lost = True
+        self.told = self.lost = self.cut = True
+        self.client_left()
         self.wake_receivers(False)
         self.wake_senders()
 
@@ -166,13 +177,14 @@ cdef class HTTPExchange(ASGIExchange):
         """The application has returned or raised. Its exception is logged here, once, with method and path."""
         cdef int error = 0
         self.running = False
+        self.forget_alarm()
         end_row(self)
         if self.stream == NULL:
             leave_place(self)
         self.task = None
         if exception is not None:
             error = FS_E_APP_RAISED
-            if self.log_failure(exception, self.lost) and self.stream == NULL and not self.broken:
+            if self.log_failure(exception, self.cut) and self.stream == NULL and not self.broken:
                 self.driver.count_error(error)      # after its answer, which is none the worse for it
         elif self.stream != NULL and not self.stream.ended and not self.lost and not self.told:
             error = FS_E_APP_NO_RESPONSE
@@ -202,6 +214,9 @@ cdef class HTTPExchange(ASGIExchange):
             body = b"" if held == 0 else self.pieces[0] if PyList_GET_SIZE(self.pieces) == 1 else b"".join(self.pieces)
             more = not self.body_ended
             self.end_given = not more
+            if self.end_given and self.versions is not None:
+                PyDict_SetItem(self.versions, "spec_version", "2.3")    # from now on it is to listen: see ScopeBuilder
+                self.versions = None
             self.pieces.clear()
             self.held = 0
             if self.stream != NULL and held:
@@ -209,6 +224,8 @@ cdef class HTTPExchange(ASGIExchange):
             if connection is not None:
                 connection.want_body(self)
             return {"type": "http.request", "body": body, "more_body": more}
+        if self.body_ended:
+            self.listens = True
         if self.told or connection is None:
             return {"type": "http.disconnect"}
         if self.wants_continue:
@@ -230,8 +247,8 @@ cdef class HTTPExchange(ASGIExchange):
         kind = view.type
         if kind == NULL:
             raise ValueError("the event has no 'type'")
-        if self.lost:
-            raise ClientDisconnected("the client has disconnected")
+        if self.cut:
+            raise self.disconnected()
         if kind == <PyObject *>self.interface.body_type:
             return self.send_body(event, &view)
         if kind == <PyObject *>self.interface.start_type:

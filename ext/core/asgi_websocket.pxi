@@ -51,6 +51,7 @@ cdef class WebSocketExchange(ASGIExchange):
             apply_to_scope(scope, self.driver.forwarding.read(forwarding_fields(head)))
         del scope["method"]
         scope["type"] = "websocket"
+        scope["asgi"] = {"version": "3.0", "spec_version": "2.5"}
         scope["scheme"] = "wss" if scope["scheme"] in ("https", "wss") else "ws"
         scope["subprotocols"] = subprotocols_of(scope["headers"])
         scope["extensions"] = {"websocket.http.response": {}}
@@ -120,6 +121,7 @@ cdef class WebSocketExchange(ASGIExchange):
                 if event.data.n == sizeof(self.ping_number) and memcmp(event.data.p, &self.ping_number, event.data.n) == 0:
                     self.pong_by = 0
             elif event.kind == FS_WS_CLOSE:
+                self.client_left()
                 self.ended(event.code, PyUnicode_DecodeUTF8(event.data.p, event.data.n, NULL))
                 self.leave()
                 return 0
@@ -157,18 +159,23 @@ cdef class WebSocketExchange(ASGIExchange):
     cdef int on_disconnect(self) except -1:
         """The peer's FIN: what follows can only be one of ours, and nobody would answer that."""
         self.told = True
+        self.client_left()
         self.ended(CLOSE_ABNORMAL, "")
         if self.opened:
             self.leave()
 
     cdef int on_lost(self) except -1:
         self.told = self.lost = True
+        self.client_left()
         self.ended(CLOSE_ABNORMAL, "")
         self.stage = STAGE_ENDED
         self.wake_senders()
 
     cdef int on_refused(self) except -1:
         self.on_lost()
+
+    cdef bint unanswered(self) noexcept:
+        return not self.own_end
 
     cdef int failed(self, int error) except -1:
         """The peer has broken the protocol; the close frame that says so is queued."""
@@ -291,6 +298,7 @@ cdef class WebSocketExchange(ASGIExchange):
         cdef bint gone = self.told or self.stage == STAGE_ENDED
         cdef bint raised = exception is not None and self.log_failure(exception, gone)
         self.running = False
+        self.forget_alarm()
         end_row(self)
         if self.stream == NULL:
             leave_place(self)

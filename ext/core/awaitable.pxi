@@ -263,8 +263,8 @@ cdef int drained_step(PyObject *raw, PyObject **result) except -1:
             return PYGEN_NEXT
         Py_DECREF(<object>result[0])
         self.future = self.iterator = None
-    if exchange.lost:
-        raise ClientDisconnected("the client has disconnected")
+    if exchange.lost or exchange.cut:
+        raise exchange.disconnected()
     if exchange.connection is None or not exchange.connection.full(exchange):
         Py_INCREF(None)
         result[0] = <PyObject *>None

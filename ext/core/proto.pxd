@@ -94,6 +94,7 @@ cdef extern from "proto/limits.h" nogil:
         uint32_t timeout_write
         uint32_t timeout_linger
         uint32_t timeout_request
+        uint32_t timeout_client_gone
         uint32_t timeout_ws_handshake
         uint32_t timeout_ws_close
         uint32_t timeout_ws_ping

@@ -3,6 +3,7 @@
 
 cdef enum Level:
     LOG_DEBUG = 10
+    LOG_INFO = 20
     LOG_WARNING = 30
     LOG_ERROR = 40
     LOG_CRITICAL = 50

@@ -43,7 +43,14 @@ cdef class ScopeBuilder:
         self.state = state
         self.fields = FieldCache()
         self.targets = TargetCache()
-        self.asgi_template = {"version": "3.0", "spec_version": "2.5"}
+        # Not 2.5, which this is in all else: from 2.4 on Starlette trusts that `send` raises and does not listen for
+        # http.disconnect, so that a stream with nothing to send would outlive its client. Here `send` does raise, and
+        # below 2.4 an application listens too. uvicorn says 2.3 and Hypercorn 2.1 for this reason.
+        #
+        # But who listens takes the body's events away from a stream that reads it, and Starlette looks when it answers:
+        # a request with a body says 2.5 until the application has taken all of that (HTTPExchange.next_event).
+        self.asgi_template = {"version": "3.0", "spec_version": "2.3"}
+        self.asgi_with_body = {"version": "3.0", "spec_version": "2.5"}
         plain = ["http.response.early_hint", "http.response.pathsend", "http.response.zerocopysend"]
         self.extensions_1_1 = tuple(plain)
         self.extensions_trailers = (*plain, "http.response.trailers")
@@ -88,6 +95,8 @@ cdef class ScopeBuilder:
         self.place(SCOPE_EXTENSIONS, <PyObject *>self.extensions)
         scope = PyDict_Copy(self.prototype)
         PyDict_SetItem(scope, "headers", self.headers(head))
+        if not head.flags & FS_HEAD_END:
+            PyDict_SetItem(scope, "asgi", PyDict_Copy(self.asgi_with_body))
         if connection.tls is not None:
             PyDict_SetItem(scope, "extensions", {**self.extensions, "tls": connection.tls_extension()})
         if self.root_path:

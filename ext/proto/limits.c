@@ -40,6 +40,7 @@ void fs_limits_default(fs_limits *limits)
         .timeout_write = 60 * SECONDS,
         .timeout_linger = 2 * SECONDS,
         .timeout_request = 0,
+        .timeout_client_gone = 0,
         .timeout_ws_handshake = 10 * SECONDS,
         .timeout_ws_close = 10 * SECONDS,
         .timeout_ws_ping = 20 * SECONDS,

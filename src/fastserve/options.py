@@ -475,6 +475,11 @@ class Options:
         "An application that takes longer for an answer is logged with its stack (answered 504); 0 is no limit.",
         limit="timeout_request",
     )  # fmt: skip
+    timeout_client_gone: float = option(
+        0.0, Seconds(0.0), TIMEOUTS,
+        "An ASGI application whose client has left before its answer was complete is cancelled; 0 is no limit.",
+        limit="timeout_client_gone",
+    )  # fmt: skip
     timeout_write: float = option(
         60.0, Seconds(), TIMEOUTS, "A client that takes nothing of its answer is disconnected.", limit="timeout_write"
     )

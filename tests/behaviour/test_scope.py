@@ -43,7 +43,7 @@ def test_a1_h1_h2_scope_is_complete(server: Server) -> None:
     assert scope.pop("state", {}) == {}
     assert scope == {
         "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.5"},
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "method": "GET",
         "scheme": "http",
