@@ -12,7 +12,7 @@ from fastserve import _core
 from serving import Client, Server, request
 from serving.driving import Driving, listener
 from serving.http2 import HTTP2, get
-from serving.process import until
+from serving.waiting import until
 from serving.websocket import handshake
 
 LIMIT = 3
