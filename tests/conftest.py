@@ -1,14 +1,18 @@
 """Servers for the tests over real sockets."""
 
 import gc
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from serving import Open, Serve, Server
+from serving.certificates import remove_shared
 from serving.process import OVER
 
 
@@ -36,6 +40,22 @@ def pytest_collection_finish() -> None:
     """What the collection has made stays to the end, so no test that collects garbage need go through it again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Where this process and those that it starts put temporary files. At the end it has to be empty."""
+    tmp_path_factory.getbasetemp()  # lies elsewhere: what a test has failed with is kept
+    folder = Path(tempfile.mkdtemp(prefix="fastserve-tests-"))
+    folder.chmod(0o711)  # for servers that run as somebody else
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(tempfile, "tempdir", str(folder))
+        yield
+        remove_shared()
+    left = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    shutil.rmtree(folder)
+    assert not left, f"left in the temporary folder: {', '.join(left)}"
 
 
 class Pool:

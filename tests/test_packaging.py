@@ -52,7 +52,9 @@ def sdist(folder: Path) -> Path:
 def wheel(sdist: Path, folder: Path) -> Path:
     """Built from the source distribution, with no index to be had: llhttp cannot come from anywhere else."""
     with tarfile.open(sdist) as archive:
-        archive.extractall(folder, filter="data")
+        # Python 3.11.2, which is Debian 12's, has no filter yet.
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(folder)
     source = folder / f"fastserve-{VERSION}"
     run(sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", folder, source, PIP_NO_INDEX="1")
     [path] = folder.glob("*.whl")

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is no
 
 
 def curl(*arguments: str) -> str:
-    command = ["curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", "20", *arguments]
+    command = ["curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", str(PATIENCE), *arguments]
     result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout + result.stderr

@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from serving import Serve, Server
+from serving.browser import browsing
 from serving.certificates import shared
 from serving.waiting import PATIENCE
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 MIB = 1 << 20
 
 
@@ -45,7 +45,7 @@ def run(*command: str) -> str:
 
 def curl(server: Server, target: str, *arguments: str) -> str:
     version = ["--http2", "--cacert", str(shared().file)] if server.secure else ["--http2-prior-knowledge"]
-    common = ["--silent", "--show-error", "--noproxy", "*", "--max-time", "30"]
+    common = ["--silent", "--show-error", "--noproxy", "*", "--max-time", str(PATIENCE)]
     return run(needs("curl"), *common, *version, *arguments, server.url + target)
 
 
@@ -134,18 +134,8 @@ def test_node(either: Server) -> None:
 
 
 @pytest.mark.slow
-def test_a_browser(serve: Serve, tmp_path: Path) -> None:
+def test_a_browser(serve: Serve) -> None:
     """A page whose script fetches from where it came; the protocol is what the browser says it was."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is on the PATH")
     server = serve("browsed_h2:app", secure=True)
-    flags = ["--headless", "--disable-gpu", "--no-first-run", "--ignore-certificate-errors"]
-    flags += [f"--user-data-dir={tmp_path}", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    with subprocess.Popen(
-        [browser, *flags, f"{server.url}/page"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        try:
-            assert server.get("/seen") == b"h2 50 uploads, 1048576 bytes, a stream of 100, a WebSocket"
-        finally:
-            process.terminate()
+    with browsing(f"{server.url}/page", "--ignore-certificate-errors"):
+        assert server.get("/seen") == b"h2 50 uploads, 1048576 bytes, a stream of 100, a WebSocket"

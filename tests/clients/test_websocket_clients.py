@@ -1,10 +1,6 @@
 """WebSocket clients that others have written: websockets, aiohttp, picows, and a browser."""
 
 import asyncio
-import os
-import shutil
-import subprocess
-from pathlib import Path
 
 import aiohttp
 import picows
@@ -12,17 +8,17 @@ import pytest
 from websockets.asyncio.client import connect
 
 from serving import Serve, Server
+from serving.browser import browsing
 from serving.waiting import PATIENCE
 
 MESSAGES: list[str | bytes] = ["", "hello", "é€𝄞" * 500, b"", bytes(range(256)) * 300, "x" * 100_000]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.mark.parametrize("compression", ["deflate", None])
 def test_websockets(server: Server, compression: str | None) -> None:
     async def main() -> None:
         url = f"ws://127.0.0.1:{server.port}/echo"
-        async with connect(url, compression=compression, proxy=None) as connection:
+        async with connect(url, compression=compression, proxy=None, open_timeout=PATIENCE) as connection:
             for message in MESSAGES:
                 await connection.send(message)
                 assert await connection.recv() == message
@@ -84,18 +80,8 @@ def test_picows(server: Server) -> None:
 
 
 @pytest.mark.slow
-def test_a_browser(serve: Serve, tmp_path: Path) -> None:
+def test_a_browser(serve: Serve) -> None:
     """The page connects, has a message sent back, is closed with a reason, and reports what it shows."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is on the PATH")
     server = serve("browsed:app")
-    flags = ["--headless", "--disable-gpu", "--no-first-run", f"--user-data-dir={tmp_path}"]
-    flags += ["--no-sandbox"] if os.geteuid() == 0 else []
-    with subprocess.Popen(
-        [browser, *flags, server.url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        try:
-            assert server.get("/seen") == b"open chat|echo hello|echo 3 bytes|closed 3000 as you wish true"
-        finally:
-            process.terminate()
+    with browsing(server.url):
+        assert server.get("/seen") == b"open chat|echo hello|echo 3 bytes|closed 3000 as you wish true"

@@ -5,8 +5,10 @@ import json
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from serving import Serve
+from serving.waiting import PATIENCE
 
 pytestmark = pytest.mark.plain
 
@@ -14,54 +16,55 @@ pytestmark = pytest.mark.plain
 def closed_with(connection: ClientConnection) -> tuple[int | None, str | None]:
     """Waits for the server's close frame."""
     with pytest.raises(ConnectionClosed):
-        connection.recv(10)
+        connection.recv(PATIENCE)
     return connection.close_code, connection.close_reason
 
 
 def test_starlette(serve: Serve) -> None:
     server = serve("with_starlette:app")
-    with connect(f"ws://127.0.0.1:{server.port}/ws", subprotocols=["chat"], proxy=None) as connection:  # type: ignore[list-item]
+    url, chat = f"ws://127.0.0.1:{server.port}/ws", Subprotocol("chat")
+    with connect(url, subprotocols=[chat], proxy=None, open_timeout=PATIENCE) as connection:
         assert connection.subprotocol == "chat"
         connection.send("hello")
-        assert json.loads(connection.recv(10)) == {"echo": "hello", "state": "open"}
+        assert json.loads(connection.recv(PATIENCE)) == {"echo": "hello", "state": "open"}
         connection.send("bye")
         assert closed_with(connection) == (4000, "as you wish")
 
 
 def test_fastapi(serve: Serve) -> None:
     server = serve("with_fastapi:app")
-    with connect(f"ws://127.0.0.1:{server.port}/ws/lobby?token=t", proxy=None) as connection:
+    with connect(f"ws://127.0.0.1:{server.port}/ws/lobby?token=t", proxy=None, open_timeout=PATIENCE) as connection:
         connection.send("hello")
-        assert connection.recv(10) == "lobby t hello"
+        assert connection.recv(PATIENCE) == "lobby t hello"
 
 
 def test_fastapi_refuses(serve: Serve) -> None:
     server = serve("with_fastapi:app")
     with pytest.raises(InvalidStatus) as refused:
-        connect(f"ws://127.0.0.1:{server.port}/ws/lobby", proxy=None)
+        connect(f"ws://127.0.0.1:{server.port}/ws/lobby", proxy=None, open_timeout=PATIENCE)
     assert refused.value.response.status_code == 403
 
 
 def test_django_channels(serve: Serve) -> None:
     server = serve("with_channels:app")
-    with connect(f"ws://127.0.0.1:{server.port}/ws/room", proxy=None) as connection:
+    with connect(f"ws://127.0.0.1:{server.port}/ws/room", proxy=None, open_timeout=PATIENCE) as connection:
         connection.send(json.dumps({"a": 1}))
-        assert json.loads(connection.recv(10)) == {"echo": {"a": 1}, "path": "/ws/room"}
+        assert json.loads(connection.recv(PATIENCE)) == {"echo": {"a": 1}, "path": "/ws/room"}
         connection.send(json.dumps({"bye": True}))
         assert closed_with(connection) == (4001, "as you wish")
 
 
 def test_quart(serve: Serve) -> None:
     server = serve("with_quart:app")
-    with connect(f"ws://127.0.0.1:{server.port}/ws", proxy=None) as connection:
+    with connect(f"ws://127.0.0.1:{server.port}/ws", proxy=None, open_timeout=PATIENCE) as connection:
         for number in range(20):
             connection.send(str(number))
-            assert connection.recv(10) == f"echo {number}"
+            assert connection.recv(PATIENCE) == f"echo {number}"
 
 
 def test_litestar(serve: Serve) -> None:
     server = serve("with_litestar:app")
-    with connect(f"ws://127.0.0.1:{server.port}/ws", proxy=None) as connection:
+    with connect(f"ws://127.0.0.1:{server.port}/ws", proxy=None, open_timeout=PATIENCE) as connection:
         connection.send("hello")
-        assert connection.recv(10) == "echo hello"
+        assert connection.recv(PATIENCE) == "echo hello"
         assert closed_with(connection) == (4000, "enough")

@@ -1,9 +1,8 @@
 """An authority of a test's own, and certificates that it has signed."""
 
-import atexit
-import shutil
 import ssl
 import tempfile
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -59,9 +58,16 @@ class Authority:
         return certificate, key
 
 
+_folders = ExitStack()
+
+
 @cache
 def shared() -> Authority:
-    """The one of this process, whose folder goes with it."""
-    folder = Path(tempfile.mkdtemp(prefix="fastserve-tls-"))
-    atexit.register(shutil.rmtree, folder, True)
-    return Authority(folder)
+    """The one of this process."""
+    return Authority(Path(_folders.enter_context(tempfile.TemporaryDirectory(prefix="authority-"))))
+
+
+def remove_shared() -> None:
+    """Takes its folder away; the next call of `shared` makes another one."""
+    shared.cache_clear()
+    _folders.close()

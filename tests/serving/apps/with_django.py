@@ -22,7 +22,8 @@ settings.configure(
 )
 django.setup()
 
-file_path = Path(tempfile.mkdtemp()) / "file.bin"
+folder = tempfile.TemporaryDirectory()
+file_path = Path(folder.name) / "file.bin"
 file_path.write_bytes(bytes(range(256)) * 1000)
 
 

@@ -18,8 +18,9 @@ from starlette.websockets import WebSocket
 
 done: list[str] = []
 streams: list[str] = []
-folder = Path(tempfile.mkdtemp())
-(folder / "file.bin").write_bytes(bytes(range(256)) * 2000)
+folder = tempfile.TemporaryDirectory()
+file_path = Path(folder.name) / "file.bin"
+file_path.write_bytes(bytes(range(256)) * 2000)
 
 
 @asynccontextmanager
@@ -99,7 +100,7 @@ async def show(_: Request) -> Response:
 
 
 async def file(_: Request) -> Response:
-    return FileResponse(folder / "file.bin", filename="file.bin")
+    return FileResponse(file_path, filename="file.bin")
 
 
 async def fail(_: Request) -> Response:
