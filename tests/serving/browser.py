@@ -7,10 +7,11 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
-from serving.waiting import PATIENCE
+from serving.waiting import PATIENCE, until
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -21,25 +22,31 @@ def browsing(url: str, *flags: str) -> Iterator[None]:
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is on the PATH")
-    # It leaves files behind, and its socket among them needs a short path.
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        common = ["--headless", "--disable-gpu", "--no-first-run", f"--user-data-dir={folder}/user"]
-        if os.geteuid() == 0:
-            common.append("--no-sandbox")
-        process = subprocess.Popen(
-            [browser, *common, *flags, url],
-            env={**os.environ, "TMPDIR": folder},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+    folder = tempfile.mkdtemp()  # what it writes, and its socket, whose path has to be short
+    common = ["--headless", "--disable-gpu", "--no-first-run", f"--user-data-dir={folder}/user"]
+    if os.geteuid() == 0:
+        common.append("--no-sandbox")
+    process = subprocess.Popen(
+        [browser, *common, *flags, url],
+        env={**os.environ, "TMPDIR": folder},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
         try:
-            yield
+            process.wait(PATIENCE)
         finally:
-            process.terminate()
-            try:
-                process.wait(PATIENCE)
-            finally:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)  # it is many
-                process.wait()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            assert until(lambda: _removed(folder))
+
+
+def _removed(folder: str) -> bool:
+    """A browser is many processes, and the last of them may still write while this removes."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return not Path(folder).exists()
