@@ -18,6 +18,9 @@ SERVER ?=
 CASES ?=
 BENCH_OWN := --servers own --scenarios hello,pipelined,browser,stream,wsgi-hello,ws-echo-32,ws-echo-64k,tls-hello,h2-hello-32 --within 2.85
 BENCH_PEERS := --servers all --within 35 --scenarios hello,pipelined,browser,stream,close,body-out,upload,file-100k,ws-echo-32,ws-echo-64k,ws-deflate-4k,ws-idle-10k,idle-10k,starlette,wsgi-hello,wsgi-stream,flask,tls-hello,tls-handshake,tls-body-out,tls-upload,h2c-hello-1,h2c-hello-32,h2-hello-1,h2-hello-32,h2-body-out,h2-upload
+# Seconds of `make stress`, and more arguments for it, such as --seed 17.3 to run one again (python -m stress --help).
+STRESS ?= 600
+STRESS_ARGS ?=
 AGAINST ?= $(wildcard bench/results/reference/result.json)
 # Files of tests that run at the same time: the tests mostly wait, so one more than there are cores.
 JOBS ?= $(shell expr $$(nproc) + 1)
@@ -32,12 +35,15 @@ DEVELOP := $(VENV)/.develop
 PICTURES := $(VENV)/.pictures
 BUILT := $(VENV)/.built$(subst $() ,,$(SWITCHES))
 
+# The package once more, with assertions and sanitizers: beside the one in place, which stays as it is.
+SANITIZED := build/sanitized/.built
+
 EXT := $(wildcard ext/*/*.c ext/*/*.h ext/*/*.pyx ext/*/*.pxd ext/*/*.pxi)
 C_ROOMS := $(wildcard ext/net/*.c ext/proto/*.c)
 C_COMPILERS := $(shell for cc in gcc clang; do command -v $$cc; done)
 
 .DELETE_ON_ERROR:
-.PHONY: help run build test soak conformance test-c test-over lint bench bench-peers bench-check bench-micro profile fuzz llhttp clean distclean
+.PHONY: help run build test soak stress conformance test-c test-over lint bench bench-peers bench-check bench-micro profile fuzz llhttp clean distclean
 
 help:  ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +68,9 @@ test-over: $(BUILT) $(DEVELOP)  ## over TLS what is not about the wire itself, o
 
 soak: $(BUILT) $(DEVELOP)  ## reloads, crashes, scaling and upgrades under load, the long way (about half an hour)
 	SOAK=1 $(PY) -m pytest tests/supervised $(PYTEST)
+
+stress: $(DEVELOP) $(SANITIZED)  ## random clients against the sanitized server for STRESS=600 seconds
+	PYTHONPATH=tests $(PY) -m stress --build $(dir $(SANITIZED)) --seconds $(STRESS) $(STRESS_ARGS)
 
 conformance: $(BUILT) $(DEVELOP)  ## Autobahn's fuzzing client, every case (some minutes; needs a Python 2.7)
 	PYTHONPATH=tests $(PY) -m conformance.autobahn $(CASES)
@@ -128,6 +137,10 @@ $(PICTURES): $(DEVELOP) bench/requirements.txt
 $(BUILT): $(INSTALLED) $(EXT)
 	@[ -e $@ ] && [ -z "$$(find $^ -newer $@)" ] || $(PY) setup.py --quiet build_ext --inplace
 	@rm -f $(VENV)/.built*
+	@touch $@
+
+$(SANITIZED): $(INSTALLED) $(EXT) $(wildcard src/fastserve/*.py)
+	FASTSERVE_DEBUG=1 FASTSERVE_SANITIZE=1 $(PY) setup.py --quiet build_py --build-lib $(@D) build_ext --build-lib $(@D)
 	@touch $@
 
 clean:  ## remove what was built; llhttp's source and the virtual environment stay

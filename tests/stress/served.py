@@ -1,0 +1,223 @@
+"""The server's process: the command `fastserve`, with somebody inside who can be asked what is left.
+
+    python -m stress.served FD SETTING APPLICATION OPTIONS...
+
+FD: one end of a socket pair, on which questions come and answers go, a line of JSON each.
+SETTING: JSON; how the interpreter and the logging are made harder than they are.
+"""
+
+import asyncio
+import ctypes
+import faulthandler
+import gc
+import json
+import logging
+import mmap
+import os
+import random
+import signal
+import socket
+import struct
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import fastserve.serving
+from fastserve import _core, cli, page, title
+from fastserve.serving import AnyWorker, Post
+from fastserve.worker import Place
+from stress.witness import report_unraisable, witness
+
+ROWS = struct.Struct("=Q")
+STACKS_SIGNAL = signal.SIGUSR2
+SANITIZER = ctypes.CDLL(None)
+LOOK_FOR_LEAKS = SANITIZER["__lsan_do_recoverable_leak_check"]
+ALLOCATED = SANITIZER["__sanitizer_get_current_allocated_bytes"]
+ALLOCATED.restype = ctypes.c_size_t
+
+
+class Obstacle(logging.Handler):
+    """A handler that raises now and then, as handlers do whose disk is full."""
+
+    def __init__(self, share: float, seed: str) -> None:
+        super().__init__()
+        self.share = share
+        self.on = False
+        self.random = random.Random(seed)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.on and self.random.random() < self.share:
+            raise RuntimeError("the handler of the log raises")
+
+
+class Inside:
+    """Answers questions in the thread that drives, where the driver is not at work."""
+
+    def __init__(self, fd: int, setting: dict[str, Any]) -> None:
+        self.socket = socket.socket(fileno=fd)
+        self.setting = setting
+        self.worker: AnyWorker | None = None
+        self.status = memoryview(mmap.mmap(-1, page.BLOCK))
+        self.unread = b""
+        self.obstacle = Obstacle(setting["handler_raises"], setting["seed"])
+        self.answers: dict[str, Callable[[dict[str, Any]], Any]] = {
+            "look": lambda _: self.look(),
+            "ended": lambda question: {mark: witness.ended.get(mark) for mark in question["marks"]},
+            "forget": lambda _: self.forget(),
+            "obstacle": self.set_obstacle,
+            "leaks": lambda _: self.leaks(),
+            "tasks": lambda _: self.tasks(),
+        }
+
+    def begin(self, worker: AnyWorker) -> None:
+        self.worker = worker
+        assert worker.driver is not None
+        worker.driver.watch(self.socket.fileno(), self.read)
+        if self.setting["gc_threshold"]:
+            gc.set_threshold(self.setting["gc_threshold"], 10, 10)
+        if self.setting["switch_interval"]:
+            sys.setswitchinterval(self.setting["switch_interval"])
+
+    def read(self) -> None:
+        data = self.socket.recv(1 << 16)
+        if not data:
+            assert self.worker is not None
+            assert self.worker.driver is not None
+            self.worker.driver.unwatch(self.socket.fileno())
+            os.kill(os.getpid(), 9)  # whoever stresses us is gone
+        *lines, self.unread = (self.unread + data).split(b"\n")
+        for line in lines:
+            question = json.loads(line)
+            answer = self.answers[question["do"]](question)
+            self.socket.sendall(json.dumps(answer).encode() + b"\n")
+
+    # ---- answers
+
+    def forget(self) -> None:
+        witness.forget()
+        gc.collect()
+
+    def set_obstacle(self, question: dict[str, Any]) -> None:
+        self.obstacle.on = question["on"]
+
+    def leaks(self) -> int:
+        """Memory that nothing refers to any more is reported on the standard error."""
+        gc.collect()
+        found: int = LOOK_FOR_LEAKS()
+        return found
+
+    def look(self) -> dict[str, Any]:
+        """All that may be left."""
+        gc.collect()
+        assert self.worker is not None
+        driver = self.worker.driver
+        assert driver is not None
+        words = dict(zip(_core.STATUS_FIELDS, self.status.cast("Q"), strict=False))
+        return {
+            "ledger": _core.ledger(),
+            "connections": driver.connections,
+            "requests": driver.requests,
+            "words": {name: words[name] for name in ("connections", "in_flight", "websockets")},
+            "rows": self.rows(),
+            "tasks": self.task_count(),
+            "threads": threading.active_count(),
+            "objects": self.objects(),
+            "left_behind": len(witness.left_behind),
+            "faults": witness.faults,
+            "bytes": ALLOCATED(),
+            "none": sys.getrefcount(None),
+            "descriptors": descriptors(),
+        }
+
+    def rows(self) -> list[str]:
+        """The requests that the shared page shows in flight."""
+        found = []
+        for row in range(page._ROWS_AT, page.BLOCK - page._ROW + 1, page._ROW):
+            if ROWS.unpack_from(self.status, row)[0]:
+                length = self.status[row + 8]
+                found.append(bytes(self.status[row + 9 : row + 9 + length]).decode("latin-1"))
+        return found
+
+    def objects(self) -> dict[str, int]:
+        """Of the compiled core's, by type."""
+        kinds = Counter(
+            type(each).__name__
+            for each in gc.get_objects()
+            if type(each).__module__ in ("fastserve._core", "fastserve._task")
+        )
+        return dict(kinds)
+
+    def task_count(self) -> int:
+        try:
+            return len(asyncio.all_tasks())
+        except RuntimeError:
+            loop = self.loop()
+            return len(asyncio.all_tasks(loop)) if loop is not None else 0
+
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        return getattr(self.worker, "_loop", None)
+
+    def tasks(self) -> list[str]:
+        """What still runs, with the place where it waits."""
+        try:
+            return [f"{task!r} {task.get_stack()!r}" for task in asyncio.all_tasks()]
+        except RuntimeError:
+            return []
+
+
+def descriptors() -> list[str]:
+    found = []
+    for each in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the one that the folder is read by
+            found.append(f"{each.name} {each.readlink()}")
+    return found
+
+
+class Watching:
+    """The post of the worker, and of the one inside."""
+
+    def __init__(self, post: Post, inside: Inside) -> None:
+        self.post = post
+        self.inside = inside
+        self.last = post.last
+
+    def handlers(self, worker: AnyWorker) -> Mapping[Any, Callable[[], None]]:
+        return self.post.handlers(worker)
+
+    def serving(self, worker: AnyWorker) -> None:
+        self.inside.begin(worker)
+        self.post.serving(worker)
+
+
+def main() -> None:
+    fd, setting, *arguments = sys.argv[1:]
+    inside = Inside(int(fd), json.loads(setting))
+    original = fastserve.serving.serve
+
+    def serve(config: Any, app: Any, place: Place, post: Post) -> bool:
+        for name in ("fastserve", "fastserve.error"):
+            logging.getLogger(name).addHandler(inside.obstacle)
+        seen = Place(place.listeners, place.access_log, place.shared, inside.status, place.beat, place.siblings)
+        return original(config, app, seen, Watching(post, inside))
+
+    fastserve.serving.serve = serve
+    default = sys.unraisablehook
+
+    def unraisable(details: Any) -> None:
+        report_unraisable(details)
+        default(details)
+
+    sys.unraisablehook = unraisable
+    faulthandler.register(STACKS_SIGNAL, all_threads=True)
+    # A title is written over the environment, where the sanitizer looks for its options when it has to report.
+    title.set_title = lambda proc_name, role, state="": None
+    sys.argv = ["fastserve", *arguments]
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
