@@ -297,12 +297,12 @@ cdef class H2Session:
     cdef list exchanges(self)
     cdef int pump(self) except -1
     cdef int tell_drained(self) except -1
-    cdef bint is_full(self, fs_h2_stream *stream) except -1
+    cdef bint is_full(self, Exchange exchange) except -1
     cdef int give_up_blocked(self) except -1
     cdef uint64_t due(self) noexcept
     cdef uint64_t stream_due(self, fs_h2_stream *stream) noexcept
-    cdef int expired(self) except -1
-    cdef int late(self, fs_h2_stream *stream) except -1
+    cdef int expired(self, uint64_t now) except -1
+    cdef int late(self, fs_h2_stream *stream, uint64_t now) except -1
 
 
 cdef enum TLSState:
@@ -440,7 +440,9 @@ cdef class Driver:
     cdef list dead                      # closed in this batch; freed when it ends
     cdef list told                      # watches whose callback is due when this batch has ended
     cdef bint sweep_scheduled
+    cdef bint turning                   # poll() or sweep() is on the stack: neither is entered again, nothing is buried
     cdef bint idle_stack                # in poll() or sweep(), and no application's code below us on the stack
+    cdef bint buffer_held               # a turn is on the stack, whose unparsed bytes may lie in `buffer`
     cdef bint polling                   # a batch is being worked on, and this thread's turns may end later in it
     cdef bint closed
     cdef object idle_callback
@@ -460,6 +462,8 @@ cdef class Driver:
     cdef uint32_t slot_free             # head of the free list, slot_count when empty
     cdef uint64_t now                   # monotonic ms, read once a batch
     cdef uint64_t now_us                # the same moment
+    cdef uint64_t looked_us             # when the clock was last looked at
+    cdef uint64_t stalled               # ms in all in which it stood still: the application blocked it, or the process did not run
     cdef uint32_t handshakes            # steps of TLS handshakes in this batch
     cdef object view                    # a memoryview over `buffer`
     cdef uint32_t ended_now             # answers to requests of this moment, whose duration has still to be counted
@@ -497,6 +501,9 @@ cdef class Driver:
     cdef void *token(self, uint32_t index) noexcept
     cdef int open_status(self, object memory) except -1
     cdef void clock(self) noexcept
+    cdef void look(self, uint64_t due) noexcept
+    cdef void note_stall(self) noexcept
+    cdef int take_all(self, const fs_ready *ready, int n) except -1
     cdef Listener listener_of(self, int fd)
     cdef int accept_rest(self, list listeners, bint last) except -1
     cdef int accept_from(self, Listener listener, int most) except -1
@@ -537,8 +544,10 @@ cdef class Connection:
     cdef uint32_t pulls                 # receives of this turn in the application's own steps
     cdef uint32_t lingered              # bytes thrown away after the last answer
     cdef uint64_t deadline              # monotonic ms, 0: none
-    cdef uint64_t head_since            # monotonic ms of a head's first byte
-    cdef uint64_t head_number           # h1.requests at that time: which head it was
+    cdef uint64_t since                 # monotonic ms: when the wait began that `phase` names
+    cdef uint64_t stalled               # Driver.stalled at that time
+    cdef uint32_t grace                 # ms by which the deadline has moved, because the worker stood still meanwhile
+    cdef uint64_t head_number           # h1.requests when the wait for a head or for a request began
     cdef uint64_t read_progress         # monotonic ms
     cdef uint64_t write_progress
     cdef uint64_t unsent_at             # write_progress when `unsent` was asked for
@@ -575,9 +584,12 @@ cdef class Connection:
     cdef uint64_t unsent_of(self, Exchange exchange) noexcept
     cdef int settle_machine(self) noexcept
     cdef int drain_events(self) except -1
+    cdef bint must_pause(self) except -1
     cdef int drain_tunnel(self) except -1
     cdef int open_exchange(self, fs_event *event) except -1
-    cdef int overdue(self) except -1
+    cdef bint excused(self) noexcept
+    cdef int judge(self) except -1
+    cdef int cut_off(self) except -1
     cdef int refuse(self, int error) except -1
     cdef int refuse_overloaded(self, fs_event *event) except -1
     cdef int peer_closed(self) except -1
@@ -587,6 +599,7 @@ cdef class Connection:
     cdef int broken(self, object failure) except -1
     cdef int finish(self) except -1
     cdef void set_deadline(self) noexcept
+    cdef uint64_t request_since(self, Phase phase) noexcept
     cdef bint peer_reads(self)
     cdef int log_rejected(self, int error) except -1
     cdef int log_answer(self, fs_event *event) except -1
@@ -651,6 +664,7 @@ cdef class Exchange:
     cdef int on_overdue(self) except -1
     cdef bint wants_body(self) noexcept
     cdef uint64_t due(self) noexcept
+    cdef bint awaits_peer(self) noexcept
     # connection -> exchange, in a tunnel
     cdef int on_data(self, char *p, size_t n) except -1
     cdef int on_data_end(self) except -1
@@ -719,6 +733,8 @@ cdef class HTTPExchange(ASGIExchange):
     cdef object send_file(self, dict event)
     cdef object send_hints(self, dict event)
     cdef object send_trailers(self, dict event)
+    cdef int expect(self, dict event, int response) except -1
+    cdef int expect_body(self, dict event) except -1
     cdef int write_head(self, bint end, uint64_t length) except -1
     cdef object after_body(self, int result)
     cdef int end(self) except -1

@@ -54,6 +54,7 @@ cdef extern from "Python.h":
     PyObject *new_bytes "PyBytes_FromStringAndSize" (const char *p, Py_ssize_t n) except NULL
     int _PyBytes_Resize(PyObject **bytes, Py_ssize_t n) except -1
     bint PyCoro_CheckExact(object o)
+    long PyLong_AsLongAndOverflow(object o, int *overflow) except? -1
     bint PyUnicode_IS_ASCII(object o)
     void *PyUnicode_DATA(object o)
     Py_ssize_t Py_REFCNT(PyObject *o)

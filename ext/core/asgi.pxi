@@ -211,9 +211,10 @@ cdef class ASGIExchange(Exchange):
 
     cdef object after_write(self):
         """Something was queued: what `send` returns, an awaitable that waits where the queue is too long."""
+        cdef Connection connection = self.connection
         cdef Drained waiting
-        self.connection.written()
-        if self.connection is None or not self.connection.full(self):
+        connection.written()
+        if not connection.full(self) or self.connection is None:
             return DONE
         waiting = Drained.__new__(Drained)
         waiting.exchange = self

@@ -1,4 +1,7 @@
 # The ASGI exchange (ASGI HTTP specification 2.5): scope, `receive` and `send` over one stream.
+#
+# Reading an event may run the application's code: a truth value, an iterator, a descriptor's fileno(), a destructor. So each
+# event is read whole first, by references of our own, and the state is looked at last, right before the write.
 
 cdef enum Response:
     RESPONSE_NONE           # nothing but early hints so far
@@ -167,6 +170,7 @@ cdef class HTTPExchange(ASGIExchange):
         task.cancel("the application did not answer in time")
 
     cdef int detach(self) except -1:
+        cdef object fields = self.fields    # dropped last: a destructor may send
         self.fields = None
         self.response = RESPONSE_DONE       # a task that the application left behind may still send: there is no stream
         self.pieces.clear()
@@ -270,38 +274,52 @@ cdef class HTTPExchange(ASGIExchange):
         raise ValueError(f"unexpected event type {<object>kind!r} on an http connection")
 
     cdef object start_response(self, dict event, EventView *view):
-        cdef PyObject *value = view.status
-        cdef object fields
-        if self.response != RESPONSE_NONE:
-            raise self.out_of_order(event)
-        if value == NULL:
+        cdef object status = <object>view.status if view.status != NULL else None
+        cdef object fields = <object>view.headers if view.headers != NULL else ()
+        cdef object trailers = <object>view.trailers if view.trailers != NULL else False
+        cdef bint announced
+        cdef int overflow = 0
+        cdef long code
+        self.expect(event, RESPONSE_NONE)
+        if status is None:
             raise ValueError("http.response.start needs a 'status'")
-        if type(<object>value) is bool or not PyLong_Check(<object>value):
-            raise TypeError(f"'status' of http.response.start is an int, not {type(<object>value).__name__}")
-        status = <object>value
-        if not 200 <= status <= 999:
+        if type(status) is bool or not PyLong_Check(status):
+            raise TypeError(f"'status' of http.response.start is an int, not {type(status).__name__}")
+        code = PyLong_AsLongAndOverflow(status, &overflow)
+        if overflow or not 200 <= code <= 999:
             raise ValueError(f"'status' of http.response.start is between 200 and 999, not {status}")
-        self.status = status
-        value = view.headers
-        if value == NULL:
-            fields = ()
-        else:
-            fields = <object>value
-            if type(fields) is not list and type(fields) is not tuple:
-                try:
-                    fields = list(fields)
-                except TypeError:
-                    raise TypeError(
-                        f"'headers' of http.response.start are pairs of bytes, not {type(fields).__name__}") from None
-            check_fields(fields)
-        value = view.trailers
-        self.trailers = value != NULL and PyObject_IsTrue(<object>value)
+        if type(fields) is not list and type(fields) is not tuple:
+            try:
+                fields = list(fields)
+            except TypeError:
+                raise TypeError(
+                    f"'headers' of http.response.start are pairs of bytes, not {type(fields).__name__}") from None
+        check_fields(fields)
+        announced = PyObject_IsTrue(trailers)
+        self.expect(event, RESPONSE_NONE)
+        self.status = code
+        self.trailers = announced
         self.fields = fields
         self.response = RESPONSE_HELD
         return DONE
 
+    cdef int expect(self, dict event, int response) except -1:
+        """Raises where the event cannot come now."""
+        if self.response != response or self.lost:
+            if self.lost:
+                raise ClientDisconnected("the client has disconnected")
+            raise self.out_of_order(event)
+        return 0
+
+    cdef int expect_body(self, dict event) except -1:
+        """Likewise; the head may have gone or not."""
+        if self.response != RESPONSE_HELD and self.response != RESPONSE_BODY or self.lost:
+            return self.expect(event, RESPONSE_BODY)
+        return 0
+
     cdef int write_head(self, bint end, uint64_t length) except -1:
-        """Sends the held head. When it raises, another start may follow."""
+        """Sends the held head, whose fields the caller keeps: dropping them may run the application's code. When it raises,
+        another start may follow."""
         cdef object fields = self.fields
         self.fields = None
         self.response = RESPONSE_NONE
@@ -311,23 +329,20 @@ cdef class HTTPExchange(ASGIExchange):
         return 0
 
     cdef object send_body(self, dict event, EventView *view):
-        cdef PyObject *value = view.body
-        cdef object body = b""
-        cdef bint more = False
+        cdef object body = <object>view.body if view.body != NULL else b""
+        cdef object more_body = <object>view.more_body if view.more_body != NULL else False
+        cdef object fields
+        cdef bint more
         cdef int result
-        if value != NULL:
-            body = <object>value
-            if type(body) is not bytes:
-                if not isinstance(body, (bytes, bytearray, memoryview)):
-                    raise TypeError(f"'body' of http.response.body is bytes, not {type(body).__name__}")
-                body = bytes(body)
-        value = view.more_body
-        if value != NULL:
-            more = PyObject_IsTrue(<object>value)
+        if type(body) is not bytes:
+            if not isinstance(body, (bytes, bytearray, memoryview)):
+                raise TypeError(f"'body' of http.response.body is bytes, not {type(body).__name__}")
+            body = bytes(body)
+        more = PyObject_IsTrue(more_body)
+        self.expect_body(event)
+        fields = self.fields
         if self.response == RESPONSE_HELD:
             self.write_head(not more, PyBytes_GET_SIZE(body))
-        elif self.response != RESPONSE_BODY:
-            raise self.out_of_order(event)
         result = self.stream.ops.body(self.stream, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), <void *>body, not more)
         return self.after_body(result)
 
@@ -352,15 +367,18 @@ cdef class HTTPExchange(ASGIExchange):
 
     cdef object send_path(self, dict event):
         cdef OpenFile file
+        cdef uint64_t size
+        cdef object fields
         path = event.get("path")
         if not isinstance(path, str):
             raise TypeError(f"'path' of http.response.pathsend is a str, not {type(path).__name__}")
-        if self.response != RESPONSE_HELD:
-            raise self.out_of_order(event)
+        self.expect(event, RESPONSE_HELD)
         if not os.path.isabs(path):
             raise ValueError(f"'path' of http.response.pathsend is absolute, not {path!r}")
         file = own_descriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
         size = regular_size(file.fd, path)
+        self.expect(event, RESPONSE_HELD)
+        fields = self.fields
         self.write_head(True, size)
         self.response = RESPONSE_PATH
         return self.after_body(self.stream.ops.file(self.stream, file.fd, 0, size, <void *>file, 1))
@@ -369,12 +387,13 @@ cdef class HTTPExchange(ASGIExchange):
         cdef OpenFile file
         cdef int64_t offset
         cdef uint64_t size, count
+        cdef object fields
+        cdef bint more
         source = event.get("file")
         fd = source if type(source) is int else source.fileno() if hasattr(source, "fileno") else None
         if fd is None:
             raise TypeError(f"'file' of http.response.zerocopysend is a descriptor or a file, not {type(source).__name__}")
-        if self.response != RESPONSE_HELD and self.response != RESPONSE_BODY:
-            raise self.out_of_order(event)
+        self.expect_body(event)
         # The application may close its file as soon as `send` returns, the queue may not have sent it by then.
         file = own_descriptor(os.dup(fd))
         size = regular_size(file.fd, fd)
@@ -388,9 +407,11 @@ cdef class HTTPExchange(ASGIExchange):
             if wanted < 0:
                 raise ValueError("'count' of http.response.zerocopysend is negative")
             count = min(count, wanted)
+        more = PyObject_IsTrue(event.get("more_body", False))
         if given is None:
             os.lseek(fd, count, os.SEEK_CUR)
-        more = bool(event.get("more_body", False))
+        self.expect_body(event)
+        fields = self.fields
         if self.response == RESPONSE_HELD:
             self.write_head(not more, count)
         return self.after_body(self.stream.ops.file(self.stream, file.fd, offset, count, <void *>file, not more))
@@ -398,8 +419,7 @@ cdef class HTTPExchange(ASGIExchange):
     cdef object send_hints(self, dict event):
         cdef fs_field fields[FIELDS_ON_STACK]
         cdef uint32_t n = 0
-        if self.response != RESPONSE_NONE:
-            raise self.out_of_order(event)
+        self.expect(event, RESPONSE_NONE)
         links = list(event.get("links", ()))
         if len(links) > FIELDS_ON_STACK:
             raise ValueError(f"more than {FIELDS_ON_STACK} links in one http.response.early_hint")
@@ -408,19 +428,19 @@ cdef class HTTPExchange(ASGIExchange):
                 raise TypeError(f"'links' of http.response.early_hint holds bytes, not {type(link).__name__}")
             fields[n] = fs_field(b"link", PyBytes_AS_STRING(link), 4, <uint32_t>len(link), 0)
             n += 1
+        self.expect(event, RESPONSE_NONE)
         self.check(self.stream.ops.informational(self.stream, 103, fields, n))
         return self.after_write()
 
     cdef object send_trailers(self, dict event):
         cdef fs_field fields[FIELDS_ON_STACK]
         cdef bint more = bool(event.get("more_trailers", False))
+        pairs = list(event.get("headers", ()))
         if self.response == RESPONSE_DONE and self.trailers and not self.trailers_given:
             # Announced, but the client did not ask for them or the framing has no place for them: dropped.
             self.trailers_given = not more
             return DONE
-        if self.response != RESPONSE_TRAILERS:
-            raise self.out_of_order(event)
-        pairs = list(event.get("headers", ()))
+        self.expect(event, RESPONSE_TRAILERS)
         if len(pairs) > FIELDS_ON_STACK:
             raise ValueError(f"more than {FIELDS_ON_STACK} trailers in one event")
         collect_fields(pairs, fields, len(pairs))

@@ -222,6 +222,9 @@ cdef class WebSocketExchange(ASGIExchange):
         return earliest(earliest(self.ping_at, self.pong_by), stop if self.stage == STAGE_ENDING
                         else earliest(self.tell_at, stop))
 
+    cdef bint awaits_peer(self) noexcept:
+        return self.opened and (self.stage == STAGE_ENDED or self.pong_by != 0 and self.pong_by == self.due())
+
     cdef int on_overdue(self) except -1:
         cdef uint64_t now = self.driver.now
         if not self.opened:
@@ -403,6 +406,9 @@ cdef class WebSocketExchange(ASGIExchange):
         if self.code:
             raise ClientDisconnected("the client has disconnected")
         pairs = self.accept_fields(event)
+        self.expect(event, STAGE_CONNECTING)    # reading the event may have run the application's code
+        if self.code:
+            raise ClientDisconnected("the client has disconnected")
         collect_fields(pairs, fields, len(pairs))
         tunnel = self.connection.open_tunnel(self, fields, <uint32_t>len(pairs))
         count_answer(self)
@@ -448,15 +454,16 @@ cdef class WebSocketExchange(ASGIExchange):
         cdef const char *p
         cdef Py_ssize_t n = 0
         cdef int result
-        if self.stage != STAGE_OPEN:
-            self.expect(event, STAGE_OPEN)
         if (data == NULL or data == <PyObject *>None) == (text == NULL or text == <PyObject *>None):
+            self.expect(event, STAGE_OPEN)
             raise ValueError("websocket.send has either 'bytes' or 'text'")
         if text != NULL and text != <PyObject *>None:
             payload = <object>text
             if not isinstance(payload, str):
                 raise TypeError(f"'text' of websocket.send is a str, not {type(payload).__name__}")
             p = PyUnicode_AsUTF8AndSize(payload, &n)
+            if self.stage != STAGE_OPEN:
+                self.expect(event, STAGE_OPEN)
             result = fs_ws_send(&self.ws, 1, p, n, <void *>payload)
         else:
             payload = <object>data
@@ -465,6 +472,8 @@ cdef class WebSocketExchange(ASGIExchange):
                     raise TypeError(f"'bytes' of websocket.send is bytes, not {type(payload).__name__}")
                 payload = bytes(payload)
             n = PyBytes_GET_SIZE(payload)
+            if self.stage != STAGE_OPEN:
+                self.expect(event, STAGE_OPEN)
             result = fs_ws_send(&self.ws, 0, PyBytes_AS_STRING(payload), n, <void *>payload)
         if result == FS_E_APP_ORDER:
             raise ClientDisconnected("the WebSocket is closed")
@@ -475,19 +484,19 @@ cdef class WebSocketExchange(ASGIExchange):
         return self.after_write()
 
     cdef object send_close(self, dict event):
-        cdef int result
         code = event.get("code")
         reason = event.get("reason")
         code = CLOSE_NORMAL if code is None else code
         reason = "" if reason is None else reason
         if not isinstance(code, int) or not isinstance(reason, str):
             raise TypeError("'code' of websocket.close is an int, its 'reason' a str")
+        valid = fs_ws_code_is_valid(code) and len(reason.encode()) <= 123
         if self.stage == STAGE_CONNECTING:
             self.own_end = True
             self.refuse(403)
             return DONE
         self.expect(event, STAGE_OPEN)
-        if not fs_ws_code_is_valid(code) or len(reason.encode()) > 123:
+        if not valid:
             raise ValueError(f"not to be sent in a close frame: code {code}, {len(reason.encode())} bytes of reason")
         self.own_end = True
         self.close_with(code, reason)
@@ -508,6 +517,7 @@ cdef class WebSocketExchange(ASGIExchange):
         if type(status) is bool or not isinstance(status, int) or not 200 <= status <= 999:
             raise ValueError(f"'status' of websocket.http.response.start is between 200 and 999, not {status!r}")
         check_fields(fields)
+        self.expect(event, STAGE_CONNECTING)
         self.denial = (status, fields)
         self.stage = STAGE_DENIAL
         return DONE
@@ -515,9 +525,9 @@ cdef class WebSocketExchange(ASGIExchange):
     cdef object send_denial(self, dict event):
         cdef bint more = bool(event.get("more_body", False))
         body = event.get("body", b"")
-        self.expect(event, STAGE_DENIAL)
         if not isinstance(body, bytes):
             raise TypeError(f"'body' of websocket.http.response.body is bytes, not {type(body).__name__}")
+        self.expect(event, STAGE_DENIAL)
         if self.denial is not None:
             status, fields = self.denial
             self.denial = None

@@ -262,6 +262,7 @@ cdef int drained_step(PyObject *raw, PyObject **result) except -1:
         if kind == PYGEN_NEXT:
             return PYGEN_NEXT
         Py_DECREF(<object>result[0])
+        result[0] = NULL            # what follows may raise
         self.future = self.iterator = None
     if exchange.lost or exchange.cut:
         raise exchange.disconnected()

@@ -24,6 +24,7 @@ cdef enum:
     PULLS_A_TURN = 8            # an application that reads a body keeps the loop from the others no longer than this
     DIRECT_MIN = 32768          # bytes of body that are worth receiving into their final place
     DIRECT_MAX = 262144         # and the most that is made room for
+    GRACE_MAX = 86400000        # ms by which a deadline moves at most when the worker stood still
 
 
 @cython.final
@@ -41,6 +42,8 @@ cdef class Connection:
         self.sink.queue = &self.queue
         fs_h1_init(&self.h1, &driver.h1_shared, &self.sink.base)
         self.phase = PHASE_FIRST_BYTE
+        self.since = driver.now
+        self.stalled = driver.stalled
         self.deadline = driver.now + driver.limits.timeout_first_byte
         fs_wheel_arm(&driver.wheel, &self.timer, self.deadline)
         if FS_DEBUG:
@@ -70,9 +73,14 @@ cdef class Connection:
             self.turn()
 
     cdef int turn(self) except -1:
+        cdef Driver driver = self.driver
+        cdef int rounds = 0
         if self.fd < 0 or self.flags & CONN_IN_TURN:
             return 0
-        cdef int rounds = 0
+        if driver.buffer_held:
+            driver.schedule(self)       # asked for inside another one's turn: the buffer has that one's bytes in it
+            return 0
+        driver.buffer_held = True
         self.flags |= CONN_IN_TURN
         self.flags &= ~<uint32_t>(CONN_MORE | CONN_STALLED)
         self.answered = 0
@@ -81,7 +89,7 @@ cdef class Connection:
             self.drain_events()
             while self.fd >= 0 and self.wants_bytes():
                 if rounds == RECEIVES_A_TURN:
-                    self.driver.schedule(self)
+                    driver.schedule(self)
                     break
                 rounds += 1
                 if rounds > 1 and self.settle_machine() < 0:    # the next recv overwrites the shared buffer
@@ -96,18 +104,19 @@ cdef class Connection:
         except BaseException as failure:
             self.broken(failure)
         finally:
+            driver.buffer_held = False
             self.flags &= ~<uint32_t>CONN_IN_TURN
         if self.exchange is not None and self.exchange.queued and backlog(self) == 0:
             self.set_deadline()         # the application's step comes next, and another turn after it
-        elif self.driver.polling:
-            self.driver.defer(self)
+        elif driver.polling:
+            driver.defer(self)
         else:
             self.end_turn()
         return 0
 
     cdef int end_turn(self) except -1:
         """Sends what the turn has queued and settles what the connection waits for now."""
-        if self.fd < 0:
+        if self.fd < 0 or self.flags & CONN_IN_TURN:
             return 0
         self.flags |= CONN_IN_TURN
         try:
@@ -125,9 +134,13 @@ cdef class Connection:
         return fs_h1_settle(&self.h1) if self.session is None else fs_h2_settle(&self.session.h2)
 
     cdef int broken(self, object failure) except -1:
+        """Never raises: whoever calls it has others to serve."""
         report(self.driver.logger, LOG_CRITICAL, "Internal error: the connection is closed", (), failure)
         self.driver.count_error(FS_E_INTERNAL)
-        self.lost(FS_E_INTERNAL)
+        try:
+            self.lost(FS_E_INTERNAL)
+        except BaseException as another:
+            report(self.driver.logger, LOG_CRITICAL, "Internal error: the connection's end has failed", (), another)
         return 0
 
     # ---- bytes in
@@ -153,7 +166,7 @@ cdef class Connection:
         """One recv, fed to the protocol. False when the socket is drained."""
         cdef Driver driver = self.driver
         cdef ssize_t n, taken = 0
-        cdef size_t room = driver.buffer_size
+        cdef size_t room = receive_room(self)
         if self.tls is not None:
             if self.tls.state == TLS_HANDSHAKE and driver.handshakes >= HANDSHAKES_A_TURN:
                 driver.schedule(self)
@@ -205,6 +218,7 @@ cdef class Connection:
     cdef bint take_opening(self, char *p, size_t n) except -1:
         """Whether these bytes are dealt with: as far as they are HTTP/2's preface it is waited for, and what is none goes
         to HTTP/1."""
+        cdef Driver driver = self.driver
         cdef bytes whole = None
         cdef size_t size = n
         cdef char *start = p
@@ -219,15 +233,17 @@ cdef class Connection:
                 self.opening = PyBytes_FromStringAndSize(start, size)
                 return True
             self.begin_http2()
-        elif self.driver.http == HTTP_2_ONLY:
+        elif driver.http == HTTP_2_ONLY:
             self.opening = None
             self.refuse(FS_E_VERSION)
             return True
         if self.opening is None:
             return False
         self.opening = None
-        memcpy(self.driver.buffer, start, size)     # `p` lies in there, and the rest of it has room
-        self.feed(self.driver.buffer, size)
+        if FS_DEBUG:
+            assert size <= driver.buffer_size
+        memcpy(driver.buffer, start, size)      # receive_room() has left room for what was kept
+        self.feed(driver.buffer, size)
         return True
 
     cdef int begin_http2(self) except -1:
@@ -251,7 +267,7 @@ cdef class Connection:
             tls.incoming.write(driver.view[taken:n])
             if tls.state == TLS_HANDSHAKE and not self.shake_hands():
                 return 0
-            n = tls.decrypt(driver.buffer, driver.buffer_size, driver.view)
+            n = tls.decrypt(driver.buffer, receive_room(self), driver.view)
         except ssl.SSLError as error:
             self.tls_failed(error)
             return 0
@@ -273,6 +289,7 @@ cdef class Connection:
     cdef int begin_tls(self, object settings) except -1:
         self.tls = TLSFilter.__new__(TLSFilter, self.driver, settings)
         self.phase = PHASE_TLS
+        self.since = self.driver.now
         self.deadline = self.driver.now + self.driver.limits.timeout_tls_handshake
         fs_wheel_arm(&self.driver.wheel, &self.timer, self.deadline)
 
@@ -326,6 +343,7 @@ cdef class Connection:
 
     cdef int peer_closed(self) except -1:
         """The peer's FIN. It may only have closed its half: what it asked for is still answered."""
+        cdef Exchange exchange
         cdef int result
         if self.flags & CONN_LINGERING:
             self.close(False)
@@ -346,13 +364,14 @@ cdef class Connection:
                 return 0
         if self.session is not None:
             for exchange in self.session.exchanges():
-                (<Exchange>exchange).on_disconnect()
+                exchange.on_disconnect()
             return 0
         result = fs_h1_eof(&self.h1)
-        if self.exchange is not None:
-            self.exchange.on_disconnect()
-            if self.exchange is not None and not self.exchange.started:
-                self.exchange.start()
+        exchange = self.exchange
+        if exchange is not None:
+            exchange.on_disconnect()
+            if self.exchange is exchange and not exchange.started:
+                exchange.start()
         elif result < 0:
             self.refuse(result)
         elif not fs_h1_busy(&self.h1) and backlog(self) == 0:
@@ -433,12 +452,7 @@ cdef class Connection:
                         return 0
                     exchange.start()
                     continue
-            elif self.queue.size >= driver.limits.high_water and self.full(None):
-                self.flags |= CONN_STALLED      # answers pile up: the next request waits until they have left
-                return 0
-            elif self.answered >= driver.limits.max_pipelined and fs_h1_unread(&self.h1):
-                self.flags |= CONN_MORE
-                driver.schedule(self)
+            elif self.must_pause():
                 return 0
             result = fs_h1_next(&self.h1, &event)
             if result < 0:
@@ -449,33 +463,49 @@ cdef class Connection:
             elif event.kind == FS_EVENT_BODY:
                 if exchange is not None:
                     exchange.on_body(event.data.p, event.data.n, event.end != 0)
-                    if event.end and not exchange.started:
+                    if event.end and not exchange.started and exchange.stream != NULL:
                         exchange.start()
             elif event.kind == FS_EVENT_END:
                 if exchange is not None:
                     exchange.on_end()
-                    if not exchange.started:
+                    if not exchange.started and exchange.stream != NULL:
                         exchange.start()
             elif exchange is not None and not exchange.started:
                 exchange.start()
             else:
                 return 0
 
+    cdef bint must_pause(self) except -1:
+        """Whether the next request has to wait, or never comes: looking for room may find the peer gone."""
+        cdef Driver driver = self.driver
+        if self.queue.size >= driver.limits.high_water:
+            if self.full(None):
+                self.flags |= CONN_STALLED      # answers pile up until they have left
+                return True
+            if self.fd < 0:
+                return True
+        if self.answered >= driver.limits.max_pipelined and fs_h1_unread(&self.h1):
+            self.flags |= CONN_MORE
+            driver.schedule(self)
+            return True
+        return False
+
     cdef int drain_tunnel(self) except -1:
         cdef fs_event event
         cdef int result
-        if self.exchange.wants_data():
-            self.exchange.on_data(NULL, 0)
-        while self.exchange is not None and self.exchange.wants_data():
+        cdef Exchange exchange = self.exchange
+        if exchange.wants_data():
+            exchange.on_data(NULL, 0)
+        while self.exchange is exchange and exchange.wants_data():
             result = fs_h1_next(&self.h1, &event)
             if result < 0:
                 self.lost(result)
                 return 0
             if event.kind != FS_EVENT_DATA:
                 break
-            self.exchange.on_data(<char *>event.data.p, event.data.n)
-        if self.exchange is not None:
-            self.exchange.on_data_end()
+            exchange.on_data(<char *>event.data.p, event.data.n)
+        if self.exchange is exchange:
+            exchange.on_data_end()
 
     cdef int open_exchange(self, fs_event *event) except -1:
         cdef Driver driver = self.driver
@@ -546,6 +576,8 @@ cdef class Connection:
         cdef Driver driver = self.driver
         cdef Exchange exchange = self.exchange
         cdef bint answered = self.h1.stream.head_sent != 0
+        if self.fd < 0:
+            return 0
         if self.session is not None:
             self.session.failed(error)
             return 0
@@ -554,11 +586,14 @@ cdef class Connection:
             fs_h1_refuse(&self.h1, error)
             self.log_rejected(error)
             return 0
-        exchange.on_refused()
+        exchange.on_refused()           # an application that was not called yet is called now, and may end the connection
+        if self.exchange is not exchange:
+            return 0
         fs_h1_refuse(&self.h1, error)
         exchange.log(self.h1.stream.status if answered else fs_error_describe(error).status)
-        self.exchange = None
-        exchange.detach()
+        if self.exchange is exchange:
+            self.exchange = None
+            exchange.detach()
 
     cdef int log_rejected(self, int error) except -1:
         cdef Driver driver = self.driver
@@ -573,7 +608,7 @@ cdef class Connection:
     cdef bint full(self, Exchange exchange):
         """Whether `send` has to wait. Above the high-water mark the socket is asked first."""
         if self.session is not None and exchange is not None:
-            return exchange.stream != NULL and self.session.is_full(<fs_h2_stream *>exchange.stream)
+            return exchange.stream != NULL and self.session.is_full(exchange)
         if backlog(self) < self.driver.limits.high_water:
             return False
         if not self.flags & CONN_FLUSHING:
@@ -587,10 +622,15 @@ cdef class Connection:
 
     cdef bint pull(self, Exchange exchange):
         """The application waits for body bytes: what the socket holds by now is received at once, within the
-        application's own step, a few times a turn. Waking it through the loop costs more than the bytes do."""
-        if self.session is not None or self.flags & CONN_IN_TURN or self.fd < 0 or self.pulls == PULLS_A_TURN or not self.wants_bytes():
+        application's own step, a few times a turn. Waking it through the loop costs more than the bytes do. An application
+        that waits for another request's body inside its own first step is not served so: its own connection's bytes lie in
+        the buffer."""
+        cdef Driver driver = self.driver
+        if (self.session is not None or self.flags & CONN_IN_TURN or self.fd < 0 or self.pulls == PULLS_A_TURN
+                or driver.buffer_held or not self.wants_bytes()):
             return False
         self.pulls += 1
+        driver.buffer_held = True
         self.flags |= CONN_IN_TURN
         try:
             if fs_h1_settle(&self.h1) < 0:
@@ -602,6 +642,7 @@ cdef class Connection:
         except BaseException as failure:
             self.broken(failure)
         finally:
+            driver.buffer_held = False
             self.flags &= ~<uint32_t>CONN_IN_TURN
         if self.queue.size or self.exchange is None:
             self.written()
@@ -623,14 +664,16 @@ cdef class Connection:
     cdef int response_ended(self, Exchange exchange) except -1:
         """The last byte of the answer is queued, or it was broken off. The next request may come."""
         cdef Exchange ended = self.exchange     # ours is often the last reference
+        cdef Connection here = self             # and the exchange's may be the last one of ours
         if self.session is not None:
             return self.session.response_ended(exchange)
         if ended is None or ended is not exchange:
             return 0
         ended.log(ended.stream.status)
-        self.exchange = None
-        ended.detach()
-        self.written()
+        if self.exchange is ended:
+            self.exchange = None
+            ended.detach()
+        here.written()
 
     cdef list exchanges(self):
         """The requests that are being read or answered."""
@@ -700,17 +743,21 @@ cdef class Connection:
     # ---- bytes out, and the end of a turn
 
     cdef int flush(self) except -1:
+        """Sends what the socket takes. It may find the peer gone, and dropping what was sent may run the application's code:
+        look again at whether the connection is still open, and which exchange it has."""
+        cdef H2Session session = self.session
+        cdef Exchange exchange
         cdef uint64_t sent = 0
-        cdef int result
+        cdef int result = 0
         self.flags |= CONN_FLUSHING
-        while True:
-            if self.session is not None and self.session.pump() and self.fd < 0:
-                return 0
+        while self.fd >= 0:
+            if session is not None:
+                session.pump()
             if self.queue.head == NULL and (self.tls is None or self.tls.wire.head == NULL):
                 result = 0
                 break
             result = self.flush_socket(&sent)
-            if result != 0 or self.session is None:
+            if result != 0 or session is None:
                 break
             if sent >= FLUSH_BUDGET:
                 result = FS_AGAIN
@@ -719,6 +766,8 @@ cdef class Connection:
         if sent:
             self.driver.status.bytes_out += sent
             self.write_progress = self.driver.now
+        if self.fd < 0:
+            return 0
         if result == FS_AGAIN:
             if sent >= FLUSH_BUDGET:
                 self.driver.schedule(self)
@@ -726,10 +775,11 @@ cdef class Connection:
             self.lost(FS_E_APP_FILE if result in (-ENODATA, -EIO, -EBADF) else FS_E_NOMEM if result == -ENOMEM
                       else FS_E_PEER_GONE)
             return 0
-        if self.session is not None:
-            self.session.tell_drained()
-        elif self.exchange is not None and backlog(self) <= self.driver.limits.low_water:
-            self.exchange.on_drained()
+        exchange = self.exchange
+        if session is not None:
+            session.tell_drained()
+        elif exchange is not None and backlog(self) <= self.driver.limits.low_water:
+            exchange.on_drained()
 
     cdef int flush_socket(self, uint64_t *sent) except? -1:
         cdef uint64_t part = 0
@@ -751,6 +801,8 @@ cdef class Connection:
                 result = tls.encrypt(&self.queue)
                 if result < 0:
                     return result
+                if self.fd < 0:
+                    return 0            # what was dropped has ended the connection
                 if self.queue.size == 0 and self.says_goodbye():
                     tls.say_goodbye()
             part = 0
@@ -814,101 +866,150 @@ cdef class Connection:
 
     cdef void set_deadline(self) noexcept:
         """What the connection waits for now, and until when. The timer itself is moved only when it would fire late."""
-        cdef const fs_limits *limits = &self.driver.limits
+        cdef Driver driver = self.driver
+        cdef const fs_limits *limits = &driver.limits
         cdef Phase phase = PHASE_NONE
+        cdef uint64_t since = 0         # when the wait began; phase and this tell one wait from another
         cdef uint64_t deadline = 0
         if self.flags & CONN_LINGERING:
             phase = PHASE_LINGER
-            deadline = self.deadline if self.phase == PHASE_LINGER else self.driver.now + limits.timeout_linger
+            since = self.since if self.phase == PHASE_LINGER else driver.now
+            deadline = since + limits.timeout_linger
         elif self.tls is not None and self.tls.state == TLS_HANDSHAKE:
             phase = PHASE_TLS
-            deadline = self.deadline
+            since = self.since
+            deadline = since + limits.timeout_tls_handshake
         elif backlog(self):
             phase = PHASE_WRITE
             if self.phase != PHASE_WRITE or self.write_progress > self.unsent_at:
                 if self.phase != PHASE_WRITE:
-                    self.write_progress = self.driver.now
+                    self.write_progress = driver.now
                 self.unsent_at = self.write_progress
                 self.unsent = fs_unsent(self.fd)
-            deadline = self.write_progress + limits.timeout_write
+            since = self.write_progress
+            deadline = since + limits.timeout_write
         elif self.session is not None:
-            deadline = self.session.due()
+            since = deadline = self.session.due()
             phase = PHASE_STREAMS
             if deadline == 0 and self.session.h2.open == 0:
                 phase = PHASE_KEEP_ALIVE
-                deadline = self.session.h2.framed_at + limits.timeout_keep_alive
+                since = self.session.h2.framed_at
+                deadline = since + limits.timeout_keep_alive
         elif self.exchange is not None:
             if self.exchange.wants_body():
                 phase = PHASE_BODY
                 if self.phase != PHASE_BODY:
-                    self.read_progress = self.driver.now    # the client is late from now on, not from before
-                deadline = self.read_progress + limits.timeout_body
+                    self.read_progress = driver.now     # the client is late from now on, not from before
+                since = self.read_progress
+                deadline = since + limits.timeout_body
             else:
-                deadline = self.exchange.due()
+                since = deadline = self.exchange.due()
                 if deadline:
                     phase = PHASE_APPLICATION
         elif self.h1.reading == FS_H1_READ_HEAD:
             phase = PHASE_HEAD
-            if self.phase != PHASE_HEAD or self.head_number != self.h1.requests:
-                self.head_number = self.h1.requests
-                self.head_since = self.driver.now
-            deadline = self.head_since + limits.timeout_head
+            since = self.request_since(phase)
+            deadline = since + limits.timeout_head
         elif self.h1.reading == FS_H1_READ_DRAIN:
             phase = PHASE_BODY
-            deadline = self.read_progress + limits.timeout_body
-        elif self.driver.drain_until:
+            since = self.read_progress
+            deadline = since + limits.timeout_body
+        elif driver.drain_until:
             phase = PHASE_DRAIN
-            deadline = self.driver.drain_until
+            since = deadline = driver.drain_until
         elif self.h1.requests == 0:
             phase = PHASE_FIRST_BYTE
-            deadline = self.deadline if self.phase == PHASE_FIRST_BYTE else self.driver.now + limits.timeout_first_byte
+            since = self.since if self.phase == PHASE_FIRST_BYTE else driver.now
+            deadline = since + limits.timeout_first_byte
         else:
             phase = PHASE_KEEP_ALIVE
-            deadline = self.driver.now + limits.timeout_keep_alive
-        self.phase = phase
-        self.deadline = deadline
-        if deadline and (self.timer.next == NULL or self.timer.due > deadline):
-            fs_wheel_arm(&self.driver.wheel, &self.timer, deadline)
+            since = self.request_since(phase)
+            deadline = since + limits.timeout_keep_alive
+        if phase != self.phase or since != self.since:
+            self.phase = phase
+            self.since = since
+            self.grace = 0
+            self.stalled = driver.stalled
+        self.deadline = deadline + self.grace if deadline else 0
+        if deadline and (self.timer.next == NULL or self.timer.due > self.deadline):
+            fs_wheel_arm(&driver.wheel, &self.timer, self.deadline)
+
+    cdef uint64_t request_since(self, Phase phase) noexcept:
+        """Since when it waits for the rest of this head, or for the request after that one."""
+        if self.phase == phase and self.head_number == self.h1.requests:
+            return self.since
+        self.head_number = self.h1.requests
+        return self.driver.now
+
+    # ---- deadlines that pass
 
     cdef int expired(self) except -1:
-        """The timer fired: too early where the deadline has moved, or there is none."""
+        """The timer fired: too early where the deadline has moved, or there is none. Comes when the batch's events are taken and
+        its answers sent; what has arrived since, or could not be read while the worker stood still, is read first."""
         cdef Driver driver = self.driver
-        if self.fd < 0 or self.deadline == 0:
-            return 0
+        if self.fd < 0 or self.deadline == 0 or self.flags & (CONN_IN_TURN | CONN_DEFERRED):
+            return 0        # a turn sets the deadline, and the timer, when it ends
         if driver.now < self.deadline:
             fs_wheel_arm(&driver.wheel, &self.timer, self.deadline)
             return 0
-        if self.phase == PHASE_HEAD or self.phase == PHASE_BODY and self.exchange is not None:
+        self.flags |= CONN_READABLE
+        self.turn()
+        driver.send_deferred()
+        if self.fd < 0 or self.deadline == 0 or self.flags & (CONN_IN_TURN | CONN_DEFERRED):
+            return 0
+        if driver.now < self.deadline or self.excused():
+            if self.timer.next == NULL:
+                fs_wheel_arm(&driver.wheel, &self.timer, self.deadline)
+            return 0
+        fs_wheel_disarm(&driver.wheel, &self.timer)
+        self.flags |= CONN_IN_TURN
+        try:
+            self.judge()
+        except BaseException as failure:
+            self.broken(failure)
+        finally:
+            self.flags &= ~<uint32_t>CONN_IN_TURN
+        self.turn()
+        driver.send_deferred()
+        return 0
+
+    cdef bint excused(self) noexcept:
+        """Whether the peer gets the time in which the worker stood still, once for each thing that it is waited for: it could
+        not have been heard, nor have been given what it waits for itself. An application that blocks again and again must not
+        switch the deadlines off."""
+        cdef uint64_t stalled = self.driver.stalled - self.stalled
+        if self.grace or stalled == 0 or self.phase == PHASE_DRAIN:
+            return False
+        if self.phase == PHASE_APPLICATION and not self.exchange.awaits_peer():
+            return False        # the application's own time
+        self.grace = <uint32_t>min(stalled, <uint64_t>GRACE_MAX)
+        self.deadline += self.grace
+        return self.driver.now < self.deadline
+
+    cdef int judge(self) except -1:
+        """The peer is late, or the application; the turn that follows sends and settles."""
+        cdef Driver driver = self.driver
+        cdef Exchange exchange = self.exchange
+        if self.phase == PHASE_HEAD or self.phase == PHASE_BODY and exchange is not None:
             self.refuse(FS_E_TIMEOUT)
-            self.turn()
         elif self.phase == PHASE_STREAMS:
-            self.session.expired()
-            self.turn()
+            self.session.expired(driver.now - self.grace)
         elif self.phase == PHASE_APPLICATION:
-            self.overdue()
+            exchange.on_overdue()
         elif self.phase == PHASE_WRITE:
-            if self.peer_reads():
-                self.set_deadline()
-            else:
+            if not self.peer_reads():
                 self.lost(FS_E_PEER_STALLED)
         elif self.proxy_part is not None:
             self.lost(FS_E_PROXY_HEADER)
         elif self.phase == PHASE_LINGER:
             self.close(False)
         elif self.phase == PHASE_TLS:
-            report(self.driver.logger, LOG_DEBUG, "TLS failed: the handshake did not come to its end in time", ())
+            report(driver.logger, LOG_DEBUG, "TLS failed: the handshake did not come to its end in time", ())
             self.lost(FS_E_TLS)
         elif self.session is not None:
             fs_h2_drain(&self.session.h2, 1)    # idle for long enough
-            self.turn()
         else:
             self.close(False)
-
-    cdef int overdue(self) except -1:
-        cdef Exchange exchange = self.exchange
-        if exchange is not None:
-            exchange.on_overdue()
-        self.turn()
 
     cdef bint peer_reads(self):
         """Whether the kernel has got rid of bytes since the deadline was set: it takes more of ours only when a third
@@ -934,21 +1035,13 @@ cdef class Connection:
 
     cdef int lost(self, int error) except -1:
         """Nothing reaches the peer any more, or nothing may."""
-        cdef Exchange exchange = self.exchange
-        if self.fd < 0:
-            return 0
-        self.driver.count_error(error)
-        if self.session is not None:
-            self.session.lose_all()
-        if exchange is not None:
-            exchange.on_lost()
-            exchange.log(exchange.stream.status if exchange.stream.head_sent else 499)
-            self.exchange = None
-            exchange.detach()
-        self.close(True)
+        if self.fd >= 0:
+            self.driver.count_error(error)
+            self.close(True)
 
     cdef int close(self, bint reset) except -1:
-        """Closes the descriptor, once. The object itself is freed when the batch has ended."""
+        """Closes the descriptor, once, and then cuts off whatever is still served: with a closed descriptor nothing that is
+        told of it can come back to the connection. The object itself is freed when the batch has ended."""
         cdef Driver driver = self.driver
         cdef int fd = self.fd
         if fd < 0:
@@ -956,26 +1049,45 @@ cdef class Connection:
         self.fd = -1
         self.deadline = 0
         fs_wheel_disarm(&driver.wheel, &self.timer)
-        if self.session is not None:
-            self.session.lose_all()
-        fs_outqueue_clear(&self.queue)
-        if self.tls is not None:
-            fs_outqueue_clear(&self.tls.wire)
         if reset:
             fs_close_reset(fd)
         else:
             fs_close(fd)
-        driver.live -= 1
-        driver.status.connections = driver.live
         driver.dead.append(self)
         driver.free_slot(self.slot)
+        driver.live -= 1
+        driver.status.connections = driver.live
         if not driver.polling:
             driver.schedule_sweep()
+        self.cut_off()
+        fs_outqueue_clear(&self.queue)
+        if self.tls is not None:
+            fs_outqueue_clear(&self.tls.wire)
+
+    cdef int cut_off(self) except -1:
+        """Tells the exchanges that nothing reaches the client any more."""
+        cdef Exchange exchange = self.exchange
+        if self.session is not None:
+            self.session.lose_all()
+        if exchange is None:
+            return 0
+        exchange.on_lost()
+        if self.exchange is exchange:
+            exchange.log(exchange.stream.status if exchange.stream.head_sent else 499)
+        if self.exchange is exchange:
+            self.exchange = None
+            exchange.detach()
 
 
 cdef inline uint64_t backlog(Connection connection) noexcept:
     """Bytes that wait to be sent, deciphered or not."""
     return connection.queue.size + (connection.tls.wire.size if connection.tls is not None else 0)
+
+
+cdef inline size_t receive_room(Connection connection) noexcept:
+    """How much may be received into the worker's buffer at once: what was kept of HTTP/2's preface is put before it."""
+    cdef size_t room = connection.driver.buffer_size
+    return room if connection.opening is None else room - FS_H2_PREFACE_LEN
 
 
 cdef bytes https_location(const fs_request_head *head, int port):

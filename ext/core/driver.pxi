@@ -6,6 +6,7 @@ cdef enum:
     ACCEPT_BATCH = 128          # a listener's share of a turn
     ACCEPT_REST = 4096          # and of its last one: what the kernel lets wait, as it is set up by default
     ACCEPT_PAUSE_MS = 100       # without descriptors: a rest, then another try
+    STALL_MIN_MS = 50           # the worker stood still when it did not turn for longer than this
 
 cdef uint64_t TOKEN = <uint64_t>1 << 63     # no pointer has this bit: the poller's own watch is one
 
@@ -428,11 +429,19 @@ cdef class Driver:
     # ---- the batch
 
     cdef void clock(self) noexcept:
+        self.look(self.poller.timer_due)
+
+    cdef void look(self, uint64_t due) noexcept:
+        """Reads the clock for this round; `due` is when the timer was to wake the worker, monotonic ms. What came later than that
+        is time in which it did not turn, and the peers are not judged by it (Connection.excused)."""
         cdef int64_t second = fs_unix_seconds()
         cdef uint64_t us = fs_monotonic_us()
         self.count_durations(us)
         self.now_us = us
         self.now = us // 1000
+        if due and self.now > due + STALL_MIN_MS:
+            self.stalled += self.now - max(due, self.looked_us // 1000)
+        self.looked_us = us
         self.handshakes = 0
         self.status.heartbeat = self.now
         self.status.turns += 1
@@ -441,25 +450,40 @@ cdef class Driver:
             self.access_log.set_time(second)
 
     def poll(self):
-        """Takes what is ready, once, without waiting."""
+        """Takes what is ready, once, without waiting. Inside a poll() or sweep(), from an application that runs the loop in itself,
+        it does nothing."""
         cdef fs_ready ready[FS_POLL_BATCH]
-        cdef int n, i
-        if self.closed:
+        cdef uint64_t due = self.poller.timer_due
+        cdef int n
+        if self.closed or self.turning:
             return
         n = fs_poller_wait(&self.poller, ready, FS_POLL_BATCH, 0)
         if n < 0:
             raise OSError(-n, os.strerror(-n))
-        self.clock()
-        self.polling = self.idle_stack = True
+        self.look(due)
+        self.turning = self.polling = self.idle_stack = True
         try:
-            for i in range(n):
-                self.take(&ready[i])
+            self.take_all(ready, n)
             self.send_deferred()
         finally:
-            self.polling = self.idle_stack = False
+            self.turning = self.polling = self.idle_stack = False
+            self.note_stall()
             self.finish_batch()
         if PyList_GET_SIZE(self.told) or self.repeat_due:
             self.tell_watches()
+        if PyList_GET_SIZE(self.scheduled):
+            self.schedule_sweep()       # a sweep() inside this poll has done nothing
+
+    cdef int take_all(self, const fs_ready *ready, int n) except -1:
+        """Each event stands for itself: most are edge-triggered, and one that is lost does not come again."""
+        cdef int i = 0
+        while i < n:
+            try:
+                while i < n:
+                    i += 1
+                    self.take(&ready[i - 1])
+            except BaseException as failure:
+                report(self.logger, LOG_CRITICAL, "Internal error in the driver", (), failure)
 
     cdef int take(self, const fs_ready *ready) except -1:
         cdef uint64_t watch = <uint64_t>ready.watch
@@ -508,8 +532,15 @@ cdef class Driver:
             self.count_durations(fs_monotonic_us())
         return 0
 
+    cdef void note_stall(self) noexcept:
+        """Ends a round: where an application has kept it from its end for long, that is no time of the peers'."""
+        if self.looked_us == self.now_us:
+            self.count_durations(fs_monotonic_us())
+        if self.looked_us - self.now_us > STALL_MIN_MS * 1000:
+            self.stalled += (self.looked_us - self.now_us) // 1000
+
     cdef int finish_batch(self) except -1:
-        if PyList_GET_SIZE(self.dead):
+        if PyList_GET_SIZE(self.dead) and not self.turning:
             self.bury()
             self.check_idle()
         if self.access_log.oldest and self.log_timer.next == NULL:
@@ -537,8 +568,9 @@ cdef class Driver:
             raise OSError(-result, os.strerror(-result))
 
     cdef int expire(self) except -1:
+        """The last event of its batch, after which the answers of it leave: a connection is judged by what it waits for then."""
         cdef fs_timer *timer
-        cdef Connection connection
+        self.send_deferred()
         while True:
             timer = fs_wheel_expire(&self.wheel, self.now)
             if timer == NULL:
@@ -549,15 +581,17 @@ cdef class Driver:
                 self.access_log.flush()
             elif timer == &self.alarm_timer:
                 callback, self.alarm_callback = self.alarm_callback, None
-                callback()
+                try:
+                    callback()
+                except Exception as failure:
+                    report(self.logger, LOG_CRITICAL, "Internal error in the alarm callback", (), failure)
             elif timer == &self.beat_timer:
                 fs_wheel_arm(&self.wheel, &self.beat_timer, self.now + self.beat_ms)
             elif timer == &self.repeat_timer:
                 self.repeat_due = True
                 fs_wheel_arm(&self.wheel, &self.repeat_timer, self.now + self.repeat_ms)
             else:
-                connection = connection_of(timer)
-                connection.expired()
+                connection_of(timer).expired()
 
     cdef int schedule(self, Connection connection) except -1:
         """A turn for this connection when the loop comes round."""
@@ -575,15 +609,18 @@ cdef class Driver:
     def sweep(self):
         """The turns that were asked for outside of poll, and in it for later."""
         self.sweep_scheduled = False
-        if self.closed:
+        if self.closed or self.turning:
             return
         self.clock()
-        self.idle_stack = True
+        self.turning = self.idle_stack = True
         try:
             self.take_scheduled()
         finally:
-            self.idle_stack = False
+            self.turning = self.idle_stack = False
+            self.note_stall()
             self.finish_batch()
+        if PyList_GET_SIZE(self.scheduled):
+            self.schedule_sweep()
 
     cdef int take_scheduled(self) except -1:
         cdef list scheduled = self.scheduled
@@ -609,6 +646,7 @@ cdef class Driver:
             self.status.peer_errors += 1
 
     cdef void count_durations(self, uint64_t us) noexcept:
+        self.looked_us = us
         if self.ended_now:
             fs_status_count_durations(self.status, us - self.now_us, self.ended_now)
             self.ended_now = 0
@@ -659,9 +697,13 @@ cdef class Driver:
         self.check_idle()
 
     def drop_connections(self):
+        cdef Connection connection
         for connection in self.connections_():
-            (<Connection>connection).flush()
-            (<Connection>connection).lost(FS_E_PEER_GONE)
+            try:
+                connection.flush()
+                connection.lost(FS_E_PEER_GONE)
+            except BaseException as failure:
+                connection.broken(failure)
 
     def close(self):
         if self.closed:

@@ -15,7 +15,9 @@ cdef bint caused_by_disconnect(object exception):
         if isinstance(exception, ClientDisconnected):
             return True
         seen.add(id(exception))
-        pending += [exception.__cause__, exception.__context__, *getattr(exception, "exceptions", ())]
+        pending += [exception.__cause__, exception.__context__]
+        if isinstance(exception, BaseExceptionGroup):
+            pending += BaseExceptionGroup.exceptions.__get__(exception)     # a subclass may have its own
     return False
 
 
@@ -63,6 +65,10 @@ cdef class Exchange:
         """Until when (monotonic ms) something has to happen, or on_overdue is called; 0: there is no such time."""
         cdef uint64_t limit = self.driver.limits.timeout_request
         return self.since + limit if limit and self.since else 0
+
+    cdef bint awaits_peer(self) noexcept:
+        """Whether `due` is a time by which the peer has to do something, and not the application."""
+        return False
 
     cdef int on_drain(self) except -1:
         """The worker stops, and the exchange has time to come to its end."""

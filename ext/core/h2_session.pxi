@@ -271,12 +271,15 @@ cdef class H2Session:
                     self.full += 1
             stream = following
 
-    cdef bint is_full(self, fs_h2_stream *stream) except -1:
+    cdef bint is_full(self, Exchange exchange) except -1:
+        cdef fs_h2_stream *stream = <fs_h2_stream *>exchange.stream
         if stream.body.size(stream.body) < self.driver.limits.high_water:
             return False
         if not self.connection.flags & CONN_FLUSHING:
             self.connection.flush()
-        if self.connection.fd < 0 or stream.body.size(stream.body) < self.driver.limits.high_water:
+            if exchange.stream == NULL:
+                return False            # framing has found the connection's end, or the stream's
+        if stream.body.size(stream.body) < self.driver.limits.high_water:
             return False
         if not stream.flags & FS_H2_FULL:
             stream.flags |= FS_H2_FULL
@@ -330,8 +333,8 @@ cdef class H2Session:
             first = earliest(first, stream.progress + limits.timeout_body if exchange.wants_body() else exchange.due())
         return first
 
-    cdef int expired(self) except -1:
-        cdef uint64_t now = self.driver.now
+    cdef int expired(self, uint64_t now) except -1:
+        """`now`: monotonic ms, without the time in which the worker stood still."""
         cdef const fs_limits *limits = &self.driver.limits
         cdef fs_h2_stream *stream = self.h2.streams
         cdef fs_h2_stream *following
@@ -340,7 +343,7 @@ cdef class H2Session:
             fs_h2_fail(&self.h2, FS_E_TIMEOUT)
             self.failed(FS_E_TIMEOUT)
             return 0
-        if self.driver.drain_until and now >= self.driver.drain_until and self.h2.draining < 2:
+        if self.driver.drain_until and self.driver.now >= self.driver.drain_until and self.h2.draining < 2:
             fs_h2_drain(&self.h2, 1)
         if self.h2.open and self.h2.pinged and limits.timeout_h2_pong and now >= self.pong_by:
             self.connection.lost(FS_E_H2_PING_TIMEOUT)
@@ -349,19 +352,19 @@ cdef class H2Session:
             following = stream.next
             due = self.stream_due(stream)
             if due and now >= due:
-                self.late(stream)
+                self.late(stream, now)
             stream = following
         if (self.h2.open and limits.timeout_h2_ping and not self.h2.pinged
                 and now >= self.h2.received_at + limits.timeout_h2_ping):
             self.pong_by = now + limits.timeout_h2_pong
             fs_h2_ping(&self.h2)
 
-    cdef int late(self, fs_h2_stream *stream) except -1:
+    cdef int late(self, fs_h2_stream *stream, uint64_t now) except -1:
         cdef const fs_limits *limits = &self.driver.limits
         cdef Exchange exchange = None
         if stream.stream.exchange != NULL:
             exchange = <Exchange>stream.stream.exchange
-        if stream.body.size(stream.body) and self.driver.now >= stream.sent_at + limits.timeout_write:
+        if stream.body.size(stream.body) and now >= stream.sent_at + limits.timeout_write:
             fs_h2_reset(stream, FS_E_PEER_STALLED)
             if exchange is not None:
                 self.gone(exchange, FS_E_PEER_STALLED)

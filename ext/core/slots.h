@@ -3,6 +3,7 @@
 
 #include <Python.h>
 
+#include <assert.h>
 #include <malloc.h>
 
 #ifndef FS_DEBUG
@@ -27,15 +28,26 @@ static inline void fs_enable_vectorcall(PyTypeObject *type, Py_ssize_t offset)
 /*
  * One step of an awaitable: PYGEN_NEXT with what it yields to the loop,
  * PYGEN_RETURN with its value, PYGEN_ERROR with an exception set.
- * *result is a new reference but for PYGEN_ERROR.
+ * *result is a new reference, and NULL with PYGEN_ERROR: asyncio's C task takes
+ * anything else for a value and turns the exception into a SystemError.
  */
 typedef int (*fs_step)(PyObject *self, PyObject **result);
+
+static inline int fs_run_step(PyObject *self, fs_step step, PyObject **result)
+{
+    int kind;
+
+    *result = NULL;
+    kind = step(self, result);
+    assert((kind == PYGEN_ERROR) == !*result);
+    return kind;
+}
 
 /* tp_iternext from a step. Raising StopIteration here and not in Cython spares its traceback frame. */
 static inline PyObject *fs_step_next(PyObject *self, fs_step step)
 {
-    PyObject *result = NULL;
-    int kind = step(self, &result);
+    PyObject *result;
+    int kind = fs_run_step(self, step, &result);
     if (kind == PYGEN_NEXT)
         return result;
     if (kind == PYGEN_RETURN) {
@@ -55,7 +67,7 @@ static inline PyObject *fs_step_next(PyObject *self, fs_step step)
     static PySendResult fs_##name##_send(PyObject *self, PyObject *value, PyObject **r) \
     {                                                                                   \
         (void)value;                                                                    \
-        return (PySendResult)fs_##name##_step(self, r);                                 \
+        return (PySendResult)fs_run_step(self, fs_##name##_step, r);                    \
     }                                                                                   \
     static void fs_enable_##name(PyTypeObject *type, fs_step step)                      \
     {                                                                                   \

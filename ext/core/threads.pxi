@@ -225,6 +225,7 @@ cdef class Threads:
         driver.send_deferred()
         self.make_calls()
         driver.tell_watches()
+        driver.note_stall()
         driver.finish_batch()
         if self.halted:
             return 0
@@ -236,6 +237,7 @@ cdef class Threads:
 
     cdef int wait(self, int timeout_ms) except -1:
         cdef Driver driver = self.driver
+        cdef uint64_t due = driver.poller.timer_due
         cdef int n
         driver.polling = False
         with nogil:
@@ -250,7 +252,7 @@ cdef class Threads:
         if n < 0:
             raise OSError(-n, os.strerror(-n))
         self.n = fs_poller_sort_out(&driver.poller, self.batch, n)
-        driver.clock()
+        driver.look(due)
 
     cdef int make_calls(self) except -1:
         while self.calls:

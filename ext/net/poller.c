@@ -117,17 +117,18 @@ static void take_wakes(const fs_poller *poller)
 
 int fs_poller_sort_out(fs_poller *poller, fs_ready *ready, int count)
 {
-    int kept = 0;
+    int kept = 0, expired = 0;
 
     for (int i = 0; i < count; i++) {
-        if (ready[i].watch == &poller->wake_read) {
+        if (ready[i].watch == &poller->wake_read)
             take_wakes(poller);
-            continue;
-        }
-        if (ready[i].watch == poller && !take_expiry(poller))
-            continue;
-        ready[kept++] = ready[i];
+        else if (ready[i].watch == poller)
+            expired = take_expiry(poller);
+        else
+            ready[kept++] = ready[i];
     }
+    if (expired)
+        ready[kept++] = (fs_ready){.watch = poller, .events = FS_READABLE};
     return kept;
 }
 

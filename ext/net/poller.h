@@ -59,8 +59,9 @@ int fs_poller_remove(fs_poller *poller, int fd);
 
 /*
  * At most `max` (<= FS_POLL_BATCH) ready watches; waits up to timeout_ms (0: not
- * at all, -1: for ever). The timer's expiry comes as watch == poller; it is
- * read and disarmed here. Count or -errno; EINTR gives 0.
+ * at all, -1: for ever). The timer's expiry comes as watch == poller, after all
+ * others, because a deadline is judged by what has arrived before it; it is read
+ * and disarmed here. Count or -errno; EINTR gives 0.
  */
 int fs_poller_wait(fs_poller *poller, fs_ready *ready, int max, int timeout_ms);
 

@@ -99,6 +99,8 @@ class Driving:
             self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
+        if self._loop is not None:
+            self.driver.cancel_requests()
         self.driver.close()
         if self._loop is not None:
             self._loop.run_until_complete(asyncio.sleep(0))
