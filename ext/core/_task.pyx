@@ -23,22 +23,13 @@ from cpython.object cimport PyObject, PyObject_Length
 from cpython.ref cimport Py_DECREF
 
 
+cdef extern from "raised.h":
+    # The raised exception, normalised, with its traceback; clears the error indicator.
+    object fs_raised()
+
+
 cdef extern from *:
     """
-    #if PY_VERSION_HEX >= 0x030C0000
-    #define fs_raised PyErr_GetRaisedException
-    #else
-    static PyObject *fs_raised(void) {
-        PyObject *type, *value, *traceback;
-        PyErr_Fetch(&type, &value, &traceback);
-        PyErr_NormalizeException(&type, &value, &traceback);
-        if (traceback) PyException_SetTraceback(value, traceback);
-        Py_XDECREF(type);
-        Py_XDECREF(traceback);
-        return value;
-    }
-    #endif
-
     /* coro.throw(exception), answering as PyIter_Send does. */
     static PySendResult fs_throw(PyObject *coro, PyObject *name, PyObject *exception, PyObject **result) {
         PyObject *stop;
@@ -65,8 +56,6 @@ cdef extern from *:
     }
     #define FS_DICT_UNUSED(o) fs_dict_unused(FS_FIELD_AT(o, tp_dictoffset))
     """
-    # The raised exception, normalised, with its traceback; clears the error indicator.
-    object fs_raised()
     int fs_throw(PyObject *coro, PyObject *name, PyObject *exception, PyObject **result) noexcept
     # Nobody but the caller holds the object. Never true where reference counts are not exact.
     bint FS_SOLE_OWNER(PyObject *)

@@ -283,7 +283,7 @@ cdef class Send:
         self.exchange = exchange
 
     def __call__(self, event):
-        return self.exchange.handle_send(event)
+        return fs_call_or(send_event, failed_send, self, <PyObject *>event)
 
     def __repr__(self):
         return "<fastserve send>"
@@ -308,19 +308,36 @@ cdef extern from "Python.h":
     Py_ssize_t PyVectorcall_NARGS(size_t nargsf)
 
 
+cdef object send_event(object self, PyObject *event):
+    """What is sent is queued when `send` is called, in the order of the calls."""
+    return (<Send>self).exchange.handle_send(<object>event)
+
+
+cdef object failed_send(object self):
+    """The event could not be sent. As with any coroutine, that is raised where it is awaited."""
+    cdef Failed awaitable
+    failure = fs_raised()
+    if not isinstance(failure, Exception):
+        raise failure
+    awaitable = Failed.__new__(Failed)
+    awaitable.exchange = (<Send>self).exchange
+    awaitable.failure = failure
+    return awaitable
+
+
 cdef object send_call(Send send, PyObject **arguments, Py_ssize_t n, PyObject *names):
     if names != NULL and PyTuple_GET_SIZE(<object>names) == 1 and n == 0:
         if (<tuple>names)[0] not in ("event", "message"):
             raise TypeError(f"send() got an unexpected keyword argument {(<tuple>names)[0]!r}")
     elif n != 1 or names != NULL and PyTuple_GET_SIZE(<object>names):
         raise TypeError("send() takes one event")
-    return send.exchange.handle_send(<object>arguments[0])
+    return fs_call_or(send_event, failed_send, send, arguments[0])
 
 
 cdef object send_vectorcall(object self, PyObject **arguments, size_t nargs, PyObject *names):
     cdef Py_ssize_t n = PyVectorcall_NARGS(nargs)
     if n == 1 and names == NULL:
-        return (<Send>self).exchange.handle_send(<object>arguments[0])
+        return fs_call_or(send_event, failed_send, self, arguments[0])
     return send_call(<Send>self, arguments, n, names)
 
 

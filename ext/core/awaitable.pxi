@@ -4,12 +4,19 @@
 
 cdef extern from "slots.h":
     ctypedef int (*fs_step)(PyObject *self, PyObject **result) except -1
+    ctypedef object (*fs_call)(object self, PyObject *argument)
+    ctypedef object (*fs_failed)(object self)
+    object fs_call_or(fs_call call, fs_failed failed, object self, PyObject *argument)
     void fs_enable_vectorcall(type t, Py_ssize_t offset)
     void fs_enable_done(type t, fs_step step)
     void fs_enable_received(type t, fs_step step)
     void fs_enable_drained(type t, fs_step step)
     void fs_owner_retain(void *owner) noexcept nogil
     void fs_owner_release(void *owner) noexcept nogil
+
+
+cdef extern from "raised.h":
+    object fs_raised()
 
 
 cdef extern from "Python.h":
@@ -67,6 +74,43 @@ cdef int done_step(PyObject *self, PyObject **result) except -1:
 
 
 cdef object DONE = Done()
+
+
+@cython.final
+cdef class Failed:
+    """One `send()` that raises when it is awaited, and not when it is called: an application may hand what `send` gives to
+    create_task or gather, or await it later."""
+
+    cdef ASGIExchange exchange
+    cdef object failure         # None once it has been raised, or nobody wants it any more
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return self.send(None)
+
+    def send(self, value):
+        failure, self.failure = self.failure, None
+        if failure is None:
+            raise RuntimeError("cannot await a send() again")
+        raise failure
+
+    def throw(self, *args):
+        self.close()
+        raise_thrown(args)
+
+    def close(self):
+        self.failure = None
+
+    def __del__(self):
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            report(self.exchange.driver.logger, LOG_ERROR, "A failed send() was never awaited: %s %s",
+                   (self.exchange.method_name(), self.exchange.path_name()), failure)
 
 
 @cython.final

@@ -100,6 +100,21 @@ static inline int fs_request_is_over(PyObject *exchange, PyObject *start_respons
            Py_REFCNT(exchange) == known;
 }
 
+/*
+ * A call whose exception is not raised here and now: `failed` makes of it what is
+ * returned in place of the result. Both are known where this is compiled, so it
+ * costs a comparison. In Cython a `try` would save and restore the exception that
+ * is being handled, each time.
+ */
+typedef PyObject *(*fs_call)(PyObject *self, PyObject *argument);
+typedef PyObject *(*fs_failed)(PyObject *self);
+
+static inline PyObject *fs_call_or(fs_call call, fs_failed failed, PyObject *self, PyObject *argument)
+{
+    PyObject *result = call(self, argument);
+    return result ? result : failed(self);
+}
+
 /* The result of a call as Cython wants it: NULL is an exception that is set. Takes the reference. */
 static inline PyObject *fs_owned(PyObject *result) { return result; }
 

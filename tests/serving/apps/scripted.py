@@ -96,6 +96,34 @@ class Performer:
         else:
             await self.run.note("sent")
 
+    async def do_later(self, message: Any) -> None:
+        """Calls `send`, notes that it came back, and awaits what it gave a turn of the loop later."""
+        sending = self._send(message)
+        await self.run.note("called")
+        await asyncio.sleep(0)
+        try:
+            await sending
+        except Exception as error:
+            await self.run.note("refused", type(error).__name__)
+        else:
+            await self.run.note("sent")
+
+    async def do_by_task(self, message: Any) -> None:
+        """The same by a task."""
+        task: asyncio.Task[None] = asyncio.create_task(self._send(message))  # type: ignore[arg-type]
+        await asyncio.wait([task])
+        error = task.exception()
+        await self.run.note("sent" if error is None else "refused", *[type(error).__name__] * (error is not None))
+
+    async def do_gather(self, *messages: Any) -> None:
+        """All at once; notes what came of each."""
+        results = await asyncio.gather(*map(self._send, messages), return_exceptions=True)
+        await self.run.note(*[result and type(result).__name__ for result in results])
+
+    async def do_forget(self, message: Any) -> None:
+        """Calls `send` and does not await it."""
+        self._send(message)
+
     async def do_receive(self) -> None:
         event = await self.receive()
         assert type(event) is dict
