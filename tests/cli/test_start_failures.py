@@ -221,7 +221,7 @@ def test_version(run: Run) -> None:
 def test_ctrl_c_during_the_import(launch: Launch, module: Module) -> None:
     import signal
 
-    module("slow", "import sys, time\nprint('importing', file=sys.stderr, flush=True)\ntime.sleep(60)\n")
+    module("slow", "import sys, time\nprint('importing', file=sys.stderr, flush=True)\ntime.sleep(3600)\n")
     launched = launch("slow:app")
     launched.stderr.wait_for("importing\n")
     ended = launched.signal(signal.SIGINT).end()

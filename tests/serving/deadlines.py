@@ -1,8 +1,9 @@
 """Short deadlines, and what is held to them."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from serving.waiting import Stopwatch
 
 SHORT = {
     "timeout_first_byte": 0.6,
@@ -14,13 +15,13 @@ SHORT = {
 """Options of a server."""
 
 SLACK = 2.5
-"""The wheel is coarse, and the machine may be busy."""
+"""The wheel is coarse, and the client has its own work."""
 
 
 @contextmanager
 def takes(seconds: float) -> Iterator[None]:
     """The block ends after that time, and not much later."""
-    begun = time.monotonic()
+    watch = Stopwatch()
     yield
-    taken = time.monotonic() - begun
-    assert seconds - 0.1 <= taken < seconds + SLACK, taken
+    assert watch.elapsed() >= seconds - 0.1, watch.elapsed()
+    assert watch.charged() < seconds + SLACK, watch.charged()

@@ -1,7 +1,6 @@
 """A small load client: several keep-alive connections, each with one request at a time, that count what they lose."""
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from serving.answer import BrokenAnswer
 from serving.client import Address, Client
 from serving.process import Server
 from serving.script import request
-from serving.waiting import PATIENCE
+from serving.waiting import PATIENCE, Stopwatch
 
 
 @dataclass
@@ -91,9 +90,9 @@ def others_are_served(server: Server, prompt: float) -> Iterator[None]:
         try:
             with server.connect() as client:
                 while not stop.is_set() or not count[0]:
-                    begun = time.monotonic()
+                    watch = Stopwatch()
                     assert client.exchange(request("/")).body == b"ok"
-                    slowest[0] = max(slowest[0], time.monotonic() - begun)
+                    slowest[0] = max(slowest[0], watch.charged())
                     count[0] += 1
         except Exception as error:
             failures.append(error)

@@ -87,7 +87,7 @@ def test_hook_that_waits_can_be_interrupted(
     supervise: Supervise, tmp_path: Path, number: signal.Signals, status: int
 ) -> None:
     source = "import sys, time\ndef on_starting(info):\n    print('waiting', file=sys.stderr, flush=True)\n"
-    (tmp_path / "waiting.py").write_text(f"{source}    time.sleep(60)\n")
+    (tmp_path / "waiting.py").write_text(f"{source}    time.sleep(3600)\n")
     options = ("--hooks", "waiting", "--pid", "server.pid", "--uds", "server.sock")
     supervised = supervise("served:app", *options, listens=False)
     supervised.log.wait_for("waiting\n")

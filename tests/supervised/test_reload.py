@@ -127,7 +127,7 @@ def test_second_one_wins_over_one_that_hangs(supervise: Supervise, write: Write,
     supervised = supervise("--config", "server.toml")
     before = supervised.wait_for_workers(2)
     configure(tmp_path, "workers = 2", 'bind = ["127.0.0.1:0", "unix:added"]')
-    write("import time; time.sleep(60)")
+    write("import time; time.sleep(3600)")
     supervised.signal(signal.SIGHUP)
     assert until(lambda: len(supervised.workers("starting")) == 1)
     hanging = set(supervised.workers("starting").values())

@@ -213,7 +213,7 @@ def test_stop_during_a_reload(supervise: Supervise, write: Write, tmp_path: Path
     supervised = supervise("served:app", "--config", "fastserve.toml")
     supervised.wait_for_workers(1)
     file.write_text(f"bind = {addresses}\nlifespan = 'off'")
-    write("import time\ntime.sleep(60)")
+    write("import time\ntime.sleep(3600)")
     supervised.signal(signal.SIGHUP)
     assert until(lambda: any(title(pid).endswith("(starting)") for pid in children(supervised.pid)))
     assert supervised.stop() == 0
