@@ -13,6 +13,7 @@ import pytest
 
 from serving import Open, Serve, Server
 from serving.certificates import remove_shared
+from serving.descriptors import take_what_may_be_had
 from serving.process import OVER
 
 
@@ -27,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     OVER.set(config.getoption("--over"))
+    take_what_may_be_had()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,10 +3,12 @@
 import signal
 import threading
 import zlib
+from contextlib import ExitStack
 
 import pytest
 
 from serving import Serve, Server, request, script
+from serving.descriptors import affordable
 from serving.script import websocket
 from serving.waiting import PATIENCE, Stopwatch, until
 from serving.websocket import BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT, WebSocket, frame
@@ -232,19 +234,18 @@ def test_an_application_that_does_not_end_is_closed_at_the_end_of_the_time(start
 
 @pytest.mark.alone
 def test_a_thousand_clients_are_closed_over_the_time(start: Serve) -> None:
-    count, spread = 1000, 2.0
+    count, spread = affordable(1000), 2.0
     server = start("told:app", ws_drain_timeout=spread)
-    clients = [server.connect() for _ in range(count)]
-    sockets = [WebSocket(client) for client in clients]
-    server.signal(signal.SIGTERM)
-    codes = []
-    for socket in sockets:
-        codes.append(socket.frame().code)
-        socket.send(FIN | CLOSE, b"\x03\xf4")
-    assert codes == [1012] * count
-    assert all(client.closed() for client in clients)
-    for client in clients:
-        client.close()
+    with ExitStack() as stack:
+        clients = [stack.enter_context(server.connect()) for _ in range(count)]
+        sockets = [WebSocket(client) for client in clients]
+        server.signal(signal.SIGTERM)
+        codes = []
+        for socket in sockets:
+            codes.append(socket.frame().code)
+            socket.send(FIN | CLOSE, b"\x03\xf4")
+        assert codes == [1012] * count
+        assert all(client.closed() for client in clients)
     assert server.wait() == 0
     assert f"application: {count} were told 1012" in server.stderr.wait_for("were told")
 
