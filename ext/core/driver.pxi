@@ -7,6 +7,7 @@ cdef enum:
     ACCEPT_REST = 4096          # and of its last one: what the kernel lets wait, as it is set up by default
     ACCEPT_PAUSE_MS = 100       # without descriptors: a rest, then another try
     STALL_MIN_MS = 50           # the worker stood still when it did not turn for longer than this
+    STALL_BEFORE_MS = 1000      # by which the beginning of that may be missed, to the advantage of the peers
 
 cdef uint64_t TOKEN = <uint64_t>1 << 63     # no pointer has this bit: the poller's own watch is one
 
@@ -436,12 +437,12 @@ cdef class Driver:
         is time in which it did not turn, and the peers are not judged by it (Connection.excused)."""
         cdef int64_t second = fs_unix_seconds()
         cdef uint64_t us = fs_monotonic_us()
-        self.count_durations(us)
-        self.now_us = us
         self.now = us // 1000
         if due and self.now > due + STALL_MIN_MS:
-            self.stalled += self.now - max(due, self.looked_us // 1000)
-        self.looked_us = us
+            # When it began is not known, but for between the last look and the time that was missed: at most a second before that.
+            self.stalled += self.now - max(max(due, STALL_BEFORE_MS) - STALL_BEFORE_MS, self.looked_us // 1000)
+        self.count_durations(us)
+        self.now_us = us
         self.handshakes = 0
         self.status.heartbeat = self.now
         self.status.turns += 1
