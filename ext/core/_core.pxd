@@ -319,7 +319,8 @@ cdef class TLSFilter:
     cdef TLSState state
     cdef bint fresh                     # not a byte has come yet
     cdef bint ended                     # the peer's close_notify has come
-    cdef int shake(self) except -1
+    cdef int shake(self, object logger) except -1
+    cdef object not_raised(self, object unraisable, object logger)
     cdef Py_ssize_t decrypt(self, char *place, size_t room, object view) except -1
     cdef int encrypt(self, fs_outqueue *queue) except? -1
     cdef Py_ssize_t encrypt_runs(self, fs_outqueue *queue) except -1

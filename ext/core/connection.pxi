@@ -279,7 +279,7 @@ cdef class Connection:
         """Whether the handshake is done."""
         cdef Driver driver = self.driver
         driver.handshakes += 1
-        if not self.tls.shake():
+        if not self.tls.shake(driver.logger):
             return False
         driver.status.tls_handshakes += 1
         if self.tls.ssl.selected_alpn_protocol() == "h2":

@@ -69,7 +69,8 @@
     X(closes_1011)                                                                \
     X(closes_1012)                                                                \
     X(closes_other)                                                               \
-    X(running)            /* in_flight, and requests whose application goes on without a client */
+    X(running)            /* in_flight, and requests whose application goes on without a client */ \
+    X(log_lines_left_out) /* by --log-rate-limit; Python code of the worker writes it */
 
 enum {
 #define FS_STATUS_INDEX(name) FS_STATUS_##name,

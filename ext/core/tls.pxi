@@ -10,6 +10,47 @@ cdef enum:
 
 cdef object WANT_READ = ssl.SSLWantReadError
 
+# What is wrong with a server name, and what an sni_callback raises, the ssl module does not raise: it writes a traceback to
+# stderr, by sys.unraisablehook. While a step of a handshake runs the hook is ours, for this thread.
+cdef dict unraised = {}             # by thread
+cdef object unraisable_hook = None  # whose turn it is otherwise
+cdef set passing_on = set()         # threads in that one
+
+
+def note_unraisable(unraisable):
+    cdef list noted = unraised.get(PyThread_get_thread_ident())
+    if noted is None:
+        pass_on(unraisable)
+    else:
+        noted.append(unraisable)
+
+
+cdef int pass_on(object unraisable) except -1:
+    """Somebody else's: for the hook that there was. One that was put around ours calls it again."""
+    thread = PyThread_get_thread_ident()
+    if thread in passing_on or unraisable_hook is None:
+        sys.__unraisablehook__(unraisable)
+        return 0
+    passing_on.add(thread)
+    try:
+        unraisable_hook(unraisable)
+    finally:
+        passing_on.discard(thread)
+
+
+cdef int hear_unraisable(list noted) except -1:
+    global unraisable_hook
+    if sys.unraisablehook is not note_unraisable:
+        unraisable_hook = sys.unraisablehook
+        sys.unraisablehook = note_unraisable
+    unraised[PyThread_get_thread_ident()] = noted
+
+
+cdef int unhear_unraisable() except -1:
+    unraised.pop(PyThread_get_thread_ident(), None)
+    if not unraised and sys.unraisablehook is note_unraisable:
+        sys.unraisablehook = unraisable_hook
+
 
 @cython.final
 cdef class TLSFilter:
@@ -24,19 +65,36 @@ cdef class TLSFilter:
         self.fresh = True
         fs_outqueue_init(&self.wire, &driver.pool)
 
-    cdef int shake(self) except -1:
+    cdef int shake(self, object logger) except -1:
         """One step of the handshake; 1 when it is done. Raises what OpenSSL says is wrong, with its alert on the wire."""
+        cdef list noted = []
+        cdef bint done = False
+        hear_unraisable(noted)
         try:
             self.ssl.do_handshake()
+            done = True
         except WANT_READ:
+            pass
+        except ssl.SSLError as error:
             self.collect()
-            return 0
-        except Exception:
-            self.collect()
+            if noted and getattr(error, "reason", None) == "CALLBACK_FAILED":
+                raise self.not_raised(noted.pop(), logger) from None
             raise
+        finally:
+            unhear_unraisable()
+            for each in noted:
+                pass_on(each)       # of an object, say, that was collected meanwhile
         self.collect()
-        self.state = TLS_OPEN
-        return 1
+        if done:
+            self.state = TLS_OPEN
+        return done
+
+    cdef object not_raised(self, object unraisable, object logger):
+        """What has failed in the choice of a certificate by name; what is not the client's fault is logged."""
+        if type(unraisable.object) is bytes and isinstance(unraisable.exc_value, UnicodeDecodeError):
+            return ssl.SSLError(ssl.SSL_ERROR_SSL, "the server name is not ASCII")
+        report(logger, LOG_ERROR, "Exception in the sni_callback of the TLS context", (), unraisable.exc_value)
+        return ssl.SSLError(ssl.SSL_ERROR_SSL, "no certificate could be chosen")
 
     cdef Py_ssize_t decrypt(self, char *place, size_t room, object view) except -1:
         """All the plaintext that the incoming bytes hold; `view` is a memoryview over `place`. `ended`: the peer has said

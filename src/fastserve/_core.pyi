@@ -123,7 +123,7 @@ class Driver:
         self,
         interface: Interface,
         *,
-        logger: logging.Logger,
+        logger: logging.Logger | logging.LoggerAdapter[logging.Logger],
         limits: Mapping[str, int] = ...,
         server_header: bytes | None = b"fastserve",
         date_header: bool = True,

@@ -45,6 +45,7 @@ COUNTERS = (
     ("http2_connections", "http2_connections", "Connections that speak HTTP/2."),
     ("http2_resets", "http2_streams_reset", "HTTP/2 streams that clients have broken off."),
     ("access_log_dropped", "access_log_dropped_lines", "Lines of the access log that could not be written."),
+    ("log_lines_left_out", "log_left_out_lines", "Lines of the log that --log-rate-limit has left out."),
 )
 """Words of the page, the names of the counters made of them, and what they count."""
 

@@ -331,6 +331,11 @@ class Options:
         "Logging configuration: .json, .yaml or .toml for logging.config.dictConfig, any other for fileConfig.",
         peers=(UVICORN, GUNICORN),
     )  # fmt: skip
+    log_rate_limit: int = option(
+        10, Integer(0, 1_000_000), LOGGING,
+        "Lines of one kind a second, tracebacks among them, that clients can have a worker log, after a burst of five "
+        "times as many; what is left out is counted. 0 is no limit.",
+    )  # fmt: skip
     use_colors: bool | None = option(
         None, Switch(), LOGGING, "Colour the log's levels.", default_text="on a terminal", peers=(UVICORN,)
     )

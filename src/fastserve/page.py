@@ -8,7 +8,7 @@ in flight, the supervisor the rest. Each word has one writer, and a reader may s
 import enum
 import mmap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 BLOCK = 8192
@@ -75,6 +75,7 @@ CORE_FIELDS = (
     "closes_1012",
     "closes_other",
     "running",
+    "log_lines_left_out",
 )
 """What the compiled driver counts, in the order of its words; the same as `_core.STATUS_FIELDS`."""
 
@@ -165,6 +166,17 @@ class Block:
 
     def clear(self) -> None:
         self.memory[:] = bytes(BLOCK)
+
+
+def counter(memory: memoryview, name: str) -> Callable[[], None]:
+    """Counts a word of `CORE_FIELDS` that Python code of the worker itself writes."""
+    words = memory.cast("B").cast("Q")
+    at = CORE_FIELDS.index(name)
+
+    def count() -> None:
+        words[at] += 1
+
+    return count
 
 
 class WorkerBlock(Block):

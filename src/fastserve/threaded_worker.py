@@ -13,7 +13,7 @@ from fastserve._core import WSGI, Driver
 from fastserve.config import Config
 from fastserve.errors import ExitStatus, StartError
 from fastserve.version import version
-from fastserve.worker import CANCEL_GRACE, IDLE_GRACE, SERVER, Place, new_driver
+from fastserve.worker import CANCEL_GRACE, IDLE_GRACE, SERVER, Place, error_log, new_driver
 
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Any]
 
@@ -45,7 +45,8 @@ class ThreadedWorker:
             underscores=config.header_underscores == "allow",
             software=f"{SERVER.decode()}/{version()}",
         )
-        self.driver: Driver = new_driver(self._wsgi, config, place)
+        self._log = error_log(config, place)
+        self.driver: Driver = new_driver(self._wsgi, config, place, self._log)
 
     def serve(self, started: Callable[[], None]) -> bool:
         """Serves, in the calling thread or while that waits, until `stop` has come to its end; whether that was clean:
@@ -60,6 +61,7 @@ class ThreadedWorker:
             self._listeners.close()
             left = self.driver.requests
             self.driver.close()
+            self._log.close()
         if left:
             logger.warning("calls of the application that did not end: %d", left)
         return not (left or self._forced)
@@ -105,6 +107,7 @@ class ThreadedWorker:
     def _leave(self) -> None:
         """The thread that would end the process is inside the application and does not come back."""
         logger.warning("calls of the application that did not end: %d", self._wsgi.give_up())
+        self._log.close()
         logging.shutdown()
         os._exit(ExitStatus.NOT_CLEAN)
 

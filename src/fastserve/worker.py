@@ -16,6 +16,8 @@ from fastserve.config import Config
 from fastserve.errors import StartError
 from fastserve.lifespan import Lifespan
 from fastserve.listen import Listeners
+from fastserve.log_limit import LimitedLogger
+from fastserve.page import counter
 from fastserve.proxy import TrustedProxies
 
 T = TypeVar("T")
@@ -84,13 +86,20 @@ def protocols(config: Config) -> list[str]:
     return ["h2", "http/1.1"] if config.http == "auto" and _core.HAVE_NGHTTP2 else ["http/1.1"]
 
 
-def new_driver(interface: Interface, config: Config, place: Place) -> Driver:
+def error_log(config: Config, place: Place) -> LimitedLogger:
+    """What the driver logs to: most of it can be caused by clients."""
+    if place.status is None:
+        return LimitedLogger(error_logger, config.log_rate_limit)
+    return LimitedLogger(error_logger, config.log_rate_limit, counter(place.status, "log_lines_left_out"))
+
+
+def new_driver(interface: Interface, config: Config, place: Place, log: LimitedLogger) -> Driver:
     """A driver that watches the listeners, for the interface to start. Raises StartError."""
     offered = protocols(config)
     try:
         driver = Driver(
             interface,
-            logger=error_logger,
+            logger=log,
             limits=config.limits,
             server_header=SERVER if config.server_header else None,
             date_header=config.date_header,
@@ -128,6 +137,7 @@ class Worker:
         self._config = config
         self._app = app
         self._place = place
+        self._log = error_log(config, place)
         self._lifespan = Lifespan(app, config.lifespan)
         self._stopping = asyncio.Event()
         self._forced = asyncio.Event()
@@ -188,7 +198,7 @@ class Worker:
             websocket=self._config.ws != "none",
             deflate=self._config.ws_per_message_deflate is not False,
         )
-        self.driver = driver = new_driver(interface, self._config, self._place)
+        self.driver = driver = new_driver(interface, self._config, self._place, self._log)
         interface.start()
         return driver
 
@@ -232,6 +242,7 @@ class Worker:
         if lost and self._forced.is_set():
             logger.warning("requests that were cancelled: %d", lost)
         driver.close()
+        self._log.close()
 
     async def _end_lifespan(self) -> bool:
         left = self._deadline - asyncio.get_running_loop().time()

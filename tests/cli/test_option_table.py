@@ -52,6 +52,7 @@ SAMPLES = {
     "log_level": ("DEBUG", "debug"),
     "log_config": ("log.json", "log.json"),
     "access_logfile": ("access.log", "access.log"),
+    "log_rate_limit": ("0", 0),
     "limit_request_line": ("4K", 4096),
     "limit_request_head": ("16k", 16384),
     "limit_request_fields": ("1000", 1000),

@@ -29,6 +29,9 @@ def default_command(application: str, options: list[str]) -> list[str]:
     return [sys.executable, "-m", "fastserve", application, "--app-dir", str(APPS), *options]
 
 
+UNLIMITED = {"FASTSERVE_LOG_RATE_LIMIT": "0"}
+"""Variables for a server whose tracebacks tests count."""
+
 OVER: ContextVar[str] = ContextVar("over", default="plain")
 """What servers are reached over that do not say otherwise: plain, tls, or h2 (likewise, by clients that know it)."""
 
@@ -129,7 +132,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=descriptors,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **UNHURRIED, **(environment or {})},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **UNHURRIED, **UNLIMITED, **(environment or {})},
         )
         assert self.process.stdout
         assert self.process.stderr
