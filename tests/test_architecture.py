@@ -42,7 +42,8 @@ MODULES: Mapping[str, set[str]] = {
     "proxy": {"kinds"},
     "reference": {"errors", "kinds", "options"},
     "metrics": {"page", "version"},
-    "admin": {"metrics", "page"},
+    "admin_access": {"errors", "safe_open"},
+    "admin": {"admin_access", "metrics", "page"},
     "application": {"config", "errors"},
     "listen_error": {"errors"},
     "tcp_socket": {"address_syntax", "listen_error"},
@@ -98,8 +99,8 @@ MODULES: Mapping[str, set[str]] = {
     },
     "crew": {"config", "ending", "exits", "health", "hooks", "listen", "page", "slots", "starter"},
     "attendant": {
-        *("admin", "assignment", "channel", "config", "exits", "forked", "health", "listen", "metrics", "page"),
-        *("privileges", "watch", "worker_process"),
+        *("admin", "admin_access", "assignment", "channel", "config", "exits", "forked", "health", "listen"),
+        *("metrics", "page", "privileges", "watch", "worker_process"),
     },
     "upgrade": {"errors", "service"},
     "supervisor": {
@@ -111,8 +112,8 @@ MODULES: Mapping[str, set[str]] = {
         *("serving", "supervisor", "worker"),
     },
     "check": {
-        *("affinity", "application", "config", "errors", "hooks", "listen", "logs", "privileges", "service"),
-        *("threaded_worker", "watch", "worker"),
+        *("admin_access", "affinity", "application", "config", "errors", "hooks", "listen", "logs", "privileges"),
+        *("service", "threaded_worker", "watch", "worker"),
     },
     "server": {"application", "config", "errors", "listen", "logs", "threaded_worker", "worker"},
     "__init__": {"config", "errors", "loggers", "process", "server", "version"},

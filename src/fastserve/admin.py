@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from fastserve import metrics
+from fastserve.admin_access import Access
 from fastserve.page import Page, State, WorkerBlock, now
 
 Environ = dict[str, Any]
@@ -17,6 +18,9 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 FRESH = 5.0
 """Seconds for which a worker's last sign of life counts; an idle one gives several in that time."""
+
+OPEN = ("/livez", "/readyz")
+"""What everybody may ask, by any name: those who look after the service have neither a token nor its name."""
 
 _TEXT = "text/plain; charset=utf-8"
 _METHODS = ("GET", "HEAD")
@@ -29,22 +33,31 @@ class _Answer(NamedTuple):
     fields: tuple[tuple[str, str], ...] = ()
 
 
-def application(page: Page, fresh: float = FRESH) -> Application:
+def application(
+    page: Page, fresh: float = FRESH, access: Access | None = None, *, queries: bool = False
+) -> Application:
     """A WSGI application, for a child process of the supervisor.
 
     page: what is read; its "pid" of the supervisor is this process's parent.
     fresh: seconds for which a worker's last sign of life counts.
+    access: who may read all but `OPEN`.
+    queries: whether the query strings of requests are shown.
     """
+    access = access if access is not None else Access()
     pages: dict[str, Callable[[], _Answer]] = {
         "/livez": lambda: _health(_death(page)),
         "/readyz": lambda: _health(_death(page) or unready(page, fresh)),
         "/metrics": lambda: _Answer("200 OK", metrics.render(page), metrics.CONTENT_TYPE),
-        "/workers": lambda: _Answer("200 OK", _json(workers(page)), "application/json"),
+        "/workers": lambda: _Answer("200 OK", _json(workers(page, queries=queries)), "application/json"),
     }
 
     def answer(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         made = pages.get(environ["PATH_INFO"])
-        if made is None:
+        status, reason = access.refusal(environ) if environ["PATH_INFO"] not in OPEN else ("", "")
+        if status:
+            asks = (("WWW-Authenticate", 'Bearer realm="fastserve"'),) if status.startswith("401") else ()
+            found = _Answer(status, f"{reason}\n".encode(), fields=asks)
+        elif made is None:
             found = _Answer("404 Not Found", f"not found; there are {', '.join(pages)}\n".encode())
         elif environ["REQUEST_METHOD"] not in _METHODS:
             allowed = ", ".join(_METHODS)
@@ -76,13 +89,17 @@ def unready(page: Page, fresh: float) -> str:
     return ""
 
 
-def workers(page: Page) -> list[dict[str, Any]]:
-    """What is known of each worker, for JSON; times in seconds, sizes in bytes."""
+def workers(page: Page, *, queries: bool = False) -> list[dict[str, Any]]:
+    """What is known of each worker, for JSON; times in seconds, sizes in bytes.
+
+    queries: whether the query strings of requests are shown.
+    """
     found = sorted(page.workers(), key=lambda each: (each["slot"], each["spawned"]))
-    return [_worker(each) for each in found]
+    return [_worker(each, queries) for each in found]
 
 
-def _worker(block: WorkerBlock) -> dict[str, Any]:
+def _worker(block: WorkerBlock, queries: bool) -> dict[str, Any]:
+    serving = [(each.text if queries else each.text.partition("?")[0], each.milliseconds) for each in block.in_flight()]
     return {
         "slot": block["slot"],
         "pid": block["pid"],
@@ -94,7 +111,7 @@ def _worker(block: WorkerBlock) -> dict[str, Any]:
         "connections": block["connections"],
         "in_flight": block["in_flight"],
         "running": block["running"],
-        "serving": [{"request": each.text, "seconds": each.milliseconds / 1000} for each in block.in_flight()],
+        "serving": [{"request": text, "seconds": milliseconds / 1000} for text, milliseconds in serving],
         "bytes_in": block["bytes_in"],
         "bytes_out": block["bytes_out"],
         "resident": block["resident"],

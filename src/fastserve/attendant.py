@@ -8,7 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 
-from fastserve import health, watch
+from fastserve import admin_access, health, privileges, watch
+from fastserve.admin_access import Access, read_tokens
 from fastserve.assignment import Assignment
 from fastserve.channel import Channel
 from fastserve.config import Config
@@ -170,7 +171,7 @@ class Admin(Attendant):
     def __init__(
         self,
         config: Config,
-        privileges: Privileges | None,
+        user: Privileges | None,
         sockets: Sockets,
         page: Page,
         leave_behind: Callable[[], None],
@@ -178,9 +179,31 @@ class Admin(Attendant):
         """sockets: of the admin address, with one slot."""
         super().__init__(leave_behind)
         self._config = config
-        self._privileges = privileges
+        self._privileges = user
         self._sockets = sockets
         self._page = page
+        self._tokens: object = None
+        self.check()
+
+    def check(self) -> None:
+        """Raises StartError where the tokens cannot be read."""
+        if self._config.admin_token_file is not None:
+            self._tokens = admin_access.state(self._config.admin_token_file)
+            self._access()
+
+    def read_again(self) -> None:
+        """At a reload: the process is followed by one that knows the new tokens. Raises StartError."""
+        path = self._config.admin_token_file
+        if path is not None and admin_access.state(path) != self._tokens:
+            self.check()
+            logger.info("the tokens of the admin address are read again")
+            if self.pid:
+                os.kill(self.pid, signal.SIGTERM)
+
+    def _access(self) -> Access:
+        path = self._config.admin_token_file
+        uid = privileges.uid_of(self._config.user)
+        return Access(self._config.admin_host, read_tokens(path, uid) if path is not None else ())
 
     def job(self, channel: Channel) -> int:
         from fastserve import admin, metrics
@@ -188,8 +211,10 @@ class Admin(Attendant):
 
         metrics.render(self._page)  # loads what another user might not be allowed to read
         config = Config(
-            admin.application(self._page, fresh=health.FRESH),
+            admin.application(self._page, health.FRESH, self._access(), queries=self._config.admin_queries),
             interface="wsgi",
+            proxy_headers=False,  # the name that it is asked for by is not for others to say
+            log_rate_limit=self._config.log_rate_limit,
             threads=1,
             lifespan="off",
             access_log=False,

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from fastserve import affinity, application, hooks, listen, logs, privileges, service, watch
+from fastserve.admin_access import read_tokens
 from fastserve.config import Config
 from fastserve.errors import StartError
 from fastserve.threaded_worker import ThreadedWorker
@@ -26,6 +27,8 @@ def check(config: Config) -> None:
     listen.check(config)
     if config.admin is not None:
         listen.check(Config(config.app, bind=[config.admin], uds_mode=config.uds_mode, uds_owner=config.uds_owner))
+    if config.admin_token_file is not None:
+        read_tokens(config.admin_token_file, privileges.uid_of(config.user))
     if config.reload:
         watch.check(config)
     service.set_environment(config)

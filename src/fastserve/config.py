@@ -9,9 +9,12 @@ from fastserve.options import OPTIONS, Option, Options
 
 _BY_NAME = {option.name: option for option in OPTIONS}
 
+_OF_ADMIN = ("admin_token_file", "admin_host", "admin_queries")
+
 _OF_SUPERVISOR = (
-    "reload", "preload", "admin", "max_requests", "max_requests_jitter", "max_worker_age", "max_worker_memory"
-)  # fmt: skip
+    *("reload", "preload", "admin", *_OF_ADMIN),
+    *("max_requests", "max_requests_jitter", "max_worker_age", "max_worker_memory"),
+)
 """What only a supervisor can do."""
 
 
@@ -50,6 +53,9 @@ class Config(Options):
         for name in _OF_SUPERVISOR if not self.supervisor else ():
             if self._differs(name):
                 raise ValueError(f"{name}: cannot be without a supervisor")
+        for name in _OF_ADMIN if self.admin is None else ():
+            if self._differs(name):
+                raise ValueError(f"{name}: there is no admin address without admin")
 
     def _refuse_contradictions_of_tls(self) -> None:
         if self.ssl_keyfile and len(self.ssl_keyfile) != len(self.ssl_certfile):

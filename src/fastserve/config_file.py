@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from fastserve.kinds import Octal, Repeatable, Secret
+from fastserve.kinds import Octal, Repeatable, Secret, Variables
 from fastserve.options import OPTIONS, Option
 
 OWN_NAME = "fastserve.toml"
@@ -120,6 +120,10 @@ def line(name: str, value: object, source: str) -> str:
         return f"# {_key(name)} is not set  # {source}"
     if option is not None and isinstance(option.kind, Secret):
         return f"# {_key(name)} is set, and not shown  # {source}"
+    if option is not None and isinstance(option.kind, Variables) and value:
+        assert isinstance(value, tuple)
+        names = ", ".join(ascii(each)[1:-1] for each, _ in value)
+        return f"# {_key(name)} is set, and not shown: {names}  # {source}"
     text = _toml(option, value)
     try:
         text.encode()

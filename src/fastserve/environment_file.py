@@ -25,7 +25,9 @@ def read(path: str, user: int | None = None) -> dict[str, str]:
         blank = len(each.original.string) - len(each.original.string.lstrip())
         line = each.original.line + each.original.string[:blank].count("\n")
         if each.error:
-            raise ValueError(f"{path}, line {line}: {each.original.string.strip()!r} is not of the form NAME=VALUE")
+            raise ValueError(
+                f"{path}, line {line}: it is not of the form NAME=VALUE"
+            )  # and not shown: a secret, perhaps
         if each.key is not None and each.value is None:
             raise ValueError(f"{path}, line {line}: {each.key} has no value; write {each.key}= for an empty one")
         if "\0" in each.original.string:

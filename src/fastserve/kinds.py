@@ -21,6 +21,7 @@ _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false"
 # RFC 9110 section 5.6.2 (token) and section 5.5 (field-value)
 _FIELD_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 _OCTAL = re.compile(r"(?:0o)?[0-7]{1,4}", re.IGNORECASE)
 _CPUS = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?", re.ASCII)
 
@@ -368,8 +369,24 @@ class Addresses(Repeatable):
 
 
 @dataclass(frozen=True, slots=True)
+class HostNames(Repeatable):
+    """Names of hosts, or `*` for any; kept in lower case."""
+
+    contents: ClassVar[str] = "host names"
+
+    metavar: str = "NAME"
+
+    def element(self, entry: object) -> str:
+        name = Text().convert(entry).lower().removesuffix(".")
+        if name != "*" and _HOST_NAME.fullmatch(name) is None:
+            raise ValueError(f"{entry!r} is not a host name")
+        return name
+
+
+@dataclass(frozen=True, slots=True)
 class Variables(Repeatable):
-    """Environment variables: `NAME=VALUE`, pairs, or a mapping; kept as pairs."""
+    """Environment variables: `NAME=VALUE`, pairs, or a mapping; kept as pairs. Their values are not shown, as secrets
+    are: some usually are."""
 
     separator: ClassVar[str] = "\n"
     contents: ClassVar[str] = "environment variables"
@@ -387,14 +404,17 @@ class Variables(Repeatable):
         if isinstance(entry, str):
             name, equals, text = entry.partition("=")
             if not equals:
-                raise ValueError(f"{entry!r} is not of the form NAME=VALUE")
+                raise ValueError("one is not of the form NAME=VALUE: there is no '='")
             entry = (name, text)
         if not isinstance(entry, tuple | list) or len(entry) != 2:
-            raise ValueError(f"{entry!r} is not a pair of name and value")
-        name, text = (Text().convert(part) for part in entry)
+            raise ValueError("one is not a pair of name and value")
+        name = Text().convert(entry[0])
         if not name or "=" in name:
             raise ValueError(f"{name!r} is not a name of an environment variable")
-        return name, text
+        try:
+            return name, Secret().convert(entry[1])
+        except ValueError:
+            raise ValueError(f"the value of {name} is not a string without NUL") from None
 
 
 @dataclass(frozen=True, slots=True)

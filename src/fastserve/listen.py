@@ -1,5 +1,6 @@
 """Listening sockets and who owns them: `Listeners` in a process that serves, `Sockets` in a supervisor."""
 
+import ipaddress
 import logging
 import os
 import socket
@@ -116,6 +117,12 @@ class Sockets:
     def addresses(self) -> tuple[str, ...]:
         """As `address` gives them, each once, in the order of the configuration."""
         return tuple(dict.fromkeys(self._security.address(each) for each in _sockets(self._endpoints)))
+
+    @property
+    def reached_from_elsewhere(self) -> bool:
+        """Whether a TCP address is not on loopback."""
+        found = [each for each in _sockets(self._endpoints) if each.family != socket.AF_UNIX]
+        return any(not ipaddress.ip_address(each.getsockname()[0].partition("%")[0]).is_loopback for each in found)
 
     def keep(self, index: int) -> Listeners:
         """For a forked worker: the sockets of its slot and the shared ones; all others are closed in this process."""

@@ -8,6 +8,7 @@ from fastserve.kinds import (
     Choice,
     CPUs,
     Fields,
+    HostNames,
     Integer,
     Kind,
     MountPath,
@@ -115,7 +116,7 @@ def option(
         "also": also,
         "limit": limit,
     }
-    value: T = field(default=default, metadata=row, repr=not isinstance(kind, Secret))
+    value: T = field(default=default, metadata=row, repr=not isinstance(kind, Secret | Variables))
     return value
 
 
@@ -537,6 +538,17 @@ class Options:
         None, OneAddress(), ADMIN,
         "Address of /livez, /readyz, /metrics and /workers: HOST:PORT or unix:PATH; not for the public.",
     )  # fmt: skip
+    admin_token_file: str | None = option(
+        None, Text("FILE"), ADMIN,
+        "File of tokens, one a line, one of which /metrics and /workers ask for (Authorization: Bearer TOKEN).",
+    )  # fmt: skip
+    admin_host: tuple[str, ...] = option(
+        (), HostNames(), ADMIN,
+        "Name by which /metrics and /workers may be asked for, beside addresses and localhost; * is any; repeatable.",
+    )  # fmt: skip
+    admin_queries: bool = option(
+        False, Switch(), ADMIN, "Show the query strings of requests that are being served in /workers."
+    )
     drain_delay: float = option(
         0.0, Seconds(0.0), ADMIN, "Between 'not ready' on the admin address and the end of listening at a stop."
     )

@@ -34,7 +34,19 @@ MOST_DRAINING = 4
 LEAST_BLOCKS = 64
 
 SET_UP = (
-    *("admin", "pid", "user", "group", "umask", "chdir", "hooks", "preload"),
+    *(
+        "admin",
+        "admin_token_file",
+        "admin_host",
+        "admin_queries",
+        "pid",
+        "user",
+        "group",
+        "umask",
+        "chdir",
+        "hooks",
+        "preload",
+    ),
     *("reload", "reload_dir", "reload_include", "reload_exclude"),
     *("access_log", "access_logfile", "log_config", "log_level", "use_colors"),
 )
@@ -100,6 +112,7 @@ class Supervisor:
         self._wake, self._woken = socket.socketpair()
         self._attendants: list[Attendant] = []
         self._admin_sockets: Sockets | None = None
+        self._admin: Admin | None = None
         self._watcher: Watcher | None = None
         self._opening = False
         self._stop_at = 0.0
@@ -178,8 +191,11 @@ class Supervisor:
             self._admin_sockets = Sockets.open(admin, 1, self._upgrade.inherited.get("admin", {}))
             for each in self._admin_sockets.addresses:
                 logger.info("admin pages on %s", each)
+            if config.admin_token_file is None and self._admin_sockets.reached_from_elsewhere:
+                logger.warning("whoever reaches the admin address reads its pages: --admin-token-file asks for a token")
             user = privileges.resolve(config.user, config.group)
-            self._attendants.append(Admin(config, user, self._admin_sockets, self._page, self._leave_workers_behind))
+            self._admin = Admin(config, user, self._admin_sockets, self._page, self._leave_workers_behind)
+            self._attendants.append(self._admin)
         if config.reload:
             self._watcher = Watcher(config, self._leave_all_behind)
             self._attendants.append(self._watcher)
@@ -404,6 +420,8 @@ class Supervisor:
         """Reads the configuration again, and replaces the workers; what cannot be had changes nothing."""
         try:
             config = _impatient(self._load())
+            if self._admin is not None:
+                self._admin.read_again()
             workers = self._crew.wanted if self._upgrade.others_serve else _workers(config)
             sockets = self._crew.reopened(config)
         except (ValueError, StartError) as error:

@@ -17,7 +17,9 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from fastserve import metrics
-from fastserve.admin import application
+from fastserve.admin import application, workers
+from fastserve.admin_access import Access, read_tokens
+from fastserve.errors import StartError
 from fastserve.page import CORE_FIELDS, TOTALS, Cause, Page, State, WorkerBlock, now
 from serving.waiting import PATIENCE
 
@@ -274,7 +276,7 @@ def test_the_workers_with_what_they_serve(ask: Ask, page: Page) -> None:
     assert 5 <= second.pop("age") < 15
     assert 0 <= second.pop("heartbeat_age") < 10
     slow, quick = second.pop("serving")
-    assert (slow["request"], quick["request"]) == ("POST /slow?q=é", "GET /quick")
+    assert (slow["request"], quick["request"]) == ("POST /slow", "GET /quick")
     assert 3 <= slow["seconds"] < 13
     assert second == {
         "slot": 1,
@@ -289,6 +291,103 @@ def test_the_workers_with_what_they_serve(ask: Ask, page: Page) -> None:
         "bytes_out": 20,
         "resident": 1 << 20,
     }
+
+
+def test_query_strings_are_shown_to_who_asks_for_them(page: Page) -> None:
+    block = worker(page)
+    ROW.pack_into(block.memory, 640, now(), 15, b"GET /?token=abc")
+    shown = [workers(page)[0], workers(page, queries=True)[0]]
+    assert [each["serving"][0]["request"] for each in shown] == ["GET /", "GET /?token=abc"]
+
+
+# who may read
+
+
+def refusals(page: Page, access: Access, **environ: str) -> dict[str, str]:
+    """The status of each page, over TCP where no REMOTE_ADDR says otherwise."""
+
+    def status(path: str) -> str:
+        said: list[str] = []
+        asked = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "REMOTE_ADDR": "127.0.0.1", **environ}
+        list(application(page, access=access)(asked, lambda status, _fields: said.append(status)))
+        return said[0].partition(" ")[0]
+
+    return {path: status(path) for path in ("/livez", "/readyz", "/metrics", "/workers", "/none")}
+
+
+ANSWERED = {"/livez": "200", "/readyz": "200", "/metrics": "200", "/workers": "200", "/none": "404"}
+MISDIRECTED = {**dict.fromkeys(ANSWERED, "421"), "/livez": "200", "/readyz": "200"}
+UNAUTHORIZED = {**dict.fromkeys(ANSWERED, "401"), "/livez": "200", "/readyz": "200"}
+
+
+KNOWN = """127.0.0.1 127.0.0.1:9000 10.1.2.3:9000 [::1] [::1]:9000 [fe80::1%eth0]:1 localhost:9000 LocalHost localhost.
+ops.example OPS.example.:9000"""
+
+UNKNOWN = """evil.example evil.example:9000 ops.example.evil xops.example 127.0.0.1.evil.example localhost.evil :9000
+127.0.0.1@evil.example [::1 [evil] 127.0.0.1:9000:evil 0x7f.1 1"""
+
+
+@pytest.mark.parametrize("host", KNOWN.split())
+def test_names_that_are_known(page: Page, host: str) -> None:
+    worker(page)
+    assert refusals(page, Access(hosts=["ops.example"]), HTTP_HOST=host) == ANSWERED
+
+
+@pytest.mark.parametrize("host", ["", *UNKNOWN.split()])
+def test_names_that_are_not_known(page: Page, host: str) -> None:
+    """As those that a browser sends which was led here by a name server (DNS rebinding)."""
+    worker(page)
+    assert refusals(page, Access(hosts=["ops.example"]), HTTP_HOST=host) == MISDIRECTED
+    assert refusals(page, Access(hosts=["*"]), HTTP_HOST=host) == ANSWERED
+    assert refusals(page, Access(), HTTP_HOST=host, REMOTE_ADDR="") == ANSWERED  # a Unix socket is in no DNS
+
+
+def test_whoever_sends_no_host_is_no_browser(page: Page) -> None:
+    worker(page)
+    assert refusals(page, Access()) == ANSWERED
+
+
+@pytest.mark.parametrize("field", ["Bearer one", "bearer two", "Bearer  two "])
+def test_tokens_that_are_good(page: Page, field: str) -> None:
+    worker(page)
+    assert refusals(page, Access(tokens=[b"one", b"two"]), HTTP_AUTHORIZATION=field) == ANSWERED
+
+
+@pytest.mark.parametrize(
+    "field", ["", "one", "Bearer", "Bearer three", "Bearer one two", "Basic one", "Bearer \xe9", "Bearer on"]
+)
+def test_tokens_that_are_not(page: Page, field: str) -> None:
+    worker(page)
+    access = Access(tokens=[b"one", b"two"])
+    assert refusals(page, access, HTTP_AUTHORIZATION=field) == UNAUTHORIZED
+    assert refusals(page, access) == UNAUTHORIZED
+
+
+def test_it_is_said_what_is_asked_for(page: Page) -> None:
+    said = []
+    answer = application(page, access=Access(tokens=[b"one"]))
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/metrics", "REMOTE_ADDR": "127.0.0.1"}
+    body = answer(environ, lambda _status, fields: said.extend(fields))
+    assert ("WWW-Authenticate", 'Bearer realm="fastserve"') in said
+    assert b"Authorization: Bearer TOKEN" in b"".join(body)
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"), [("one\n", [b"one"]), ("# yesterday's\none\n\n  two \n", [b"one", b"two"]), ("one", [b"one"])]
+)
+def test_a_file_of_tokens(tmp_path: Path, text: str, tokens: list[bytes]) -> None:
+    path = tmp_path / "tokens"
+    path.write_text(text)
+    assert read_tokens(str(path)) == tokens
+
+
+@pytest.mark.parametrize("content", [b"", b"\n# none\n", b"two words\n", b"\xff\xfe", "é".encode()])
+def test_a_file_without_tokens(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "tokens"
+    path.write_bytes(content)
+    with pytest.raises(StartError, match=f"--admin-token-file: {path} has to hold a token") as caught:
+        read_tokens(str(path))
+    assert "words" not in str(caught.value)
 
 
 def test_without_workers_the_list_is_empty(ask: Ask) -> None:

@@ -11,7 +11,7 @@ from cli.conftest import Launch, Run
 from cli.test_option_table import SAMPLES
 from fastserve.config import Config
 from fastserve.config_file import ConfigFile
-from fastserve.kinds import Secret
+from fastserve.kinds import Secret, Variables
 from fastserve.options import OPTIONS
 from fastserve.settings import Origin, Setting, Settings
 
@@ -167,7 +167,7 @@ REFUSED = [
     ("bind = ['127.0.0.1:http']", "bind: '127.0.0.1:http': the port 'http' is not a number between 0 and 65535"),
     ("bind = {a = 1}", "bind: {'a': 1} is not a list of addresses"),
     ("umask = 22", 'umask: 22 is a number; permission bits are written as text (such as "022")'),
-    ("env = {A = 1}", "env: 1 is not a string"),
+    ("env = {A = 1}", "env: the value of A is not a string without NUL"),
     ("headers = ['A']", "headers: 'A' is not of the form 'Name: value'"),
     ("[limits]\nport = 1", "limits: there is no such option"),
     ("port 80", "not valid TOML: Expected '=' after a key in a key/value pair (at line 1, column 6)"),
@@ -230,10 +230,11 @@ VALUES = {"bind", "uds", "fd"}
 
 
 def test_what_print_config_shows_is_a_configuration_file(run: Run, write: Write) -> None:
-    shown = [option for option in OPTIONS if option.name not in VALUES and not isinstance(option.kind, Secret)]
+    hidden = Secret | Variables
+    shown = [option for option in OPTIONS if option.name not in VALUES and not isinstance(option.kind, hidden)]
     given = {option.name: option.flag for option in shown if option.name in SAMPLES}
     arguments = [argument for name, flag in given.items() for argument in (f"--{flag}", SAMPLES[name][0])]
-    first = run("--print-config", "hello:app", *arguments, "--no-access-log", "--env", 'B="\\\x7fé\n')
+    first = run("--print-config", "hello:app", *arguments, "--no-access-log", "--proc-name", 'B="\\\x7fé\n')
     assert (first.status, first.stderr) == (0, "")
     sources = [COMMENT.search(line) for line in first.stdout.splitlines()]
     assert {match[0] for match in sources if match} == {"  # command line", "  # default"}
@@ -243,7 +244,22 @@ def test_what_print_config_shows_is_a_configuration_file(run: Run, write: Write)
 
     read = Settings({}, ConfigFile(str(path))).load()
     expected = {name: SAMPLES[name][1] for name in given}
-    assert read == Config("hello:app", **{**expected, "env": (("A", "b=c"), ("B", '"\\\x7fé\n'))}, access_log=False)
+    assert read == Config("hello:app", **{**expected, "proc_name": 'B="\\\x7fé\n'}, access_log=False)
+
+
+def test_what_an_application_is_told_is_not_shown(run: Run, write: Write) -> None:
+    """By variables, some of which usually are secrets; not in messages and not where the configuration is logged."""
+    ended = run("--print-config", "hello:app", "--env", "TOKEN=t0ps3cret", "--env", "B=\x7f=t0ps3cret")
+    assert (ended.status, ended.stderr) == (0, "")
+    assert "# env is set, and not shown: TOKEN, B  # command line\n" in ended.stdout
+    assert "t0ps3cret" not in ended.stdout
+    assert "t0ps3cret" not in repr(Config("hello:app", env={"TOKEN": "t0ps3cret"}))
+    write("fastserve.toml", ended.stdout)
+    assert "\nenv = []  # default\n" in run("--print-config").stdout
+    for wrong in ("t0ps3cret", "=t0ps3cret"):
+        ended = run("hello:app", "--env", wrong)
+        assert ended.status == 2
+        assert "t0ps3cret" not in ended.stderr + ended.stdout
 
 
 @pytest.mark.parametrize("name", sorted(VALUES))

@@ -109,11 +109,16 @@ SAMPLES = {
     "proc_name": ("shop", "shop"),
     "admin": ("localhost:9000", "localhost:9000"),
     "drain_delay": ("5", 5.0),
+    "admin_token_file": ("token", "token"),
+    "admin_host": ("Ops.Example.", ("ops.example",)),
 }
 """For every option with a value: a text, and what becomes of it."""
 
 BESIDE = {
     "insecure_bind": ("--ssl-certfile", "one.pem"),
+    "admin_token_file": ("--admin", ":9000"),
+    "admin_host": ("--admin", ":9000"),
+    "admin_queries": ("--admin", ":9000"),
     "ssl_keyfile": ("--ssl-certfile", "one.pem"),
     "ssl_keyfile_password": ("--ssl-certfile", "one.pem"),
     "ssl_ca_certs": ("--ssl-certfile", "one.pem"),

@@ -433,8 +433,8 @@ def test_an_environment_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("A=1\n\n\n=2\nB=3\n", "line 4: '=2' is not of the form NAME=VALUE"),
-        ("A='1\nB=2\n", 'line 1: "A=\'1" is not of the form NAME=VALUE'),
+        ("A=1\n\n\n=2\nB=3\n", "line 4: it is not of the form NAME=VALUE"),
+        ("A='1\nB=2\n", "line 1: it is not of the form NAME=VALUE"),
         ("A=1\nDEBUG\n", "line 2: DEBUG has no value; write DEBUG= for an empty one"),
         ("A=1\nB=2\0\n", "line 2: a NUL"),
     ],

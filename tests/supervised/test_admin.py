@@ -1,8 +1,10 @@
 """The admin address: what it says of workers that start, serve, hang and go, over TCP and over a Unix socket."""
 
 import json
+import os
 import re
 import signal
+import tempfile
 from itertools import pairwise
 from pathlib import Path
 
@@ -49,7 +51,7 @@ def start(supervise: Supervise, *options: str, listens: bool = True) -> tuple[Su
 
 def get(admin: Address, page: str) -> Answer:
     with Client(admin) as client:
-        return client.exchange(request(page))
+        return client.exchange(request(page).replace(b"Host: test", b"Host: localhost"))
 
 
 def says(admin: Address, page: str, status: int, text: bytes, timeout: float = PATIENCE) -> bool:
@@ -158,6 +160,78 @@ def test_it_is_served_again_when_its_process_ends(supervise: Supervise) -> None:
     supervised.log.wait_for("the admin process ended: killed by SIGKILL (Killed); another one follows\n")
     assert says(admin, "/readyz", 200, b"ok")
     assert process(supervised) != before
+
+
+def ask(admin: Address, page: str, host: str, *fields: str) -> int:
+    with Client(admin) as client:
+        return client.exchange(request(page, *fields).replace(b"Host: test", f"Host: {host}".encode())).status
+
+
+def test_names_that_it_is_asked_for_by(supervise: Supervise) -> None:
+    """What a proxy says of the name does not count, though it is one of those that are trusted elsewhere."""
+    supervised, admin = start(supervise, "--admin-host", "ops.example")
+    assert says(admin, "/readyz", 200, b"ok")
+    for host, status in (("ops.example:9000", 200), ("127.0.0.1", 200), ("evil.example", 421)):
+        assert ask(admin, "/workers", host) == ask(admin, "/metrics", host) == status
+        assert ask(admin, "/readyz", host) == 200
+    assert ask(admin, "/metrics", "evil.example", "X-Forwarded-Host: localhost") == 421
+    assert ask(admin, "/metrics", "localhost", "X-Forwarded-Host: evil.example") == 200
+    assert "whoever reaches the admin address" not in supervised.log.text
+
+
+def test_tokens(supervise: Supervise, tmp_path: Path) -> None:
+    """They are read again at a reload, without a connection that is refused meanwhile."""
+    tokens = tmp_path / "tokens"
+    tokens.write_text("0ne\n")
+    supervised, admin = start(supervise, "--admin-token-file", "tokens")
+    assert says(admin, "/readyz", 200, b"ok")
+    assert ask(admin, "/workers", "localhost") == ask(admin, "/metrics", "localhost") == 401
+    assert ask(admin, "/workers", "localhost", "Authorization: Bearer 0ne") == 200
+    tokens.write_text("")
+    supervised.signal(signal.SIGHUP).log.wait_for("not reloaded, the workers go on as they are: --admin-token-file: ")
+    assert ask(admin, "/workers", "localhost", "Authorization: Bearer 0ne") == 200
+    tokens.write_text("tw0\n")
+    supervised.signal(signal.SIGHUP).log.wait_for("the tokens of the admin address are read again")
+    assert until(lambda: ask(admin, "/workers", "localhost", "Authorization: Bearer tw0") == 200)
+    assert ask(admin, "/workers", "localhost", "Authorization: Bearer 0ne") == 401
+    assert "0ne" not in supervised.log.text
+
+
+def test_tokens_that_are_not_there(supervise: Supervise) -> None:
+    supervised = supervise("served:app", "--admin", "127.0.0.1:0", "--admin-token-file", "absent", listens=False)
+    assert supervised.wait() == 1
+    assert "--admin-token-file: cannot read absent: no such file or directory" in supervised.log.text
+
+
+@pytest.mark.parametrize(("options", "warned"), [((), True), (("--admin-token-file", "tokens"), False)])
+def test_warning_where_everybody_reads(
+    supervise: Supervise, tmp_path: Path, options: tuple[str, ...], warned: bool
+) -> None:
+    (tmp_path / "tokens").write_text("0ne\n")
+    supervised = supervise("served:app", "--lifespan", "off", "--admin", "0.0.0.0:0", *options)
+    assert ("whoever reaches the admin address reads its pages" in supervised.log.text) is warned
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_tokens_that_only_root_may_read() -> None:
+    with tempfile.TemporaryDirectory(prefix="fastserve-") as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        (directory / "served.py").write_text("async def app(scope, receive, send): ...")
+        (directory / "tokens").write_text("0ne\n")
+        (directory / "tokens").chmod(0o600)
+        options = ("--user", "nobody", "--admin", "127.0.0.1:0", "--admin-token-file", "tokens", "--lifespan", "off")
+        with Supervised("served:app", *options, directory=directory) as supervised:
+            match = ADMIN.search(supervised.log.text)
+            assert match is not None
+            admin = ("127.0.0.1", int(match[1]))
+            assert ask(admin, "/workers", "localhost", "Authorization: Bearer 0ne") == 200
+            before = process(supervised)
+            (directory / "tokens").write_text("tw0\n")
+            supervised.signal(signal.SIGHUP)
+            assert until(lambda: ask(admin, "/workers", "localhost", "Authorization: Bearer tw0") == 200)
+            assert process(supervised) != before
+            assert supervised.stop() == 0
 
 
 def process(supervised: Supervised) -> int:
