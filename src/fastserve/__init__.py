@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from fastserve.loggers import keep_enabled
+from fastserve.loggers import adopt
 
 if TYPE_CHECKING:
     from fastserve.config import Config
@@ -21,7 +21,7 @@ _HOMES = {
     "run": "fastserve.process",
 }
 
-keep_enabled()
+adopt()
 
 
 def __getattr__(name: str) -> Any:

@@ -177,8 +177,8 @@ def test_program_with_a_class_of_its_own_for_loggers() -> None:
         "for name in ('fastserve', 'fastserve.error'):\n"
         "    logger = logging.getLogger(name)\n"
         "    assert isinstance(logger, Mine) and not logger.disabled\n"
-        "    fastserve.loggers.keep_enabled()\n"
-        "    assert type(logger).__mro__.count(fastserve.loggers.KeptEnabled) == 1\n"
+        "    fastserve.loggers.adopt()\n"
+        "    assert type(logger).__mro__.count(fastserve.loggers.OwnLogger) == 1\n"
     )
     subprocess.run([sys.executable, "-c", code], timeout=20, check=True)
 
