@@ -393,6 +393,7 @@ cdef class Threads:
     cdef size_t stack_size              # 0: the system's
     cdef bint watched                   # another thread can take over from a call that lasts
     cdef bint halted
+    cdef bint short                     # the last thread could not be started, and that was said
     cdef unsigned count                 # threads alive
     cdef int number                     # of the newest one
     cdef unsigned running               # calls of the application at this moment
@@ -410,6 +411,7 @@ cdef class Threads:
     cdef bint leads(self, int me) noexcept
     cdef bint defers(self, int me) noexcept
     cdef int push(self, WSGIExchange exchange) except -1
+    cdef int append(self, WSGIExchange exchange) except -1
     cdef WSGIExchange pop(self)
     cdef int postpone(self, WSGIExchange exchange) except -1
     cdef int recall(self) except -1
@@ -418,8 +420,11 @@ cdef class Threads:
     cdef int step(self, int me) except -1
     cdef int come_round(self) except -1
     cdef int wait(self, int timeout_ms) except -1
-    cdef int hand_over(self) except -1
-    cdef int new_thread(self) except -1
+    cdef int spell(self, int me) except -1
+    cdef bint has_follower(self) except -1
+    cdef bint hand_over(self) except -1
+    cdef bint is_driven(self, int me) except -1
+    cdef bint new_thread(self) except -1
     cdef int make_calls(self) except -1
     cdef int open_home(self) except -1
     cdef int wait_at_home(self) except -1
@@ -834,7 +839,7 @@ cdef class WSGIExchange(Exchange):
     cdef object iterable                # what the application returned
     cdef object iterator
     cdef bint single                    # the iterable says that it has one element
-    cdef object room                    # an event that `write` waits for, or None
+    cdef object room                    # an event that those wait for who are in `write`, or None
     cdef StartResponse start_response
     cdef Write write
     cdef EarlyHints early_hints
@@ -864,6 +869,9 @@ cdef class WSGIExchange(Exchange):
     cdef int handle_hints(self, object headers) except -1
     cdef int wait_for_room(self) except -1
     cdef int wait_alone(self) except -1
+    cdef int make_room(self) except -1
+    cdef bint leads(self) noexcept
+    cdef int broken_off(self, object failure) except -1
 
 
 # The body of a request on its way to an application that is called when all of it is there.

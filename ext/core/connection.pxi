@@ -608,7 +608,7 @@ cdef class Connection:
     cdef bint full(self, Exchange exchange):
         """Whether `send` has to wait. Above the high-water mark the socket is asked first."""
         if self.session is not None and exchange is not None:
-            return exchange.stream != NULL and self.session.is_full(exchange)
+            return self.session.is_full(exchange)
         if backlog(self) < self.driver.limits.high_water:
             return False
         if not self.flags & CONN_FLUSHING:

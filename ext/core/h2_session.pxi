@@ -272,14 +272,13 @@ cdef class H2Session:
             stream = following
 
     cdef bint is_full(self, Exchange exchange) except -1:
+        """Whether its `send` has to wait; never where the stream has ended, which the flush may bring about."""
         cdef fs_h2_stream *stream = <fs_h2_stream *>exchange.stream
-        if stream.body.size(stream.body) < self.driver.limits.high_water:
+        if stream == NULL or stream.body.size(stream.body) < self.driver.limits.high_water:
             return False
         if not self.connection.flags & CONN_FLUSHING:
             self.connection.flush()
-            if exchange.stream == NULL:
-                return False            # framing has found the connection's end, or the stream's
-        if stream.body.size(stream.body) < self.driver.limits.high_water:
+        if exchange.stream == NULL or stream.body.size(stream.body) < self.driver.limits.high_water:
             return False
         if not stream.flags & FS_H2_FULL:
             stream.flags |= FS_H2_FULL

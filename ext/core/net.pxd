@@ -94,6 +94,7 @@ cdef extern from "net/outqueue.h" nogil:
 cdef extern from "net/relay.h" nogil:
     ctypedef struct fs_relay:
         unsigned depth
+        unsigned woken
         int leader
         uint64_t taken
 

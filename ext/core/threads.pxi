@@ -10,6 +10,7 @@ cdef enum:
     SLOW_PART = 64              # a step moves the share by this part of the way: one slow call in a thousand is nothing
     SLOW_LIMIT = 8192           # an eighth: from here on the lead is handed over before a call
     SLOW_US = 500               # a step that lasts longer is slow
+    HOME_LOOK_MS = 1000         # until a signal is seen that did not write to our pipe
 
 
 @cython.final
@@ -53,6 +54,11 @@ cdef class Threads:
     # ---- the steps that wait
 
     cdef int push(self, WSGIExchange exchange) except -1:
+        self.append(exchange)
+        if self.watched and not self.driver.polling:
+            fs_poller_wake(&self.driver.poller)     # this thread may be in the application for long
+
+    cdef int append(self, WSGIExchange exchange) except -1:
         exchange.queued = True
         if self.first is None:
             self.first = exchange
@@ -72,7 +78,7 @@ cdef class Threads:
     cdef int postpone(self, WSGIExchange exchange) except -1:
         """Goes on in the next round: events get their turn first. A thread that does not lead keeps nobody waiting."""
         if not self.leads(exchange.worker):
-            return self.push(exchange)
+            return self.append(exchange)
         exchange.queued = True
         exchange.next = self.later
         self.later = exchange
@@ -83,7 +89,7 @@ cdef class Threads:
             exchange = self.later
             self.later = exchange.next
             exchange.next = None
-            self.push(exchange)
+            self.append(exchange)
 
     # ---- a thread's life
 
@@ -124,12 +130,12 @@ cdef class Threads:
         waiting.events = POLLIN
         while not self.ended:
             with nogil:
-                c_poll(&waiting, 1, -1)
+                c_poll(&waiting, 1, HOME_LOOK_MS)
             PyErr_CheckSignals()
             try:
                 os.read(self.home_read, 64)
             except BlockingIOError:
-                pass    # a signal came without a byte: the pipe was full, or is not the one that signals write to
+                pass    # a signal may have come without a byte: the pipe was full, or is not the one that signals write to
 
     cdef int check_ended(self) except -1:
         """Those that are inside the application may be there for ever: nobody waits for them."""
@@ -145,56 +151,88 @@ cdef class Threads:
         self.life(me)
 
     cdef int life(self, int me) except -1:
-        cdef bint spoilt = False
         self.enter()
         try:
-            while not self.halted and not spoilt:
-                if self.relay.leader == 0:
-                    fs_relay_lead(&self.relay, me)
-                    spoilt = self.lead(me)
-                elif self.first is not None and self.running < self.most:
-                    if self.watched and not fs_relay_can_wake(&self.relay) and self.count <= self.most:
-                        self.new_thread()   # this one was to take the lead from one that is held up, and may be held up itself
-                    spoilt = self.step(me)
-                else:
-                    with nogil:
-                        fs_relay_rest(&self.relay)
+            while not self.halted:
+                try:
+                    if self.spell(me) and self.new_thread():
+                        break
+                except BaseException as failure:
+                    report(self.driver.logger, LOG_CRITICAL, "Internal error in a thread", (), failure)
         finally:
             self.count -= 1
-            if spoilt and not self.halted:
-                self.new_thread()
             if self.relay.leader == me:
                 self.relay.leader = 0
                 fs_relay_wake(&self.relay)
             self.check_ended()
             self.leave()
 
-    cdef int new_thread(self) except -1:
+    cdef int spell(self, int me) except -1:
+        """A time of leading, a step, or a rest. Gives 1 where another thread should take this one's place, as `step` does."""
+        if self.relay.leader == 0 or self.relay.leader == me:
+            fs_relay_lead(&self.relay, me)
+            return self.lead(me)
+        if self.first is not None and self.running < self.most:
+            if self.watched:
+                self.has_follower()     # this one was to take the lead from one that is held up, and may be held up itself
+            return self.step(me)
+        with nogil:
+            fs_relay_rest(&self.relay)
+        return 0
+
+    cdef bint new_thread(self) except -1:
+        """Whether one more thread runs."""
         self.number += 1
         thread = threading.Thread(target=self.run, args=(self.number,), name=f"fastserve-{self.number}", daemon=True)
+        self.count += 1
         before = threading.stack_size(self.stack_size) if self.stack_size else 0
         try:
             thread.start()
-            self.count += 1
-        except RuntimeError as error:
-            self.driver.logger.error("A thread cannot be started: %s", error)
+        except Exception as failure:
+            self.count -= 1
+            if not self.short:
+                self.short = True
+                report(self.driver.logger, LOG_ERROR, "A thread cannot be started: %s", (failure,))
+            return False
         finally:
             if self.stack_size:
                 threading.stack_size(before)
+        self.short = False
+        return True
 
-    cdef int hand_over(self) except -1:
-        """Gives the lead away."""
+    cdef bint has_follower(self) except -1:
+        """Whether there is somebody to lead on: one that rests, or a new thread."""
+        return fs_relay_can_wake(&self.relay) or self.count <= self.most and self.new_thread()
+
+    cdef bint hand_over(self) except -1:
+        """Gives the lead away, where there is somebody to take it."""
+        if not self.has_follower():
+            return False
         self.relay.leader = 0
-        if fs_relay_can_wake(&self.relay):
-            fs_relay_wake(&self.relay)
-        elif self.count <= self.most:
-            self.new_thread()
+        fs_relay_wake(&self.relay)      # a new thread comes by itself
+        return True
+
+    cdef bint is_driven(self, int me) except -1:
+        """Whether events are seen to while this thread waits within its step; it gives away the lead that it may have, to
+        nobody where there is nobody else, so that whoever waits elsewhere notices.
+        me: 0 for a thread that cannot have it."""
+        cdef bint followed
+        if self.relay.leader and self.relay.leader != me:
+            return True                 # or it is taken from that one, when it is held up
+        if self.relay.leader:
+            fs_relay_end_step(&self.relay, me)
+            self.relay.leader = 0
+        if self.relay.woken:
+            return True                 # on its way
+        followed = self.has_follower()
+        fs_relay_wake(&self.relay)
+        return followed
 
     cdef int lead(self, int me) except -1:
         """Drives until the lead is lost. Gives 1 where the thread should end, as `step` does."""
         cdef Driver driver = self.driver
-        if self.watched and not fs_relay_can_wake(&self.relay) and self.count <= self.most:
-            self.new_thread()       # that can take the lead when it has to be taken away
+        if self.watched:
+            self.has_follower()         # that can take the lead when it has to be taken away
         driver.clock()
         driver.polling = True
         while self.relay.leader == me and not self.halted:
@@ -202,9 +240,9 @@ cdef class Threads:
                 if self.first is not None and self.running < self.most:
                     if self.watched and self.slow >= SLOW_LIMIT:
                         driver.send_deferred()
-                        self.hand_over()
-                        driver.polling = False
-                        return self.step(me)
+                        if self.hand_over():
+                            driver.polling = False
+                            return self.step(me)
                     if self.step(me):
                         return 1
                 elif self.at < self.n:
@@ -212,8 +250,8 @@ cdef class Threads:
                     driver.take(&self.batch[self.at - 1])
                 else:
                     self.come_round()
-            except BaseException:
-                driver.logger.critical("Internal error in the driver", exc_info=True)
+            except BaseException as failure:
+                report(driver.logger, LOG_CRITICAL, "Internal error in the driver", (), failure)
         driver.polling = False
         return 0
 
@@ -248,11 +286,12 @@ cdef class Threads:
         finally:
             self.enter()
             driver.polling = True
-        self.at = self.n = 0
+            # Also where a handler raised: what is in the batch will not be told again.
+            self.at = 0
+            self.n = fs_poller_sort_out(&driver.poller, self.batch, n) if n > 0 else 0
+            driver.look(due)
         if n < 0:
             raise OSError(-n, os.strerror(-n))
-        self.n = fs_poller_sort_out(&driver.poller, self.batch, n)
-        driver.look(due)
 
     cdef int make_calls(self) except -1:
         while self.calls:
@@ -280,12 +319,16 @@ cdef class Threads:
         try:
             if leading and self.watched:
                 fs_relay_begin_step(&self.relay)
-                exchange.perform()
-                self.learn(not fs_relay_end_step(&self.relay, me))
+                try:
+                    exchange.perform()
+                finally:
+                    self.learn(not fs_relay_end_step(&self.relay, me))
             else:
                 exchange.perform()
                 if not leading:
                     self.learn(fs_monotonic_us() - began > SLOW_US)
+        except BaseException as failure:
+            exchange.broken_off(failure)
         finally:
             self.running -= 1
         driver.polling = self.leads(me)
@@ -296,7 +339,7 @@ cdef class Threads:
         overdue = exchange.overdue
         if exchange.progress == WSGI_DONE and not exchange.queued:
             (<WSGI>exchange.interface).give(exchange)
-        return overdue
+        return overdue and self.watched
 
     cdef void learn(self, bint slow) noexcept:
         cdef int32_t target = SLOW_ONE if slow else 0

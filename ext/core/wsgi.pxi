@@ -4,6 +4,8 @@
 
 cdef enum:
     PIECES_A_STEP = 256         # then others get their turn
+    ROOM_LOOK = 1               # seconds until write() that waits looks whether somebody still drives
+    ALONE_LOOK_MS = 1000        # and whether the signals of a thread that waits alone have come
 
 cdef extern from "slots.h":
     object fs_owned(PyObject *result)
@@ -27,6 +29,17 @@ cdef object without_ours(trace):
     while own is not None and own.tb_frame.f_code.co_filename.endswith("wsgi.pxi"):
         own = own.tb_next
     return trace if own is None else own
+
+
+cdef object stack_of(unsigned long ident):
+    """The stack of a thread of ours as text; 0: the request is in none. Sources may be read by the application's loaders."""
+    frame = sys._current_frames().get(ident) if ident else None
+    if frame is None:
+        return "  between two pieces of its answer"
+    try:
+        return "".join(traceback.format_stack(frame)).rstrip()
+    except Exception as failure:
+        return f"  in {frame.f_code.co_qualname}: its stack cannot be shown: {failure!r}"
 
 
 @cython.final
@@ -98,11 +111,13 @@ cdef class WSGIExchange(Exchange):
 
     cdef int unstored(self, error) except -1:
         """No room for the body: our own fault, and only this request's end."""
-        self.driver.logger.error("A request body cannot be stored: %s: %s %s", error.strerror, self.method_name(),
-                                 self.path_name())
+        cdef Connection connection = self.connection
         self.body = None
         self.progress = WSGI_DONE
-        self.connection.refuse_exchange(self, FS_E_STORAGE)
+        report(self.driver.logger, LOG_ERROR, "A request body cannot be stored: %s: %s %s",
+               (error.strerror, self.method_name(), self.path_name()))
+        if self.stream != NULL:
+            connection.refuse_exchange(self, FS_E_STORAGE)
 
     cdef int on_body(self, const char *p, size_t n, bint end) except -1:
         try:
@@ -167,31 +182,33 @@ cdef class WSGIExchange(Exchange):
             self.paused = False
             self.progress = WSGI_CLOSE
             self.threads.push(self)
-        if self.room is not None:
-            self.room.set()
+        self.make_room()
 
     cdef int on_drained(self) except -1:
         if self.paused:
             self.paused = False
             self.threads.push(self)
-        if self.room is not None:
-            self.room.set()
+        self.make_room()
+
+    cdef int make_room(self) except -1:
+        """Whoever waits in write() goes on."""
+        room, self.room = self.room, None
+        if room is not None:
+            room.set()
 
     cdef int on_overdue(self) except -1:
         cdef Driver driver = self.driver
         seconds = driver.limits.timeout_request / 1000.0
         if self.progress == WSGI_CALL and self.ident == 0:
-            driver.logger.error("No thread was free within %g seconds: %s %s", seconds, self.method_name(), self.path_name())
             self.environ = None
             self.progress = WSGI_DONE
+            report(driver.logger, LOG_ERROR, "No thread was free within %g seconds: %s %s",
+                   (seconds, self.method_name(), self.path_name()))
             self.fail(FS_E_OVERLOADED)
             return 0
-        frame = sys._current_frames().get(self.ident)
-        stack = "".join(traceback.format_stack(frame)) if frame is not None else "  between two pieces of its answer\n"
-        frame = None
-        driver.logger.error("The application did not answer within %g seconds: %s %s\n%s", seconds, self.method_name(),
-                            self.path_name(), stack.rstrip())
         self.overdue = self.ident != 0
+        report(driver.logger, LOG_ERROR, "The application did not answer within %g seconds: %s %s\n%s",
+               (seconds, self.method_name(), self.path_name(), stack_of(self.ident)))
         self.fail(FS_E_APP_TIMEOUT)
 
     cdef int detach(self) except -1:
@@ -204,8 +221,7 @@ cdef class WSGIExchange(Exchange):
             self.paused = False
             self.progress = WSGI_CLOSE
             self.threads.push(self)
-        if self.room is not None:
-            self.room.set()
+        self.make_room()
         if self.progress == WSGI_DONE and not self.queued and self.ident == 0:
             self.let_go()       # it never came to a step, after which it would be kept or let go
 
@@ -215,20 +231,33 @@ cdef class WSGIExchange(Exchange):
         """One step in the application. The lock is held before and after."""
         self.ident = PyThread_get_thread_ident()
         try:
-            if self.progress == WSGI_CALL:
-                self.call()
-            if self.progress == WSGI_PULL:
-                self.pull()
-        except BaseException as failure:
-            self.failed(failure)
-        if self.progress == WSGI_CLOSE:
-            self.close_iterable()
-        self.ident = 0
-        if self.stream == NULL:
-            end_row(self)
-            if self.progress == WSGI_DONE:
-                leave_place(self)
+            try:
+                if self.progress == WSGI_CALL:
+                    self.call()
+                if self.progress == WSGI_PULL:
+                    self.pull()
+            except BaseException as failure:
+                self.failed(failure)
+            if self.progress == WSGI_CLOSE:
+                self.close_iterable()
+        finally:
+            self.ident = 0
+            if self.stream == NULL:
+                end_row(self)
+                if self.progress == WSGI_DONE:
+                    leave_place(self)
         return 0
+
+    cdef int broken_off(self, object failure) except -1:
+        """A step has failed in our own code: nobody goes on with it."""
+        cdef Connection connection = self.connection
+        if connection is not None:
+            connection.broken(failure)
+        else:
+            report(self.driver.logger, LOG_CRITICAL, "Internal error after a request", (), failure)
+        if not self.queued:
+            self.close_iterable()
+            leave_place(self)
 
     cdef int call(self) except -1:
         cdef PyObject *arguments[2]
@@ -308,10 +337,11 @@ cdef class WSGIExchange(Exchange):
     cdef int pull(self) except -1:
         """Passes pieces on until the iterable ends, the client has no more room, or others are due."""
         cdef int left = PIECES_A_STEP
+        cdef Connection connection = self.connection
         cdef PyObject *raw
         cdef object piece
         while True:
-            if self.stream != NULL and self.connection.full(self) and self.stream != NULL:
+            if self.stream != NULL and connection.full(self) and self.stream != NULL:
                 self.paused = True
                 return 0
             if self.stream == NULL:
@@ -347,11 +377,12 @@ cdef class WSGIExchange(Exchange):
         if result >= 0:
             return 1
         self.driver.count_error(result)
-        self.driver.logger.error("Broken response: %s: %s %s", fs_error_describe(result).text.decode(),
-                                 self.method_name(), self.path_name())
-        if not self.stream.ended:
-            self.stream.ops.abort(self.stream, result)
-        self.completed()
+        report(self.driver.logger, LOG_ERROR, "Broken response: %s: %s %s",
+               (fs_error_describe(result).text.decode(), self.method_name(), self.path_name()))
+        if self.stream != NULL:
+            if not self.stream.ended:
+                self.stream.ops.abort(self.stream, result)
+            self.completed()
         return 0
 
     cdef int end_body(self) except -1:
@@ -364,6 +395,10 @@ cdef class WSGIExchange(Exchange):
     cdef int completed(self) except -1:
         """The last byte is queued, or the answer is broken off: the connection goes on without this exchange."""
         cdef Connection connection = self.connection
+        if self.threads.relay.depth > 1:
+            connection.response_ended(self)     # which schedules the turn
+            self.driver.schedule(connection)
+            return 0
         connection.flags |= CONN_IN_TURN        # its turn follows at once
         try:
             connection.response_ended(self)
@@ -377,17 +412,25 @@ cdef class WSGIExchange(Exchange):
         cdef Threads threads = self.threads
         cdef bint polling = driver.polling
         # Unwatched, close() may keep an answer that waits from leaving for as long as it likes.
-        driver.polling = threads.defers(self.worker) and (threads.watched or self.progress == WSGI_DONE)
+        driver.polling = (threads.defers(self.worker) and (threads.watched or self.progress == WSGI_DONE)
+                          and self.ident == PyThread_get_thread_ident())
         connection.turn()
         driver.polling = polling
 
     cdef int leave_soon(self) except -1:
         """A piece leaves before the next is asked for. Where another thread stands by it may do so, within a millisecond,
         and pieces that come faster leave together."""
-        if self.threads.watched and self.threads.leads(self.worker):
-            self.driver.defer(self.connection)
+        cdef Connection connection = self.connection
+        if self.threads.relay.depth > 1:
+            self.driver.schedule(connection)    # a destructor writes, maybe within this very connection's turn
+        elif self.threads.watched and self.leads():
+            self.driver.defer(connection)
         else:
-            self.connection.end_turn()
+            connection.end_turn()
+
+    cdef bint leads(self) noexcept:
+        """Whether this thread is the one of its step, and leads. A thread of the application's own may write too."""
+        return self.threads.leads(self.worker) and self.ident == PyThread_get_thread_ident()
 
     cdef int write_head(self, bint end, uint64_t length) except -1:
         cdef fs_field on_stack[FIELDS_ON_STACK]
@@ -422,14 +465,13 @@ cdef class WSGIExchange(Exchange):
         cdef Connection connection = self.connection
         self.progress = WSGI_CLOSE
         self.threads.leave()
-        try:
-            if self.lost and caused_by_disconnect(failure):
-                self.driver.logger.debug("The client left: %s %s", self.method_name(), self.path_name())
-            else:
-                self.driver.logger.error("Exception in WSGI application: %s %s", self.method_name(), self.path_name(),
-                                         exc_info=(type(failure), failure, without_ours(failure.__traceback__)))
-        finally:
-            self.threads.enter()
+        if self.lost and caused_by_disconnect(failure):
+            report(self.driver.logger, LOG_DEBUG, "The client left: %s %s", (self.method_name(), self.path_name()))
+        else:
+            report(self.driver.logger, LOG_ERROR, "Exception in WSGI application: %s %s",
+                   (self.method_name(), self.path_name()),
+                   (type(failure), failure, without_ours(failure.__traceback__)))
+        self.threads.enter()
         if self.stream == NULL:
             self.driver.count_error(FS_E_APP_RAISED)
         else:
@@ -451,8 +493,8 @@ cdef class WSGIExchange(Exchange):
             if close is not None:
                 close()
         except BaseException as failure:
-            self.driver.logger.error("Exception in close() of a WSGI application: %s %s", self.method_name(),
-                                     self.path_name(), exc_info=failure)
+            report(self.driver.logger, LOG_ERROR, "Exception in close() of a WSGI application: %s %s",
+                   (self.method_name(), self.path_name()), failure)
             raised = True
         iterable = close = None
         self.threads.enter()
@@ -496,6 +538,7 @@ cdef class WSGIExchange(Exchange):
         return self.write
 
     cdef int handle_write(self, object data) except -1:
+        cdef Connection connection
         if type(data) is not bytes and not isinstance(data, bytes):
             raise TypeError(f"write() takes bytes, not {type(data).__name__}")
         self.threads.enter()
@@ -506,49 +549,60 @@ cdef class WSGIExchange(Exchange):
                 raise RuntimeError("the request is over")
             if PyBytes_GET_SIZE(data):
                 self.send_piece(data)
-            if self.connection is not None and self.connection.full(self) and self.threads.relay.depth == 1:
+            connection = self.connection
+            if connection is not None and connection.full(self) and self.threads.relay.depth == 1:
                 self.wait_for_room()
         finally:
             self.threads.leave()
 
     cdef int wait_for_room(self) except -1:
-        """write() has no other way to say that the client is slow than not to return."""
+        """write() has no other way to say that the client is slow than not to return. It looks again now and then, since
+        whoever was to tell of room may have come to an end."""
         cdef Threads threads = self.threads
-        if not threads.watched:
-            return self.wait_alone()
-        self.room = room = threading.Event()
-        if threads.leads(self.worker):
-            fs_relay_end_step(&threads.relay, self.worker)
-            threads.hand_over()
-        threads.leave()
-        try:
-            room.wait()
-        finally:
-            threads.enter()
-            self.room = None
+        self.driver.finish_batch()      # this connection's deadline may be the first of all
+        while self.stream != NULL:
+            if not threads.watched or not threads.is_driven(self.worker if self.leads() else 0):
+                return self.wait_alone()
+            if self.room is None:
+                self.room = threading.Event()
+            room = self.room
+            threads.leave()
+            try:
+                if room.wait(ROOM_LOOK):
+                    return 0
+            finally:
+                threads.enter()
 
     cdef int wait_alone(self) except -1:
         """There is nobody else to drive: this connection alone is served until it has room."""
         cdef Connection connection = self.connection
         cdef Driver driver = self.driver
         cdef pollfd waiting
-        cdef int timeout_ms = <int>driver.limits.timeout_write
+        cdef int timeout_ms
+        if connection is None:
+            return 0
+        driver.send_deferred()      # this connection may be among them
+        connection.end_turn()
         while self.stream != NULL and connection.unsent_of(self) > driver.limits.low_water:
             waiting.fd = connection.fd
             # With HTTP/2 it may be a window that is waited for, which is something to be read.
-            waiting.events = (POLLOUT if backlog(connection) else 0) | (POLLIN if connection.session is not None else 0)
+            waiting.events = (POLLOUT if backlog(connection) else 0) | (
+                POLLIN if connection.session is not None and not connection.flags & CONN_EOF else 0)
+            timeout_ms = ALONE_LOOK_MS
+            if connection.deadline:
+                timeout_ms = <int>min(<uint64_t>timeout_ms, max(connection.deadline, driver.now) - driver.now)
             self.threads.leave()
             with nogil:
-                ready = c_poll(&waiting, 1, timeout_ms)
+                c_poll(&waiting, 1, timeout_ms)
             self.threads.enter()
-            PyErr_CheckSignals()
             driver.clock()
-            if ready == 0 and self.stream != NULL:
-                connection.lost(FS_E_PEER_STALLED)
-            elif self.stream != NULL and connection.session is not None:
+            PyErr_CheckSignals()
+            if self.stream != NULL and connection.session is not None:
                 connection.ready(FS_READABLE)
             elif self.stream != NULL:
                 connection.end_turn()
+            if self.stream != NULL and connection.deadline and driver.now >= connection.deadline:
+                connection.expired()
 
     cdef int handle_hints(self, object headers) except -1:
         cdef fs_field fields[FIELDS_ON_STACK]

@@ -81,8 +81,8 @@ cdef class WSGI(Interface):
             for exchange in (<Connection>connection).exchanges():
                 if exchange.started:
                     count += 1
-                    driver.logger.warning("Given up, because the server stops: %s %s", exchange.method_name(),
-                                          exchange.path_name())
+                    report(driver.logger, LOG_WARNING, "Given up, because the server stops: %s %s",
+                           (exchange.method_name(), exchange.path_name()))
                     exchange.fail(FS_E_APP_NO_RESPONSE)
         return count
 

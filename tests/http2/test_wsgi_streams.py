@@ -5,6 +5,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,8 +45,8 @@ def start_threads() -> Iterator[Serve]:
     """Starts a server of this test alone: its threads have learned nothing yet."""
     with ExitStack() as stack:
 
-        def new(*, threads: int) -> Server:
-            return stack.enter_context(Server("wsgi_scripted:app", threads=threads))
+        def new(**options: Any) -> Server:
+            return stack.enter_context(Server("wsgi_scripted:app", **options))
 
         yield new
 
@@ -309,6 +310,39 @@ def test_a_client_that_leaves_with_all_its_streams(threaded: Server) -> None:
     # What had begun is closed; what still waited for a thread may never begin.
     assert until(lambda: all(closings(run.noted()) == (1 if run.produced() else 0) for run in runs))
     assert closings(runs[0].journal()) == 1
+
+
+def test_a_connection_that_fails_within_write_holds_no_thread(start_threads: Serve) -> None:
+    """Its error is found when GOAWAY is framed, and that is done by write() itself, which looks for room. Nine of
+    them, and the eight threads are free."""
+    server = start_threads(threads=8)
+    run = script(server, start(), ("write_pieces", 3, 100_000))
+    for _ in range(9):
+        with HTTP2(server) as connection:
+            _, head = connection.head(get(run.target))
+            connection.send(head + frame(WINDOW_UPDATE, 0, 0, bytes(4)))
+            connection.expect_connection_error(PROTOCOL_ERROR)
+    together = script(server, ("barrier", "all eight", 8), *answers())
+    with HTTP2(server) as connection:
+        streams = [connection.open(get(together.target)) for _ in range(8)]
+        assert [connection.response(stream).status for stream in streams] == [200] * 8
+    assert until(lambda: sum(note[0] == "end" for note in run.noted()) == 9)
+    server.tracebacks_matter = False
+
+
+def test_write_on_the_only_thread_ends_with_its_window(start_threads: Serve) -> None:
+    """Whatever else the client sends: the time in which nothing of the answer leaves is bounded."""
+    server = start_threads(threads=1, timeout_write=1)
+    run = script(server, start(), ("write_until_refused", 100_000))
+    with HTTP2(server, window=False) as connection:
+        connection.open(get(run.target))
+        pinged = 0
+        while not any(stream.over for stream in connection.streams.values()):
+            connection.ping(struct.pack(">Q", pinged))
+            pinged += 1
+            connection.client.readable(0.02)  # no flood
+    assert server.get("/") == b"ok"
+    assert run.journal()[0][1][0] == "ClientDisconnected"
 
 
 def test_many_streams_on_few_threads(connection: HTTP2) -> None:

@@ -305,6 +305,46 @@ def test_stalled_readers_of_written_answers_do_not_delay_others(eight: Server) -
         assert "ConnectionResetError" in run.journal()[-2][1]
 
 
+def test_write_of_several_threads_of_the_application(server: Server, threads: int) -> None:
+    """All of them wait for the one slow client, and all go on."""
+    run = script(server, start(), ("write_in_threads", 3, 30, 50_000), ("write", b"end"))
+    with server.connect(receive_buffer=4096) as client:
+        client.send(run.request())
+        if threads > 1:
+            run.stands_still()
+        assert client.answer().body == bytes(4_500_000) + b"end"
+        assert client.exchange(request("/")).body == b"ok"
+
+
+def test_write_of_a_thread_beside_a_generator(server: Server) -> None:
+    """It goes on while the generator waits for the same client, in no thread, and while that waits for the thread."""
+    run = script(server, start(), ("write_behind", 20, 50_000), generator(("pieces", 30, 50_000), ("join_behind",)))
+    with server.connect(receive_buffer=4096) as client:
+        client.send(run.request())
+        run.stands_still()
+        assert len(client.answer().body) == 50 * 50_000
+        assert client.exchange(request("/")).body == b"ok"
+
+
+def test_write_waits_by_itself_where_nobody_else_drives(start_threads: Serve) -> None:
+    """Both threads are in write(), and a third, which would drive meanwhile, cannot be started. The one that found that
+    out sees to its own client, and so does the other, as soon as it has noticed."""
+    server = start_threads(threads=2)
+    assert server.get("/") == b"ok"
+    with server.connect() as client:
+        assert client.exchange(script(server, ("no_more_threads",), *answers()).request()).body == b"ok"
+    run = script(server, start(), ("write_pieces", 50, 100_000), ("write", b"end"))
+    with connections(server, 2, receive_buffer=4096) as (first, second):
+        first.send(run.request())
+        run.stands_still()
+        second.send(run.request())
+        server.stderr.wait_for("A thread cannot be started")
+        for client in (first, second):
+            assert client.answer().body == bytes(5_000_000) + b"end"
+    assert server.get("/") == b"ok"
+    assert server.stderr.text.count("A thread cannot be started") == 1
+
+
 # ---- deadlines
 
 

@@ -21,6 +21,7 @@ import ctypes
 import gc
 import gzip
 import io
+import logging
 import os
 import sys
 import threading
@@ -290,6 +291,7 @@ class Performer:
     def do_write_pieces(self, count: int, size: int) -> None:
         for _ in range(count):
             self.write(bytes(size))
+            self.run.produced += size
 
     def do_write_until_refused(self, size: int) -> None:
         try:
@@ -299,6 +301,33 @@ class Performer:
         except Exception as error:
             self.run.note_refusal(error)
             raise
+
+    def do_write_in_threads(self, threads: int, count: int, size: int) -> None:
+        """From threads of the application's own, while this one waits for them."""
+
+        def write() -> None:
+            for _ in range(count):
+                self.write(bytes(size))
+                self.run.produced += size
+
+        writers = [threading.Thread(target=write) for _ in range(threads)]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+
+    def do_write_behind(self, count: int, size: int) -> None:
+        """From a thread that goes on when the call has returned."""
+
+        def write() -> None:
+            for _ in range(count):
+                self.write(bytes(size))
+
+        self.behind = threading.Thread(target=write, daemon=True)
+        self.behind.start()
+
+    def do_join_behind(self) -> None:
+        self.behind.join()
 
     def do_hint(self, headers: Any) -> None:
         self.environ["wsgi.early_hints"](headers)
@@ -409,6 +438,19 @@ class Performer:
         """For ever."""
         while True:
             time.sleep(0.05)
+
+    def do_no_more_threads(self) -> None:
+        """From here on none can be started: their stacks are larger than all memory that there could be."""
+        threading.stack_size(1 << 47)
+
+    def do_spoil_logging(self) -> None:
+        """From here on what the server logs meets a handler that raises."""
+
+        class Spoilt(logging.Handler):
+            def handle(self, record: logging.LogRecord) -> bool:
+                raise LookupError("a handler that fails")
+
+        logging.getLogger("fastserve").addHandler(Spoilt())
 
     def do_barrier(self, name: str, parties: int) -> None:
         barriers.setdefault(name, threading.Barrier(parties)).wait(60)
