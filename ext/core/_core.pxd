@@ -390,7 +390,6 @@ cdef class Threads:
     cdef fs_relay relay
     cdef bint relay_made
     cdef unsigned most                  # calls of the application at the same time
-    cdef size_t stack_size              # 0: the system's
     cdef bint watched                   # another thread can take over from a call that lasts
     cdef bint halted
     cdef bint short                     # the last thread could not be started, and that was said

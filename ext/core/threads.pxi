@@ -16,13 +16,12 @@ cdef enum:
 @cython.final
 cdef class Threads:
 
-    def __cinit__(self, unsigned most, size_t stack_size, bint watched):
+    def __cinit__(self, unsigned most, bint watched):
         cdef int result = fs_relay_init(&self.relay)
         if result < 0:
             raise OSError(-result, os.strerror(-result))
         self.relay_made = True
         self.most = most
-        self.stack_size = stack_size
         self.watched = watched
         self.calls = []
         self.home_read = self.home_write = -1
@@ -185,7 +184,6 @@ cdef class Threads:
         self.number += 1
         thread = threading.Thread(target=self.run, args=(self.number,), name=f"fastserve-{self.number}", daemon=True)
         self.count += 1
-        before = threading.stack_size(self.stack_size) if self.stack_size else 0
         try:
             thread.start()
         except Exception as failure:
@@ -194,9 +192,6 @@ cdef class Threads:
                 self.short = True
                 report(self.driver.logger, LOG_ERROR, "A thread cannot be started: %s", (failure,))
             return False
-        finally:
-            if self.stack_size:
-                threading.stack_size(before)
         self.short = False
         return True
 

@@ -10,14 +10,14 @@ cdef class WSGI(Interface):
 
     `watched`: another thread takes over when a call lasts; without it everything happens in the thread that serves."""
 
-    def __cinit__(self, application, *, unsigned threads=8, size_t stack_size=0, bint watched=True,
+    def __cinit__(self, application, *, unsigned threads=8, bint watched=True,
                   str root_path="", bint underscores=False, errors=None, str software="fastserve",
                   bint multiprocess=False):
         if threads < 1:
             raise ValueError("a WSGI application needs a thread")
         script_name = root_path.encode().decode("latin-1")
         self.application = application
-        self.threads = Threads(threads, stack_size, watched)
+        self.threads = Threads(threads, watched)
         self.environs = EnvironBuilder({
             "SCRIPT_NAME": script_name,
             "SERVER_SOFTWARE": software,

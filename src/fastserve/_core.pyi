@@ -80,7 +80,6 @@ class WSGI(Interface):
         application: Callable[..., Any],
         *,
         threads: int = 8,
-        stack_size: int = 0,
         watched: bool = True,
         root_path: str = "",
         underscores: bool = False,
@@ -90,7 +89,6 @@ class WSGI(Interface):
     ) -> None:
         """threads: calls of the application at the same time, at most.
 
-        stack_size: bytes for each thread; 0 for the system's.
         watched: another thread drives on while a call lasts; without it all happens in the thread that serves.
         underscores: pass on fields whose names have an underscore.
         errors: wsgi.errors; the standard error where it is None.

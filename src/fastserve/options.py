@@ -157,7 +157,8 @@ class Options:
     )  # fmt: skip
     thread_stack_size: int = option(
         0, Size(128 << 10, 1 << 30, or_zero=True), APPLICATION,
-        "Stack in bytes of each thread that calls a WSGI application, at least 128K; 0 is the system's default.",
+        "Stack in bytes of each thread of a worker, at least 128K, also of those that the application starts; 0 is the "
+        "system's default.",
     )  # fmt: skip
 
     host: str = option(

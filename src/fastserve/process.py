@@ -137,9 +137,10 @@ class _Alone:
                 self._hooks.call("on_starting", self._info())
                 # What `--help` does not need, and another user might not be allowed to read.
                 from fastserve.serving import serve
-                from fastserve.worker import Place
+                from fastserve.worker import Place, own_process
 
                 self._become(access_log)
+                own_process(config)
                 app = application.load(config)
                 clean = serve(config, app, Place(listeners, access_log.fd), self)
                 self._hooks.call("on_exit", self._info())

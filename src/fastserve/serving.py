@@ -9,7 +9,7 @@ from fastserve.application import Application
 from fastserve.config import Config
 from fastserve.logs import AccessLog, reopen_files
 from fastserve.threaded_worker import ThreadedWorker
-from fastserve.worker import Place, Worker, new_loop_factory, own_process, signals
+from fastserve.worker import Place, Worker, new_loop_factory, signals
 
 AnyWorker = Worker | ThreadedWorker
 
@@ -46,7 +46,6 @@ def serve(config: Config, app: Application, place: Place, post: Post) -> bool:
     The application was imported before there is an event loop: a WSGI application gets none, and Django, say, refuses
     to touch its database inside of one.
     """
-    own_process()
     if app.interface == "wsgi":
         threaded = ThreadedWorker(config, app.call, place)
         with threaded.signals(post.handlers(threaded), post.last):

@@ -38,7 +38,6 @@ class ThreadedWorker:
         self._wsgi = WSGI(
             app,
             threads=config.threads,
-            stack_size=config.thread_stack_size,
             watched=self._watched,
             multiprocess=place.siblings,
             root_path=config.root_path,

@@ -54,9 +54,15 @@ def new_loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     return factory
 
 
-def own_process() -> None:
-    """Tunes what a whole process of the server may tune; not called where the server is embedded."""
+def own_process(config: Config) -> None:
+    """Tunes what a whole process of the server may tune; not called where the server is embedded.
+
+    Called before the application is imported. The size of stacks is the process's: changed later, for the moment in
+    which a thread of ours starts, it would be that of whatever thread the application starts at this moment.
+    """
     _core.keep_freed_memory()
+    if config.thread_stack_size:
+        threading.stack_size(config.thread_stack_size)
 
 
 @dataclass(frozen=True, slots=True)

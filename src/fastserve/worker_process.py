@@ -59,13 +59,14 @@ def _serve(assignment: Assignment, post: "_Post") -> bool:
         affinity.apply(affinity.cpu_of(assignment.slot, config.cpu_affinity))
     # Here, for the supervisor can see by now where a start hangs, and another user might not read what is imported.
     from fastserve.serving import serve
-    from fastserve.worker import Place
+    from fastserve.worker import Place, own_process
 
     if assignment.privileges is not None:
         assignment.privileges.drop()
     set_environment(config)
     os.environ["FASTSERVE_SLOT"] = str(assignment.slot)
     os.environ["FASTSERVE_GENERATION"] = str(assignment.generation)
+    own_process(config)
     if assignment.hooks is not None:
         assignment.hooks.call("post_fork", post.info)
     app = assignment.app if assignment.app is not None else application.load(config)

@@ -239,6 +239,19 @@ def test_thread_stack_size(start_threads: Serve, option: str, size: int) -> None
     assert size <= literal(server, "/stack") <= size + (64 << 10)
 
 
+def test_thread_stack_size_is_set_before_anything_runs(start_threads: Serve, threads: int) -> None:
+    """And not for the moment in which a thread of the server's starts, where one of the application's may start too."""
+    server = start_threads(threads=threads, thread_stack_size="256K")
+    assert literal(server, "/default_stack") == 256 << 10
+    run = script(server, ("pause", 0.02), *answers())
+    with connections(server, 16) as clients:
+        for client in clients:
+            client.send(run.request())
+        for client in clients:
+            assert client.answer().body == b"ok"
+    assert literal(server, "/default_stack") == 256 << 10
+
+
 def test_default_thread_stack_size_is_that_of_the_system(eight: Server) -> None:
     assert literal(eight, "/stack") > 1 << 20
 

@@ -11,6 +11,7 @@
 /thread             the name of the thread
 /threads            names of all threads
 /stack              the size of the thread's stack
+/default_stack      of a thread that the application would start now
 /ledger             live objects of the compiled core
 /echo               the request's body
 everything else     b"ok"
@@ -534,6 +535,12 @@ def stack_size() -> int:
     return size.value
 
 
+def default_stack_size() -> int:
+    size = threading.stack_size()
+    threading.stack_size(size)  # to ask is to set it to 0
+    return size
+
+
 def begin_ticker() -> bytes:
     if not ticker.is_alive():
         ticker.start()
@@ -560,6 +567,7 @@ def report(word: str, key: str) -> bytes:
         "thread": lambda: threading.current_thread().name,
         "threads": lambda: sorted(thread.name for thread in threading.enumerate()),
         "stack": stack_size,
+        "default_stack": default_stack_size,
         "ledger": ledger,
     }
     if word in of_run:
