@@ -30,6 +30,7 @@ MODULES: Mapping[str, set[str]] = {
     "loggers": set(),
     "safe_open": set(),
     "privileges": {"errors"},
+    "stop_signals": set(),
     "address_syntax": set(),
     "kinds": {"address_syntax"},
     "version": set(),
@@ -72,8 +73,8 @@ MODULES: Mapping[str, set[str]] = {
     "channel": set(),
     "exits": {"errors"},
     "worker": {"_core", "application", "config", "errors", "lifespan", "listen", "log_limit", "page", "proxy"},
-    "threaded_worker": {"_core", "config", "errors", "version", "worker"},
-    "serving": {"application", "config", "logs", "threaded_worker", "worker"},
+    "threaded_worker": {"_core", "config", "errors", "stop_signals", "version", "worker"},
+    "serving": {"application", "config", "logs", "stop_signals", "threaded_worker", "worker"},
     "assignment": {"application", "channel", "config", "hooks", "listen", "logs", "page", "privileges"},
     "worker_process": {
         *(
@@ -86,6 +87,7 @@ MODULES: Mapping[str, set[str]] = {
             "hooks",
             "service",
             "serving",
+            "stop_signals",
             "title",
         ),
         "worker",
@@ -105,17 +107,17 @@ MODULES: Mapping[str, set[str]] = {
     "upgrade": {"errors", "service"},
     "supervisor": {
         *("application", "attendant", "config", "cpus", "crew", "errors", "forked", "hooks", "listen", "logs", "page"),
-        *("privileges", "service", "starter", "serving", "upgrade"),
+        *("privileges", "service", "starter", "serving", "stop_signals", "upgrade"),
     },
     "process": {
         *("affinity", "application", "config", "errors", "forked", "hooks", "listen", "logs", "privileges", "service"),
-        *("serving", "supervisor", "worker"),
+        *("serving", "stop_signals", "supervisor", "worker"),
     },
     "check": {
         *("admin_access", "affinity", "application", "config", "errors", "hooks", "listen", "logs", "privileges"),
         *("service", "threaded_worker", "watch", "worker"),
     },
-    "server": {"application", "config", "errors", "listen", "logs", "threaded_worker", "worker"},
+    "server": {"application", "config", "errors", "listen", "logs", "stop_signals", "threaded_worker", "worker"},
     "__init__": {"config", "errors", "loggers", "process", "server", "version"},
     "cli": {
         *("__init__", "check", "config", "config_file", "errors", "forked", "kinds", "options", "process", "settings"),

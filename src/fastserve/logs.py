@@ -159,16 +159,17 @@ def _file_handlers() -> set[logging.FileHandler]:
 class AccessLog:
     """The access log's descriptor; -1 when there is none. The core writes the lines."""
 
-    def __init__(self, config: Config) -> None:
-        """Raises StartError when the file cannot be opened."""
+    def __init__(self, config: Config, *, standard_output: bool = True) -> None:
+        """standard_output: whether that is what no file means. Raises StartError when the file cannot be opened."""
         self._file = Path(config.access_logfile)
-        self._owned = config.access_log and config.access_logfile != STANDARD_OUTPUT
+        wanted = config.access_log is not False
+        self._owned = wanted and config.access_logfile != STANDARD_OUTPUT
         self._user = privileges.uid_of(config.user) if self._owned else None
         self._owner: tuple[int, int] | None = None
         if self._owned:
             self.fd = self._open()
         else:
-            self.fd = 1 if config.access_log else -1
+            self.fd = 1 if wanted and standard_output else -1
 
     def give_to(self, uid: int, gid: int) -> None:
         """Makes that user the owner of the file, and of those that follow: who has to open them again later."""

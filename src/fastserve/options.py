@@ -341,7 +341,10 @@ class Options:
     use_colors: bool | None = option(
         None, Switch(), LOGGING, "Colour the log's levels.", default_text="on a terminal", peers=(UVICORN,)
     )
-    access_log: bool = option(True, Switch(), LOGGING, "Write a line for each request.", peers=(UVICORN,))
+    access_log: bool | None = option(
+        None, Switch(), LOGGING, "Write a line for each request.",
+        default_text="yes; for an embedded server with --access-logfile", peers=(UVICORN,),
+    )  # fmt: skip
     access_logfile: str = option(
         "-", Text("FILE"), LOGGING, "Where the access log is written, appending; - is the standard output.",
         peers=(GUNICORN,),

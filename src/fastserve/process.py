@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from fastserve.config import Config
 from fastserve.errors import ExitStatus, StartError, trace_of_application
 from fastserve.forked import Forked
 from fastserve.listen import open_listeners
+from fastserve.stop_signals import STOPPING, StopSignals, Urgency
 
 if TYPE_CHECKING:
     from fastserve.serving import AnyWorker
@@ -107,12 +108,13 @@ def _in_main_thread() -> bool:
 class _Alone:
     """A process without a supervisor: one worker, which answers to nobody."""
 
-    last = frozenset({signal.SIGINT, signal.SIGTERM})
+    signals = STOPPING | {signal.SIGUSR1}
 
     def __init__(self, config: Config) -> None:
         if config.workers != 1:
             raise StartError("off the main thread there is no supervisor, and only one worker")
         self._config = config
+        self._stops = StopSignals()
         self._stopped = False
         self._service = service.Service(config)
 
@@ -166,13 +168,17 @@ class _Alone:
 
     # ---- what its worker answers to
 
-    def handlers(self, worker: "AnyWorker") -> Mapping[signal.Signals, Callable[[], None]]:
-        def stop() -> None:
+    def note(self, number: signal.Signals) -> Urgency:
+        return self._stops.take(number) if number in STOPPING else Urgency.NONE
+
+    def take(self, worker: "AnyWorker", number: signal.Signals) -> None:
+        if number not in STOPPING:
+            self._reopen(worker)
+            return
+        if not self._stopped:
             self._stopped = True
             self._service.stopping()
-            worker.stop()
-
-        return {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGUSR1: lambda: self._reopen(worker)}
+        worker.stop(at_once=self._stops.forced)
 
     def serving(self, _worker: "AnyWorker") -> None:
         for each in self._addresses:
@@ -202,7 +208,7 @@ class _Alone:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
 
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPPING:
             signal.signal(number, handle)
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         yield

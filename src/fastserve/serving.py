@@ -2,14 +2,15 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
 from fastserve.application import Application
 from fastserve.config import Config
 from fastserve.logs import AccessLog, reopen_files
+from fastserve.stop_signals import Urgency
 from fastserve.threaded_worker import ThreadedWorker
-from fastserve.worker import Place, Worker, new_loop_factory, signals
+from fastserve.worker import Place, Worker, new_loop_factory
 
 AnyWorker = Worker | ThreadedWorker
 
@@ -18,11 +19,14 @@ class Post(Protocol):
     """What a worker answers to."""
 
     @property
-    def last(self) -> frozenset[signal.Signals]:
-        """The signals that end the process."""
+    def signals(self) -> frozenset[signal.Signals]:
+        """Those that it takes."""
 
-    def handlers(self, worker: AnyWorker) -> Mapping[signal.Signals, Callable[[], None]]:
-        """What each signal does, between two turns of the worker."""
+    def note(self, number: signal.Signals) -> Urgency:
+        """One of them has come: how it changes what is asked for. In the main thread, whatever that is doing."""
+
+    def take(self, worker: AnyWorker, number: signal.Signals) -> None:
+        """Does what is asked for by now, between two turns of the worker; `number` was noted before."""
 
     def serving(self, worker: AnyWorker, /) -> None:
         """Connections are served."""
@@ -48,7 +52,7 @@ def serve(config: Config, app: Application, place: Place, post: Post) -> bool:
     """
     if app.interface == "wsgi":
         threaded = ThreadedWorker(config, app.call, place)
-        with threaded.signals(post.handlers(threaded), post.last):
+        with threaded.signals(post.signals, post.note, partial(post.take, threaded)):
             return threaded.serve(lambda: post.serving(threaded))
     with asyncio.Runner(loop_factory=new_loop_factory(config.loop)) as runner:
         return runner.run(_serve(config, app, place, post))
@@ -56,5 +60,10 @@ def serve(config: Config, app: Application, place: Place, post: Post) -> bool:
 
 async def _serve(config: Config, app: Application, place: Place, post: Post) -> bool:
     worker = Worker(config, app.call, place)
-    with signals(post.handlers(worker)):
+
+    def take(number: signal.Signals) -> None:
+        post.note(number)
+        post.take(worker, number)
+
+    with worker.signals(post.signals, take):
         return await worker.serve(lambda: post.serving(worker))

@@ -23,6 +23,7 @@ from fastserve.hooks import SupervisorInfo
 from fastserve.listen import Sockets
 from fastserve.page import Page, State
 from fastserve.starter import Equipment
+from fastserve.stop_signals import STOPPING, StopSignals, Urgency
 from fastserve.upgrade import Upgrade
 
 TICK = 1.0
@@ -77,9 +78,8 @@ _PAGE_STATE = {
     Phase.FORCED: State.STOPPING,
 }
 
-_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _SIGNALS = (
-    *_ENDING,
+    *STOPPING,
     signal.SIGHUP,
     signal.SIGUSR1,
     signal.SIGUSR2,
@@ -108,6 +108,7 @@ class Supervisor:
         self._page = Page(max(LEAST_BLOCKS, _workers(config) * (2 + MOST_DRAINING)))
         self._phase = Phase.STARTING
         self._signals: deque[int] = deque()
+        self._stops = StopSignals()
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
         self._attendants: list[Attendant] = []
@@ -255,7 +256,7 @@ class Supervisor:
 
     def _note_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signals.append(number)
-        if self._opening and number in _ENDING:
+        if self._opening and number in STOPPING:
             self._opening = False
             self._interrupted = number == signal.SIGINT
             raise _EndedEarly
@@ -362,9 +363,9 @@ class Supervisor:
     def _answer(self, number: int) -> None:
         if number == signal.SIGCHLD:
             self._reap()
-        elif number in _ENDING:
+        elif number in STOPPING:
             self._interrupted |= number == signal.SIGINT and self._phase is Phase.STARTING
-            self._stop()
+            self._stop(self._stops.take(number))
         elif number == signal.SIGUSR1:
             self._reopen_logs()
         elif self._phase is not Phase.SERVING:
@@ -409,10 +410,10 @@ class Supervisor:
     def _ours(self) -> set[int]:
         return {*self._crew.children, *(attendant.pid for attendant in self._attendants), self._upgrade.successor}
 
-    def _stop(self) -> None:
-        if self._phase in (Phase.STARTING, Phase.SERVING):
+    def _stop(self, urgency: Urgency) -> None:
+        if urgency is Urgency.GRACEFUL and self._phase in (Phase.STARTING, Phase.SERVING):
             self._enter(Phase.LEAVING)
-        elif self._phase is not Phase.FORCED:
+        elif urgency is Urgency.AT_ONCE and self._phase is not Phase.FORCED:
             logger.warning("stopping at once")
             self._enter(Phase.FORCED)
 

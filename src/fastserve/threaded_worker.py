@@ -4,14 +4,16 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any
 
 from fastserve._core import WSGI, Driver
 from fastserve.config import Config
 from fastserve.errors import ExitStatus, StartError
+from fastserve.stop_signals import Urgency
 from fastserve.version import version
 from fastserve.worker import CANCEL_GRACE, IDLE_GRACE, SERVER, Place, error_log, new_driver
 
@@ -32,7 +34,12 @@ class ThreadedWorker:
         self._patience = config.timeout_graceful_shutdown
         self._listeners = place.listeners
         self._stopping = False
+        self._told = False
+        """Whether a signal has asked for the end, which begins when the driver turns."""
         self._forced = False
+        self._note: Callable[[signal.Signals], Urgency]
+        self._take: Callable[[signal.Signals], None]
+        self._timers: dict[Urgency, threading.Timer] = {}
         # One thread that nobody may take over from needs no others; a deadline has to be kept by somebody.
         self._watched = config.threads > 1 or config.timeout_request > 0
         self._wsgi = WSGI(
@@ -69,12 +76,22 @@ class ThreadedWorker:
         """Has the driver's thread make the call, between two turns. From any thread or signal handler."""
         self._wsgi.call_soon(call)
 
-    def stop(self) -> None:
-        """Begins the graceful stop; called again, it ends everything at once. As what follows, only by `soon`."""
+    @property
+    def should_exit(self) -> bool:
+        """Whether the end has begun: a stop, a reload, recycling. Setting it asks for a stop, from any thread."""
+        return self._stopping or self._told
+
+    @should_exit.setter
+    def should_exit(self, value: bool) -> None:
+        if value and not self.should_exit:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Begins the graceful stop, or ends everything at once; each says so once. As what follows, only by `soon`."""
         if not self._stopping:
             logger.info("stopping")
             self.drain()
-        elif not self._forced:
+        if at_once and not self._forced:
             logger.warning("stopping at once")
             self.force()
 
@@ -110,36 +127,45 @@ class ThreadedWorker:
         logging.shutdown()
         os._exit(ExitStatus.NOT_CLEAN)
 
+    def handle_exit(self, number: int, _frame: FrameType | None) -> None:
+        """What Python calls for a signal, in the main thread, whatever that is doing.
+
+        Applications look there for the server: see `Worker.handle_exit`.
+        """
+        urgency = self._note(signal.Signals(number))
+        self._told |= urgency is not Urgency.NONE
+        self.soon(partial(self._take, signal.Signals(number)))
+        if urgency is not Urgency.NONE and not self._watched and urgency not in self._timers:
+            # Nobody could take over from the thread that is inside the application: the process does not wait for ever.
+            patience = self._patience if urgency is Urgency.GRACEFUL else 0.0
+            self._timers[urgency] = timer = threading.Timer(LAST_GRACE + patience, self._leave)
+            timer.daemon = True
+            timer.start()
+
     @contextmanager
     def signals(
-        self, handlers: Mapping[signal.Signals, Callable[[], None]], last: Collection[signal.Signals]
+        self,
+        numbers: Collection[signal.Signals],
+        note: Callable[[signal.Signals], Urgency],
+        take: Callable[[signal.Signals], None],
     ) -> Iterator[None]:
-        """Calls the handlers by `soon`; off the main thread, where Python takes no signals, nothing does.
+        """Calls `note` when one of the signals comes, and `take` by `soon`.
 
-        last: those that end the process. Where nobody could take over from the thread that is inside the application,
-        the process does not wait for it for ever.
+        Off the main thread, where Python takes no signals, nothing does.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-
-        timers: list[threading.Timer] = []
-
-        def handle(number: int, _frame: FrameType | None) -> None:
-            self.soon(handlers[signal.Signals(number)])
-            if number in last and not self._watched and len(timers) < 2:
-                timers.append(threading.Timer(LAST_GRACE + (0 if timers else self._patience), self._leave))
-                timers[-1].daemon = True
-                timers[-1].start()
-
-        before = {number: signal.signal(number, handle) for number in handlers}
+        self._note, self._take = note, take
+        before = {number: signal.signal(number, self.handle_exit) for number in numbers}
         # A signal that comes just before the wait for events would else be seen only after it.
         descriptor = signal.set_wakeup_fd(self._wsgi.wake_fd, warn_on_full_buffer=False)
         try:
             yield
         finally:
-            for timer in timers:
+            for timer in self._timers.values():
                 timer.cancel()
             signal.set_wakeup_fd(descriptor)
             for number, handler in before.items():
-                signal.signal(number, handler)
+                if handler is not None:  # what C code has installed cannot be set again
+                    signal.signal(number, handler)

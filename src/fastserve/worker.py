@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import os
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, TypeVar
 
 from fastserve import _core
@@ -169,13 +171,30 @@ class Worker:
             clean = await self._end_lifespan()
         return clean and not self._forced.is_set()
 
-    def stop(self) -> None:
-        """Begins the graceful stop; called again, it ends everything at once. As everything here, only from a callback
-        of the loop, where the driver is not at work."""
+    @property
+    def should_exit(self) -> bool:
+        """Whether the end has begun: a stop, a reload, recycling. Setting it asks for a stop, from any thread."""
+        return self._stopping.is_set()
+
+    @should_exit.setter
+    def should_exit(self, value: bool) -> None:
+        if value and not self.should_exit:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def handle_exit(self, number: int, frame: FrameType | None) -> None:
+        """What Python calls for a signal. Nothing is left to do: the loop hears of it by its wake-up descriptor.
+
+        It is a bound method, as uvicorn's is, since applications look there for the server: sse-starlette ends its
+        streams when `signal.getsignal(SIGTERM).__self__.should_exit` is true.
+        """
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Begins the graceful stop, or ends everything at once; each says so once. As everything here, only from a
+        callback of the loop, where the driver is not at work."""
         if not self._stopping.is_set():
             logger.info("stopping")
             self.drain()
-        elif not self._forced.is_set():
+        if at_once and not self._forced.is_set():
             logger.warning("stopping at once")
             self.force()
 
@@ -256,26 +275,31 @@ class Worker:
         await self._lifespan.abandon()
         return clean is True
 
+    @contextmanager
+    def signals(self, numbers: Collection[signal.Signals], take: Callable[[signal.Signals], None]) -> Iterator[None]:
+        """Calls `take` from the running loop of a process of our own: handlers that the loop had would be lost.
 
-@contextmanager
-def signals(handlers: Mapping[signal.Signals, Callable[[], None]]) -> Iterator[None]:
-    """Calls the handlers from the running loop; off the main thread, where Python takes no signals, nothing does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in handlers}
-    for number, handler in handlers.items():
-        loop.add_signal_handler(number, handler)
-    try:
-        yield
-    finally:
-        # The loop gives a signal its default action back, which would end the process before ours is there.
-        signal.pthread_sigmask(signal.SIG_BLOCK, handlers)
-        for number, old in before.items():
-            loop.remove_signal_handler(number)
-            signal.signal(number, old)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, handlers)
+        Off the main thread, where Python takes no signals, nothing does.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        before = {number: signal.getsignal(number) for number in numbers}
+        for number in numbers:
+            loop.add_signal_handler(number, take, number)
+            signal.signal(number, self.handle_exit)
+            signal.siginterrupt(number, False)  # as the loop has it
+        try:
+            yield
+        finally:
+            # The loop gives a signal its default action back, which would end the process before ours is there.
+            signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+            for number, old in before.items():
+                loop.remove_signal_handler(number)
+                if old is not None:  # what C code has installed cannot be set again
+                    signal.signal(number, old)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
 
 async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import traceback
-from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from fastserve.channel import Message
 from fastserve.errors import ExitStatus, StartError, summary, trace_of_application
 from fastserve.hooks import WorkerInfo
 from fastserve.service import set_environment
+from fastserve.stop_signals import Urgency
 
 if TYPE_CHECKING:
     from fastserve._core import Driver
@@ -106,7 +106,7 @@ def _told(error: BaseException | None, *, whole: bool = False) -> str:
 class _Post:
     """The worker's side of the channel, and what its signals mean."""
 
-    last = frozenset({signal.SIGTERM, signal.SIGQUIT})
+    signals = frozenset({signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1})
 
     def __init__(self, assignment: Assignment) -> None:
         self.info = WorkerInfo(assignment.slot, os.getpid(), assignment.generation)
@@ -121,12 +121,19 @@ class _Post:
         """Log files were moved away before this worker serves."""
         self._reopen_due = True
 
-    def handlers(self, worker: "AnyWorker") -> Mapping[signal.Signals, Callable[[], None]]:
-        return {
-            signal.SIGTERM: lambda: self._drain(worker),
-            signal.SIGQUIT: lambda: self._force(worker),
-            signal.SIGUSR1: lambda: self._reopen(worker),
-        }
+    def note(self, number: signal.Signals) -> Urgency:
+        """The supervisor decides what is urgent: QUIT comes from it when everything is to end at once."""
+        if number == signal.SIGQUIT:
+            return Urgency.AT_ONCE
+        return Urgency.GRACEFUL if number == signal.SIGTERM else Urgency.NONE
+
+    def take(self, worker: "AnyWorker", number: signal.Signals) -> None:
+        if number == signal.SIGTERM:
+            self._drain(worker)
+        elif number == signal.SIGQUIT:
+            self._force(worker)
+        else:
+            self._reopen(worker)
 
     def serving(self, worker: "AnyWorker") -> None:
         assert worker.driver is not None
