@@ -21,7 +21,7 @@ import struct
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from typing import Any
 import fastserve.serving
 from fastserve import _core, cli, page, title
 from fastserve.serving import AnyWorker, Post
+from fastserve.stop_signals import Urgency
 from fastserve.worker import Place
 from stress.witness import report_unraisable, witness
 
@@ -183,10 +184,13 @@ class Watching:
     def __init__(self, post: Post, inside: Inside) -> None:
         self.post = post
         self.inside = inside
-        self.last = post.last
+        self.signals = post.signals
 
-    def handlers(self, worker: AnyWorker) -> Mapping[Any, Callable[[], None]]:
-        return self.post.handlers(worker)
+    def note(self, number: signal.Signals) -> Urgency:
+        return self.post.note(number)
+
+    def take(self, worker: AnyWorker, number: signal.Signals) -> None:
+        self.post.take(worker, number)
 
     def serving(self, worker: AnyWorker) -> None:
         self.inside.begin(worker)
