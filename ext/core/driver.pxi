@@ -48,6 +48,7 @@ cdef int set_limits(fs_limits *limits, dict given) except -1:
     limits.max_request_line = given["max_request_line"]
     limits.max_head = given["max_head"]
     limits.max_fields = given["max_fields"]
+    limits.methods = given["methods"]
     limits.max_body = given["max_body"]
     limits.max_chunk_extension = given["max_chunk_extension"]
     limits.max_pipelined = given["max_pipelined"]

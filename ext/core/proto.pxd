@@ -74,6 +74,7 @@ cdef extern from "proto/limits.h" nogil:
         uint32_t max_request_line
         uint32_t max_head
         uint32_t max_fields
+        uint32_t methods
         uint64_t max_body
         uint32_t max_chunk_extension
         uint32_t max_pipelined

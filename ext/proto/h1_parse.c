@@ -2,13 +2,11 @@
 
 #include "h1_input.h"
 #include "h1_state.h"
+#include "method.h"
 
 #include <string.h>
 
-enum {
-    VERSION_LEN = 3,   /* "1.1", after "HTTP/" */
-    METHOD_MAX = 32    /* more bytes of an unknown method are not waited for */
-};
+enum { VERSION_LEN = 3 }; /* "1.1", after "HTTP/" */
 
 static fs_h1 *owner(llhttp_t *parser)
 {
@@ -51,18 +49,32 @@ static int on_version(llhttp_t *parser, const char *at, size_t n)
     return HPE_OK;
 }
 
+/* HTTP/1.2 and what may follow it are taken for the newest that we know (RFC 9110 section 2.5). */
 static int is_version_known(const llhttp_t *parser)
 {
-    return parser->http_major == 1 && parser->http_minor <= 1;
+    return parser->http_major == 1;
+}
+
+/* The method at the beginning of the head, as far as its space and within what a method may have. */
+static fs_slice method_of(const fs_h1 *h1, size_t have)
+{
+    const size_t n = have <= FS_METHOD_MAX ? have : FS_METHOD_MAX + 1;
+    const char *space = memchr(h1->mark, ' ', n);
+
+    return (fs_slice){h1->mark, space ? (size_t)(space - h1->mark) : n};
 }
 
 static int on_version_complete(llhttp_t *parser)
 {
+    fs_h1 *h1 = owner(parser);
+    int result;
+
     if (!is_version_known(parser))
-        return stop(owner(parser), FS_E_VERSION);
-    if (parser->method == HTTP_CONNECT || parser->method == HTTP_PRI)
-        return stop(owner(parser), FS_E_METHOD_UNKNOWN);
-    return HPE_OK;
+        return stop(h1, FS_E_VERSION);
+    if (parser->method <= HTTP_PUT) /* DELETE, GET, HEAD, POST */
+        return HPE_OK;
+    result = fs_check_method(method_of(h1, (size_t)(h1->target - h1->mark)), h1->shared->limits);
+    return result < 0 ? stop(h1, result) : HPE_OK;
 }
 
 static int begin_field(fs_h1 *h1, const char *at, size_t n)
@@ -141,26 +153,39 @@ static const llhttp_settings_t settings = {
 
 /* ---- errors --------------------------------------------------------------- */
 
+/* llhttp begins anew behind `method`, in whose place it is given one that means nothing to it. */
+static int begin_behind(fs_h1 *h1, fs_slice method)
+{
+    static const char plain[] = "POST ";
+    const char *end = h1->input + h1->input_len;
+
+    h1->input = h1->mark;
+    fs_h1_parse_begin(h1);
+    h1->input += method.n + 1;
+    h1->input_len = (size_t)(end - h1->input);
+    return llhttp_execute(&h1->parser, plain, sizeof plain - 1) == HPE_OK ? FS_OK : FS_E_INTERNAL;
+}
+
 /*
- * llhttp stops at the first byte that makes a method unknown to it. Whether it
- * is a token (501) or not (400) shows only at the token's end, so that may have
- * to be waited for. 0: not known yet.
+ * llhttp has a list of methods: it stops at the first byte that leads out of
+ * it, and at the version where the method is another protocol's (RTSP). Any
+ * token is one (RFC 9110 section 9.1); it may have to be waited for. FS_OK or FS_E_*.
  */
-static int judge_method(fs_h1 *h1)
+static int other_method(fs_h1 *h1)
 {
     const size_t have = (size_t)(h1->input + h1->input_len - h1->mark);
-    const size_t n = have < METHOD_MAX ? have : METHOD_MAX;
-    const char *space = memchr(h1->mark, ' ', n);
+    const fs_slice method = method_of(h1, have);
+    int result;
 
-    if (space)
-        return fs_is_token(h1->mark, (size_t)(space - h1->mark)) ? FS_E_METHOD_UNKNOWN : FS_E_BAD_METHOD;
-    if (!fs_is_token(h1->mark, n))
+    if (method.n < have || method.n > FS_METHOD_MAX) {
+        result = fs_check_method(method, h1->shared->limits);
+        return result < 0 ? result : begin_behind(h1, method);
+    }
+    if (!fs_is_token(method.p, method.n))
         return FS_E_BAD_METHOD;
-    if (n == METHOD_MAX)
-        return FS_E_METHOD_UNKNOWN;
-    h1->flags |= FS_H1_BAD_METHOD;
+    h1->flags |= FS_H1_METHOD_CUT;
     fs_h1_advance(h1, h1->input_len);
-    return 0;
+    return FS_OK;
 }
 
 static int after_request_line(const fs_h1 *h1)
@@ -169,8 +194,8 @@ static int after_request_line(const fs_h1 *h1)
            llhttp_get_error_pos(&h1->parser) - (h1->version + VERSION_LEN) > (ptrdiff_t)strlen("\r\n");
 }
 
-/* llhttp knows them, and refuses them once it sees "HTTP/". */
-static int is_rtsp_method(const fs_h1 *h1)
+/* llhttp knows these methods, and refuses them once it sees "HTTP/". */
+static int is_of_rtsp(const fs_h1 *h1)
 {
     return h1->parser.method >= HTTP_DESCRIBE && h1->parser.method <= HTTP_FLUSH;
 }
@@ -181,11 +206,11 @@ static int head_error(fs_h1 *h1, llhttp_errno_t error)
         return h1->error; /* a callback's */
     switch (error) {
     case HPE_INVALID_METHOD:
-        return judge_method(h1);
+        return other_method(h1);
     case HPE_INVALID_URL:
         return FS_E_BAD_TARGET;
     case HPE_INVALID_CONSTANT:
-        return is_rtsp_method(h1) ? FS_E_METHOD_UNKNOWN : FS_E_BAD_REQUEST_LINE;
+        return is_of_rtsp(h1) ? other_method(h1) : FS_E_BAD_REQUEST_LINE;
     case HPE_INVALID_VERSION:
         return h1->version_len == VERSION_LEN && !is_version_known(&h1->parser) ? FS_E_VERSION : FS_E_BAD_REQUEST_LINE;
     case HPE_INVALID_TRANSFER_ENCODING:
@@ -216,6 +241,7 @@ static llhttp_errno_t execute(fs_h1 *h1, size_t n)
 void fs_h1_parse_begin(fs_h1 *h1)
 {
     llhttp_init(&h1->parser, HTTP_REQUEST, &settings);
+    h1->parser.lenient_flags = LENIENT_VERSION; /* on_version_complete judges it */
     h1->flags &= FS_H1_OF_CONNECTION;
     h1->mark = h1->input;
     h1->target = h1->version = NULL;
@@ -266,7 +292,7 @@ int fs_h1_parse_head(fs_h1 *h1)
 
         if (result <= 0)
             return result;
-        result = h1->flags & FS_H1_BAD_METHOD ? judge_method(h1) : parse_run(h1);
+        result = h1->flags & FS_H1_METHOD_CUT ? other_method(h1) : parse_run(h1);
         if (result)
             return result;
     }

@@ -54,7 +54,7 @@ enum {
     FS_H1_IN_VALUE = 1 << 8,        /* the parser's last span was a value: a name begins a new field */
     FS_H1_COMPLETE = 1 << 9,        /* the parser has seen the end of the message */
     FS_H1_IN_TRAILERS = 1 << 10,    /* of a chunked body: the last chunk has come */
-    FS_H1_BAD_METHOD = 1 << 11,     /* the parser does not know the method; its token is not complete yet */
+    FS_H1_METHOD_CUT = 1 << 11,     /* the parser does not know the method; its token is not complete yet */
     FS_H1_CHUNKED_BODY = 1 << 12,   /* of the request */
     FS_H1_HTTP_1_0 = 1 << 13,
     FS_H1_IS_HEAD = 1 << 14,        /* the method: its response has no body */

@@ -147,6 +147,7 @@ struct fs_h2 {
     uint32_t closed;               /* of them, those that settle may free */
     uint32_t tunnels;
     uint32_t frame_left;           /* bytes of the frame's payload to come */
+    uint32_t continuations;        /* frames of this field section */
     uint32_t requests;             /* heads seen */
     int error;                     /* that ended the connection, 0 */
     int32_t newest;                /* the highest stream of a HEADERS frame, */
@@ -154,7 +155,6 @@ struct fs_h2 {
     uint8_t frame[9];              /* its head, as far as it has come (RFC 9113 section 4.1) */
     uint8_t frame_len;
     uint8_t preface_left;
-    uint8_t continuations;         /* frames of this field section */
     uint8_t carries;               /* this DATA frame has had a byte of a body, or it is another frame */
     uint8_t in_section;            /* which is not complete yet */
     uint8_t pumping;               /* frames are being made: nothing may ask for more of them */

@@ -1,5 +1,7 @@
 #include "h2_guard.h"
 
+#include "h2_head.h"
+
 #include <string.h>
 
 enum {
@@ -10,8 +12,9 @@ enum {
     EARNED = 2000,            /* thousandths: two control frames for a request */
     CREDIT = 3,               /* for DATA: the windows of a stream and of the connection, and a PING that measures */
     MOST_CREDIT = 16384,      /* as many as a window of 64 KiB earns by the smallest messages of gRPC */
-    FULL_FRAME = 1024,        /* bytes of an answer in a frame, from which it does not matter what has cut it */
-    MAX_CONTINUATIONS = 8     /* of a field section: 128 KiB of it, of which only 32 are looked at */
+    FULL_FRAME = 1024,        /* bytes in a frame, from which it does not matter what has cut it */
+    FRAME = 16384,            /* bytes: what a client may send that has not been told of more */
+    MIN_CONTINUATIONS = 8     /* of a field section, however little the limit is */
 };
 
 /* RFC 9113 section 6. */
@@ -80,6 +83,17 @@ static int judge_number(fs_h2 *h2)
     return FS_OK;
 }
 
+/* As many full frames as fill the limit, and what above it is answered: h2_head.c counts the bytes. One that is not
+ * small has its price in them. */
+static int judge_continuation(fs_h2 *h2)
+{
+    const uint32_t full = FS_H2_FAR_ABOVE * (h2->shared->limits->h2_max_header_list / FRAME);
+
+    if (++h2->continuations > (full > MIN_CONTINUATIONS ? full : MIN_CONTINUATIONS))
+        return FS_E_H2_FLOOD;
+    return h2->frame_left < FULL_FRAME ? control(h2) : FS_OK;
+}
+
 static int judge(fs_h2 *h2)
 {
     const uint8_t flags = h2->frame[4];
@@ -94,7 +108,7 @@ static int judge(fs_h2 *h2)
     case RST_STREAM:
         return fs_h2_guard_reset(h2);
     case CONTINUATION:
-        return ++h2->continuations > MAX_CONTINUATIONS ? FS_E_H2_FLOOD : control(h2);
+        return judge_continuation(h2);
     case SETTINGS:
         return flags & ACK ? FS_OK : control(h2);
     case PING:

@@ -3,15 +3,13 @@
 #include "fields.h"
 #include "list.h"
 #include "match.h"
+#include "method.h"
 #include "target.h"
 #include "trailer.h"
 
 #include <string.h>
 
-enum {
-    OVERHEAD = 32,     /* of a field, by which its section's size is counted (RFC 9113 section 6.5.2) */
-    FAR_ABOVE = 4      /* times the limit: whoever sends this does not want an answer */
-};
+enum { OVERHEAD = 32 }; /* of a field, by which its section's size is counted (RFC 9113 section 6.5.2) */
 
 struct fs_h2_arena {
     fs_slice method, scheme, authority, path, protocol;
@@ -155,7 +153,7 @@ int fs_h2_head_add(fs_h2 *h2, const char *name, size_t name_len, const char *val
     arena->total += (uint64_t)name_len + value_len + OVERHEAD;
     if (arena->total > most) {
         arena->error = FS_E_HEAD_TOO_LARGE;
-        return arena->total > FAR_ABOVE * most ? FS_E_H2_FLOOD : FS_OK;
+        return arena->total > FS_H2_FAR_ABOVE * most ? FS_E_H2_FLOOD : FS_OK;
     }
     if (arena->error)
         return FS_OK;
@@ -210,17 +208,8 @@ static void look_at(const fs_field *field, fs_request_head *head, findings *foun
     }
 }
 
-static int equal(fs_slice a, fs_slice b)
-{
-    if (a.n != b.n)
-        return 0;
-    for (size_t i = 0; i < a.n; i++)
-        if (fs_lower(a.p[i]) != fs_lower(b.p[i]))
-            return 0;
-    return 1;
-}
-
-/* Host comes first, from :authority where there is one; the two must not differ (RFC 9113 section 8.3.1). */
+/* Host comes first, from :authority where there is one; the two must not name different servers (RFC 9113 section
+ * 8.3.1). */
 static int check_host(fs_h2_arena *arena, fs_request_head *head, const findings *found)
 {
     fs_slice host = arena->authority;
@@ -231,9 +220,9 @@ static int check_host(fs_h2_arena *arena, fs_request_head *head, const findings 
     if (found->host) {
         const fs_slice said = {found->host->value, found->host->value_len};
 
-        if (host.p && !equal(host, said))
+        if (host.p && !fs_is_same_host(host, said, arena->scheme))
             return FS_E_H2_MALFORMED;
-        host = said;
+        host = host.p ? host : said;
         for (uint32_t i = 1; i < arena->nfields; i++)
             if (arena->fields[i].id != FS_FIELD_HOST)
                 arena->fields[kept++] = arena->fields[i];
@@ -260,15 +249,13 @@ static int check_target(const fs_h2 *h2, const fs_h2_arena *arena, fs_request_he
     return fs_check_target(head, &authority);
 }
 
+/* An extended CONNECT is a method of its own (RFC 8441 section 4); other protocols by it nobody here speaks. */
 static int check_method(fs_h2_stream *stream, const fs_h2_arena *arena, fs_request_head *head, int end)
 {
     head->method = arena->method;
-    if (!fs_is_token(arena->method.p, arena->method.n))
-        return FS_E_BAD_METHOD;
-    if (!fs_same(arena->method.p, arena->method.n, "connect"))
-        return FS_OK;
-    /* A proxy's, or a protocol that nobody here speaks (RFC 8441 section 4). */
-    if (!arena->protocol.p || !fs_same(arena->protocol.p, arena->protocol.n, "websocket"))
+    if (!arena->protocol.p || !fs_is_method(arena->method, "CONNECT"))
+        return fs_check_method(arena->method, stream->h2->shared->limits);
+    if (!fs_same(arena->protocol.p, arena->protocol.n, "websocket"))
         return FS_E_METHOD_UNKNOWN;
     stream->flags |= FS_H2_WEBSOCKET;
     return end ? FS_E_H2_MALFORMED : FS_OK;
@@ -278,7 +265,7 @@ static void set_flags(fs_h2_stream *stream, fs_request_head *head, const finding
 {
     head->content_length = end ? 0 : found->length;
     head->flags |= FS_HEAD_TE_TRAILERS; /* whoever speaks HTTP/2 knows trailers (RFC 9113 section 8.1) */
-    if (fs_same(head->method.p, head->method.n, "head"))
+    if (fs_is_method(head->method, "HEAD"))
         stream->flags |= FS_H2_IS_HEAD;
     if (found->expects && !end) {
         stream->flags |= FS_H2_EXPECTS;

@@ -3,6 +3,8 @@
 
 #include "h2.h"
 
+enum { FS_H2_FAR_ABOVE = 4 }; /* times its limit: whoever sends so large a section does not want an answer */
+
 /*
  * Field sections of requests: collected field by field while nghttp2 decodes
  * them, then looked at as a whole (RFC 9113 section 8). nghttp2 has checked

@@ -10,6 +10,7 @@ void fs_limits_default(fs_limits *limits)
         .max_request_line = 8 * KIB,
         .max_head = 32 * KIB,
         .max_fields = 100,
+        .methods = FS_METHODS_ANY,
         .max_body = 1024 * MIB,
         .max_chunk_extension = 1 * KIB,
         .max_pipelined = 64,

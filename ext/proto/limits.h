@@ -14,6 +14,7 @@ typedef struct fs_limits {
     uint32_t max_request_line;           /*   8 KiB   an endless target (414) */
     uint32_t max_head;                   /*  32 KiB   an endless head, memory (431) */
     uint32_t max_fields;                 /*     100   many tiny fields: an object each (431) */
+    uint32_t methods;                    /*     any   FS_METHODS_REGISTERED: code behind methods that nobody thought of (501) */
     uint64_t max_body;                   /*   1 GiB   0: unlimited (413) */
     uint32_t max_chunk_extension;        /*   1 KiB   per body: bytes that cost parsing and carry nothing */
     uint32_t max_pipelined;              /*      64   requests a turn: one client takes the whole worker */
@@ -55,6 +56,8 @@ typedef struct fs_limits {
 } fs_limits;
 
 #define FS_MAX_FIELDS_CEILING 1000
+
+enum { FS_METHODS_ANY, FS_METHODS_REGISTERED };
 
 void fs_limits_default(fs_limits *limits);
 

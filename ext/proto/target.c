@@ -1,6 +1,7 @@
 #include "target.h"
 
 #include "match.h"
+#include "method.h"
 
 /* ---- classes of bytes ---------------------------------------------------- */
 
@@ -94,6 +95,60 @@ int fs_is_host(const char *p, size_t n)
     return i == n || (p[i] == ':' && is_port(p + i + 1, n - i - 1));
 }
 
+static unsigned hex_of(char c)
+{
+    return is_digit(c) ? (unsigned)(c - '0') : (unsigned)(fs_lower(c) - 'a') + 10;
+}
+
+static int is_unreserved(char c)
+{
+    return is_digit(c) || (fs_lower(c) >= 'a' && fs_lower(c) <= 'z') || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+/* The next byte of a host without its case; one that is escaped and has to be is another byte. */
+static unsigned next_byte(fs_slice *host)
+{
+    unsigned c = (uint8_t)fs_lower(host->p[0]);
+    size_t taken = 1;
+
+    if (c == '%') {
+        c = hex_of(host->p[1]) << 4 | hex_of(host->p[2]);
+        c = is_unreserved((char)c) ? (uint8_t)fs_lower((char)c) : c | 0x100;
+        taken = 3;
+    }
+    host->p += taken;
+    host->n -= taken;
+    return c;
+}
+
+/* Takes the port off; the scheme's where there is none, or an empty one. */
+static unsigned take_port(fs_slice *host, fs_slice scheme)
+{
+    const char *bracket = memchr(host->p, ']', host->n);
+    const char *from = bracket ? bracket : host->p;
+    const char *colon = memchr(from, ':', host->n - (size_t)(from - host->p));
+    const char *end = host->p + host->n;
+    unsigned port = 0;
+
+    if (colon)
+        host->n = (size_t)(colon - host->p);
+    if (!colon || colon + 1 == end)
+        return fs_same(scheme.p, scheme.n, "https") ? 443 : fs_same(scheme.p, scheme.n, "http") ? 80 : 0;
+    for (const char *p = colon + 1; p < end; p++)
+        port = port * 10 + (unsigned)(*p - '0');
+    return port;
+}
+
+int fs_is_same_host(fs_slice a, fs_slice b, fs_slice scheme)
+{
+    if (!fs_is_host(a.p, a.n) || !fs_is_host(b.p, b.n) || take_port(&a, scheme) != take_port(&b, scheme))
+        return 0;
+    while (a.n && b.n)
+        if (next_byte(&a) != next_byte(&b))
+            return 0;
+    return !a.n && !b.n;
+}
+
 /* ---- target ------------------------------------------------------------------ */
 
 /* Splits what begins with a slash, or is empty, or begins with a question mark. */
@@ -143,7 +198,7 @@ int fs_check_target(fs_request_head *head, fs_slice *authority)
     if (target.n == 1 && target.p[0] == '*') {
         head->path = target;
         head->query = (fs_slice){target.p + 1, 0};
-        return fs_same(head->method.p, head->method.n, "options") ? FS_OK : FS_E_BAD_TARGET;
+        return fs_is_method(head->method, "OPTIONS") ? FS_OK : FS_E_BAD_TARGET;
     }
     return absolute_form(head, authority);
 }

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fastserve.kinds import Seconds
+from fastserve.kinds import Choice, Seconds
 from fastserve.options import OPTIONS, Option, Options
 
 _BY_NAME = {option.name: option for option in OPTIONS}
@@ -95,7 +95,10 @@ def _checked(option: Option, value: object) -> object:
         raise ValueError(f"{option.name}: {error}") from None
 
 
-def _core_unit(option: Option, value: float) -> int:
+def _core_unit(option: Option, value: float | str) -> int:
+    if isinstance(value, str):
+        assert isinstance(option.kind, Choice)
+        return option.kind.names.index(value)
     if isinstance(option.kind, Seconds):
         return max(round(value * 1000), 1) if value else 0  # a time too short for the core is not "off"
     return int(value)

@@ -361,6 +361,11 @@ class Options:
         100, Integer(1, 1000), LIMITS, "Most header fields in a request (answered 431).",
         peers=(GUNICORN,), limit="max_fields",
     )  # fmt: skip
+    limit_methods: str = option(
+        "any", Choice(("any", "standard")), LIMITS,
+        "Methods that reach the application: any that is well-formed, or those that IANA has registered (others are "
+        "answered 501).", limit="methods",
+    )  # fmt: skip
     limit_request_body: int = option(
         1 << 30, Size(0, _MOST), LIMITS, "Largest request body in bytes (answered 413); 0 is no limit.",
         limit="max_body",

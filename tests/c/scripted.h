@@ -50,7 +50,7 @@ typedef struct scripted {
 
     /* the request being answered */
     fs_stream *stream;      /* NULL: none */
-    char method[32];
+    char method[64];
     char target[256];
     uint64_t length;        /* of the body so far */
 } scripted;

@@ -18,6 +18,7 @@ static void sizes(void)
     CHECK_INT(limits.max_request_line, 8192);
     CHECK_INT(limits.max_head, 32768);
     CHECK_INT(limits.max_fields, 100);
+    CHECK_INT(limits.methods, FS_METHODS_ANY);
     CHECK_INT(limits.max_body, 1073741824);
     CHECK_INT(limits.max_chunk_extension, 1024);
     CHECK_INT(limits.max_pipelined, 64);

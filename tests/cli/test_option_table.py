@@ -56,6 +56,7 @@ SAMPLES = {
     "limit_request_line": ("4K", 4096),
     "limit_request_head": ("16k", 16384),
     "limit_request_fields": ("1000", 1000),
+    "limit_methods": ("standard", "standard"),
     "limit_request_body": ("10MiB", 10 << 20),
     "body_buffer_size": ("0", 0),
     "limit_pipelined": ("1", 1),

@@ -86,9 +86,27 @@ def test_a_small_limit(serve: Serve, dial: Dial) -> None:
     assert connection.alive()
 
 
-def test_a_limit_that_is_large(serve: Serve, dial: Dial) -> None:
-    connection = dial(to=serve(h2_max_header_list="100K"))
-    assert connection.request(request_of(100 << 10)).body == b"ok"
+@pytest.mark.parametrize("limit", [100 << 10, 512 << 10])
+def test_a_limit_that_is_large(serve: Serve, dial: Dial, limit: int) -> None:
+    """As many CONTINUATION frames as such a head needs, and again."""
+    connection = dial(to=serve(h2_max_header_list=limit))
+    connection.huffman = False
+    assert connection.settings[MAX_HEADER_LIST_SIZE] == limit
+    for size in (limit - 1, limit, 200 << 10 if limit > 200 << 10 else 1000):
+        assert connection.request(request_of(size, 20_000)).body == b"ok"
+    for size in (limit + 1, 4 * limit):
+        assert connection.request(request_of(size, 20_000)).status == 431
+    connection.open(request_of(4 * limit + 1, 20_000))
+    connection.expect_connection_error(ENHANCE_YOUR_CALM)
+
+
+def test_many_large_heads_are_no_flood(serve: Serve, dial: Dial) -> None:
+    connection = dial(to=serve(h2_max_header_list=512 << 10))
+    connection.huffman = False
+    fields = request_of(500 << 10, 20_000)
+    for _ in range(100):
+        assert connection.request(fields).body == b"ok"
+    assert connection.goaways == []
 
 
 def test_cookies_are_one_field_however_many_crumbs_they_are(dial: Dial) -> None:

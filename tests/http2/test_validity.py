@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from http2.conftest import Dial
-from serving import Server
+from serving import Serve, Server
 from serving.http2 import END_HEADERS, END_STREAM, HEADERS, PROTOCOL_ERROR, get
 
 METHOD, SCHEME, PATH, AUTHORITY = (":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "test")
@@ -130,9 +130,99 @@ def test_authorities_that_may_be(dial: Dial, host: str) -> None:
     assert scope_of(dial, METHOD, SCHEME, SCOPED, ("host", host))["headers"] == [(b"host", host.encode())]
 
 
-@pytest.mark.parametrize("method", ["GET", "DELETE", "PATCH", "PROPFIND", "X-OWN", "get"])
-def test_methods_that_may_be(dial: Dial, method: str) -> None:
+HTTPS = (":scheme", "https")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "authority", "host"),
+    [
+        (SCHEME, "test", "TEST"),
+        (SCHEME, "test", "test:80"),
+        (SCHEME, "test:80", "test"),
+        (SCHEME, "test:", "test:0080"),
+        (HTTPS, "test", "test:443"),
+        (HTTPS, "test:443", "Test"),
+        (HTTPS, "test:8443", "test:8443"),
+        (HTTPS, "[::1]", "[::1]:443"),
+        (HTTPS, "[2001:DB8::1]:443", "[2001:db8::1]"),
+        ((":scheme", "HTTPS"), "test", "test:443"),
+        (SCHEME, "a%2Db%3a", "A-b%3A"),
+        ((":scheme", "ftp"), "test", "test:"),
+    ],
+)
+def test_the_same_authority_in_host(dial: Dial, scheme: tuple[str, str], authority: str, host: str) -> None:
+    """Section 8.3.1: they are normalized to be compared (RFC 3986 section 6.2)."""
+    headers = scope_of(dial, METHOD, scheme, SCOPED, (":authority", authority), ("host", host))["headers"]
+    assert headers == [(b"host", authority.encode())]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "authority", "host"),
+    [
+        (SCHEME, "test", "test:443"),
+        (HTTPS, "test", "test:80"),
+        (HTTPS, "test", "test:8443"),
+        (HTTPS, "test:443", "tests:443"),
+        (HTTPS, "test", "tes"),
+        (HTTPS, "[::1]:443", "[::2]"),
+        (SCHEME, "a%3ab", "a:b"),
+        (SCHEME, "a%3ab", "a%3bb"),
+        (SCHEME, "test", "te st"),
+        (SCHEME, "test", ""),
+        ((":scheme", "ftp"), "test", "test:80"),
+    ],
+)
+def test_another_authority_in_host(dial: Dial, scheme: tuple[str, str], authority: str, host: str) -> None:
+    connection = dial()
+    stream = connection.open([METHOD, scheme, SCOPED, (":authority", authority), ("host", host)])
+    connection.expect_stream_error(stream, PROTOCOL_ERROR)
+
+
+METHODS = [
+    "GET",
+    "DELETE",
+    "PATCH",
+    "PROPFIND",
+    "X-OWN",
+    "get",
+    "BLARGH",
+    "DESCRIBE",
+    "connect",
+    "!#$%&'*+-.^_`|~",
+    "A" * 32,
+]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_methods_that_may_be(dial: Dial, h2_server: Server, method: str) -> None:
+    """What an application makes of them is its own matter (RFC 9110 section 9.1), over HTTP/1.1 as well."""
     assert scope_of(dial, (":method", method), SCHEME, SCOPED, AUTHORITY)["method"] == method
+    with h2_server.connect() as client:
+        answer = client.exchange(f"{method} /scope HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+    assert ast.literal_eval(answer.body.decode())["method"] == method
+
+
+@pytest.mark.parametrize("method", ["PRI", "A" * 33])
+def test_methods_that_are_not_implemented(dial: Dial, h2_server: Server, method: str) -> None:
+    connection = dial()
+    assert connection.request([(":method", method), SCHEME, PATH, AUTHORITY]).status == 501
+    assert connection.alive()
+    with h2_server.connect() as client:
+        assert client.exchange(f"{method} / HTTP/1.1\r\nHost: test\r\n\r\n".encode()).status == 501
+
+
+def test_registered_methods_alone(dial: Dial, serve: Serve) -> None:
+    server = serve(limit_methods="standard")
+    connection = dial(to=server)
+    statuses = {"GET": 200, "PATCH": 200, "MKCALENDAR": 200, "VERSION-CONTROL": 200, "PURGE": 501, "get": 501, "X": 501}
+    for method, status in statuses.items():
+        assert connection.request([(":method", method), SCHEME, PATH, AUTHORITY]).status == status
+        with server.connect() as client:
+            assert client.exchange(f"{method} / HTTP/1.1\r\nHost: test\r\n\r\n".encode()).status == status
+
+
+def test_head_in_lower_case_has_a_body(dial: Dial) -> None:
+    assert dial().request([(":method", "head"), SCHEME, PATH, AUTHORITY]).body == b"ok"
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "HTTPS", "ftp", "a+b-c.1"])

@@ -115,6 +115,7 @@ class HTTP2:
         self.goaways: list[Frame] = []
         self.others: list[Frame] = []
         self.settings: dict[int, int] = {}
+        self.huffman = True  # False: Python takes a while for large heads
         self.acknowledges = acknowledges
         self.window = window
         self.closed = False
@@ -142,7 +143,7 @@ class HTTP2:
         return self.send(frame(kind, flags, stream, payload))
 
     def block(self, fields: Iterable[tuple[str, str]]) -> bytes:
-        return self.encoder.encode(list(fields))
+        return self.encoder.encode(list(fields), huffman=self.huffman)
 
     def head(self, fields: Fields, *, end: bool = True, stream: int | None = None) -> tuple[int, bytes]:
         """The number of a new stream, and its HEADERS frame, with CONTINUATION frames where it is too large for one."""
