@@ -35,7 +35,7 @@ class Bench:
         self.seen: list[tuple[dict[str, Any], bytearray]] = []
         logger = logging.getLogger("golden")
         logger.disabled = True
-        interface = _core.ASGI(self.application, loop=loop, websocket=False)
+        interface = _core.ASGI(self.application, loop=loop, websocket=False, underscores=True)
         self.driver = _core.Driver(interface, logger=logger, limits=case.limits, server_header=None, date_header=False)
         interface.start()
 

@@ -167,6 +167,7 @@ cdef class Target:
 
 cdef class ScopeBuilder:
     cdef str root_path
+    cdef bint underscores               # fields whose names have an underscore are passed on
     cdef object state                   # None or lifespan's state, copied for each request
     cdef FieldCache fields
     cdef TargetCache targets
@@ -186,6 +187,7 @@ cdef class ScopeBuilder:
     cdef object method                  # likewise
     cdef dict build(self, fs_request_head *head, Connection connection)
     cdef list headers(self, fs_request_head *head)
+    cdef list headers_without_underscores(self, fs_request_head *head)
     cdef int place(self, int key, PyObject *value) except -1
     cdef int choose_extensions(self, fs_request_head *head) except -1
 

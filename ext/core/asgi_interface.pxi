@@ -4,11 +4,12 @@
 cdef class ASGI(Interface):
     """Calls an ASGI 3 application on an event loop, which watches the driver's descriptor."""
 
-    def __cinit__(self, application, *, loop, str root_path="", state=None, bint websocket=True, bint deflate=True):
+    def __cinit__(self, application, *, loop, str root_path="", state=None, bint websocket=True, bint deflate=True,
+                  bint underscores=False):
         self.application = application
         self.loop = loop
         self.runner = InlineRunner(loop)
-        self.scopes = ScopeBuilder(root_path, state)
+        self.scopes = ScopeBuilder(root_path, state, underscores)
         self.working = set()
         self.websocket = websocket
         self.deflate = deflate and FS_HAVE_ZLIB

@@ -54,6 +54,8 @@ cdef class WebSocketExchange(ASGIExchange):
         scope["asgi"] = {"version": "3.0", "spec_version": "2.5"}
         scope["scheme"] = "wss" if scope["scheme"] in ("https", "wss") else "ws"
         scope["subprotocols"] = subprotocols_of(scope["headers"])
+        if head.version == FS_HTTP_2:   # as the handshake of HTTP/1.1, which is what applications ask for
+            scope["headers"] += [(b"connection", b"upgrade"), (b"upgrade", b"websocket")]
         scope["extensions"] = {"websocket.http.response": {}}
         if self.connection.tls is not None:
             scope["extensions"]["tls"] = self.connection.tls_extension()

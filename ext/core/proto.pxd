@@ -161,6 +161,7 @@ cdef extern from "proto/stream.h" nogil:
         FS_HEAD_TE_TRAILERS
         FS_HEAD_ESCAPED
         FS_HEAD_FORWARDED
+        FS_HEAD_UNDERSCORES
 
     ctypedef enum fs_version:
         FS_HTTP_1_0

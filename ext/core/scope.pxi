@@ -37,8 +37,9 @@ cdef class ScopeBuilder:
     A scope belongs to the application, and so do the dicts in it. `asgi` and `extensions` serve the next scope as well
     when the one before has gone and left them as they were; otherwise they are made anew."""
 
-    def __cinit__(self, str root_path, state):
+    def __cinit__(self, str root_path, state, bint underscores):
         cdef int i
+        self.underscores = underscores
         self.root_path = root_path
         self.state = state
         self.fields = FieldCache()
@@ -106,13 +107,27 @@ cdef class ScopeBuilder:
         return scope
 
     cdef list headers(self, fs_request_head *head):
-        cdef list headers = PyList_New(head.nfields)
+        cdef list headers
         cdef tuple pair
         cdef uint32_t i
+        if head.flags & FS_HEAD_UNDERSCORES and not self.underscores:
+            return self.headers_without_underscores(head)
+        headers = PyList_New(head.nfields)
         for i in range(head.nfields):
             pair = self.fields.known(&head.fields[i])
             Py_INCREF(pair)
             PyList_SET_ITEM(headers, i, pair)
+        return headers
+
+    cdef list headers_without_underscores(self, fs_request_head *head):
+        """What is behind an ASGI application (a WSGI one, a CGI) cannot tell X_User from X-User."""
+        cdef const fs_field *field
+        cdef uint32_t i
+        headers = []
+        for i in range(head.nfields):
+            field = &head.fields[i]
+            if field.id != FS_FIELD_UNKNOWN or memchr(field.name, c'_', field.name_len) == NULL:
+                headers.append(self.fields.known(field))
         return headers
 
     cdef int choose_extensions(self, fs_request_head *head) except -1:

@@ -31,26 +31,31 @@ static int check_request_line(const fs_h1 *h1, fs_request_head *head)
 
 /* ---- fields ---------------------------------------------------------------- */
 
-static void lower_name(fs_field *field)
+/* Whether it has an underscore. */
+static int lower_name(fs_field *field)
 {
     char *name = (char *)(uintptr_t)field->name; /* in the receive buffer or the store, both ours to write */
+    int underscore = 0;
 
-    for (uint32_t i = 0; i < field->name_len; i++)
+    for (uint32_t i = 0; i < field->name_len; i++) {
+        underscore |= name[i] == '_';
         name[i] = fs_lower(name[i]);
+    }
+    return underscore;
 }
 
-/* Value without blanks at its end (llhttp drops those at the start), name in lower case, id. */
-static void normalize(fs_field *field)
+/* Value without blanks at its end (llhttp drops those at the start), name in lower case, id. Whether it has an underscore. */
+static int normalize(fs_field *field)
 {
     size_t n;
 
     while (field->value_len && fs_is_blank(field->value[field->value_len - 1]))
         field->value_len--;
     field->id = fs_field_find(field->name, field->name_len);
-    if (field->id)
-        field->name = fs_field_name(field->id, &n);
-    else
-        lower_name(field);
+    if (!field->id)
+        return lower_name(field);
+    field->name = fs_field_name(field->id, &n);
+    return 0;
 }
 
 /* What a look at all fields leaves to be decided. */
@@ -217,7 +222,8 @@ int fs_h1_check_head(fs_h1 *h1, fs_request_head *head)
     if (result < 0)
         return result;
     for (uint32_t i = 0; i < h1->nfields; i++) {
-        normalize(&h1->fields[i]);
+        if (normalize(&h1->fields[i]))
+            head->flags |= FS_HEAD_UNDERSCORES;
         if (h1->fields[i].id - 1 < FS_FIELD_NAMED - 1)
             look_at(h1, head, &h1->fields[i], &found);
     }
@@ -240,7 +246,7 @@ void fs_h1_check_trailers(fs_h1 *h1)
     for (uint32_t i = 0; i < h1->nfields; i++) {
         fs_field *field = &h1->fields[i];
 
-        normalize(field);
+        (void)normalize(field);
         if (!fs_is_forbidden_trailer(field->id, field->name, field->name_len))
             h1->fields[kept++] = *field;
     }

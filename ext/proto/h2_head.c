@@ -19,6 +19,7 @@ struct fs_h2_arena {
     uint64_t total;            /* as SETTINGS_MAX_HEADER_LIST_SIZE counts */
     uint32_t nfields;          /* the place of Host included, which is the first */
     uint32_t cookie;           /* the place of the joined field, 0 */
+    int underscores;           /* a name has one */
     int error;                 /* of its size */
     fs_field fields[];
 };
@@ -55,6 +56,7 @@ int fs_h2_head_begin(fs_h2 *h2)
     arena->total = 0;
     arena->nfields = 1;
     arena->cookie = 0;
+    arena->underscores = 0;
     arena->error = FS_OK;
     return FS_OK;
 }
@@ -131,7 +133,12 @@ static void add_field(fs_h2 *h2, const char *name, size_t name_len, const char *
         return;
     }
     field->id = id;
-    field->name = field->id ? fs_field_name(field->id, &n) : keep(arena, name, name_len);
+    if (field->id) {
+        field->name = fs_field_name(field->id, &n);
+    } else {
+        field->name = keep(arena, name, name_len);
+        arena->underscores |= memchr(name, '_', name_len) != NULL;
+    }
     field->name_len = (uint32_t)name_len;
     if (id == FS_FIELD_COOKIE) {
         arena->cookie = arena->nfields;
@@ -264,6 +271,7 @@ static int check_method(fs_h2_stream *stream, const fs_h2_arena *arena, fs_reque
 static void set_flags(fs_h2_stream *stream, fs_request_head *head, const findings *found, int end)
 {
     head->content_length = end ? 0 : found->length;
+    head->flags |= stream->h2->arena->underscores ? FS_HEAD_UNDERSCORES : 0;
     head->flags |= FS_HEAD_TE_TRAILERS; /* whoever speaks HTTP/2 knows trailers (RFC 9113 section 8.1) */
     if (fs_is_method(head->method, "HEAD"))
         stream->flags |= FS_H2_IS_HEAD;

@@ -64,7 +64,8 @@ enum {
     FS_HEAD_UPGRADE_WEBSOCKET = 1 << 2,/* Connection: upgrade and Upgrade: websocket */
     FS_HEAD_TE_TRAILERS = 1 << 3,      /* TE: trailers */
     FS_HEAD_ESCAPED = 1 << 4,          /* the path holds a percent sign or a byte above 0x7f */
-    FS_HEAD_FORWARDED = 1 << 5         /* has an X-Forwarded-* or Forwarded field */
+    FS_HEAD_FORWARDED = 1 << 5,        /* has an X-Forwarded-* or Forwarded field */
+    FS_HEAD_UNDERSCORES = 1 << 6       /* has a field with an underscore in its name, which CGI takes for a dash */
 };
 
 typedef enum fs_version {

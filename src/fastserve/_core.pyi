@@ -65,8 +65,10 @@ class ASGI(Interface):
         state: Mapping[str, Any] | None = None,
         websocket: bool = True,
         deflate: bool = True,
+        underscores: bool = False,
     ) -> None:
         """websocket: take upgrades to WebSocket up; otherwise they are ignored.
+        underscores: pass on fields whose names have an underscore.
         deflate: agree upon permessage-deflate with clients that offer it, where the build has zlib.
         """
     def start(self) -> None:

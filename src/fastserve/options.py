@@ -320,7 +320,8 @@ class Options:
     )
     header_underscores: str = option(
         "drop", Choice(("drop", "allow")), PROXY,
-        "Header fields with an underscore in the name: a WSGI application cannot tell them from those with a dash.",
+        "Header fields with an underscore in the name: WSGI, CGI and what is made for them cannot tell them from those "
+        "with a dash.",
     )  # fmt: skip
 
     log_level: str | None = option(

@@ -10,7 +10,8 @@ from fastserve.kinds import UNIX_PEER
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_SCHEMES = frozenset({"http", "https"})
+# As a proxy may say it of a WebSocket's request (Traefik does).
+_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 # A name, an IPv4 address or an IPv6 address in brackets; perhaps a port.
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _HOP_WITH_PORT = re.compile(r"(?:\[([^\]]+)\]|([0-9.]+))(?::([0-9]{1,5}))?", re.ASCII)
@@ -58,7 +59,7 @@ class TrustedProxies:
         distance, client = self._client(_elements(forwarded, b"x-forwarded-for"))
         scheme = _at(_elements(forwarded, b"x-forwarded-proto"), distance).lower()
         host = _at(_elements(forwarded, b"x-forwarded-host"), distance).encode("latin-1")
-        return Forwarded(client, scheme if scheme in _SCHEMES else "", host if _HOST.fullmatch(host) else b"")
+        return Forwarded(client, _SCHEMES.get(scheme, ""), host if _HOST.fullmatch(host) else b"")
 
     def _client(self, hops: list[str]) -> tuple[int, tuple[str, int] | None]:
         """The rightmost hop that is not trusted, or the leftmost of trusted ones; and how far from the right it is.

@@ -222,6 +222,7 @@ class Worker:
             state=self._lifespan.state,
             websocket=self._config.ws != "none",
             deflate=self._config.ws_per_message_deflate is not False,
+            underscores=self._config.header_underscores == "allow",
         )
         self.driver = driver = new_driver(interface, self._config, self._place, self._log)
         interface.start()

@@ -205,6 +205,27 @@ def test_forwarded_fields_of_a_trusted_proxy(server: Server) -> None:
     assert (b"host", b"a.example") in scope["headers"]
 
 
+@pytest.mark.plain
+@pytest.mark.parametrize(("said", "scheme"), [("wss", "https"), ("WS", "http"), ("ftp", "http")])
+def test_a_forwarded_scheme_of_a_websocket_is_that_of_its_request(server: Server, said: str, scheme: str) -> None:
+    assert scope_of(server, request("/scope", f"X-Forwarded-Proto: {said}"))["scheme"] == scheme
+
+
+UNDERSCORES = ["Content_Length: 5", "Transfer_Encoding: chunked", "X_User: root", "_: a", "X-User: me", "X-A_B: c"]
+
+
+def test_names_with_an_underscore_are_dropped(server: Server) -> None:
+    """What is made for WSGI, behind an adapter, could not tell X_User from X-User."""
+    headers = scope_of(server, request("/scope", *UNDERSCORES))["headers"]
+    assert [pair for pair in headers if pair[0] != b"host"] == [(b"x-user", b"me")]
+
+
+def test_names_with_an_underscore_are_allowed_by_option(serve: Serve) -> None:
+    headers = scope_of(serve(header_underscores="allow"), request("/scope", *UNDERSCORES))["headers"]
+    expected = [line.encode().split(b": ") for line in UNDERSCORES]
+    assert [list(pair) for pair in headers if pair[0] != b"host"] == [[name.lower(), value] for name, value in expected]
+
+
 def test_forwarded_host_comes_first_and_once(server: Server) -> None:
     scope = scope_of(server, request("/scope", "X-Forwarded-Host: shop.example", "Accept: a/b"))
     hosts = [index for index, (name, _) in enumerate(scope["headers"]) if name == b"host"]

@@ -312,7 +312,8 @@ static void record_body(scripted *s)
 
 static void record_head(scripted *s, const fs_request_head *head)
 {
-    static const char *const flags[] = {NULL, "expect-continue", "websocket", "te-trailers", "escaped", "forwarded"};
+    static const char *const flags[] = {NULL, "expect-continue", "websocket", "te-trailers", "escaped", "forwarded",
+                                       "underscores"};
 
     text_format(&s->events, "head ");
     text_escape(&s->events, head->method.p, head->method.n);

@@ -1,5 +1,6 @@
 """WebSocket over HTTP/2 (RFC 8441): a stream becomes a tunnel, beside others of the same connection."""
 
+import ast
 import zlib
 
 import pytest
@@ -69,6 +70,18 @@ def test_the_answer_has_no_key_and_the_scope_says_2(dial: Dial, h2_server: Serve
     assert "'http_version': '2'" in scope
     assert f"'scheme': '{'wss' if h2_server.secure else 'ws'}'" in scope
     assert "'method'" not in scope
+
+
+def test_the_scope_says_upgrade_as_a_handshake_of_http_1_does(dial: Dial) -> None:
+    """Applications that ask for the field need not know of RFC 8441."""
+    scope = ast.literal_eval(Tunnel(dial(), "/scope", ("x_user", "root"), ("x-user", "me")).frame()[1].decode())
+    assert scope["headers"] == [
+        (b"host", b"test"),
+        (b"sec-websocket-version", b"13"),
+        (b"x-user", b"me"),
+        (b"connection", b"upgrade"),
+        (b"upgrade", b"websocket"),
+    ]
 
 
 def test_compression_and_subprotocol(dial: Dial, h2_server: Server) -> None:

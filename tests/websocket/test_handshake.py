@@ -120,8 +120,17 @@ def test_s1_scope(server: Server) -> None:
     assert "method" not in scope
 
 
-def test_s1_scheme_behind_a_proxy_with_tls(server: Server) -> None:
-    assert scope_of(server, "/scope", "X-Forwarded-Proto: https")["scheme"] == "wss"
+@pytest.mark.parametrize("said", ["https", "wss"])
+def test_s1_scheme_behind_a_proxy_with_tls(server: Server, said: str) -> None:
+    assert scope_of(server, "/scope", f"X-Forwarded-Proto: {said}")["scheme"] == "wss"
+
+
+def test_s1_names_with_an_underscore_are_dropped(serve: Serve) -> None:
+    fields = ("X_User: root", "X-User: me")
+    for option, dropped in (("drop", True), ("allow", False)):
+        headers = scope_of(serve(header_underscores=option), "/scope", *fields)["headers"]
+        assert ((b"x_user", b"root") in headers) is not dropped
+        assert (b"x-user", b"me") in headers
 
 
 def test_s4_subprotocol_and_headers(server: Server) -> None:

@@ -161,7 +161,9 @@ def test_asterisk_target(environ_of: Environ) -> None:
     assert environ["PATH_INFO"] in ("", "*")
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "REPORT"])
+@pytest.mark.parametrize(
+    "method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "REPORT", "BLARGH", "get"]
+)
 def test_methods(environ_of: Environ, method: str) -> None:
     assert environ_of(request("/", method=method))["REQUEST_METHOD"] == method
 
