@@ -1,0 +1,53 @@
+"""python-socketio by WebSocket alone, which asks for the field `Upgrade`: over HTTP/1.1, HTTP/2 and by a browser."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from http2.test_extended_connect import Tunnel
+from serving import Serve
+from serving.http2 import HTTP2
+from serving.websocket import FIN, TEXT, WebSocket, frame
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+TARGET = "/socket.io/?EIO=4&transport=websocket"
+
+
+@pytest.mark.plain
+def test_over_http_1(serve: Serve) -> None:
+    with serve("with_socketio:app").connect() as client:
+        socket = WebSocket(client, TARGET)
+        assert str(socket.message()).startswith('0{"sid":')
+        assert str(socket.text("40").message()).startswith('40{"sid":')
+        assert socket.text('42["say","hello"]').message() == '42["said","HELLO"]'
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_over_http_2(serve: Serve, secure: bool) -> None:
+    with HTTP2(serve("with_socketio:app", secure=secure)) as connection:
+        tunnel = Tunnel(connection, TARGET)
+        assert tunnel.frame()[1].startswith(b'0{"sid":')
+        assert tunnel.send(frame(FIN | TEXT, b"40")).frame()[1].startswith(b'40{"sid":')
+        assert tunnel.send(frame(FIN | TEXT, b'42["say","hello"]')).frame()[1] == b'42["said","HELLO"]'
+
+
+@pytest.mark.slow
+@pytest.mark.plain
+def test_a_browser(serve: Serve, tmp_path: Path) -> None:
+    """It opens wss: by an extended CONNECT on the connection that brought the page."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is on the PATH")
+    server = serve("with_socketio:app", secure=True)
+    flags = ["--headless", "--disable-gpu", "--no-first-run", "--ignore-certificate-errors"]
+    flags += [f"--user-data-dir={tmp_path}", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    with subprocess.Popen(
+        [browser, *flags, f"{server.url}/page"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            assert server.get("/seen") == b'42["said","HELLO"]'
+        finally:
+            process.terminate()
