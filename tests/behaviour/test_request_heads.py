@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from serving import Answer, Server, request
+from serving import Answer, Serve, Server, request
 
 HOST = b"Host: test\r\n"
 
@@ -205,9 +205,11 @@ def test_empty_lines_before_the_request_line_are_ignored(server: Server) -> None
         assert client.exchange(b"\r\n" + request("/")).status == 200
 
 
-@pytest.mark.parametrize("method", ["FOO", "GETT", "GE", "brew", "get"])
-def test_unknown_method_is_501(server: Server, method: str) -> None:
-    assert refused(server, request("/", method=method)).status == 501
+@pytest.mark.parametrize("method", ["FOO", "GETT", "GE", "brew", "get", "DESCRIBE"])
+def test_any_method_reaches_the_application(serve: Serve, server: Server, method: str) -> None:
+    """RFC 9110 section 9.1: an application decides. By option, what is not registered is not implemented."""
+    assert scope_of(server, request("/scope", method=method))["method"] == method
+    assert refused(serve(limit_methods="standard"), request("/", method=method)).status == 501
 
 
 @pytest.mark.parametrize("method", ["GE(T", "G@T", "G\x00T", '"GET"', "GÉT"])
@@ -220,7 +222,14 @@ def test_known_methods_are_served(server: Server, method: str) -> None:
     assert scope_of(server, request("/scope", method=method))["method"] == method
 
 
-@pytest.mark.parametrize("version", ["2.0", "1.2", "3.7", "0.9", "9.9"])
+@pytest.mark.parametrize("version", ["1.2", "1.9"])
+def test_a_later_minor_version_is_served_as_1_1(server: Server, version: str) -> None:
+    """RFC 9110 section 2.5."""
+    scope = scope_of(server, request("/scope", version=version))
+    assert scope["http_version"] == "1.1"
+
+
+@pytest.mark.parametrize("version", ["2.0", "3.7", "0.9", "9.9"])
 def test_other_versions_are_505(server: Server, version: str) -> None:
     assert refused(server, request("/", version=version)).status == 505
 

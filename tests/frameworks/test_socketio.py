@@ -1,18 +1,13 @@
 """python-socketio by WebSocket alone, which asks for the field `Upgrade`: over HTTP/1.1, HTTP/2 and by a browser."""
 
-import os
-import shutil
-import subprocess
-from pathlib import Path
-
 import pytest
 
 from http2.test_extended_connect import Tunnel
 from serving import Serve
+from serving.browser import browsing
 from serving.http2 import HTTP2
 from serving.websocket import FIN, TEXT, WebSocket, frame
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 TARGET = "/socket.io/?EIO=4&transport=websocket"
 
 
@@ -36,18 +31,8 @@ def test_over_http_2(serve: Serve, secure: bool) -> None:
 
 @pytest.mark.slow
 @pytest.mark.plain
-def test_a_browser(serve: Serve, tmp_path: Path) -> None:
+def test_a_browser(serve: Serve) -> None:
     """It opens wss: by an extended CONNECT on the connection that brought the page."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is on the PATH")
     server = serve("with_socketio:app", secure=True)
-    flags = ["--headless", "--disable-gpu", "--no-first-run", "--ignore-certificate-errors"]
-    flags += [f"--user-data-dir={tmp_path}", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    with subprocess.Popen(
-        [browser, *flags, f"{server.url}/page"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        try:
-            assert server.get("/seen") == b'42["said","HELLO"]'
-        finally:
-            process.terminate()
+    with browsing(f"{server.url}/page", "--ignore-certificate-errors"):
+        assert server.get("/seen") == b'42["said","HELLO"]'
