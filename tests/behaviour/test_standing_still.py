@@ -1,4 +1,4 @@
-"""A worker that stands still, because an application blocks its loop or the process does not run: what arrives meanwhile
+"""A worker that stands still, because an application blocks its loop or the process does not run: what comes meanwhile
 is judged by when it came, and not by when it could be read."""
 
 import os
