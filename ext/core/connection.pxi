@@ -53,6 +53,7 @@ cdef class Connection:
         # close() has run, or the connection never came into the driver's table.
         fs_wheel_disarm(&self.driver.wheel, &self.timer)
         fs_h1_free(&self.h1)
+        fs_outqueue_clear(&self.queue)      # what a stream has queued after the close: a refusal, a reset
         if FS_DEBUG:
             live_objects["connections"] -= 1
 

@@ -734,6 +734,11 @@ cdef class Driver:
         self.access_log = AccessLog(fd, self, self.logger)
         self.clock()
 
+    def pass_time(self, double seconds):
+        if not FS_DEBUG:
+            raise RuntimeError("time passes by itself, except in a debug build")
+        fs_clock_advance(&self.poller, <uint64_t>(max(0.0, seconds) * 1000))
+
     # ---- what it knows of itself
 
     @property

@@ -44,6 +44,7 @@ cdef extern from "net/poller.h" nogil:
     int fs_poller_set_timer(fs_poller *poller, uint64_t due_ms)
     uint64_t fs_monotonic_ms()
     int64_t fs_unix_seconds()
+    void fs_clock_advance(fs_poller *poller, uint64_t ms)
     uint64_t fs_monotonic_us()
 
 

@@ -65,6 +65,9 @@ cdef class TLSFilter:
         self.fresh = True
         fs_outqueue_init(&self.wire, &driver.pool)
 
+    def __dealloc__(self):
+        fs_outqueue_clear(&self.wire)
+
     cdef int shake(self, object logger) except -1:
         """One step of the handshake; 1 when it is done. Raises what OpenSSL says is wrong, with its alert on the wire."""
         cdef list noted = []

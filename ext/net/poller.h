@@ -88,4 +88,11 @@ uint64_t fs_monotonic_ms(void);
 uint64_t fs_monotonic_us(void);
 int64_t fs_unix_seconds(void);
 
+/* Lets monotonic time pass for the whole process, and arms the timer of this poller anew; only a debug build has it. */
+#if FS_DEBUG
+void fs_clock_advance(fs_poller *poller, uint64_t ms);
+#else
+static inline void fs_clock_advance(fs_poller *poller, uint64_t ms) { (void)poller, (void)ms; }
+#endif
+
 #endif
