@@ -37,13 +37,20 @@ BUILT := $(VENV)/.built$(subst $() ,,$(SWITCHES))
 
 # The package once more, with assertions and sanitizers: beside the one in place, which stays as it is.
 SANITIZED := build/sanitized/.built
+# What loads it into a Python that is not sanitized itself. Freed memory is kept back for a while, but not so much that servers
+# under test need more of it than a machine has.
+UNDER_SANITIZERS = PYTHONPATH=$(abspath build/sanitized):$(abspath tests) PYTHONMALLOC=malloc \
+	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=2 \
+	UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+# Runs of the core's state machine for `make fuzz-core`, on each loop.
+EXAMPLES ?= 2000
 
 EXT := $(wildcard ext/*/*.c ext/*/*.h ext/*/*.pyx ext/*/*.pxd ext/*/*.pxi)
 C_ROOMS := $(wildcard ext/net/*.c ext/proto/*.c)
 C_COMPILERS := $(shell for cc in gcc clang; do command -v $$cc; done)
 
 .DELETE_ON_ERROR:
-.PHONY: help run build test soak stress conformance test-c test-over lint bench bench-peers bench-check bench-micro profile fuzz llhttp clean distclean
+.PHONY: help run build test soak stress conformance test-c test-over lint bench bench-peers bench-check bench-micro profile fuzz fuzz-core llhttp clean distclean
 
 help:  ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -104,6 +111,9 @@ profile: $(BUILT)  ## where the time goes in SCENARIO (hello): samples of perf a
 
 fuzz: llhttp  ## every parser under libFuzzer for a while
 	$(MAKE) -C tests/fuzz fuzz
+
+fuzz-core: $(DEVELOP) $(SANITIZED)  ## the core as one state machine under the sanitizers, EXAMPLES=2000 runs on each loop
+	$(UNDER_SANITIZERS) $(PY) -m fuzz.core_machine $(EXAMPLES)
 
 llhttp: build/llhttp/SHA256
 

@@ -167,8 +167,8 @@ class Driver:
         """Stops watching the listeners, then takes what waits in their queues. Does not close them."""
 
     def pass_time(self, seconds: float) -> None:
-        """Lets monotonic time pass without waiting for it, for the whole process: what is due by then is due now. For tests;
-        raises RuntimeError where the build is not a debug one."""
+        """Lets monotonic time pass without waiting for it, for the whole process: what is due by then is due now. For
+        tests; raises RuntimeError where the build is not a debug one."""
 
     def watch(self, fd: int, callback: Callable[[], None]) -> None:
         """Calls `callback` whenever the descriptor is readable or has come to its end, where the driver is not at work,
