@@ -11,6 +11,8 @@ APP ?= examples.hello:app
 
 # More arguments for what a target runs, e.g. make test PYTEST='-k keep_alive'
 PYTEST ?=
+# What `make test` chooses by markers, e.g. MARKS='not slow'; pyproject.toml has them.
+MARKS ?=
 BENCH ?=
 SCENARIO ?= hello
 SERVER ?=
@@ -24,6 +26,8 @@ STRESS_ARGS ?=
 AGAINST ?= $(wildcard bench/results/reference/result.json)
 # Files of tests that run at the same time: the tests mostly wait, so one more than there are cores.
 JOBS ?= $(shell expr $$(nproc) + 1)
+
+AND_MARKS := $(if $(MARKS), and ($(MARKS)))
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
@@ -61,10 +65,10 @@ run: $(BUILT)  ## serve APP (examples.hello:app) on HOST:PORT (127.0.0.1:8000)
 
 build: $(BUILT)  ## build the compiled modules in place, in VENV
 
-# What is marked `alone` runs after the rest, even if that has failed. With PYTEST either may be without a test (5), not both.
+# What is marked `alone` runs after the rest, even if that has failed. With PYTEST or MARKS either may be without a test (5), not both.
 test: $(BUILT) $(DEVELOP)  ## the whole suite, the C rooms' tests with it
-	@$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile -m 'not alone' $(PYTEST); together=$$?; \
-	$(PY) -m pytest -m alone $(PYTEST); alone=$$?; \
+	@$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile -m 'not alone$(AND_MARKS)' $(PYTEST); together=$$?; \
+	$(PY) -m pytest -m 'alone$(AND_MARKS)' $(PYTEST); alone=$$?; \
 	case $$together-$$alone in 0-0|0-5|5-0) ;; *) exit 1;; esac
 
 # The tests of behaviour and of frameworks once more, on one of the two loops.

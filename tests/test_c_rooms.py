@@ -9,6 +9,8 @@ import pytest
 
 import field_table
 
+pytestmark = pytest.mark.one_python
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

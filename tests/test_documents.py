@@ -3,7 +3,11 @@
 import re
 from pathlib import Path
 
+import pytest
+
 import state_tables as states
+
+pytestmark = pytest.mark.one_python
 
 ROOT = Path(__file__).resolve().parent.parent
 

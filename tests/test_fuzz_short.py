@@ -9,6 +9,8 @@ import pytest
 
 from serving.waiting import PATIENCE
 
+pytestmark = pytest.mark.one_python
+
 FUZZ = Path(__file__).resolve().parent / "fuzz"
 TARGETS = sorted(path.stem for path in FUZZ.glob("fuzz_*.c"))
 SECONDS = 10
@@ -31,7 +33,7 @@ def clang(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("target", TARGETS)
 def test_fuzz(clang: str, target: str, tmp_path: Path) -> None:
     environ = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
@@ -44,7 +46,7 @@ def test_fuzz(clang: str, target: str, tmp_path: Path) -> None:
         text=True,
         errors="replace",
         env=environ,
-        timeout=280,
+        timeout=580,
         check=False,
     )
     crashes = [

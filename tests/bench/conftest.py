@@ -10,7 +10,14 @@ import pytest
 from bench.measure import Settings
 from bench.plan import Answer, Scenario, Server
 
-FAKE = Path(__file__).with_name("fake_server.py")
+HERE = Path(__file__).parent
+FAKE = HERE / "fake_server.py"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for each in items:
+        if each.path.parent == HERE:
+            each.add_marker(pytest.mark.one_python)
 
 
 @pytest.fixture

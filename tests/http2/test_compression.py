@@ -22,6 +22,8 @@ from serving.http2 import (
 )
 from serving.script import answers
 
+pytestmark = pytest.mark.one_python
+
 REQUEST = b"\x82\x86\x84\x41\x04test"
 """GET http / test; the authority becomes the newest entry of the table, index 62."""
 AGAIN = b"\x82\x86\x84\xbe"

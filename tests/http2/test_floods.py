@@ -41,6 +41,8 @@ from serving.websocket import BINARY, FIN
 from serving.websocket import frame as websocket_frame
 from supervised.conftest import amount
 
+pytestmark = pytest.mark.one_python
+
 Attack = Callable[[HTTP2], Iterator[bytes]]
 
 MOST = 40_000

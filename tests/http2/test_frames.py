@@ -37,6 +37,8 @@ from serving.http2 import (
     settings,
 )
 
+pytestmark = pytest.mark.one_python
+
 # ---- 3.4 the preface
 
 

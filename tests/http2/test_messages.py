@@ -13,6 +13,8 @@ from serving.http2 import (
     get,
 )
 
+pytestmark = pytest.mark.one_python
+
 METHOD, SCHEME, PATH, AUTHORITY = (":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "test")
 
 MALFORMED = {

@@ -28,6 +28,8 @@ from serving.script import body
 from serving.script import start as begins
 from serving.waiting import Stopwatch, until
 
+pytestmark = pytest.mark.one_python
+
 
 @pytest.fixture(scope="module")
 def loop() -> str:

@@ -8,6 +8,8 @@ from http2.conftest import Dial
 from serving import Serve, Server
 from serving.http2 import END_HEADERS, END_STREAM, HEADERS, PROTOCOL_ERROR, get
 
+pytestmark = pytest.mark.one_python
+
 METHOD, SCHEME, PATH, AUTHORITY = (":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "test")
 
 WRONG = {

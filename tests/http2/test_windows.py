@@ -24,6 +24,8 @@ from serving.http2 import (
 )
 from serving.script import answers, body, start
 
+pytestmark = pytest.mark.one_python
+
 MOST = (1 << 31) - 1
 INITIAL = 65535
 PIECE = 16384
