@@ -55,7 +55,7 @@ def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         patch.setattr(tempfile, "tempdir", str(folder))
         yield
         remove_shared()
-    left = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    left = [f"{path.relative_to(folder)} ({path.lstat().st_size} bytes)" for path in sorted(folder.rglob("*"))]
     shutil.rmtree(folder)
     assert not left, f"left in the temporary folder: {', '.join(left)}"
 

@@ -1,11 +1,16 @@
 """The server under test: a real process, watched through its output and stopped by its pid."""
 
+import codecs
+import fcntl
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
+import termios
 import threading
+from array import array
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
@@ -21,7 +26,10 @@ from serving.waiting import PATIENCE, UNHURRIED, until
 APPS = Path(__file__).parent / "apps"
 LISTENING = re.compile(r"listening on https?://127\.0\.0\.1:([0-9]+)", re.IGNORECASE)
 TRACEBACK = "Traceback (most recent call last)"
-CHAINED = ("During handling of the above exception", "The above exception was the direct cause")
+FIRST = re.compile(
+    r"((?:During handling of the above exception|The above exception was the direct cause).*\s+)?"
+    + re.escape(TRACEBACK)
+)
 Option = str | int | float | bool | list[str]
 
 
@@ -54,25 +62,38 @@ class Output:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self._changed = threading.Condition()
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._changed = threading.Condition()  # is held to read, so that what has been read is in the text
         self._text = ""
         self._ended = False
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def _read(self) -> None:
-        with self._stream:
-            while data := self._stream.read1(1 << 16):  # type: ignore[attr-defined]
-                with self._changed:
-                    self._text += data.decode("utf-8", "replace")
-                    self._changed.notify_all()
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
+        readable = select.poll()
+        readable.register(self._stream, select.POLLIN)
+        while not self._ended:
+            readable.poll()
+            with self._changed:
+                data = os.read(self._stream.fileno(), 1 << 16)
+                self._text += self._decoder.decode(data, final=not data)
+                if not data:
+                    self._ended = True
+                    self._stream.close()
+                self._changed.notify_all()
+
+    def _all_is_read(self) -> bool:
+        if self._ended:
+            return True
+        waiting = array("i", [0])
+        fcntl.ioctl(self._stream, termios.FIONREAD, waiting)
+        return waiting[0] == 0
 
     @property
     def text(self) -> str:
+        """All that the process has written when this is asked."""
         with self._changed:
+            assert self._changed.wait_for(self._all_is_read, PATIENCE)
             return self._text
 
     def wait(self, condition: Callable[[str], bool], timeout: float = PATIENCE, start: int = 0) -> str:
@@ -278,4 +299,4 @@ class Server:
 
 def tracebacks(text: str) -> int:
     """How many tracebacks a log holds; an exception with its cause is one."""
-    return text.count(TRACEBACK) - sum(text.count(mark) for mark in CHAINED)
+    return sum(1 for each in FIRST.finditer(text) if each[1] is None)

@@ -144,7 +144,7 @@ def test_counters_never_go_back(supervise: Supervise) -> None:
 def test_unix_socket(supervise: Supervise, tmp_path: Path) -> None:
     path = tmp_path / "admin"
     supervised = supervise("served:app", "--lifespan", "off", "--admin", f"unix:{path}", "--uds-mode", "600")
-    assert f"admin pages on unix:{path}\n" in supervised.log.text
+    supervised.log.wait_for(f"admin pages on unix:{path}\n")
     assert says(str(path), "/readyz", 200, b"ok")
     assert path.stat().st_mode & 0o777 == 0o600
     assert supervised.stop() == 0

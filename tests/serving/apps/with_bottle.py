@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bottle import Bottle, request, response, static_file
+from bottle import BaseRequest, Bottle, request, response, static_file
+
+# What is larger lies in a file, which would stay where the process ends and its thread has had no further request.
+BaseRequest.MEMFILE_MAX = 8 << 20
 
 app = Bottle()
 
