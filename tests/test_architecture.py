@@ -75,7 +75,7 @@ MODULES: Mapping[str, set[str]] = {
     "channel": set(),
     "exits": {"errors"},
     "worker": {"_core", "application", "config", "errors", "lifespan", "listen", "log_limit", "page", "proxy"},
-    "threaded_worker": {"_core", "config", "errors", "stop_signals", "version", "worker"},
+    "threaded_worker": {"_core", "config", "cpus", "errors", "stop_signals", "version", "worker"},
     "serving": {"application", "config", "logs", "stop_signals", "threaded_worker", "worker"},
     "assignment": {"application", "channel", "config", "hooks", "listen", "logs", "page", "privileges"},
     "worker_process": {

@@ -9,7 +9,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from cpython.ref cimport PyObject
 
 from net cimport (FS_POLL_BATCH, fs_address, fs_outpool, fs_outqueue, fs_poller, fs_ready, fs_relay, fs_timer, fs_wheel)
-from proto cimport (fs_event, fs_field, fs_h1, fs_h1_shared, fs_head_common, fs_limits, fs_proxy_header, fs_request_head, fs_sink,
+from proto cimport (fs_budget, fs_event, fs_field, fs_h1, fs_h1_shared, fs_head_common, fs_limits, fs_proxy_header, fs_request_head, fs_sink,
                     fs_body_queue, fs_h2, fs_h2_shared, fs_h2_stream, fs_slice, fs_stream, fs_ws, fs_ws_deflate_params, fs_ws_event,
                     fs_ws_shared)
 from fastserve._task cimport InlineRunner, Task
@@ -118,6 +118,10 @@ cdef extern from "status.h":
         uint64_t requests_total
         uint64_t in_flight
         uint64_t running
+        uint64_t buffered
+        uint64_t body_files
+        uint64_t no_room
+        uint64_t never_fits
         uint64_t bytes_in
         uint64_t bytes_out
         uint64_t overloaded
@@ -353,6 +357,7 @@ cdef class Interface:
     cdef int attach(self, Driver driver) except -1
     cdef int detach(self) except -1
     cdef bint takes_websockets(self) noexcept
+    cdef int refusal(self, const fs_request_head *head) noexcept    # why there is no room for its body, FS_OK: there is
     cdef int wake(self) except -1       # a turn was scheduled
     cdef int clear(self) except -1      # drops what is kept for the next request
     cdef Py_ssize_t busy(self) noexcept # calls of the application that have not ended
@@ -434,6 +439,7 @@ cdef class Threads:
 
 
 cdef class Driver:
+    cdef object __weakref__             # for the ledger
     cdef Interface interface
     cdef object logger
     cdef object forwarding              # None or a Forwarding
@@ -455,6 +461,9 @@ cdef class Driver:
     cdef object idle_callback
     cdef object alarm_callback
     cdef fs_limits limits
+    cdef fs_budget memory               # what is held for clients: their bodies, messages and unread bytes
+    cdef fs_budget files                # and bodies in files
+    cdef uint64_t room_said             # monotonic ms at which the log was told last that there is no room, 0: never
     cdef fs_head_common head_common
     cdef fs_h1_shared h1_shared
     cdef fs_h2_shared h2_shared
@@ -521,11 +530,14 @@ cdef class Driver:
     cdef int schedule_sweep(self) except -1
     cdef int take_scheduled(self) except -1
     cdef int finish_batch(self) except -1
+    cdef void show_held(self) noexcept
+    cdef int check_held(self) except -1
     cdef int bury(self) except -1
     cdef int defer(self, Connection connection) except -1
     cdef int send_deferred(self) except -1
     cdef int expire(self) except -1
     cdef void count_error(self, int error) noexcept
+    cdef void say_no_room(self, int error) noexcept
     cdef void count_durations(self, uint64_t us) noexcept
     cdef int check_idle(self) except -1
     cdef int set_timer(self) except -1
@@ -598,7 +610,7 @@ cdef class Connection:
     cdef int judge(self) except -1
     cdef int cut_off(self) except -1
     cdef int refuse(self, int error) except -1
-    cdef int refuse_overloaded(self, fs_event *event) except -1
+    cdef int refuse_unopened(self, fs_event *event, int error) except -1
     cdef int peer_closed(self) except -1
     cdef int flush(self) except -1
     cdef int settle(self) except -1
@@ -655,6 +667,7 @@ cdef class Exchange:
     cdef bint body_ended                # the whole request body has arrived
     cdef bint wants_continue            # Expect: 100-continue, not answered yet
     cdef size_t held                    # received bytes that the application has not taken, by which reading is paused
+    cdef uint64_t charged               # of the driver's memory: what they cost
     cdef int broken                     # the application's error that broke the response, 0
 
     # connection -> exchange
@@ -683,6 +696,23 @@ cdef class Exchange:
     cdef uint64_t sent(self) noexcept
     cdef int log(self, int status) except -1
     cdef int fail(self, int error) except -1
+
+
+cdef class Pieces:
+    cdef bytes last                     # the newest piece, None: there is none
+    cdef list before                    # those before it; None nearly always
+    cdef size_t tail                    # bytes of the last one: it may have room for more
+    cdef size_t size                    # of all
+    cdef size_t cost                    # memory of all
+    cdef PyObject *filling              # owned: bytes that are being received
+    cdef char *room(self, size_t wanted) except NULL
+    cdef int filled(self, size_t n) except -1
+    cdef int add(self, const char *p, size_t n) except -1
+    cdef int append(self, bytes piece) except -1
+    cdef bint make_room(self, size_t n) except -1
+    cdef int trim(self) except -1
+    cdef bytes take(self)
+    cdef int clear(self) except -1
 
 
 # One call of an ASGI application.
@@ -721,8 +751,7 @@ cdef class ASGIExchange(Exchange):
 
 
 cdef class HTTPExchange(ASGIExchange):
-    cdef list pieces                    # request body that the application has not taken
-    cdef PyObject *filling              # owned: body bytes that are being received
+    cdef Pieces pieces                  # request body that the application has not taken
     cdef int response                   # Response
     cdef int status
     cdef bint end_given                 # `receive` has said more_body False
@@ -731,8 +760,10 @@ cdef class HTTPExchange(ASGIExchange):
     cdef object fields                  # the sequence of pairs that `http.response.start` brought
     cdef bint trailers                  # announced by it
     cdef bint trailers_given            # the application has sent all of them, and nobody wanted them
+    cdef bint taking                    # in `receive`: what comes is taken at once
 
-    cdef int take_body(self, bytes piece, bint end) except -1
+    cdef int came(self, size_t n, bint end) except -1
+    cdef int no_room(self) except -1
     cdef int reset(self) except -1
     cdef object start_response(self, dict event, EventView *view)
     cdef object send_body(self, dict event, EventView *view)
@@ -861,6 +892,9 @@ cdef class WSGIExchange(Exchange):
     cdef int leave_soon(self) except -1
     cdef int expect_body(self, fs_request_head *head) except -1
     cdef int unstored(self, error) except -1
+    cdef int give_up_body(self, int error) except -1
+    cdef int drop_call(self) except -1
+    cdef int no_room(self, int error) except -1
     cdef int enqueue(self) except -1
     cdef int write_head(self, bint end, uint64_t length) except -1
     cdef int failed(self, object failure) except -1
@@ -875,21 +909,23 @@ cdef class WSGIExchange(Exchange):
     cdef int broken_off(self, object failure) except -1
 
 
-# The body of a request on its way to an application that is called when all of it is there.
+# The body of a request on its way to an application that is called when all of it is there. What gives an FS_E_* raises too:
+# 1 is then given.
 cdef class BodyStore:
-    cdef uint64_t limit                 # bytes in memory
+    cdef Driver driver
     cdef int64_t length                 # announced, -1: chunked
     cdef uint64_t size                  # received
-    cdef bytes whole                    # of an announced length within the limit: filled in place
-    cdef list pieces                    # otherwise, until they exceed the limit
-    cdef object file                    # and then
-    cdef char *scratch                  # the driver's receive buffer, borrowed
-    cdef size_t scratch_size
+    cdef bytes whole                    # of a small length that was announced: filled in place
+    cdef Pieces pieces                  # otherwise, until they exceed the limit
+    cdef object file                    # and then: a BodyFile
+    cdef uint64_t charged               # of the driver's memory
     cdef char *room(self, size_t wanted, size_t *given) except NULL
-    cdef int filled(self, size_t n) except -1
-    cdef int add(self, const char *p, size_t n) except -1
-    cdef int spill(self) except -1
-    cdef int to_file(self, const char *p, size_t n) except -1
+    cdef int filled(self, size_t n) except 1
+    cdef int add(self, const char *p, size_t n) except 1
+    cdef int kept(self, size_t n) except 1
+    cdef bint afford(self, uint64_t cost) noexcept
+    cdef int spill(self) except 1
+    cdef int to_file(self, const char *p, size_t n, uint64_t size) except 1
     cdef object input(self)
 
 

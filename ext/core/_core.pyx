@@ -42,6 +42,7 @@ import tempfile
 import threading
 import traceback
 import types
+import weakref
 
 cdef extern from "Python.h":
     # Borrowed references, which Cython's own declarations do not give.
@@ -81,6 +82,7 @@ cdef extern from "bytes_memory.h":
     object fs_bytes_of(char *p, size_t n)
 
 cdef dict live_objects = {"connections": 0, "exchanges": 0}
+cdef object live_drivers = weakref.WeakSet()      # in a debug build
 
 include "report.pxi"
 include "cache.pxi"
@@ -89,6 +91,7 @@ include "access_log.pxi"
 include "awaitable.pxi"
 include "interface.pxi"
 include "exchange.pxi"
+include "pieces.pxi"
 include "asgi_interface.pxi"
 include "asgi.pxi"
 include "asgi_http.pxi"
@@ -119,5 +122,10 @@ def keep_freed_memory():
 
 
 def ledger():
-    """Live connections and exchanges; empty in a build without FASTSERVE_DEBUG=1."""
-    return dict(live_objects) if FS_DEBUG else {}
+    """Live connections and exchanges, and the bytes that all drivers hold for clients, in memory and in files; empty in a build
+    without FASTSERVE_DEBUG=1."""
+    if not FS_DEBUG:
+        return {}
+    drivers = list(live_drivers)
+    return {**live_objects, "buffered": sum((<Driver>driver).memory.used for driver in drivers),
+            "body_files": sum((<Driver>driver).files.used for driver in drivers)}

@@ -65,10 +65,7 @@ cdef OpenFile own_descriptor(int fd):
 cdef class HTTPExchange(ASGIExchange):
 
     def __cinit__(self, ASGI interface):
-        self.pieces = []
-
-    def __dealloc__(self):
-        Py_XDECREF(self.filling)
+        self.pieces = Pieces.__new__(Pieces)
 
     # ---- the connection's side
 
@@ -100,34 +97,38 @@ cdef class HTTPExchange(ASGIExchange):
         return self.receiver is not None and not self.body_ended
 
     cdef int on_body(self, const char *p, size_t n, bint end) except -1:
-        self.take_body(PyBytes_FromStringAndSize(p, n), end)
+        self.pieces.add(p, n)
+        self.came(n, end)
 
     cdef char *body_room(self, size_t wanted, size_t *given) except NULL:
-        Py_XDECREF(self.filling)
-        self.filling = NULL
-        self.filling = new_bytes(NULL, wanted)
         given[0] = wanted
-        return PyBytes_AS_STRING(<object>self.filling)
+        return self.pieces.room(wanted)
 
     cdef int body_filled(self, size_t n, bint end) except -1:
-        cdef PyObject *piece = self.filling
-        self.filling = NULL
-        if n == 0:
-            Py_DECREF(<object>piece)
-            return 0
-        if <Py_ssize_t>n < PyBytes_GET_SIZE(<object>piece):
-            _PyBytes_Resize(&piece, n)
-        body = <bytes>piece
-        Py_DECREF(body)
-        self.take_body(body, end)
+        self.pieces.filled(n)
+        if n:
+            self.came(n, end)
 
-    cdef int take_body(self, bytes piece, bint end) except -1:
-        self.pieces.append(piece)
-        self.held += PyBytes_GET_SIZE(piece)
+    cdef int came(self, size_t n, bint end) except -1:
+        cdef bint awaited = self.receiver is not None or self.taking
+        self.held += n
         if end:
             self.body_ended = True
         self.wants_continue = False
         self.wake_receivers(True)
+        if self.held and charge(self, self.pieces.cost, awaited) < 0:
+            self.no_room()
+
+    cdef int no_room(self) except -1:
+        """The worker holds as much as it may, and nobody waits for this piece. An application that has not been called yet
+        is not called, as where too many requests are there already."""
+        cdef bint uncalled = not self.started
+        cdef Driver driver = self.driver
+        self.started = True
+        self.connection.refuse_exchange(self, FS_E_NO_ROOM)
+        if uncalled:
+            self.let_go()
+        driver.say_no_room(FS_E_NO_ROOM)
 
     cdef int on_end(self) except -1:
         self.body_ended = True
@@ -175,6 +176,7 @@ cdef class HTTPExchange(ASGIExchange):
         self.response = RESPONSE_DONE       # a task that the application left behind may still send: there is no stream
         self.pieces.clear()
         self.held = 0
+        charge(self, 0, True)
         ASGIExchange.detach(self)
 
     cdef int finished(self, object exception) except -1:
@@ -211,18 +213,21 @@ cdef class HTTPExchange(ASGIExchange):
         cdef object body
         cdef bint more
         if self.held == 0 and not self.body_ended and not self.told and connection is not None:
+            self.taking = True
             if connection.pull(self):
                 connection = self.connection
+            self.taking = False
         held = self.held
         if held or (self.body_ended and not self.end_given):
-            body = b"" if held == 0 else self.pieces[0] if PyList_GET_SIZE(self.pieces) == 1 else b"".join(self.pieces)
+            body = self.pieces.take()
             more = not self.body_ended
             self.end_given = not more
             if self.end_given and self.versions is not None:
                 PyDict_SetItem(self.versions, "spec_version", "2.3")    # from now on it is to listen: see ScopeBuilder
                 self.versions = None
-            self.pieces.clear()
             self.held = 0
+            if self.charged:
+                charge(self, 0, True)
             if self.stream != NULL and held:
                 self.stream.ops.consumed(self.stream, held)
             if connection is not None:

@@ -1,65 +1,138 @@
 # The body of a request, kept until all of it is there: an application that blocks never waits for a slow client. In
-# memory up to a limit, in a file without a name beyond it.
+# memory up to a limit, in a file without a name beyond it, or where the worker's memory for bodies is full.
 
 cdef object BytesIO = io.BytesIO
+
+cdef enum:
+    BODY_IN_PLACE = 65536       # an announced length up to which room is made before the bytes have come
 
 
 class StorageError(OSError):
     """A body cannot be put into its file: the disk is full, say."""
 
 
+class BodyFile(io.FileIO):
+    """Gives its bytes back to the worker when it is closed: by its application, or when nobody refers to it any more. An
+    application is not expected to close its input: that it has not is no ResourceWarning."""
+
+    def __init__(self, int fd, Driver driver):
+        self.driver = driver
+        self.charged = 0
+        io.FileIO.__init__(self, fd, "r+b")
+
+    def close(self):
+        cdef Driver driver = self.driver
+        self.driver = None
+        if driver is not None:
+            fs_budget_give(&driver.files, self.charged)
+            driver.status.body_files = driver.files.used
+        io.FileIO.close(self)
+
+    def __del__(self):
+        self.close()
+
+    def _dealloc_warn(self, source):
+        """What a BufferedReader asks for that is not closed."""
+
+
+cdef object new_body_file(Driver driver):
+    try:
+        with tempfile.TemporaryFile(prefix="fastserve-", buffering=0) as unnamed:
+            return BodyFile(os.dup(unnamed.fileno()), driver)
+    except OSError as error:
+        raise StorageError(error.errno, error.strerror) from None
+
+
 @cython.final
+@cython.no_gc_clear     # __dealloc__ needs the driver
 cdef class BodyStore:
 
-    def __cinit__(self, uint64_t limit, int64_t length):
-        self.limit = limit
+    def __cinit__(self, Driver driver not None, int64_t length):
+        self.driver = driver
         self.length = length
-        if length >= 0:
-            if <uint64_t>length > limit:
-                self.spill()
-            else:
-                self.whole = PyBytes_FromStringAndSize(NULL, length)
+        if length >= 0 and <uint64_t>length > driver.limits.body_buffer:
+            self.spill()
+        elif length < 0 or length > BODY_IN_PLACE:
+            self.pieces = Pieces.__new__(Pieces)
+        elif self.afford(length + FS_BUDGET_OBJECT):
+            self.whole = PyBytes_FromStringAndSize(NULL, length)
         else:
-            self.pieces = []
+            self.spill()
+
+    def __dealloc__(self):
+        fs_budget_give(&self.driver.memory, self.charged)
+
+    cdef bint afford(self, uint64_t cost) noexcept:
+        """Makes `cost` what it has of the worker's memory, where there is room for that."""
+        cdef fs_budget *memory = &self.driver.memory
+        if cost > self.charged and fs_budget_take(memory, cost - self.charged) < 0:
+            return False
+        if cost < self.charged:
+            fs_budget_give(memory, self.charged - cost)
+        self.charged = cost
+        return True
 
     cdef char *room(self, size_t wanted, size_t *given) except NULL:
         """Where the next bytes of an announced length go."""
+        given[0] = wanted
         if self.whole is not None:
             given[0] = min(wanted, <size_t>(<uint64_t>self.length - self.size))
             return PyBytes_AS_STRING(self.whole) + self.size
-        given[0] = min(wanted, self.scratch_size)
-        return self.scratch
+        if self.pieces is not None:
+            return self.pieces.room(wanted)
+        given[0] = min(wanted, self.driver.buffer_size)
+        return self.driver.buffer
 
-    cdef int filled(self, size_t n) except -1:
+    cdef int filled(self, size_t n) except 1:
         """n bytes have been received to the place that `room` gave."""
-        if self.whole is None:
-            self.to_file(self.scratch, n)
-        self.size += n
+        if self.whole is not None:
+            self.size += n
+            return FS_OK
+        if self.pieces is None:
+            return self.add(self.driver.buffer, n)
+        self.pieces.filled(n)
+        return self.kept(n)
 
-    cdef int add(self, const char *p, size_t n) except -1:
+    cdef int add(self, const char *p, size_t n) except 1:
+        """FS_OK, FS_E_NO_ROOM or FS_E_NEVER_FITS, after which it is of no use any more."""
+        cdef int error
+        if n == 0:
+            return FS_OK
         if self.whole is not None:
             memcpy(PyBytes_AS_STRING(self.whole) + self.size, p, n)
-        elif self.file is None and self.size + n > self.limit:
-            self.spill()
-            self.to_file(p, n)
-        elif self.file is not None:
-            self.to_file(p, n)
+        elif self.pieces is not None:
+            self.pieces.add(p, n)
+            return self.kept(n)
         else:
-            self.pieces.append(PyBytes_FromStringAndSize(p, n))
+            error = self.to_file(p, n, self.size + n)
+            if error < 0:
+                return error
         self.size += n
+        return FS_OK
 
-    cdef int spill(self) except -1:
-        pieces, self.pieces = self.pieces, None
-        try:
-            self.file = tempfile.TemporaryFile(prefix="fastserve-", buffering=0)
-        except OSError as error:
-            raise StorageError(error.errno, error.strerror) from None
-        for piece in pieces or ():
-            self.to_file(PyBytes_AS_STRING(piece), PyBytes_GET_SIZE(piece))
+    cdef int kept(self, size_t n) except 1:
+        """n bytes are among the pieces: whether they may stay there."""
+        self.size += n
+        if self.size <= self.driver.limits.body_buffer and self.afford(self.pieces.cost):
+            return FS_OK
+        return self.spill()
 
-    cdef int to_file(self, const char *p, size_t n) except -1:
+    cdef int spill(self) except 1:
+        """From memory to a file."""
+        cdef bytes held = self.pieces.take() if self.pieces is not None else b""
+        self.pieces = None
+        self.afford(0)
+        self.file = new_body_file(self.driver)
+        return self.to_file(PyBytes_AS_STRING(held), PyBytes_GET_SIZE(held), PyBytes_GET_SIZE(held))
+
+    cdef int to_file(self, const char *p, size_t n, uint64_t size) except 1:
+        """`size`: with it."""
+        cdef fs_budget *files = &self.driver.files
         cdef int fd = self.file.fileno()
         cdef ssize_t written
+        if fs_budget_take(files, n) < 0:
+            return FS_E_NEVER_FITS if size > files.most else FS_E_NO_ROOM
+        self.file.charged += n
         while n:
             written = c_write(fd, p, n)
             if written < 0:
@@ -68,12 +141,11 @@ cdef class BodyStore:
                 raise StorageError(errno, os.strerror(errno))
             p += written
             n -= written
+        return FS_OK
 
     cdef object input(self):
         """wsgi.input: it ends where the body does, and nothing of it has to be waited for."""
         if self.file is not None:
             self.file.seek(0)
             return io.BufferedReader(self.file)
-        if self.whole is not None:
-            return BytesIO(self.whole)
-        return BytesIO(self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces))
+        return BytesIO(self.whole if self.whole is not None else self.pieces.take())

@@ -511,14 +511,20 @@ cdef class Connection:
     cdef int open_exchange(self, fs_event *event) except -1:
         cdef Driver driver = self.driver
         cdef Exchange exchange
+        cdef int error
         self.answered += 1
         driver.status.requests_total += 1
         if self.flags & CONN_REDIRECT:
             self.redirect(event)
             return 0
         if driver.limits.max_concurrency and driver.running >= driver.limits.max_concurrency:
-            self.refuse_overloaded(event)
+            self.refuse_unopened(event, FS_E_OVERLOADED)
             return 0
+        if not event.head.flags & (FS_HEAD_END | FS_HEAD_UPGRADE_WEBSOCKET):
+            error = driver.interface.refusal(&event.head)
+            if error < 0:
+                self.refuse_unopened(event, error)
+                return 0
         exchange = driver.interface.open(&event.head)
         exchange.connection = self
         exchange.stream = event.stream
@@ -539,15 +545,18 @@ cdef class Connection:
         elif self.session is not None:
             self.session.fresh = exchange
 
-    cdef int refuse_overloaded(self, fs_event *event) except -1:
+    cdef int refuse_unopened(self, fs_event *event, int error) except -1:
+        """The worker has no room for another request, or for its body: it is answered before anything is done with it."""
         cdef fs_stream *stream = event.stream
         cdef Driver driver = self.driver
-        driver.status.overloaded += 1
-        driver.count_error(FS_E_OVERLOADED)
-        fs_status_count_response(driver.status, 503)
-        if send_status(stream, 503) < 0:
-            stream.ops.abort(stream, FS_E_OVERLOADED)
+        cdef int status = fs_error_describe(error).status
+        driver.count_error(error)
+        driver.status.overloaded += error == FS_E_OVERLOADED
+        fs_status_count_response(driver.status, status)
+        if send_status(stream, status) < 0:
+            stream.ops.abort(stream, error)
         self.log_answer(event)
+        driver.say_no_room(error)
 
     cdef int log_answer(self, fs_event *event) except -1:
         """The access log's line of an answer that is the server's own."""

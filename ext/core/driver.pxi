@@ -5,6 +5,7 @@ cdef enum:
     RECEIVE_BUFFER = 262144     # bytes; one for all connections of a worker
     ACCEPT_BATCH = 128          # a listener's share of a turn
     ACCEPT_REST = 4096          # and of its last one: what the kernel lets wait, as it is set up by default
+    ROOM_SAID_MS = 60000
     ACCEPT_PAUSE_MS = 100       # without descriptors: a rest, then another try
     STALL_MIN_MS = 50           # the worker stood still when it did not turn for longer than this
     STALL_BEFORE_MS = 1000      # by which the beginning of that may be missed, to the advantage of the peers
@@ -59,6 +60,8 @@ cdef int set_limits(fs_limits *limits, dict given) except -1:
     limits.body_high_water = given["body_high_water"]
     limits.max_drain = given["max_drain"]
     limits.body_buffer = given["body_buffer"]
+    limits.buffered = given["buffered"]
+    limits.body_files = given["body_files"]
     limits.timeout_first_byte = given["timeout_first_byte"]
     limits.timeout_head = given["timeout_head"]
     limits.timeout_keep_alive = given["timeout_keep_alive"]
@@ -119,12 +122,16 @@ cdef class Driver:
                   bint date_header=True, headers=(), int access_log_fd=-1, forwarding=None, proxy_protocol=None,
                   status=None, http="auto"):
         self.poller.fd = -1
+        if FS_DEBUG:
+            live_drivers.add(self)
         unknown = set(limits or ()) - set(LIMITS)
         if unknown:
             raise ValueError(f"unknown limit {sorted(unknown)[0]!r}")
         set_limits(&self.limits, {**LIMITS, **(limits or {})})
         if not 1 <= self.limits.max_fields <= FS_MAX_FIELDS_CEILING:
             raise ValueError(f"max_fields is between 1 and {FS_MAX_FIELDS_CEILING}")
+        self.memory.most = self.limits.buffered
+        self.files.most = self.limits.body_files
         self.http = HTTP_VERSIONS[http]
         if not FS_HAVE_NGHTTP2:
             self.http = HTTP_1_ONLY
@@ -545,11 +552,22 @@ cdef class Driver:
         if PyList_GET_SIZE(self.dead) and not self.turning:
             self.bury()
             self.check_idle()
+            self.check_held()
+        self.show_held()
         if self.access_log.oldest and self.log_timer.next == NULL:
             fs_wheel_arm(&self.wheel, &self.log_timer, self.access_log.oldest + LOG_AGE_MS)
         if self.ended_now:
             self.count_durations(fs_monotonic_us())
         self.set_timer()
+
+    cdef void show_held(self) noexcept:
+        self.status.buffered = self.memory.used
+        self.status.body_files = self.files.used
+
+    cdef int check_held(self) except -1:
+        """In a debug build: what is charged to clients belongs to somebody. (A file may be its application's still.)"""
+        if FS_DEBUG and self.live == 0 and self.running == 0:
+            assert self.memory.used == 0, f"{self.memory.used} bytes are charged to clients that are gone"
 
     cdef int bury(self) except -1:
         """Lets the closed connections go. One and its session refer to each other, which nobody else would break up."""
@@ -642,10 +660,22 @@ cdef class Driver:
     cdef void count_error(self, int error) noexcept:
         if -512 < error < 0:
             self.errors[-error] += 1
+        if error == FS_E_NO_ROOM:
+            self.status.no_room += 1
+        elif error == FS_E_NEVER_FITS:
+            self.status.never_fits += 1
         if fs_error_is_application(error):
             self.status.application_errors += 1
-        elif fs_error_is_peer(error) and error != FS_E_OVERLOADED and error != FS_E_PEER_GONE:
+        elif fs_error_is_peer(error) and error not in (FS_E_OVERLOADED, FS_E_NO_ROOM, FS_E_PEER_GONE):
             self.status.peer_errors += 1
+
+    cdef void say_no_room(self, int error) noexcept:
+        """At most once a minute: clients could write the log full."""
+        if error != FS_E_NO_ROOM or self.room_said and self.now < self.room_said + ROOM_SAID_MS:
+            return
+        self.room_said = self.now
+        report(self.logger, LOG_WARNING, "Requests are answered 503: for clients %d bytes are held in memory and %d in files "
+               "(--limit-buffered, --limit-body-files)", (self.memory.used, self.files.used))
 
     cdef void count_durations(self, uint64_t us) noexcept:
         self.looked_us = us
@@ -724,6 +754,8 @@ cdef class Driver:
         self.bury()
         self.scheduled.clear()
         self.access_log.flush()
+        self.check_held()
+        self.show_held()
         self.check_idle()
 
     def flush_access_log(self):

@@ -161,6 +161,20 @@ cdef inline void end_row(Exchange exchange) noexcept:
         exchange.row = NULL
 
 
+cdef inline int charge(Exchange exchange, uint64_t cost, bint there) noexcept:
+    """Makes `cost` what the exchange has of the worker's memory. FS_E_NO_ROOM where that is full, and nothing has changed;
+    `there`: whatever it is, since the application is about to take it."""
+    cdef fs_budget *memory = &exchange.driver.memory
+    if cost <= exchange.charged:
+        fs_budget_give(memory, exchange.charged - cost)
+    elif there:
+        fs_budget_force(memory, cost - exchange.charged)
+    elif fs_budget_take(memory, cost - exchange.charged) < 0:
+        return FS_E_NO_ROOM
+    exchange.charged = cost
+    return FS_OK
+
+
 cdef inline void take_place(Exchange exchange) noexcept:
     exchange.counts = True
     exchange.driver.running += 1
@@ -170,6 +184,7 @@ cdef inline void take_place(Exchange exchange) noexcept:
 cdef inline void leave_place(Exchange exchange) noexcept:
     """Neither the client nor the application has to do with it any more: one that clients leave and that goes on still
     takes memory and time, and --limit-concurrency counts it."""
+    charge(exchange, 0, True)
     if exchange.counts:
         exchange.counts = False
         exchange.driver.running -= 1

@@ -17,6 +17,9 @@ cdef class Interface:
     cdef bint takes_websockets(self) noexcept:
         return False
 
+    cdef int refusal(self, const fs_request_head *head) noexcept:
+        return FS_OK if fs_budget_has(&self.driver.memory, FS_BUDGET_OBJECT) else FS_E_NO_ROOM
+
     cdef int wake(self) except -1:
         raise NotImplementedError
 

@@ -34,6 +34,8 @@ cdef extern from "proto/error.h" nogil:
         FS_E_PROXY_HEADER
         FS_E_PLAIN_HTTP
         FS_E_H2_MALFORMED
+        FS_E_NO_ROOM
+        FS_E_NEVER_FITS
         FS_E_TLS
         FS_E_VERSION
         FS_E_H2_CONNECTION
@@ -85,6 +87,8 @@ cdef extern from "proto/limits.h" nogil:
         uint32_t body_high_water
         uint32_t max_drain
         uint64_t body_buffer
+        uint64_t buffered
+        uint64_t body_files
         uint64_t ws_max_size
         uint32_t ws_max_queue
         uint32_t ws_deflate_min_size
@@ -112,6 +116,19 @@ cdef extern from "proto/limits.h" nogil:
 
     enum: FS_MAX_FIELDS_CEILING
     void fs_limits_default(fs_limits *limits)
+
+
+cdef extern from "proto/budget.h" nogil:
+    enum: FS_BUDGET_OBJECT
+
+    ctypedef struct fs_budget:
+        uint64_t used
+        uint64_t most
+
+    bint fs_budget_has(const fs_budget *budget, uint64_t n)
+    int fs_budget_take(fs_budget *budget, uint64_t n)
+    void fs_budget_force(fs_budget *budget, uint64_t n)
+    void fs_budget_give(fs_budget *budget, uint64_t n)
 
 
 cdef extern from "proto/fields.h" nogil:

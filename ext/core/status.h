@@ -70,7 +70,11 @@
     X(closes_1012)                                                                \
     X(closes_other)                                                               \
     X(running)            /* in_flight, and requests whose application goes on without a client */ \
-    X(log_lines_left_out) /* by --log-rate-limit; Python code of the worker writes it */
+    X(log_lines_left_out) /* by --log-rate-limit; Python code of the worker writes it */ \
+    X(buffered)           /* bytes in memory that are held for clients */         \
+    X(body_files)         /* and in files */                                      \
+    X(no_room)            /* what was refused because of the one or the other */  \
+    X(never_fits)         /* and what could never fit */
 
 enum {
 #define FS_STATUS_INDEX(name) FS_STATUS_##name,
@@ -122,6 +126,7 @@ _Static_assert(FS_STATUS_ROWS <= 64, "a word has a bit for each row");
 static inline void fs_status_init(fs_status *status)
 {
     status->connections = status->in_flight = status->running = status->websockets = 0;
+    status->buffered = status->body_files = 0;
     for (size_t i = 0; i < FS_STATUS_ROWS; i++)
         status->rows[i].start = 0;
 }

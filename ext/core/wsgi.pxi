@@ -99,9 +99,7 @@ cdef class WSGIExchange(Exchange):
 
     cdef int expect_body(self, fs_request_head *head) except -1:
         try:
-            self.body = BodyStore.__new__(BodyStore, self.driver.limits.body_buffer, head.content_length)
-            self.body.scratch = self.driver.buffer
-            self.body.scratch_size = self.driver.buffer_size
+            self.body = BodyStore.__new__(BodyStore, self.driver, head.content_length)
         except StorageError as error:
             self.unstored(error)
             return 0
@@ -111,19 +109,31 @@ cdef class WSGIExchange(Exchange):
 
     cdef int unstored(self, error) except -1:
         """No room for the body: our own fault, and only this request's end."""
-        cdef Connection connection = self.connection
-        self.body = None
-        self.progress = WSGI_DONE
         report(self.driver.logger, LOG_ERROR, "A request body cannot be stored: %s: %s %s",
                (error.strerror, self.method_name(), self.path_name()))
+        self.give_up_body(FS_E_STORAGE)
+
+    cdef int give_up_body(self, int error) except -1:
+        cdef Connection connection = self.connection
+        self.drop_call()
         if self.stream != NULL:
-            connection.refuse_exchange(self, FS_E_STORAGE)
+            connection.refuse_exchange(self, error)
+
+    cdef int no_room(self, int error) except -1:
+        """The worker's files are full, and so is its memory."""
+        cdef Driver driver = self.driver
+        self.give_up_body(error)
+        driver.say_no_room(error)
 
     cdef int on_body(self, const char *p, size_t n, bint end) except -1:
+        cdef int error
         try:
-            self.body.add(p, n)
-        except StorageError as error:
-            self.unstored(error)
+            error = self.body.add(p, n)
+        except StorageError as failure:
+            self.unstored(failure)
+            return 0
+        if error < 0:
+            self.no_room(error)
             return 0
         self.stream.ops.consumed(self.stream, n)
         if end:
@@ -133,22 +143,27 @@ cdef class WSGIExchange(Exchange):
         return self.body.room(wanted, given)
 
     cdef int body_filled(self, size_t n, bint end) except -1:
+        cdef int error
         try:
-            self.body.filled(n)
-        except StorageError as error:
-            self.unstored(error)
+            error = self.body.filled(n)
+        except StorageError as failure:
+            self.unstored(failure)
             return 0
-        if end:
+        if error < 0:
+            self.no_room(error)
+        elif end:
             self.on_end()
 
     cdef int on_end(self) except -1:
+        cdef BodyStore body = self.body
+        self.body = None
         self.body_ended = True
-        PyDict_SetItem(self.environ, "wsgi.input", self.body.input())
-        if self.body.length < 0:
+        PyDict_SetItem(self.environ, "wsgi.input", body.input())
+        if body.length < 0:
             # RFC 3875 section 4.1.2: the length of what is left when the transfer coding is gone. Django and others
             # take a request without it for one without a body.
-            PyDict_SetItem(self.environ, "CONTENT_LENGTH", str(self.body.size))
-        self.body = None
+            PyDict_SetItem(self.environ, "CONTENT_LENGTH", str(body.size))
+        self.charged, body.charged = body.charged, 0
         if self.started:
             self.enqueue()
 
@@ -175,14 +190,18 @@ cdef class WSGIExchange(Exchange):
     cdef int on_lost(self) except -1:
         self.told = self.lost = True
         if self.progress <= WSGI_CALL:
-            self.environ = None         # the application was not called and never will be
-            self.body = None
-            self.progress = WSGI_DONE
+            self.drop_call()
         elif self.paused:
             self.paused = False
             self.progress = WSGI_CLOSE
             self.threads.push(self)
         self.make_room()
+
+    cdef int drop_call(self) except -1:
+        """The application was not called, and never will be."""
+        self.environ = None
+        self.body = None
+        self.progress = WSGI_DONE
 
     cdef int on_drained(self) except -1:
         if self.paused:
@@ -200,8 +219,7 @@ cdef class WSGIExchange(Exchange):
         cdef Driver driver = self.driver
         seconds = driver.limits.timeout_request / 1000.0
         if self.progress == WSGI_CALL and self.ident == 0:
-            self.environ = None
-            self.progress = WSGI_DONE
+            self.drop_call()
             report(driver.logger, LOG_ERROR, "No thread was free within %g seconds: %s %s",
                    (seconds, self.method_name(), self.path_name()))
             self.fail(FS_E_OVERLOADED)
@@ -215,7 +233,9 @@ cdef class WSGIExchange(Exchange):
         Exchange.detach(self)
         if self.ident == 0:
             end_row(self)
-            if self.progress == WSGI_READING or self.progress == WSGI_DONE:
+            if self.progress <= WSGI_CALL:
+                self.drop_call()
+            if self.progress == WSGI_DONE:
                 leave_place(self)
         if self.paused:
             self.paused = False

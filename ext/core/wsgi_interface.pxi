@@ -86,6 +86,17 @@ cdef class WSGI(Interface):
                     exchange.fail(FS_E_APP_NO_RESPONSE)
         return count
 
+    cdef int refusal(self, const fs_request_head *head) noexcept:
+        """What is announced is believed, so that nobody sends in vain what cannot be kept. It is taken as it comes."""
+        cdef Driver driver = self.driver
+        cdef const fs_budget *files = &driver.files
+        cdef uint64_t length = head.content_length if head.content_length > 0 else 1
+        if length <= driver.limits.body_buffer and fs_budget_has(&driver.memory, length + FS_BUDGET_OBJECT):
+            return FS_OK
+        if files.most and length > files.most:
+            return FS_E_NEVER_FITS
+        return FS_OK if fs_budget_has(files, length) else FS_E_NO_ROOM
+
     cdef Exchange open(self, const fs_request_head *head):
         return WSGIExchange.__new__(WSGIExchange, self) if self.spare is None else self.take()
 

@@ -2,6 +2,7 @@
 
 #define KIB 1024u
 #define MIB (1024u * KIB)
+#define GIB (1024ull * MIB)
 #define SECONDS 1000u
 
 void fs_limits_default(fs_limits *limits)
@@ -22,6 +23,8 @@ void fs_limits_default(fs_limits *limits)
         .body_high_water = 64 * KIB,
         .max_drain = 256 * KIB,
         .body_buffer = 512 * KIB,
+        .buffered = 256 * MIB,
+        .body_files = 10 * GIB,
 
         .ws_max_size = 16 * MIB,
         .ws_max_queue = 32,

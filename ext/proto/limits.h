@@ -26,6 +26,8 @@ typedef struct fs_limits {
     uint32_t body_high_water;            /*  64 KiB   received body that the application has not taken */
     uint32_t max_drain;                  /* 256 KiB   unread body thrown away to keep a connection */
     uint64_t body_buffer;                /* 512 KiB   of a body that is held in memory before it goes to a file (WSGI) */
+    uint64_t buffered;                   /* 256 MiB   bodies, messages and unread bytes in the worker's memory; 0: unlimited (503) */
+    uint64_t body_files;                 /*  10 GiB   bodies in its files, a disk that is full; 0: unlimited (503, 413) */
 
     uint64_t ws_max_size;                /*  16 MiB   a WebSocket message, inflated: memory, decompression bombs (1009) */
     uint32_t ws_max_queue;               /*      32   messages that the application has not taken: reading pauses */

@@ -82,8 +82,9 @@ class Config(Options):
 
     @property
     def limits(self) -> Mapping[str, int]:
-        """The limits under the core's names; times in milliseconds."""
-        return {option.limit: _core_unit(option, getattr(self, option.name)) for option in OPTIONS if option.limit}
+        """The limits under the core's names, but for those that a worker finds out itself; times in milliseconds."""
+        values = {option: getattr(self, option.name) for option in OPTIONS if option.limit}
+        return {option.limit: _core_unit(option, value) for option, value in values.items() if value is not None}
 
 
 def _checked(option: Option, value: object) -> object:

@@ -35,6 +35,8 @@ COUNTERS = (
     ("bytes_in", "received_bytes", "Bytes received from clients."),
     ("bytes_out", "sent_bytes", "Bytes sent to clients."),
     ("overloaded", "requests_overloaded", "Requests answered 503 because of --limit-concurrency."),
+    ("no_room", "requests_without_room", "Refusals (503) because of --limit-buffered or --limit-body-files."),
+    ("never_fits", "requests_never_fitting", "Requests answered 413 because their body exceeds --limit-body-files."),
     ("accept_errors", "accept_errors", "Connections that could not be accepted, such as for want of descriptors."),
     ("websockets_total", "websockets_accepted", "WebSockets that were accepted."),
     ("websocket_messages_in", "websocket_received_messages", "WebSocket messages received from clients."),
@@ -77,6 +79,8 @@ def _families(page: Page) -> "Iterator[Metric]":
         "Requests whose client waits or whose application has not ended: what --limit-concurrency counts.",
         sum(each["running"] for each in workers),
     )
+    yield _gauge("buffered_bytes", "Memory that holds what clients sent.", sum(each["buffered"] for each in workers))
+    yield _gauge("body_file_bytes", "Bodies in files.", sum(each["body_files"] for each in workers))
     yield _gauge("connections_open", "Open connections.", sum(each["connections"] for each in workers))
     yield _gauge("websockets_open", "Open WebSockets.", sum(each["websockets"] for each in workers))
     yield from _workers(page, workers)

@@ -376,6 +376,18 @@ class Options:
         "Bytes of a WSGI application's request body that are held in memory; a longer one goes to a file in TMPDIR.",
         limit="body_buffer",
     )  # fmt: skip
+    limit_buffered: int = option(
+        256 << 20, Size(1 << 20, _MOST, or_zero=True), LIMITS,
+        "Bytes of memory in which a worker holds what clients send: bodies, WebSocket messages, what is not read yet. "
+        "A body that does not fit goes to a file (WSGI) or is answered 503 with Retry-After. 1M at least; 0: no limit.",
+        limit="buffered",
+    )  # fmt: skip
+    limit_body_files: int | None = option(
+        None, Size(0, _MOST), LIMITS,
+        "Bytes of a WSGI worker's files in TMPDIR for bodies that are not held in memory. One that does not fit is "
+        "answered 503 with Retry-After, one that never could 413; 0 is no limit.",
+        default_text="half of what is free at the start, shared by the workers; at most 10G", limit="body_files",
+    )  # fmt: skip
     limit_pipelined: int = option(
         64, Integer(1, _UINT32), LIMITS, "Requests of one connection served before others get their turn.",
         limit="max_pipelined",

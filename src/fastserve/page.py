@@ -76,10 +76,16 @@ CORE_FIELDS = (
     "closes_other",
     "running",
     "log_lines_left_out",
+    "buffered",
+    "body_files",
+    "no_room",
+    "never_fits",
 )
 """What the compiled driver counts, in the order of its words; the same as `_core.STATUS_FIELDS`."""
 
-_MOMENTARY = frozenset({"heartbeat", "turns", "connections", "in_flight", "running", "websockets"})
+_MOMENTARY = frozenset(
+    {"heartbeat", "turns", "connections", "in_flight", "running", "websockets", "buffered", "body_files"}
+)
 TOTALS = tuple(name for name in CORE_FIELDS if name not in _MOMENTARY)
 """Those that only grow, and are kept when their worker ends."""
 

@@ -2,7 +2,9 @@
 
 import logging
 import os
+import shutil
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -10,6 +12,7 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
+from fastserve import cpus
 from fastserve._core import WSGI, Driver
 from fastserve.config import Config
 from fastserve.errors import ExitStatus, StartError
@@ -21,8 +24,20 @@ WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Any]
 
 logger = logging.getLogger("fastserve")
 
+MOST_IN_FILES = 10 << 30
+"""Bytes of bodies in files, however large the disk is."""
+
 LAST_GRACE = 1.0
 """Seconds beyond its time that a process has, whose only thread is inside the application when it should stop."""
+
+
+def room_for_bodies(config: Config) -> int:
+    """Bytes that this worker's files of bodies may take, where no option says so: the disk is the others' too."""
+    try:
+        free = shutil.disk_usage(tempfile.gettempdir()).free
+    except OSError:
+        return MOST_IN_FILES  # it may come into being; a body that cannot be stored is 507
+    return max(min(free // 2 // (config.workers or cpus.available()), MOST_IN_FILES), 1)
 
 
 class ThreadedWorker:
@@ -52,7 +67,8 @@ class ThreadedWorker:
             software=f"{SERVER.decode()}/{version()}",
         )
         self._log = error_log(config, place)
-        self.driver: Driver = new_driver(self._wsgi, config, place, self._log)
+        own = {"body_files": room_for_bodies(config)}
+        self.driver: Driver = new_driver(self._wsgi, config, place, self._log, own)
 
     def serve(self, started: Callable[[], None]) -> bool:
         """Serves, in the calling thread or while that waits, until `stop` has come to its end; whether that was clean:

@@ -101,14 +101,19 @@ def error_log(config: Config, place: Place) -> LimitedLogger:
     return LimitedLogger(error_logger, config.log_rate_limit, counter(place.status, "log_lines_left_out"))
 
 
-def new_driver(interface: Interface, config: Config, place: Place, log: LimitedLogger) -> Driver:
-    """A driver that watches the listeners, for the interface to start. Raises StartError."""
+def new_driver(
+    interface: Interface, config: Config, place: Place, log: LimitedLogger, own: Mapping[str, int] | None = None
+) -> Driver:
+    """A driver that watches the listeners, for the interface to start. Raises StartError.
+
+    own: limits that the configuration may leave to the worker, by the core's names.
+    """
     offered = protocols(config)
     try:
         driver = Driver(
             interface,
             logger=log,
-            limits=config.limits,
+            limits={**(own or {}), **config.limits},
             server_header=SERVER if config.server_header else None,
             date_header=config.date_header,
             headers=config.headers,

@@ -38,6 +38,8 @@ static void flow(void)
     CHECK_INT(limits.body_high_water, 65536);
     CHECK_INT(limits.max_drain, 262144);
     CHECK_INT(limits.body_buffer, 524288);
+    CHECK_INT(limits.buffered, 268435456);
+    CHECK_INT(limits.body_files, 10737418240);
 }
 
 static void times(void)
@@ -66,6 +68,9 @@ static void limits_fit_each_other(void)
     CHECK(limits.max_request_line < limits.max_head);
     CHECK(limits.max_fields <= FS_MAX_FIELDS_CEILING);
     CHECK(limits.max_drain < limits.max_body);
+    CHECK(limits.body_buffer < limits.buffered);
+    CHECK(limits.ws_max_size < limits.buffered);
+    CHECK(limits.max_body < limits.body_files);
 }
 
 int main(void)

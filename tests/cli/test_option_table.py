@@ -59,6 +59,8 @@ SAMPLES = {
     "limit_methods": ("standard", "standard"),
     "limit_request_body": ("10MiB", 10 << 20),
     "body_buffer_size": ("0", 0),
+    "limit_buffered": ("64M", 64 << 20),
+    "limit_body_files": ("2G", 2 << 30),
     "limit_pipelined": ("1", 1),
     "limit_keep_alive_requests": ("9", 9),
     "limit_concurrency": ("7", 7),

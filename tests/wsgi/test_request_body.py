@@ -265,7 +265,7 @@ def full_disk(folder: Path, threads: int) -> Iterator[Server]:
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
     mounted = os.getuid() == 0 and subprocess.run(mount, check=False, capture_output=True).returncode == 0
     kind = Server if mounted else LimitedServer
-    options: dict[str, Any] = {"threads": threads, "body_buffer_size": SMALL}
+    options: dict[str, Any] = {"threads": threads, "body_buffer_size": SMALL, "limit_body_files": 0}
     try:
         with kind("wsgi_scripted:app", environment={"TMPDIR": str(folder)}, **options) as server:
             yield server

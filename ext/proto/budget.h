@@ -1,0 +1,48 @@
+#ifndef FS_PROTO_BUDGET_H
+#define FS_PROTO_BUDGET_H
+
+#include "error.h"
+
+#include <assert.h>
+#include <stdint.h>
+
+/*
+ * What a worker holds for its clients at a time, and the most of it. Whoever
+ * keeps something takes its bytes first, those of the memory and not those of
+ * the wire, and gives them back when it lets go.
+ */
+typedef struct fs_budget {
+    uint64_t used;
+    uint64_t most;       /* 0: unlimited */
+} fs_budget;
+
+/* What the C library and Python add to a piece of memory: its header, what the size is rounded up to, who refers to it. */
+enum { FS_BUDGET_OBJECT = 64 };
+
+static inline int fs_budget_has(const fs_budget *budget, uint64_t n)
+{
+    return !budget->most || (budget->used < budget->most && n <= budget->most - budget->used);
+}
+
+/* FS_OK, or FS_E_NO_ROOM with nothing taken. */
+static inline int fs_budget_take(fs_budget *budget, uint64_t n)
+{
+    if (!fs_budget_has(budget, n))
+        return FS_E_NO_ROOM;
+    budget->used += n;
+    return FS_OK;
+}
+
+/* What is there already, and on its way to somebody who waits for it. */
+static inline void fs_budget_force(fs_budget *budget, uint64_t n)
+{
+    budget->used += n;
+}
+
+static inline void fs_budget_give(fs_budget *budget, uint64_t n)
+{
+    assert(n <= budget->used);
+    budget->used -= n;
+}
+
+#endif
