@@ -224,6 +224,8 @@ class Balance:
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        # Of the request that asks; another thread may not have come to the end of the one before it yet.
+        assert until(lambda: self.live().get("exchanges", 1) == 1)
         self.descriptors = server.descriptors()
         self.ledger = self.live()
 
