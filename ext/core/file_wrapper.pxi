@@ -2,7 +2,8 @@
 
 cdef class FileWrapper:
     """An iterable over the blocks of a file-like object. Returned as it is by the application, a real file is sent by
-    the kernel in place of being read."""
+    the kernel from its position on, in place of being read. Where the object has `seekable`, `seek` and `tell`, so has
+    this: Werkzeug looks for a range by them."""
 
     def __init__(self, filelike, block_size=8192):
         self.filelike = filelike
@@ -17,23 +18,37 @@ cdef class FileWrapper:
             return block
         raise StopIteration
 
+    def __getattr__(self, name):
+        if name in ("seekable", "seek", "tell"):
+            return getattr(self.filelike, name)
+        raise AttributeError(f"a wsgi.file_wrapper has no attribute {name!r}")
+
     def close(self):
         close = getattr(self.filelike, "close", None)
         if close is not None:
             close()
 
 
+cdef bint reads_itself(object file) except -1:
+    """Whether somebody has given this object of io's a way to read of its own."""
+    return not vars(file).keys().isdisjoint(("read", "readinto", "readall"))
+
+
 cdef tuple file_range(object filelike):
     """(owned descriptor, offset, size) of what is left to read of a regular file, None for everything else.
 
-    Many an object has a fileno() and is no file: a GzipFile's is that of the compressed bytes. Only io's own classes
-    are trusted."""
-    raw = filelike.raw if isinstance(filelike, (io.BufferedReader, io.BufferedRandom)) else filelike
-    if type(raw) is not io.FileIO or raw.closed:
+    Many an object has a fileno() and is no file: a GzipFile's is that of the compressed bytes, and a subclass of io's may
+    read something else than there is, or less. Only io's own classes are trusted. A file that says nothing is left may
+    have something all the same: those of /proc say 0 bytes, and what grows may have grown."""
+    buffered = type(filelike) is io.BufferedReader or type(filelike) is io.BufferedRandom
+    raw = filelike.raw if buffered else filelike
+    if type(raw) is not io.FileIO or raw.closed or reads_itself(raw) or buffered and reads_itself(filelike):
         return None
     status = os.fstat(raw.fileno())
     if not stat.S_ISREG(status.st_mode):
         return None
     offset = filelike.tell()
+    if offset >= status.st_size:
+        return None
     # A descriptor of our own: the application may close its file before the queue has sent it.
-    return own_descriptor(os.dup(raw.fileno())), offset, max(0, status.st_size - offset)
+    return own_descriptor(os.dup(raw.fileno())), offset, status.st_size - offset

@@ -17,14 +17,18 @@ cdef int status_code(object status) except -1:
     cdef int code
     if not isinstance(status, str):
         raise TypeError(f"a status is a str, not {type(status).__name__}")
-    if not is_latin(status) or PyUnicode_GET_LENGTH(status) < 4:
+    if not is_latin(status) or PyUnicode_GET_LENGTH(status) < 3:
         raise ValueError(f"not a status: {status!r:.100}; it is like '200 OK'")
     p = <const unsigned char *>PyUnicode_DATA(status)
-    if not (c'0' <= p[0] <= c'9' and c'0' <= p[1] <= c'9' and c'0' <= p[2] <= c'9' and p[3] == c' '):
+    # What follows the characters is a null.
+    if not (c'0' <= p[0] <= c'9' and c'0' <= p[1] <= c'9' and c'0' <= p[2] <= c'9' and (
+            p[3] == c' ' or PyUnicode_GET_LENGTH(status) == 3)):
         raise ValueError(f"not a status: {status!r:.100}; it is like '200 OK'")
     code = (p[0] - c'0') * 100 + (p[1] - c'0') * 10 + p[2] - c'0'
     if code < 200:
         raise ValueError(f"not a final status: {status!r:.100}")
+    if PyUnicode_GET_LENGTH(status) == 3:
+        return code         # without a reason: uWSGI and gunicorn take it, the server knows the usual ones
     if p[PyUnicode_GET_LENGTH(status) - 1] == c' ' and PyUnicode_GET_LENGTH(status) > 4 or not fs_is_field_value(
             <const char *>p + 4, PyUnicode_GET_LENGTH(status) - 4):
         raise ValueError(f"a status with a control character or a blank around its reason: {status!r:.100}")
@@ -53,25 +57,26 @@ cdef int borrow_text(object pair, fs_field *field) except -1:
     return 0
 
 
-cdef inline bint is_hop_by_hop(const fs_field *field, uint32_t id) noexcept:
-    """PEP 3333, "Other HTTP Features", which names those of RFC 2616 section 13.5.1."""
-    if id in (FS_FIELD_CONNECTION, FS_FIELD_KEEP_ALIVE, FS_FIELD_TE, FS_FIELD_TRAILER, FS_FIELD_TRANSFER_ENCODING,
-              FS_FIELD_UPGRADE, FS_FIELD_PROXY_AUTHORIZATION):
-        return True
-    return (field.name_len in (8, 18)
-            and PyBytes_FromStringAndSize(field.name, field.name_len).lower() in (b"trailers", b"proxy-authenticate"))
+cdef inline bint is_hop_by_hop(uint32_t id) noexcept:
+    """Whether it speaks of the connection or of the framing, and so is the server's own: PEP 3333, "Other HTTP Features", and
+    RFC 9110 section 7.6.1. The protocols leave it out. Of those that RFC 2616 counted among them `Trailer` and the proxies'
+    challenges are the application's: they are for the client."""
+    return id in (FS_FIELD_CONNECTION, FS_FIELD_KEEP_ALIVE, FS_FIELD_PROXY_CONNECTION, FS_FIELD_TE,
+                  FS_FIELD_TRANSFER_ENCODING, FS_FIELD_UPGRADE)
+
+
+cdef inline bint says_close(object pair, uint32_t id) except -1:
+    cdef fs_field field
+    borrow_text(pair, &field)
+    return id == FS_FIELD_CONNECTION and fs_list_has(field.value, field.value_len, "close")
 
 
 cdef uint32_t check_text_field(object pair) except? 0xffffffff:
     """Raises where a header is wrong, its id else."""
     cdef fs_field field
-    cdef uint32_t id
     borrow_text(pair, &field)
     if not fs_is_token(field.name, field.name_len):
         raise ValueError(f"not a header name: {pair!r:.100}")
     if not fs_is_field_value(field.value, field.value_len):
         raise ValueError(f"not a header value: {pair!r:.100}")
-    id = fs_field_find(field.name, field.name_len)
-    if is_hop_by_hop(&field, id):
-        raise ValueError(f"{pair[0]!r} is a hop-by-hop header, which is the server's own business (PEP 3333): {pair!r:.100}")
-    return id
+    return fs_field_find(field.name, field.name_len)

@@ -142,6 +142,7 @@ cdef extern from "proto/fields.h" nogil:
         FS_FIELD_TRANSFER_ENCODING
         FS_FIELD_CONNECTION
         FS_FIELD_KEEP_ALIVE
+        FS_FIELD_PROXY_CONNECTION
         FS_FIELD_TE
         FS_FIELD_TRAILER
         FS_FIELD_UPGRADE
@@ -152,6 +153,10 @@ cdef extern from "proto/fields.h" nogil:
     unsigned fs_field_count()
     const char *fs_field_name(uint32_t id, size_t *length)
     uint32_t fs_field_find(const char *name, size_t length)
+
+
+cdef extern from "proto/list.h" nogil:
+    bint fs_list_has(const char *list, size_t n, const char *member)
 
 
 cdef extern from "proto/stream.h" nogil:

@@ -469,7 +469,7 @@ cdef class WSGIExchange(Exchange):
             borrow_text(<object>PyTuple_GET_ITEM(self.fields, i), &fields[i])
         memset(&head, 0, sizeof(head))
         head.status = self.code
-        if self.code != 200 or PyUnicode_GET_LENGTH(self.status) != 6:
+        if PyUnicode_GET_LENGTH(self.status) > 3 and (self.code != 200 or PyUnicode_GET_LENGTH(self.status) != 6):
             head.reason.p = <const char *>PyUnicode_DATA(self.status) + 4
             head.reason.n = PyUnicode_GET_LENGTH(self.status) - 4
         head.fields = fields
@@ -544,13 +544,15 @@ cdef class WSGIExchange(Exchange):
                 finally:
                     exc_info = None     # PEP 3333: the traceback refers to this very frame
         code = status_code(status)
-        if type(headers) is not list:
+        if type(headers) is not list and not isinstance(headers, list):
             raise TypeError(f"headers are a list, not {type(headers).__name__}")
         fields = tuple(headers)
         for i in range(PyTuple_GET_SIZE(fields)):
             id = check_text_field(<object>PyTuple_GET_ITEM(fields, i))
             if id == FS_FIELD_CONTENT_LENGTH:
-                said = fields[i][1].strip(" \t")
+                said = str.strip(fields[i][1], " \t")
+            elif is_hop_by_hop(id):
+                self.interface.leave_out(fields[i], id)
         self.code = code
         self.said_length = said
         self.fields = fields
@@ -627,11 +629,14 @@ cdef class WSGIExchange(Exchange):
     cdef int handle_hints(self, object headers) except -1:
         cdef fs_field fields[FIELDS_ON_STACK]
         cdef Py_ssize_t i
+        cdef uint32_t id
         cdef tuple pairs = tuple(headers)
         if PyTuple_GET_SIZE(pairs) > FIELDS_ON_STACK:
             raise ValueError(f"more than {FIELDS_ON_STACK} headers in early hints")
         for i in range(PyTuple_GET_SIZE(pairs)):
-            check_text_field(<object>PyTuple_GET_ITEM(pairs, i))
+            id = check_text_field(<object>PyTuple_GET_ITEM(pairs, i))
+            if is_hop_by_hop(id):
+                self.interface.leave_out(pairs[i], id)
             borrow_text(<object>PyTuple_GET_ITEM(pairs, i), &fields[i])
         self.threads.enter()
         try:

@@ -17,6 +17,7 @@ cdef class WSGI(Interface):
             raise ValueError("a WSGI application needs a thread")
         script_name = root_path.encode().decode("latin-1")
         self.application = application
+        self.left_out = set()
         self.threads = Threads(threads, watched)
         self.environs = EnvironBuilder({
             "SCRIPT_NAME": script_name,
@@ -122,6 +123,14 @@ cdef class WSGI(Interface):
                 live_objects["exchanges"] -= 1      # the ledger is of those that serve somebody
         else:
             exchange.let_go()
+
+    cdef int leave_out(self, tuple pair, uint32_t id) except -1:
+        """Says, once for each name, that a header of the application's is not sent. `Connection: close` is done and not said."""
+        cdef object name = str(pair[0]).title()
+        if name not in self.left_out and not says_close(pair, id):
+            self.left_out.add(name)
+            report(self.driver.logger, LOG_WARNING,
+                   "The application sets the header %s, which is the server's own (PEP 3333): it is left out", (name,))
 
     cdef int clear(self) except -1:
         while self.spare is not None:

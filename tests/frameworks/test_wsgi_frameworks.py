@@ -129,6 +129,17 @@ def test_part_of_a_file(site: Site, sample: Path) -> None:
     assert response.content == sample.read_bytes()[1000:201_000]
 
 
+@pytest.mark.parametrize("name", ["with_flask"])
+def test_end_of_a_large_file(site: Site, tmp_path: Path) -> None:
+    """Werkzeug seeks to it, where the wrapper can; what comes before it is not read."""
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.seek(64 << 30)
+        file.write(b"the last sixteen")
+    response = site.client.get("/file", params={"path": str(path)}, headers={"range": "bytes=-16"})
+    assert (response.status_code, response.content) == (206, b"the last sixteen")
+
+
 @pytest.mark.parametrize("name", ["with_flask", "with_bottle"])
 def test_file_that_the_client_has(site: Site, sample: Path) -> None:
     first = site.client.get("/file", params={"path": str(sample)})

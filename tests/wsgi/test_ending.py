@@ -305,7 +305,7 @@ FAILURES: dict[str, Callable[[], list[Step]]] = {
     "no bytes": lambda: [start(), ("return", ["a", "b"])],
     "too long": lambda: [start("200 OK", ("Content-Length", "1")), ("return", [b"ab"])],
     "too short": lambda: [start("200 OK", ("Content-Length", "3")), generator(("yield", b"ab"))],
-    "bad header": lambda: [start("200 OK", ("Connection", "close"))],
+    "bad header": lambda: [start("200 OK", ("X Bad", "b"))],
     "gone file": lambda: [start(), ("file", "buffered", "/nonexistent")],
 }
 

@@ -352,7 +352,10 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-KINDS = ["buffered", "raw", "counted", "memory", "blocks", "pipe"]
+KERNEL = ["buffered", "raw"]
+"""Those that it sends; of all others it cannot know what is in them."""
+
+KINDS = [*KERNEL, "counted", "memory", "blocks", "pipe"]
 
 
 def file_step(path: Path, kind: str, *more: Any) -> Step:
@@ -380,7 +383,7 @@ def test_file_of_every_kind(server: Server, path: Path, kind: str, version: str)
     with server.connect() as client:
         answer = client.exchange(run.request(version=version))
         assert answer.body == content(path, kind)
-        if kind in ("buffered", "raw", "counted"):
+        if kind in KERNEL:
             assert answer.get(b"content-length") == b"256000"
         if version == "1.1":
             assert client.exchange(request("/")).body == b"ok"
@@ -405,7 +408,7 @@ def test_file_with_a_content_length_below_its_size(server: Server, path: Path, k
     with server.connect() as client:
         begin = 7 * (kind != "pipe")
         assert client.exchange(run.request()).body == content(path, kind)[begin : begin + 500]
-        if kind in ("buffered", "raw", "counted"):
+        if kind in KERNEL:
             assert client.exchange(request("/")).body == b"ok"
     check_closed(run, kind)
 
@@ -454,10 +457,61 @@ def test_file_where_http_has_no_body(server: Server, path: Path, kind: str, meth
 
 def test_real_file_is_sent_by_the_kernel(server: Server, path: Path) -> None:
     """Nobody reads it."""
-    run = script(server, start(), ("file", "counted", str(path)))
+    run = script(server, start(), ("file", "watched", str(path)))
     with server.connect() as client:
         assert client.exchange(run.request()).body == path.read_bytes()
-    assert run.files() == [(True, 0)]
+    assert until(lambda: run.files() == [(True, 0)]), run.files()
+
+
+@pytest.mark.parametrize("kind", ["counted", "patched"])
+def test_file_that_reads_itself_is_read(server: Server, tmp_path: Path, kind: str) -> None:
+    """A class of one's own, or a method of one's own: what its read() withholds is not sent."""
+    path = tmp_path / "file"
+    path.write_bytes(b"Upper and Lower" * 1000)
+    run = script(server, start(), ("file", kind, str(path)))
+    with server.connect() as client:
+        body = client.exchange(run.request()).body
+    assert body == (path.read_bytes() if kind == "counted" else path.read_bytes().swapcase())
+    check_closed(run, kind)
+    assert kind != "counted" or run.files()[0][1] > 0
+
+
+def test_file_that_says_it_is_empty_is_read(server: Server) -> None:
+    """Those of /proc do."""
+    run = script(server, start(), ("file", "buffered", "/proc/version"))
+    with server.connect() as client:
+        assert client.exchange(run.request()).body == Path("/proc/version").read_bytes()
+        assert client.exchange(request("/")).body == b"ok"
+
+
+def test_empty_file(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    run = script(server, start(), ("file", "buffered", str(path)))
+    with server.connect() as client:
+        answer = client.exchange(run.request())
+        assert (answer.body, answer.get(b"content-length")) == (b"", b"0")
+        assert client.exchange(request("/")).body == b"ok"
+
+
+def test_wrapper_seeks(server: Server, path: Path) -> None:
+    """As the file does; the kernel sends it from there on."""
+    steps = [("on_wrapper", "seekable"), ("on_wrapper", "seek", 1000), ("on_wrapper", "tell")]
+    run = script(server, start(), ("file", "watched", str(path)), *steps)
+    with server.connect() as client:
+        answer = client.exchange(run.request())
+        assert (answer.body, answer.get(b"content-length")) == (path.read_bytes()[1000:], b"255000")
+    assert run.journal()[:3] == [("seekable", True), ("seek", 1000), ("tell", 1000)]
+    assert until(lambda: run.files() == [(True, 1000)]), run.files()
+
+
+def test_wrapper_of_what_cannot_seek(server: Server) -> None:
+    """It has no such methods: that is how one is told."""
+    steps = [("on_wrapper", "seekable"), ("on_wrapper", "seek", 1000), ("on_wrapper", "fileno")]
+    run = script(server, start(), ("file", "blocks", CONTENT), *steps)
+    with server.connect() as client:
+        assert client.exchange(run.request()).body == CONTENT
+    assert run.journal()[:3] == [("seekable", None), ("seek", None), ("fileno", None)]
 
 
 def test_file_with_a_descriptor_of_something_else_is_read(server: Server, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@
 /produced/KEY       bytes that a run's iterable has given
 /late/KEY           calls start_response and write of a run that is over
 /witness/KEY        whether what a run has put into its environ is gone
-/files/KEY          (closed, number of reads) of each file that a run has opened
+/files/KEY          (closed, reads) of each file that a run has opened
 /peak               the most ("inside", ...) steps that there were at the same time
 /ticker, /reset     (ticks, longest gap in seconds) of a thread that does nothing else than to tick; begins it anew
 /thread             the name of the thread
@@ -261,6 +261,12 @@ class Performer:
     def do_start_by_name(self, status: Any, headers: Any) -> None:
         self.write = self.start_response(headers=headers, exc_info=None, status=status)
 
+    def do_start_subclass(self, status: Any, headers: Any) -> None:
+        class Headers(list[Any]):
+            """As frameworks have it."""
+
+        self.write = self.start_response(status, Headers(headers))
+
     def do_restart(self, status: Any, headers: Any, text: str = "first failure") -> None:
         """Error handling as PEP 3333 shows it."""
         try:
@@ -382,6 +388,11 @@ class Performer:
         """What a middleware does that knows nothing of files."""
         self.result = (block for block in [*self.result])
 
+    def do_on_wrapper(self, name: str, *arguments: Any) -> None:
+        """Calls a method that the wrapper may have; notes what it gives."""
+        method = getattr(self.result, name, None)
+        self.run.note(name, method and method(*arguments))
+
     def do_blocks(self) -> None:
         """Takes the wrapper for the iterable that it is; notes the lengths of its blocks."""
         self.run.note("blocks", [len(block) for block in self.result])
@@ -468,12 +479,36 @@ class Performer:
         self.run.note(threading.current_thread().name, threading.get_native_id(), local.count)
 
 
+def watched(file: Any) -> Any:
+    """Its descriptor's position can be seen when it is closed."""
+    file.witness = os.dup(file.fileno())
+    return file
+
+
+def patched(file: Any) -> Any:
+    """What is read of it is not what there is."""
+    read = file.read
+    file.read = lambda size: read(size).swapcase()
+    return file
+
+
+def reads_of(file: Any) -> Any:
+    """How often it was read, or up to where; None where that is not known."""
+    if hasattr(file, "witness"):
+        return os.lseek(file.witness, 0, os.SEEK_CUR)
+    return getattr(file, "reads", None)
+
+
 def open_file(kind: str, source: Any) -> Any:
     match kind:
         case "buffered":
             return Path(source).open("rb")
         case "raw":
             return Path(source).open("rb", buffering=0)
+        case "watched":
+            return watched(Path(source).open("rb"))
+        case "patched":
+            return patched(Path(source).open("rb"))
         case "counted":
             return CountedReader(io.FileIO(source))
         case "gzip":
@@ -559,7 +594,7 @@ def report(word: str, key: str) -> bytes:
         "produced": lambda key: run_of(key).produced,
         "late": late,
         "witness": lambda key: run_of(key).witness() is None,
-        "files": lambda key: [(getattr(f, "closed", None), getattr(f, "reads", None)) for f in run_of(key).files],
+        "files": lambda key: [(getattr(f, "closed", None), reads_of(f)) for f in run_of(key).files],
     }
     of_process: dict[str, Callable[[], Any]] = {
         "peak": inside.read,
