@@ -101,7 +101,7 @@ MODULES: Mapping[str, set[str]] = {
         *("application", "assignment", "channel", "config", "forked", "health", "hooks", "listen", "logs", "page"),
         *("privileges", "slots", "worker_process"),
     },
-    "crew": {"config", "ending", "exits", "health", "hooks", "listen", "page", "slots", "starter"},
+    "crew": {"config", "ending", "errors", "exits", "health", "hooks", "listen", "page", "slots", "starter"},
     "attendant": {
         *("admin", "admin_access", "assignment", "channel", "config", "exits", "forked", "health", "listen"),
         *("metrics", "page", "privileges", "watch", "worker_process"),

@@ -2,8 +2,9 @@
 
 A worker says `ready`, `failed` (with the reason and the traceback), and `draining` once it has stopped to listen. The
 supervisor says `cover` (serve these listening sockets of another slot too), `uncover`, which the worker answers with
-`uncovered` once it has closed them, and `look` (accept what waits: a sibling that was woken for it is gone). Everything
-else goes by signals, which a worker takes before its driver runs, too.
+`uncovered` once it has closed them, `look` (accept what waits: a sibling that was woken for it is gone), and
+`listening` (your sockets do from now on: --listen-when-ready). Everything else goes by signals, which a worker takes
+before its driver runs, too.
 """
 
 import array

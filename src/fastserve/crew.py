@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from fastserve import ending, health
 from fastserve.config import Config
+from fastserve.errors import StartError
 from fastserve.exits import Exit, OutOfMemory
 from fastserve.hooks import WorkerInfo
 from fastserve.listen import Sockets
@@ -165,6 +166,8 @@ class Crew:
     def _is_ready(self, child: Child) -> None:
         if child.cause is not None:
             return  # told to end meanwhile
+        if not self._listen(child):
+            return
         slot = self.slots[child.slot]
         child.ready, child.deadline = time.monotonic(), None
         child.failure, child.ending = None, Ending.NONE  # late, but while it was still only asked for its stacks
@@ -177,6 +180,22 @@ class Crew:
             self._tell_to_end(old, slot.cause or Cause.RELOAD)
         if self._reload is not None and child.generation == self._reload.generation:
             self._reload.replaced += 1
+
+    def _listen(self, child: Child) -> bool:
+        """Has the sockets listen that a first worker can answer for; whether they do."""
+        reloaded = self._reload is not None and child.generation == self._reload.generation
+        sockets = self._reload.sockets if self._reload is not None and reloaded else self.sockets
+        if sockets.listening:
+            return True
+        try:
+            sockets.listen()
+        except StartError as error:
+            child.failure = str(error), ""
+            ending.force(child)
+            return False
+        for each in self.children.values():
+            each.channel.send("listening")
+        return True
 
     def _drains(self, child: Child) -> None:
         """It has stopped to listen: told by us, or by somebody who has sent SIGTERM to this worker alone."""

@@ -27,6 +27,7 @@ class Endpoint:
     shared: list[socket.socket] = field(default_factory=list)
     """Unix and inherited sockets: one for all slots."""
     path: SocketPath | None = None
+    listening: bool = True
 
     @property
     def text(self) -> str:
@@ -38,17 +39,21 @@ class Endpoint:
 
     def listen(self, backlog: int) -> None:
         """Raises StartError. Once more, to change the backlog; that of an inherited socket is not ours to change."""
-        for each in chain.from_iterable(self.groups):
-            tcp_socket.listen(each, backlog)
-        if isinstance(self.configured, UnixAddress):
-            for each in self.shared:
+        for group in self.groups:
+            tcp_socket.listen(group, backlog)
+        for each in self.shared:
+            if isinstance(self.configured, UnixAddress):
                 unix_socket.listen(each, backlog, self.configured.path)
+            else:
+                inherited.set_listening(each, backlog)
+        self.listening = True
 
     def refresh(self, config: Config) -> None:
         """Takes on what another configuration says of the same address. Raises StartError."""
         if self.path is not None:
             permissions(config).apply(self.path, None)
-        self.listen(config.backlog)
+        if self.listening:
+            self.listen(config.backlog)
 
     def close(self, *, keep_path: bool = False) -> None:
         """Idempotent. keep_path: another process listens there with the same socket."""
@@ -92,21 +97,25 @@ def permissions(config: Config) -> Permissions:
 def open_all(addresses: Sequence[Configured], config: Config) -> list[Endpoint]:
     """Raises StartError, and closes what it opened.
 
-    All are bound before the first one listens: a start that fails breaks off no connection.
+    All are bound before the first one listens: a start that fails breaks off no connection. With --listen-when-ready
+    none listens yet, but for what came from elsewhere and does.
     """
     opened: list[Endpoint] = []
     try:
         for each in addresses:
             opened.append(_bind(each, config))  # noqa: PERF401 -- those before one that fails have to be closed
         for endpoint in opened:
-            endpoint.listen(config.backlog)
+            if config.listen_when_ready:
+                endpoint.listening = all(map(inherited.listens, endpoint.sockets))
+            else:
+                endpoint.listen(config.backlog)
     except BaseException:
         close_all(opened)
         raise
     return opened
 
 
-def adopt(address: Configured, description: Description, backlog: int) -> Endpoint:
+def adopt(address: Configured, description: Description, backlog: int | None) -> Endpoint:
     """The endpoint that another process described. Raises StartError; descriptors that it has not taken stay open."""
     groups: dict[object, list[socket.socket]] = {}
     try:
@@ -146,6 +155,7 @@ def close_all(endpoints: Iterable[Endpoint], *, keep_paths: bool = False) -> Non
 
 
 def _bind(address: Configured, config: Config) -> Endpoint:
+    backlog = None if config.listen_when_ready else config.backlog
     match address:
         case TCPAddress():
             return Endpoint(address, groups=[[each] for each in tcp_socket.bind(address)])
@@ -153,6 +163,6 @@ def _bind(address: Configured, config: Config) -> Endpoint:
             listener, made = unix_socket.bind(path, permissions(config))
             return Endpoint(address, shared=[listener], path=made)
         case InheritedAddress(fd):
-            return Endpoint(address, shared=[inherited.adopt(fd, config.backlog)])
+            return Endpoint(address, shared=[inherited.adopt(fd, backlog)])
         case Activation(fds):
-            return adopt(address, {"fds": fds}, config.backlog)
+            return adopt(address, {"fds": fds}, backlog)

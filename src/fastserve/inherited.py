@@ -1,5 +1,6 @@
 """Listening sockets that were there before us: by number, or passed by systemd's socket activation (LISTEN_FDS)."""
 
+import errno
 import os
 import socket
 from collections.abc import MutableMapping
@@ -41,18 +42,47 @@ def forget_activation(environ: MutableMapping[str, str]) -> None:
         environ.pop(name, None)
 
 
-def adopt(fd: int, backlog: int) -> socket.socket:
-    """The socket of a descriptor, listening and not inherited further. Raises StartError; then `fd` stays open."""
+def adopt(fd: int, backlog: int | None) -> socket.socket:
+    """The socket of a descriptor, listening and not inherited further. Raises StartError; then `fd` stays open.
+
+    backlog: None: it listens later, by `set_listening`.
+    """
     listener = _stream(fd)
     try:
-        if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            listener.listen(backlog)
+        if _is_connected(listener):
+            raise OSError(errno.EINVAL, "")  # what listen(2) would say
+        if backlog is not None:
+            set_listening(listener, backlog)
     except OSError as error:
         listener.detach()  # not ours after all
         raise cannot_listen(f"descriptor {fd}", error) from None
+    except StartError:
+        listener.detach()
+        raise
     listener.set_inheritable(False)
     listener.setblocking(False)
     return listener
+
+
+def _is_connected(listener: socket.socket) -> bool:
+    try:
+        listener.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+def listens(listener: socket.socket) -> bool:
+    return bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+
+
+def set_listening(listener: socket.socket, backlog: int) -> None:
+    """Has it listen where it does not. Raises StartError."""
+    try:
+        if not listens(listener):
+            listener.listen(backlog)
+    except OSError as error:
+        raise cannot_listen(f"descriptor {listener.fileno()}", error) from None
 
 
 def check(fd: int) -> None:

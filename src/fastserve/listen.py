@@ -11,7 +11,7 @@ from typing import Self
 from fastserve import endpoint, steering, tcp_socket
 from fastserve.config import Config
 from fastserve.endpoint import Configured, Description, Endpoint
-from fastserve.inherited import Activation, activation, forget_activation
+from fastserve.inherited import Activation, activation, forget_activation, listens, set_listening
 from fastserve.listen_error import cannot_listen
 from fastserve.security import Security, open_tls, security
 
@@ -34,11 +34,24 @@ class Listeners:
         self.sockets = tuple(sockets)
         self.security = security
         self._endpoints = endpoints
+        self._given: set[socket.socket] = set()
 
     @property
     def addresses(self) -> tuple[str, ...]:
         """As a person would type them."""
         return tuple(self.security.address(each) for each in self.sockets)
+
+    def listen(self, backlog: int) -> None:
+        """Has those listen that are ours as a whole and do not yet. Raises StartError."""
+        for each in self._endpoints:
+            if not each.listening:
+                each.listen(backlog)
+
+    def fresh(self) -> list[socket.socket]:
+        """Those that listen and were not given before. The others listen when a first worker can answer."""
+        found = [each for each in self.sockets if each not in self._given and listens(each)]
+        self._given.update(found)
+        return found
 
     def close(self) -> None:
         """Idempotent. A path that has meanwhile become another server's socket is left alone."""
@@ -131,8 +144,19 @@ class Sockets:
             tcp_socket.close_all([each for each in group if each not in kept])
         return Listeners(kept, security=self._security)
 
+    @property
+    def listening(self) -> bool:
+        """Whether all of them listen."""
+        return all(each.listening for each in self._endpoints)
+
+    def listen(self) -> None:
+        """Has them listen, in the order of the slots. Raises StartError."""
+        for each in self._endpoints:
+            if not each.listening:
+                each.listen(self._backlog)
+
     def add_slot(self) -> int:
-        """One more socket for each TCP address, listening; the new slot. Raises OSError, and nothing has changed."""
+        """One more socket for each TCP address; the new slot. Raises OSError, and nothing has changed."""
         tcp_socket.grow(self._groups, self._slots + 1, self._backlog)
         self._slots += 1
         return self._slots - 1
@@ -187,7 +211,7 @@ class Sockets:
 
 
 def open_listeners(config: Config) -> Listeners:
-    """Binds and listens as the configuration says; raises StartError with the reason."""
+    """Binds, and listens but for --listen-when-ready, as the configuration says; raises StartError with the reason."""
     tls = open_tls(config)
     endpoints = _opened(_addresses(config), {}, 1, config)
     return Listeners(_sockets(endpoints), endpoints, security(tls, endpoints, config))
@@ -195,6 +219,8 @@ def open_listeners(config: Config) -> Listeners:
 
 def take_over(sockets: Sequence[socket.socket], config: Config) -> Listeners:
     """Sockets that somebody else has bound; with TLS where that is configured. Raises StartError."""
+    for each in sockets:
+        set_listening(each, config.backlog)
     return Listeners(sockets, security=Security(open_tls(config)))
 
 

@@ -192,6 +192,10 @@ class Options:
         2048, Integer(1, (1 << 31) - 1), ADDRESS,
         "Connections that may wait to be accepted (the system may hold it lower).", peers=(UVICORN, GUNICORN),
     )  # fmt: skip
+    listen_when_ready: bool = option(
+        False, Switch(), ADDRESS,
+        "Refuse connections until a worker can answer, in place of letting them wait; addresses are bound at once.",
+    )  # fmt: skip
 
     insecure_bind: tuple[str, ...] = option(
         (), Addresses(), TLS,

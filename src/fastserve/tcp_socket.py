@@ -3,7 +3,7 @@
 A port that is shared by SO_REUSEPORT is open to everybody who sets that option as the same user, a second server
 included, and half of the connections would go astray. So the first socket of an address binds and listens without it,
 which fails where anybody listens already, and takes the option on only then, to let our own join it: the address is
-not free for a moment.
+not free for a moment. (With --listen-when-ready the others join before, and it gives the option back until it listens.)
 """
 
 import errno
@@ -41,19 +41,22 @@ def bind(wanted: TCPAddress) -> list[socket.socket]:
     return opened
 
 
-def listen(listener: socket.socket, backlog: int) -> None:
-    """Raises StartError."""
-    # Linux lets two sockets with SO_REUSEADDR bind the same address; the second one fails here.
+def listen(group: Sequence[socket.socket], backlog: int) -> None:
+    """Has the sockets on one address listen, in their order; once more, to change the backlog. Raises StartError."""
+    # Linux lets two sockets with SO_REUSEADDR bind the same address; the second one fails here, as long as it is alone.
     try:
-        listener.listen(backlog)
+        for each in group:
+            each.listen(backlog)
+            if len(group) > 1:
+                group[0].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     except OSError as error:
-        raise cannot_listen(TCPAddress(*listener.getsockname()[:2]), error) from None
+        raise cannot_listen(TCPAddress(*group[0].getsockname()[:2]), error) from None
 
 
 def grow(groups: Sequence[list[socket.socket]], count: int, backlog: int) -> None:
     """Brings each group of sockets on one address to `count`, which share the new connections.
 
-    groups: the first socket of each listens already.
+    groups: where the first socket does not listen yet, nor do the others, until `listen` is called.
     Raises OSError, and then nothing has changed.
     """
     added: list[tuple[list[socket.socket], socket.socket]] = []
@@ -61,8 +64,11 @@ def grow(groups: Sequence[list[socket.socket]], count: int, backlog: int) -> Non
         for group in groups:
             for _ in range(count - len(group)):
                 added.append((group, _join(group[0])))  # noqa: PERF401 -- those before one that fails have to be closed
-        for _, each in added:
-            each.listen(backlog)
+        for group, each in added:
+            if group[0].getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                each.listen(backlog)
+            else:
+                group[0].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)  # it has to fail where others listen
     except BaseException:
         close_all([each for _, each in added])
         raise

@@ -128,14 +128,20 @@ def new_driver(
         if tls is not None:
             tls.offer(offered)
             driver.repeat(RENEWAL, tls.renew)
-        for each in place.listeners.sockets:
-            security = place.listeners.security
-            driver.add_listener(
-                each.fileno(), shared=place.shared, tls=security.of(each), redirect=security.redirect_of(each)
-            )
+        place.listeners.listen(config.backlog)
+        watch_listeners(driver, place)
     except (OSError, ValueError) as error:
         raise StartError(f"cannot serve: {error}") from error
     return driver
+
+
+def watch_listeners(driver: Driver, place: Place) -> None:
+    """Takes connections from the listeners that listen and are not watched yet. Raises OSError."""
+    security = place.listeners.security
+    for each in place.listeners.fresh():
+        driver.add_listener(
+            each.fileno(), shared=place.shared, tls=security.of(each), redirect=security.redirect_of(each)
+        )
 
 
 class Worker:

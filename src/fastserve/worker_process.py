@@ -21,6 +21,7 @@ from fastserve.stop_signals import Urgency
 if TYPE_CHECKING:
     from fastserve._core import Driver
     from fastserve.serving import AnyWorker
+    from fastserve.worker import Place
 
 LONGEST_TRACEBACK = 32768
 """Characters of a traceback that the supervisor is told; more does not fit into one message."""
@@ -78,6 +79,7 @@ def _serve(assignment: Assignment, post: "_Post") -> bool:
         beat=assignment.beat,
         siblings=assignment.siblings,
     )
+    post.place = place
     return serve(config, app, place, post)
 
 
@@ -112,6 +114,8 @@ class _Post:
         self.info = WorkerInfo(assignment.slot, os.getpid(), assignment.generation)
         self._assignment = assignment
         self._channel = assignment.channel
+        self.place: Place
+        """Set before it serves."""
         self._covered: dict[int, tuple[int, ...]] = {}
         self._draining = False
         self._reopen_due = False
@@ -176,6 +180,14 @@ class _Post:
             self._channel.send("uncovered", slot=message.values["slot"])
         elif message.kind == "look":
             driver.accept_waiting()
+        elif message.kind == "listening":
+            self._watch_listeners(driver)
+
+    def _watch_listeners(self, driver: "Driver") -> None:
+        """A first worker can answer: the sockets listen from now on."""
+        from fastserve.worker import watch_listeners
+
+        watch_listeners(driver, self.place)
 
     def _serve_for_sibling(self, driver: "Driver", fd: int) -> None:
         listener = socket.socket(fileno=fd)  # it looks at the address, and leaves the descriptor to us
