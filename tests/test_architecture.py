@@ -96,6 +96,7 @@ MODULES: Mapping[str, set[str]] = {
     },
     "slots": {"channel", "config", "page"},
     "health": {"config", "page", "slots"},
+    "arrivals": set(),
     "ending": {"assignment", "exits", "page", "slots"},
     "starter": {
         *("application", "assignment", "channel", "config", "forked", "health", "hooks", "listen", "logs", "page"),
@@ -108,8 +109,8 @@ MODULES: Mapping[str, set[str]] = {
     },
     "upgrade": {"errors", "service"},
     "supervisor": {
-        *("application", "attendant", "config", "cpus", "crew", "errors", "forked", "hooks", "listen", "logs", "page"),
-        *("privileges", "service", "starter", "serving", "stop_signals", "upgrade"),
+        *("application", "arrivals", "attendant", "config", "cpus", "crew", "errors", "forked", "hooks", "listen"),
+        *("logs", "page", "privileges", "service", "starter", "serving", "stop_signals", "upgrade"),
     },
     "process": {
         *("affinity", "application", "config", "errors", "forked", "hooks", "listen", "logs", "privileges", "service"),

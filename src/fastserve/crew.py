@@ -111,6 +111,7 @@ class Crew:
     def due(self) -> float | None:
         """When `step` has something to do at the latest, as far as it is known; None when only events matter."""
         times = [child.deadline for child in self.children.values() if child.deadline is not None]
+        times += [time.monotonic() + health.TURNING for child in self.children.values() if child.hangs]
         times += [slot.not_before for slot in self._wanted_slots() if slot.current is None and slot.coming is None]
         times += [slot.closing_until for slot in self.slots if slot.closing is Closing.STEERED]
         times += [when for when, _ in self._left[:1]]
@@ -422,7 +423,13 @@ class Crew:
 
     def _cover(self) -> None:
         """While nobody serves a socket of a slot, a sibling does."""
-        able = [child for child in self.children.values() if child.serving and child.silence() < health.FRESH]
+        for child in self.children.values():
+            child.hangs = child.hangs and child.silence() > health.TURNING
+        able = [
+            child
+            for child in self.children.values()
+            if child.serving and not child.hangs and child.silence() < health.FRESH
+        ]
         for slot in self.slots[: self.sockets.slots]:
             served = slot.current.holds if slot.current in able else ()
             alone = tuple(each for each in self.sockets.of_slot(slot.index) if each not in served)
@@ -438,6 +445,23 @@ class Crew:
                 if child.channel.send("cover", descriptors, slot=slot.index, count=len(descriptors)):
                     child.covers[slot.index] = alone
                     break
+
+    def watched(self) -> dict[int, int]:
+        """Descriptors of sockets in which a connection may wait for a worker that hangs, with their slots; none where
+        no sibling could take it."""
+        if self.serving < 2:
+            return {}
+        slots = [slot for slot in self.slots[: self.sockets.slots] if slot.current is not None and slot.closing is None]
+        return {each.fileno(): slot.index for slot in slots for each in self.sockets.of_slot(slot.index)}
+
+    def note_waiting(self, slots: set[int]) -> bool:
+        """Connections have been waiting in these slots; whether one of the workers hangs and is to be covered for."""
+        found = False
+        for slot in self.slots:
+            child = slot.current
+            if slot.index in slots and child is not None and not child.hangs and child.silence() > health.TURNING:
+                child.hangs = found = True
+        return found
 
     def _uncover(self, child: Child, slot: Slot) -> None:
         """Tried again at the next step where the worker cannot be told: it goes on serving the sockets."""

@@ -13,6 +13,9 @@ BEAT = 1.0
 FRESH = 2.5
 """Seconds: a worker that has been silent for longer is helped out, its sockets are served by a sibling too."""
 
+TURNING = 0.05
+"""Seconds: a worker that has connections to take and has been silent for longer hangs."""
+
 _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 
 

@@ -62,6 +62,8 @@ class Child:
     listening: bool = True
     """Whether it may still have its own slot's sockets."""
     faults_read: int = 0
+    hangs: bool = False
+    """Whether connections wait for it while it does not turn."""
 
     @property
     def name(self) -> str:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from types import FrameType
 
 from fastserve import application, cpus, forked, hooks, logs, privileges, service
+from fastserve.arrivals import Arrivals
 from fastserve.attendant import Admin, Attendant, Watcher
 from fastserve.config import Config
 from fastserve.crew import HANDSHAKE, Crew
@@ -111,6 +112,7 @@ class Supervisor:
         self._stops = StopSignals()
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
+        self._arrivals = Arrivals()
         self._attendants: list[Attendant] = []
         self._admin_sockets: Sockets | None = None
         self._admin: Admin | None = None
@@ -228,6 +230,7 @@ class Supervisor:
         forked.disown()
         self._service.leave_behind()
         self._selector.close()
+        self._arrivals.close()
         self._wake.close()
         self._woken.close()
         for child in self._crew.children.values():
@@ -250,6 +253,7 @@ class Supervisor:
         self._wake.setblocking(False)
         self._woken.setblocking(False)
         self._selector.register(self._woken, selectors.EVENT_READ)
+        self._selector.register(self._arrivals, selectors.EVENT_READ)
         self._woken_before = signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         for number in _SIGNALS:
             signal.signal(number, self._note_signal)
@@ -264,20 +268,30 @@ class Supervisor:
     def _wait(self) -> None:
         """Until something happens, or is due."""
         self._watch_channels()
+        self._arrivals.watch(self._crew.watched())
         times = [self._stop_at] if self._phase is Phase.LEAVING else []
         times += [each for each in (self._crew.due(), *(attendant.due() for attendant in self._attendants)) if each]
         tick = min(TICK, self._config.timeout_worker / 4) if self._config.timeout_worker else TICK
         due = min([time.monotonic() + tick, *times])
-        for key, _ in self._selector.select(max(due - time.monotonic(), 0.0)):
-            if key.fileobj is self._woken:
-                with suppress(BlockingIOError):
-                    self._woken.recv(4096)
+        while not self._happened(due):
+            pass
+
+    def _happened(self, due: float) -> bool:
+        """Waits once; False where all that has come are connections, and the workers take them."""
+        look = self._arrivals.due()
+        until = due if look is None else min(due, look)
+        ready = [key.fileobj for key, _ in self._selector.select(max(until - time.monotonic(), 0.0))]
+        if self._woken in ready:
+            with suppress(BlockingIOError):
+                self._woken.recv(4096)
+        hangs = self._crew.note_waiting(self._arrivals.waiting())
+        return hangs or any(each is not self._arrivals for each in ready) or time.monotonic() >= due
 
     def _watch_channels(self) -> None:
         """The selector knows the channels that there are, and no others."""
         wanted = {child.channel.fileno() for child in self._crew.children.values()}
         wanted = (wanted | {each.fileno() for each in self._attendants}) - {-1}
-        known = {key.fd for key in self._selector.get_map().values()} - {self._woken.fileno()}
+        known = {key.fd for key in self._selector.get_map().values()} - {self._woken.fileno(), self._arrivals.fileno()}
         for fd in known - wanted:
             self._selector.unregister(fd)
         for fd in wanted - known:
@@ -481,7 +495,7 @@ class Supervisor:
         """Leaves a process that may go on with something else."""
         self._service.close()
         signal.set_wakeup_fd(self._woken_before)
-        for each in (self._selector, self._wake, self._woken):
+        for each in (self._selector, self._arrivals, self._wake, self._woken):
             each.close()
         gc.unfreeze()
 
