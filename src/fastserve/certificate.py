@@ -4,8 +4,8 @@ import os
 import re
 import ssl
 import time
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fastserve import safe_open
@@ -18,6 +18,9 @@ _LOCKED = ("BEGIN ENCRYPTED PRIVATE KEY-----", "Proc-Type: 4,ENCRYPTED")
 _KINDS = {"RSA": bytes.fromhex("06092a864886f70d010101"), "EC": bytes.fromhex("06072a8648ce3d0201")}
 """The identifiers of kinds of keys, as a certificate holds them (RFC 3279, RFC 5480)."""
 
+SHOWN = "certificate_shown"
+"""Attribute of a context: the certificate that it shows, in PEM."""
+
 State = tuple[int, int, int, int]
 
 Signature = tuple[State | None, ...]
@@ -29,9 +32,9 @@ class BadCertificateError(ValueError):
 
 
 class Certificate:
-    """In a context that shows it.
+    """In a context that shows it. Its files are kept as they were read: who reads them may become somebody else.
 
-    context: another one when a renewal has brought a key of another kind.
+    context: another one when a renewal has brought a key of another kind, or after `move_to`.
     """
 
     def __init__(
@@ -52,9 +55,9 @@ class Certificate:
         self._user = user
         self._new_context = new_context
         self._signature = self._sign()
-        self.pem = self._check()
+        self._texts = self._checked()
         self.context = new_context()
-        self._load_into(self.context)
+        self._load_into(self.context, self._texts)
 
     def renew(self, *, in_place: bool = False) -> bool:
         """Looks at the files, and loads them into the context if they have changed: new handshakes show the new
@@ -67,9 +70,9 @@ class Certificate:
         if unchanged(signature, self._signature):
             return False
         self._signature = signature
-        pem = self._check()
-        if _same_kind(pem, self.pem):
-            self._load_into(self.context)
+        texts = self._checked()
+        if _same_kind(_first(texts), self.pem):
+            self._load_into(self.context, texts)
         elif in_place:
             raise BadCertificateError(
                 f"{self._certificate}: its key is of another kind, a reload or a restart takes it on"
@@ -77,42 +80,49 @@ class Certificate:
         else:
             # A context holds one certificate for each kind of key: the old one would still be shown.
             context = self._new_context()
-            self._load_into(context)
+            self._load_into(context, texts)
             self.context = context
-        self.pem = pem
+        self._texts = texts
         return True
+
+    def move_to(self, context: ssl.SSLContext) -> None:
+        """Has another context show it. Raises BadCertificateError, and then nothing has changed."""
+        self._load_into(context, self._texts)
+        self.context = context
+
+    @property
+    def pem(self) -> str:
+        """Itself, without its chain."""
+        return _first(self._texts)
 
     def _sign(self) -> Signature:
         return signature(self._paths)
 
-    def _check(self) -> str:
-        """The certificate that is in the file now. First all is loaded into a context that nobody uses: a certificate
-        whose key is another's must not get into the one that is shown. Raises BadCertificateError."""
+    def _checked(self) -> list[str]:
+        """What is in the files now. It is loaded into a context that nobody uses: a certificate whose key is another's
+        must not get into the one that is shown. Raises BadCertificateError."""
         texts = [self._read(path) for path in self._paths]
         if "CERTIFICATE-----" not in texts[0]:
             raise BadCertificateError(f"{self._certificate}: there is no certificate in PEM form")
         if _KEY not in texts[-1]:
             missing = "no key in PEM form" if self._key else "a certificate and no key, which is given by ssl_keyfile"
             raise BadCertificateError(f"{self._paths[-1]}: there is {missing}")
-        self._load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), locked=any(each in texts[-1] for each in _LOCKED))
-        found = _PEM.search(texts[0])
-        return found[0] if found is not None else ""
+        self._load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), texts)
+        return texts
 
-    def _load_into(self, context: ssl.SSLContext, *, locked: bool = False) -> None:
-        """locked: the key needs a password."""
+    def _load_into(self, context: ssl.SSLContext, texts: list[str]) -> None:
         try:
-            with self._readable(self._certificate) as certificate, self._readable(self._paths[-1]) as key:
+            with in_memory(texts[0]) as certificate, in_memory(texts[-1]) as key:
                 # Without a function OpenSSL would ask on the terminal.
                 context.load_cert_chain(certificate, key, lambda: self._password or "")
         except (OSError, ValueError) as error:
+            locked = any(each in texts[-1] for each in _LOCKED)
             raise BadCertificateError(self._explained(error, locked)) from None
-
-    def _readable(self, path: str) -> AbstractContextManager[str]:
-        return safe_open.path_to_read(path, self._user)
+        setattr(context, SHOWN, _first(texts))
 
     def _read(self, path: str) -> str:
         try:
-            return safe_open.read_text(path, self._user, errors="replace")
+            return safe_open.read_text(path, self._user, errors="surrogateescape")
         except OSError as error:
             raise BadCertificateError(f"{path}: {reason(error)}") from None
 
@@ -160,12 +170,24 @@ class Certificate:
     def valid_until(self) -> float | None:
         """Seconds since the epoch."""
         try:
-            with self._readable(self._certificate) as path:
+            with in_memory(self.pem) as path:
                 # Python has no public way to read a certificate that no peer has shown.
                 found = ssl._ssl._test_decode_cert(path)  # type: ignore[attr-defined]
             return float(ssl.cert_time_to_seconds(found["notAfter"]))
         except (AttributeError, KeyError, OSError, ValueError):
             return None
+
+
+@contextmanager
+def in_memory(text: str) -> Iterator[str]:
+    """A path by which OpenSSL, which opens files by name, finds a text. Raises OSError."""
+    fd = os.memfd_create("fastserve-pem")
+    try:
+        with open(fd, "w", encoding="utf-8", errors="surrogateescape", closefd=False) as file:
+            file.write(text)
+        yield f"/proc/self/fd/{fd}"
+    finally:
+        os.close(fd)
 
 
 def signature(paths: Iterable[str]) -> Signature:
@@ -196,6 +218,11 @@ def _state(path: str) -> State | None:
         return (-(error.errno or 1), 0, 0, 0)
     # The change time too: a key may be there before its permissions are.
     return (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
+
+
+def _first(texts: list[str]) -> str:
+    found = _PEM.search(texts[0])
+    return found[0] if found is not None else ""
 
 
 def _same_kind(one: str, other: str) -> bool:

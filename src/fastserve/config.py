@@ -65,8 +65,10 @@ class Config(Options):
             )
         if self.ssl_cert_reqs != "none" and not self.ssl_ca_certs and self.ssl_context is None:
             raise ValueError("ssl_cert_reqs: needs ssl_ca_certs, the authorities that sign clients' certificates")
+        if self.ssl_crl and self.ssl_cert_reqs == "none" and self.ssl_context is None:
+            raise ValueError("ssl_crl: no certificates of clients are asked for without ssl_cert_reqs")
         if not self.tls:
-            for name in ("insecure_bind", "ssl_redirect", "ssl_ca_certs", "ssl_keyfile_password"):
+            for name in ("insecure_bind", "ssl_redirect", "ssl_ca_certs", "ssl_crl", "ssl_keyfile_password"):
                 if self._differs(name):
                     raise ValueError(f"{name}: there is no TLS without ssl_certfile or ssl_context")
         if self.ssl_redirect and not self.insecure_bind:

@@ -19,6 +19,9 @@ logger = logging.getLogger("fastserve")
 
 PLAIN = Security()
 
+KEYS_AHEAD = 30
+"""Periods for which workers have keys of session tickets in common, though they are not replaced. Each costs 14 KiB."""
+
 NOTHING: Mapping[str, Description] = {}
 
 
@@ -136,6 +139,11 @@ class Sockets:
         """Whether a TCP address is not on loopback."""
         found = [each for each in _sockets(self._endpoints) if each.family != socket.AF_UNIX]
         return any(not ipaddress.ip_address(each.getsockname()[0].partition("%")[0]).is_loopback for each in found)
+
+    def renew_keys(self) -> None:
+        """In a supervisor: the keys of TLS session tickets, where their time has come, and those of times to come."""
+        if self._security.tls is not None:
+            self._security.tls.renew_keys(KEYS_AHEAD)
 
     def keep(self, index: int) -> Listeners:
         """For a forked worker: the sockets of its slot and the shared ones; all others are closed in this process."""

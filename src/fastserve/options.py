@@ -219,6 +219,10 @@ class Options:
         None, Text("FILE"), TLS, "Certificates of the authorities that sign clients' certificates, PEM.",
         peers=(UVICORN,),
     )  # fmt: skip
+    ssl_crl: str | None = option(
+        None, Text("FILE"), TLS,
+        "Revoked certificates of clients: a list (CRL) of each authority in their chains, PEM; a new one is taken on.",
+    )  # fmt: skip
     ssl_cert_reqs: str = option(
         "none", Choice(("none", "optional", "required")), TLS,
         "Whether clients are asked for a certificate, and whether they have to show one.",
@@ -231,6 +235,10 @@ class Options:
     ssl_context: str | None = option(
         None, Text("MODULE:FUNCTION"), TLS,
         "Function that returns the ssl.SSLContext; its argument is a function that makes that of the other options.",
+    )  # fmt: skip
+    ssl_ticket_key_age: float = option(
+        86400.0, Seconds(0.0, _YEAR), TLS,
+        "Seconds after which the keys of session tickets are replaced: sessions from before do not go on. 0 is never.",
     )  # fmt: skip
     ssl_handshake_timeout: float = option(
         10.0, Seconds(), TLS, "For the TLS handshake of a connection.", limit="timeout_tls_handshake"

@@ -48,20 +48,6 @@ def read_text(path: str | Path, user: int | None = None, *, errors: str = "stric
 
 
 @contextmanager
-def path_to_read(path: str, user: int | None = None) -> Iterator[str]:
-    """For a library that opens files by name: a path that leads to the file that was looked at. Raises OSError."""
-    if os.geteuid() != 0:
-        yield path
-        return
-    fd = open_file(path, os.O_RDONLY, user)
-    try:
-        opened = f"/proc/self/fd/{fd}"
-        yield opened if Path(opened).exists() else path  # where /proc is not mounted
-    finally:
-        os.close(fd)
-
-
-@contextmanager
 def directory_of(path: str | Path) -> Iterator[int]:
     """The directory that a file is in, open, for what is done there by name. Raises OSError.
 

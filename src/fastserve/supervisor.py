@@ -304,6 +304,8 @@ class Supervisor:
             attendant.step()
         if self._watcher is not None and self._watcher.changes() and self._phase in (Phase.STARTING, Phase.SERVING):
             self._reload()
+        for each in self._crew.all_sockets():
+            each.renew_keys()
         self._crew.step()
         if self._phase is Phase.SERVING and self._upgrade.alone():
             self._crew.scale(self._crew.wanted)  # sockets that only the predecessor needed are given up now

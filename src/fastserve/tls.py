@@ -3,18 +3,20 @@
 import logging
 import ssl
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
-from fastserve import privileges, safe_open, tls_session
+from fastserve import privileges, tls_session
 from fastserve.application import import_object
-from fastserve.certificate import BadCertificateError, Certificate, reason, signature, unchanged
+from fastserve.certificate import SHOWN, BadCertificateError, Certificate, signature, unchanged
 from fastserve.config import Config
 from fastserve.errors import StartError
+from fastserve.tls_trust import Trust, TrustFile
 
 OPTIONS = (
     *("ssl_certfile", "ssl_keyfile", "ssl_keyfile_password", "ssl_ca_certs", "ssl_cert_reqs", "ssl_ciphers"),
-    *("ssl_min_version", "ssl_context", "app_dir"),
+    *("ssl_min_version", "ssl_context", "ssl_crl", "ssl_ticket_key_age", "app_dir"),
 )
 """What a context is made of."""
 
@@ -29,19 +31,29 @@ logger = logging.getLogger("fastserve")
 
 class TLS:
     """What a server's TLS connections have in common. Made once, before workers are forked: the keys of session tickets
-    are the contexts', so that a session goes on in any worker."""
+    are the contexts', so that a session goes on in any worker.
 
-    def __init__(self, context: ssl.SSLContext, certificates: Iterable[Certificate] = (), config: Config | None = None):
+    context: what handshakes begin with. Another one from time to time, with other keys of tickets.
+    """
+
+    def __init__(
+        self, context: ssl.SSLContext, certificates: Iterable[Certificate], config: Config, trust: Trust
+    ) -> None:
         self.context = context
         self._certificates = tuple(certificates)
         self._first = next((each for each in self._certificates if each.context is context), None)
-        self._of_factory = config is not None and config.ssl_context is not None
-        self._ca_certs = [config.ssl_ca_certs] if config is not None and config.ssl_ca_certs else []
-        self._ca_at_start = self._ca_signature = signature(self._ca_certs)
-        self._user = privileges.uid_of(config.user) if config is not None else None
-        self._options = _options(config) if config is not None else ()
+        self._config = config
+        self._trust = trust
+        self._of_factory = config.ssl_context is not None
+        self._ca_certs = [config.ssl_ca_certs] if config.ssl_ca_certs else []
+        self._ca_at_start = signature(self._ca_certs)
+        self._options = _options(config)
         self._protocols: list[str] = []
         self._by_name: dict[str, Certificate] = {}
+        self._key_age = 0.0 if self._of_factory else config.ssl_ticket_key_age
+        self._began = time.monotonic()
+        self._periods = 0
+        self._ahead: deque[ssl.SSLContext] = deque()
         if len(self._certificates) > 1:
             self._read_names()
         if context.sni_callback is None:
@@ -54,14 +66,18 @@ class TLS:
             return None
         certificates: list[Certificate] = []
         user = privileges.uid_of(config.user)
+        trust = Trust(config)
+
+        def new_context() -> ssl.SSLContext:
+            return _set_up(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), config, trust)
 
         def default() -> ssl.SSLContext:
             if not config.ssl_certfile:
-                return _new_context(config)
+                return new_context()
             keys = config.ssl_keyfile or (None,) * len(config.ssl_certfile)
             try:
                 certificates.extend(
-                    Certificate(each, key, config.ssl_keyfile_password, lambda: _new_context(config), user)
+                    Certificate(each, key, config.ssl_keyfile_password, new_context, user)
                     for each, key in zip(config.ssl_certfile, keys, strict=True)
                 )
             except BadCertificateError as error:
@@ -71,7 +87,7 @@ class TLS:
             return certificates[0].context
 
         context = default() if config.ssl_context is None else _of_factory(config, default)
-        return cls(context, certificates, config)
+        return cls(context, certificates, config, trust)
 
     def reopened(self, config: Config) -> "TLS | None":
         """For another configuration: the same one, renewed, where that says the same of TLS. Raises StartError.
@@ -91,6 +107,8 @@ class TLS:
         for each in self._contexts:
             each.set_alpn_protocols(protocols)
 
+    # ---- what is renewed
+
     def renew(self) -> None:
         """Takes on certificates whose files have changed; what is wrong with them is logged, and the old ones stay."""
         renewed = [each for each in self._certificates if self._renew(each)]
@@ -98,7 +116,49 @@ class TLS:
             self.offer(self._protocols)
         if renewed and len(self._certificates) > 1:
             self._read_names()
-        self._renew_authorities()
+        if self._trust.authorities is not None and self._trust.authorities.renewed():
+            for context in self._contexts:  # those that were taken out of the file stay until a reload
+                self._trust.authorities.load_into(context)
+        if self._trust.revocations is not None and self._trust.revocations.renewed():
+            self._take_revocations_on(self._trust.revocations)
+        self.renew_keys()
+
+    def renew_keys(self, ahead: int = 0) -> None:
+        """Begins a new period's keys of session tickets, where one is due. Python's ssl cannot set those of a context,
+        so there is a new context for each period.
+
+        ahead: for how many periods to come contexts are made now, so that processes that are forked afterwards have
+        the same keys in each. Beyond those every process has its own.
+        """
+        if not self._key_age:
+            return
+        passed = int((time.monotonic() - self._began) / self._key_age) - self._periods
+        if passed:
+            self._periods += passed
+            self._begin_period(passed)
+        while len(self._ahead) < ahead:
+            self._ahead.append(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+
+    def _begin_period(self, passed: int) -> None:
+        """passed: one, or more where this process stood still."""
+        found = [self._ahead.popleft() for _ in range(min(passed, len(self._ahead)))]
+        try:
+            self._begin_with(found[-1] if len(found) == passed else ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        except (BadCertificateError, OSError, ValueError) as error:
+            logger.error("the keys of session tickets are not renewed, the old ones stay: %s", error)
+
+    def _begin_with(self, context: ssl.SSLContext) -> None:
+        """Has handshakes begin with a context that has nothing but its keys yet."""
+        assert self._first is not None
+        self._first.move_to(self._set_up(context))
+        context.sni_callback = self._choose
+        self.context = context
+
+    def _set_up(self, context: ssl.SSLContext) -> ssl.SSLContext:
+        _set_up(context, self._config, self._trust)
+        if self._protocols:
+            context.set_alpn_protocols(self._protocols)
+        return context
 
     def _renew(self, certificate: Certificate) -> bool:
         try:
@@ -113,28 +173,23 @@ class TLS:
         _warn_if_expired(certificate)
         return True
 
-    def _renew_authorities(self) -> None:
-        """Those that sign clients' certificates; authorities that were taken out of the file stay until a reload."""
-        now = signature(self._ca_certs)
-        if unchanged(now, self._ca_signature):
+    def _take_revocations_on(self, revocations: TrustFile) -> None:
+        """By new contexts, and with them new keys of tickets: who was revoked does not go on with a session either. A
+        context that somebody else has made stays, and gets the list in addition."""
+        if self._of_factory:
+            for each in self._contexts:
+                revocations.load_into(each)
             return
-        self._ca_signature = now
-        (file,) = self._ca_certs
-        try:
-            with safe_open.path_to_read(file, self._user) as path:
-                for each in self._contexts:
-                    each.load_verify_locations(path)
-        except (OSError, ValueError) as error:
-            logger.error("%s: not renewed, the old authorities stay: %s", file, reason(error))
-        else:
-            logger.info("renewed authorities: %s", file)
+        self._begin_with(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        for certificate in self._certificates:
+            if certificate is not self._first:
+                certificate.move_to(self._set_up(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)))
 
     # ---- what applications are told
 
     def describe(self, session: ssl.SSLObject) -> dict[str, Any]:
         """The scope's `tls` extension."""
-        shown = [each.pem for each in self._certificates if each.context is session.context]
-        return tls_session.extension(session, shown[0] if shown else None)
+        return tls_session.extension(session, getattr(session.context, SHOWN, None))
 
     def environ(self, session: ssl.SSLObject) -> dict[str, str]:
         """The variables of an environ."""
@@ -161,8 +216,8 @@ class TLS:
             session.context = chosen.context
 
 
-def _new_context(config: Config) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+def _set_up(context: ssl.SSLContext, config: Config, trust: Trust) -> ssl.SSLContext:
+    """What is configured, but for certificates. Raises StartError."""
     context.minimum_version = _VERSIONS[config.ssl_min_version]
     # Renegotiation and compression have been attacked, and nobody needs them.
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
@@ -171,12 +226,7 @@ def _new_context(config: Config) -> ssl.SSLContext:
     except ssl.SSLError:
         raise StartError(f"ssl_ciphers: OpenSSL knows no cipher in {config.ssl_ciphers!r}") from None
     context.verify_mode = _REQUIREMENTS[config.ssl_cert_reqs]
-    if config.ssl_ca_certs:
-        try:
-            with safe_open.path_to_read(config.ssl_ca_certs, privileges.uid_of(config.user)) as path:
-                context.load_verify_locations(path)
-        except (OSError, ValueError) as error:
-            raise StartError(f"TLS: {config.ssl_ca_certs}: {reason(error)}") from None
+    trust.load_into(context)
     return context
 
 

@@ -79,6 +79,8 @@ SAMPLES = {
     "ssl_keyfile": ("key.pem", ("key.pem",)),
     "ssl_keyfile_password": ("secret", "secret"),
     "ssl_ca_certs": ("ca.pem", "ca.pem"),
+    "ssl_crl": ("crl.pem", "crl.pem"),
+    "ssl_ticket_key_age": ("3600", 3600.0),
     "ssl_cert_reqs": ("Required", "required"),
     "ssl_ciphers": ("HIGH", "HIGH"),
     "ssl_min_version": ("1.3", "1.3"),
@@ -125,6 +127,7 @@ BESIDE = {
     "ssl_keyfile": ("--ssl-certfile", "one.pem"),
     "ssl_keyfile_password": ("--ssl-certfile", "one.pem"),
     "ssl_ca_certs": ("--ssl-certfile", "one.pem"),
+    "ssl_crl": ("--ssl-cert-reqs", "required", "--ssl-ca-certs", "ca.pem", "--ssl-certfile", "one.pem"),
     "ssl_cert_reqs": ("--ssl-ca-certs", "ca.pem", "--ssl-certfile", "one.pem"),
     "ssl_redirect": ("--ssl-certfile", "one.pem", "--insecure-bind", ":80"),
 }

@@ -8,6 +8,9 @@ from functools import cache
 from pathlib import Path
 
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 
 class Authority:
@@ -17,6 +20,7 @@ class Authority:
         self._folder = folder
         self._authority = trustme.CA()
         self._number = 0
+        self._lists = 0
         self._standing: tuple[Path, Path] | None = None
         self.file = folder / "authority.pem"
         self._authority.cert_pem.write_to_path(str(self.file))
@@ -56,6 +60,32 @@ class Authority:
         certificate.write_bytes(b"".join(each.bytes() for each in issued.cert_chain_pems))
         key.write_bytes(issued.private_key_pem.bytes())
         return certificate, key
+
+    def revocations(self, *revoked: Path, name: str = "crl", expired: bool = False) -> Path:
+        """Writes a list of revoked certificates, newer than those before.
+
+        revoked: the files of certificates of this authority.
+        """
+        now = datetime.now(UTC)
+        self._lists += 1
+        key = serialization.load_pem_private_key(self._authority.private_key_pem.bytes(), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        issuer = x509.load_pem_x509_certificate(self._authority.cert_pem.bytes()).subject
+        days = timedelta(days=1)
+        made = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(issuer)
+            .add_extension(x509.CRLNumber(self._lists), critical=False)
+        )
+        made = made.last_update(now - 2 * days + timedelta(seconds=self._lists))
+        made = made.next_update(now - days if expired else now + days)
+        for each in revoked:
+            serial = x509.load_pem_x509_certificate(each.read_bytes()).serial_number
+            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - days).build()
+            made = made.add_revoked_certificate(entry)
+        path = self._folder / f"{name}.pem"
+        path.write_bytes(made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+        return path
 
 
 _folders = ExitStack()

@@ -1,11 +1,14 @@
 """Several certificates, and new ones while the server runs; what is wrong with their files."""
 
+import os
+import re
 import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import pytest
 from serving import Serve, Server, request
 from serving.certificates import Authority
 from serving.waiting import PATIENCE, Stopwatch, until
+from supervised.supervised import Supervised
 
 
 @pytest.fixture(scope="module")
@@ -287,6 +291,77 @@ def test_sessions_go_on_in_every_worker_and_after_a_reload(workers: tuple[Server
     server.stopping = False
     server.stderr.wait_for("reloaded\n")
     assert all(greet(session)[1] for _ in range(30))
+
+
+def test_keys_of_tickets_are_replaced_in_all_workers_at_once(start: Serve, authority: Authority) -> None:
+    """A session goes on in any worker, for as long as it goes on."""
+    files = authority.certificate("localhost")
+    server = served(start, files, supervised=True, workers="3", ssl_ticket_key_age="3")  # type: ignore[arg-type]
+    context = authority.context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    def greet(session: ssl.SSLSession | None) -> tuple[ssl.SSLSession | None, bool]:
+        with (
+            socket.create_connection(("127.0.0.1", server.port), PATIENCE) as plain,
+            context.wrap_socket(plain, server_hostname="localhost", session=session) as wire,
+        ):
+            return wire.session, bool(wire.session_reused)
+
+    def goes_on_everywhere() -> bool:
+        """With keys of their own the others of three workers would not know it, who serve two thirds of these."""
+        session = greet(None)[0]
+        return all(greet(session)[1] for _ in range(20))
+
+    for _ in range(3):
+        assert until(goes_on_everywhere)
+        session = greet(None)[0]
+        assert until(lambda session=session: not greet(session)[1])  # type: ignore[misc]
+    assert "not renewed" not in server.stderr.text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_user_who_may_not_read_the_files(authority: Authority) -> None:
+    """What root has read is kept: keys of tickets are replaced all the same."""
+    certificate, key = authority.certificate("localhost")
+    crl = authority.revocations()
+    with tempfile.TemporaryDirectory(prefix="fastserve-") as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        (directory / "served.py").write_text(
+            "async def app(scope, receive, send):\n"
+            "    await send({'type': 'http.response.start', 'status': 200, 'headers': []})\n"
+            "    await send({'type': 'http.response.body'})\n"
+        )
+        closed = directory / "closed"
+        closed.mkdir(0o700)
+        for each in (certificate, key, crl, authority.file):
+            shutil.copy(each, closed / each.name)
+        options = ["--ssl-certfile", f"closed/{certificate.name}", "--ssl-keyfile", f"closed/{key.name}"]
+        options += ["--ssl-ca-certs", f"closed/{authority.file.name}", "--ssl-crl", f"closed/{crl.name}"]
+        options += ["--ssl-cert-reqs", "optional", "--ssl-ticket-key-age", "2", "--user", "nobody", "--lifespan", "off"]
+        with Supervised("served:app", *options, directory=directory, listens=False) as supervised:
+            listening = re.compile(r"listening on https://127.0.0.1:(\d+)")
+            match = listening.search(supervised.log.wait(lambda text: listening.search(text) is not None))
+            assert match is not None
+            context = authority.context()
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+            def greet(session: ssl.SSLSession | None) -> tuple[ssl.SSLSession | None, bool]:
+                with (
+                    socket.create_connection(("127.0.0.1", int(match[1])), PATIENCE) as plain,
+                    context.wrap_socket(plain, server_hostname="localhost", session=session) as wire,
+                ):
+                    return wire.session, bool(wire.session_reused)
+
+            def goes_on() -> bool:
+                return greet(greet(None)[0])[1]
+
+            for _ in range(3):
+                assert until(goes_on)
+                session = greet(None)[0]
+                assert until(lambda session=session: not greet(session)[1])  # type: ignore[misc]
+            assert "not renewed" not in supervised.log.text
+            assert "fault" not in supervised.log.text
 
 
 def test_hup_takes_new_certificates_on(workers: tuple[Server, Path], authority: Authority) -> None:

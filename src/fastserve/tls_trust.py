@@ -1,0 +1,79 @@
+"""Whose certificates clients may show: the authorities that sign them, and the lists of those that were revoked."""
+
+import logging
+import ssl
+
+from fastserve import privileges, safe_open
+from fastserve.certificate import in_memory, reason, signature, unchanged
+from fastserve.config import Config
+from fastserve.errors import StartError
+
+logger = logging.getLogger("fastserve")
+
+
+class TrustFile:
+    """A file of authorities or of revocations, as it was read: who reads it may become somebody else.
+
+    what: how messages call what is in it.
+    """
+
+    def __init__(self, path: str, what: str, user: int | None) -> None:
+        """user: who else than root may own it, where root reads it. Raises StartError."""
+        self.path = path
+        self._what = what
+        self._user = user
+        self._signature = signature([path])
+        self._text = self._checked()
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Beside those that the context has already; of two lists of an authority's OpenSSL takes the newer one."""
+        _load(self._text, context)
+
+    def renewed(self) -> bool:
+        """Whether the file has changed, and is good; what is wrong with it is logged, and the old content stays."""
+        now = signature([self.path])
+        if unchanged(now, self._signature):
+            return False
+        self._signature = now
+        try:
+            self._text = self._checked()
+        except StartError as error:
+            logger.error("not renewed, the old %s stay: %s", self._what, error)
+            return False
+        logger.info("renewed %s: %s", self._what, self.path)
+        return True
+
+    def _checked(self) -> str:
+        try:
+            text = safe_open.read_text(self.path, self._user, errors="surrogateescape")
+            if self._what == REVOCATIONS and "BEGIN X509 CRL-----" not in text:
+                raise ValueError("there is no list of revocations (CRL) in PEM form")
+            _load(text, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        except (OSError, ValueError) as error:
+            raise StartError(f"TLS: {self.path}: {reason(error)}") from None
+        return text
+
+
+AUTHORITIES = "authorities"
+REVOCATIONS = "revocations"
+
+
+class Trust:
+    """Both of a configuration. Raises StartError."""
+
+    def __init__(self, config: Config) -> None:
+        user = privileges.uid_of(config.user)
+        self.authorities = TrustFile(config.ssl_ca_certs, AUTHORITIES, user) if config.ssl_ca_certs else None
+        self.revocations = TrustFile(config.ssl_crl, REVOCATIONS, user) if config.ssl_crl else None
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        if self.authorities is not None:
+            self.authorities.load_into(context)
+        if self.revocations is not None:
+            self.revocations.load_into(context)
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
+
+
+def _load(text: str, context: ssl.SSLContext) -> None:
+    with in_memory(text) as path:
+        context.load_verify_locations(path)
