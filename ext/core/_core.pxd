@@ -486,6 +486,7 @@ cdef class Driver:
     cdef object view                    # a memoryview over `buffer`
     cdef uint32_t ended_now             # answers to requests of this moment, whose duration has still to be counted
     cdef uint64_t drain_until           # monotonic ms until which an idle connection may bring one more request
+    cdef bint gave_up                   # requests in flight have been told, or cancelled: what they leave undone is 503
     cdef uint64_t spread_until          # and until which WebSockets are closed, each at its moment
     cdef uint32_t live                  # connections
     cdef uint32_t in_flight             # requests whose client waits

@@ -182,6 +182,7 @@ cdef class HTTPExchange(ASGIExchange):
     cdef int finished(self, object exception) except -1:
         """The application has returned or raised. Its exception is logged here, once, with method and path."""
         cdef int error = 0
+        cdef bint failed = False
         self.running = False
         self.forget_alarm()
         end_row(self)
@@ -190,7 +191,8 @@ cdef class HTTPExchange(ASGIExchange):
         self.task = None
         if exception is not None:
             error = FS_E_APP_RAISED
-            if self.log_failure(exception, self.cut) and self.stream == NULL and not self.broken:
+            failed = self.log_failure(exception, self.cut)
+            if failed and self.stream == NULL and not self.broken:
                 self.driver.count_error(error)      # after its answer, which is none the worse for it
         elif self.stream != NULL and not self.stream.ended and not self.lost and not self.told:
             error = FS_E_APP_NO_RESPONSE
@@ -202,6 +204,8 @@ cdef class HTTPExchange(ASGIExchange):
             report(self.driver.logger, LOG_ERROR, "Broken response: %s: %s %s",
                    (fs_error_describe(self.broken).text.decode(), self.method_name(), self.path_name()))
         if self.stream != NULL and not self.lost:
+            if not failed and self.driver.gave_up and (self.told or exception is not None):
+                error = FS_E_STOPPED
             self.fail(error if error else FS_E_APP_NO_RESPONSE)
 
     # ---- the application's side: receive

@@ -322,6 +322,8 @@ cdef class WebSocketExchange(ASGIExchange):
                         else "completing its response", self.method_name(), self.path_name()))
             self.ended(CLOSE_ABNORMAL, "")
             self.stage = STAGE_ENDED
+            if not raised and self.driver.gave_up and (self.told or exception is not None):
+                error = FS_E_STOPPED
             self.fail(error)
 
     cdef int farewell(self, object exception) except -1:

@@ -138,8 +138,11 @@ cdef class Driver:
         self.logger = logger
         self.forwarding = forwarding
         self.proxy_protocol = proxy_protocol
-        self.server_line = header_lines([(b"server", server_header)]) if server_header else b""
-        self.extra_lines = header_lines(headers)
+        own = {name.lower(): value for name, value in headers if name.lower() in (b"server", b"date")}
+        server = own.get(b"server", server_header)
+        own_date = header_lines([(b"date", own[b"date"])] if b"date" in own else [])
+        self.server_line = header_lines([(b"server", server)] if server else [])
+        self.extra_lines = own_date + header_lines([field for field in headers if field[0].lower() not in own])
         self.open_status(status)
         self.access_log = AccessLog(access_log_fd, self, logger)
         self.scheduled = []
@@ -150,7 +153,8 @@ cdef class Driver:
             raise MemoryError()
         self.buffer_size = RECEIVE_BUFFER
         self.view = PyMemoryView_FromMemory(self.buffer, RECEIVE_BUFFER, PyBUF_WRITE)
-        fs_head_common_init(&self.head_common, date_header)
+        fs_head_common_init(&self.head_common, date_header and not own_date)
+        self.head_common.own_date_len = len(own_date)
         if self.server_line:
             self.head_common.server = PyBytes_AS_STRING(self.server_line)
             self.head_common.server_len = PyBytes_GET_SIZE(self.server_line)
@@ -693,11 +697,13 @@ cdef class Driver:
         self.finish_batch()
 
     def tell_streams(self):
+        self.gave_up = True
         for connection in self.connections_():
             for exchange in (<Connection>connection).exchanges():
                 (<Exchange>exchange).on_stop()
 
     def cancel_requests(self):
+        self.gave_up = True
         return self.interface.cancel()
 
     def call_later(self, double seconds, callback):

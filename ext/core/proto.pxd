@@ -56,6 +56,7 @@ cdef extern from "proto/error.h" nogil:
         FS_E_NOMEM
         FS_E_INTERNAL
         FS_E_STORAGE
+        FS_E_STOPPED
 
     ctypedef struct fs_error_info:
         int code
@@ -249,6 +250,7 @@ cdef extern from "proto/head.h" nogil:
         size_t server_len
         const char *extra
         size_t extra_len
+        size_t own_date_len
 
     void fs_head_common_init(fs_head_common *common, int date_on)
     void fs_head_set_time(fs_head_common *common, int64_t unix_seconds)

@@ -84,7 +84,7 @@ cdef class WSGI(Interface):
                     count += 1
                     report(driver.logger, LOG_WARNING, "Given up, because the server stops: %s %s",
                            (exchange.method_name(), exchange.path_name()))
-                    exchange.fail(FS_E_APP_NO_RESPONSE)
+                    exchange.fail(FS_E_STOPPED)
         return count
 
     cdef int refusal(self, const fs_request_head *head) noexcept:

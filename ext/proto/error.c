@@ -1,7 +1,7 @@
 #include "error.h"
 
 /* RFC 6455 section 7.4.1, and 1013 from the IANA registry that it sets up. */
-enum { WS_PROTOCOL = 1002, WS_ABNORMAL = 1006, WS_PAYLOAD = 1007, WS_POLICY = 1008, WS_TOO_BIG = 1009, WS_INTERNAL = 1011, WS_LATER = 1013 };
+enum { WS_PROTOCOL = 1002, WS_ABNORMAL = 1006, WS_PAYLOAD = 1007, WS_POLICY = 1008, WS_TOO_BIG = 1009, WS_INTERNAL = 1011, WS_RESTART = 1012, WS_LATER = 1013 };
 
 /* RFC 9113 section 7. */
 enum { H2_NO_ERROR = 0x0, H2_PROTOCOL = 0x1, H2_INTERNAL = 0x2, H2_REFUSED = 0x7, H2_CANCEL = 0x8, H2_CALM = 0xb };
@@ -67,6 +67,7 @@ static const fs_error_info TABLE[] = {
     {FS_E_NOMEM, "out-of-memory", 500, WS_INTERNAL, H2_INTERNAL, "out of memory"},
     {FS_E_INTERNAL, "internal", 500, WS_INTERNAL, H2_INTERNAL, "an invariant of the server is broken"},
     {FS_E_STORAGE, "storage", 507, WS_INTERNAL, H2_INTERNAL, "the request body could not be stored"},
+    {FS_E_STOPPED, "stopped", 503, WS_RESTART, H2_CANCEL, "the server has stopped before the answer was there"},
 };
 
 enum { ROWS = sizeof TABLE / sizeof TABLE[0] };

@@ -72,7 +72,8 @@ enum {
 
     FS_E_NOMEM = -400,
     FS_E_INTERNAL = -401,
-    FS_E_STORAGE = -402              /* 507: a request body could not be put on disk */
+    FS_E_STORAGE = -402,             /* 507: a request body could not be put on disk */
+    FS_E_STOPPED = -403              /* 503: the worker has stopped before the answer was there */
 };
 
 typedef struct fs_error_info {

@@ -35,7 +35,7 @@ typedef enum fs_h1_writing {
     FS_H1_WRITE_LENGTH,     /* body with Content-Length */
     FS_H1_WRITE_CHUNKED,
     FS_H1_WRITE_CLOSE,      /* body ended by the close (HTTP/1.0) */
-    FS_H1_WRITE_NO_BODY,    /* HEAD, 204, 304: pieces are swallowed */
+    FS_H1_WRITE_NO_BODY,    /* HEAD, 204, 205, 304: pieces are swallowed */
     FS_H1_WRITE_TRAILERS,
     FS_H1_WRITE_BROKEN      /* aborted after the head */
 } fs_h1_writing;

@@ -116,8 +116,11 @@ void fs_h1_draft_common(fs_h1_draft *draft, const fs_head_common *common)
     }
     if (!draft->said.server && common->server_len)
         draft->p = put(draft->p, common->server, common->server_len);
-    if (common->extra_len)
-        draft->p = put(draft->p, common->extra, common->extra_len);
+    if (common->extra_len) {
+        const size_t skipped = draft->said.date ? common->own_date_len : 0;
+
+        draft->p = put(draft->p, common->extra + skipped, common->extra_len - skipped);
+    }
 }
 
 void fs_h1_draft_commit(fs_h1_draft *draft, fs_h1 *h1)

@@ -51,7 +51,7 @@ static int op_informational(fs_stream *stream, int status, const fs_field *field
 
 static int has_no_body(const fs_h1 *h1, int status)
 {
-    return h1->flags & FS_H1_IS_HEAD || status == 204 || status == 304;
+    return h1->flags & FS_H1_IS_HEAD || status == 204 || status == 205 || status == 304;
 }
 
 static int wants_trailers(const fs_h1 *h1, const fs_response_head *head)
@@ -68,6 +68,8 @@ static fs_h1_writing_input choose_framing(const fs_h1 *h1, const fs_response_hea
     if (has_no_body(h1, head->status)) {
         if (head->status == 204)
             *length = -1; /* RFC 9110 section 8.6 */
+        else if (head->status == 205)
+            *length = 0; /* RFC 9110 section 15.3.6, whatever the application says */
         else if (said < 0 && whole && head->status != 304)
             *length = (int64_t)head->length;
         return FS_H1_ON_NO_BODY;

@@ -56,7 +56,7 @@ typedef enum fs_h2_reading {
 typedef enum fs_h2_writing {
     FS_H2_WRITE_HEAD,         /* the answer's head is due */
     FS_H2_WRITE_BODY,
-    FS_H2_WRITE_NO_BODY,      /* HEAD, 204, 304: pieces are swallowed */
+    FS_H2_WRITE_NO_BODY,      /* HEAD, 204, 205, 304: pieces are swallowed */
     FS_H2_WRITE_TRAILERS,
     FS_H2_WRITE_TUNNEL,
     FS_H2_WRITE_DONE          /* all of it was given; some may wait for the windows */

@@ -137,7 +137,7 @@ static void add_common(section *section, const fs_head_common *common, const fs_
         add_line(section, common->date, common->date_len);
     if (!said->server && common->server_len)
         add_line(section, common->server, common->server_len);
-    for (size_t at = 0; at < common->extra_len;) {
+    for (size_t at = said->date ? common->own_date_len : 0; at < common->extra_len;) {
         const char *end = memchr(common->extra + at, '\n', common->extra_len - at);
         const size_t n = (size_t)(end - common->extra) + 1 - at;
 
@@ -253,7 +253,7 @@ static int op_informational(fs_stream *s, int status, const fs_field *fields, ui
 
 static int has_no_body(const fs_h2_stream *stream, int status)
 {
-    return stream->flags & FS_H2_IS_HEAD || status == 204 || status == 304;
+    return stream->flags & FS_H2_IS_HEAD || status == 204 || status == 205 || status == 304;
 }
 
 /* What Content-Length announces, -1: nothing (RFC 9110 section 8.6). */
@@ -263,6 +263,8 @@ static int64_t length_of(const fs_h2_stream *stream, const fs_response_head *hea
 
     if (head->status == 204)
         return -1;
+    if (head->status == 205) /* RFC 9110 section 15.3.6 */
+        return 0;
     if (said >= 0 || !whole || (head->status == 304 && has_no_body(stream, 304)))
         return said;
     return (int64_t)head->length;

@@ -12,18 +12,19 @@
 
 /*
  * The fields that the server itself adds. One a worker, shared by its
- * connections. `--header` fields are added to each response; Date and Server
- * only where the application gave none.
+ * connections. `--header` fields are added to each response; Date and Server,
+ * the server's or those of `--header`, only where the application gave none.
  */
 typedef struct fs_head_common {
     char date[40];                 /* "date: ...\r\n" */
     uint8_t date_len;              /* 0: no Date */
     int64_t date_second;           /* that `date` stands for */
     uint8_t date_on;
-    const char *server;            /* "server: fastserve\r\n" or NULL; borrowed for the worker's life */
+    const char *server;            /* "server: fastserve\r\n", another one, or NULL; borrowed for the worker's life */
     size_t server_len;
     const char *extra;             /* rendered lines of --header, or NULL; borrowed likewise */
     size_t extra_len;
+    size_t own_date_len;           /* of them, the first line where it is a Date */
 } fs_head_common;
 
 void fs_head_common_init(fs_head_common *common, int date_on);

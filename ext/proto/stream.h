@@ -135,7 +135,7 @@ typedef struct fs_stream_ops {
      * when the bytes must be copied. `end`: nothing but trailers() follows.
      * FS_E_APP_BODY_TOO_LONG: what fits the announced length was queued, the
      * rest cut, the connection will close. FS_E_APP_BODY_TOO_SHORT: end came
-     * early, the connection will close. Bodies of HEAD, 204 and 304 are
+     * early, the connection will close. Bodies of HEAD, 204, 205 and 304 are
      * swallowed.
      */
     int (*body)(fs_stream *s, const char *p, size_t n, void *owner, int end);
@@ -169,7 +169,7 @@ struct fs_stream {
     uint8_t head_sent;                 /* a final head has been queued */
     uint8_t ended;                     /* the response is complete or aborted */
     uint8_t trailers_pending;          /* body has ended, trailers() must still be called */
-    uint8_t bodiless;                  /* HEAD, 204, 304: body bytes are swallowed */
+    uint8_t bodiless;                  /* HEAD, 204, 205, 304: body bytes are swallowed */
     uint16_t status;                   /* of the final head; 0 before */
     uint64_t body_sent;                /* body bytes queued, without framing */
 };

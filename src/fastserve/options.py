@@ -321,7 +321,9 @@ class Options:
         peers=(UVICORN, GUNICORN),
     )  # fmt: skip
     headers: tuple[tuple[bytes, bytes], ...] = option(
-        (), Fields(), PROXY, "A header field for every response; repeatable (in the variable, one a line).",
+        (), Fields(), PROXY,
+        "A header field for every response; repeatable (in the variable, one a line). A Server or Date takes the place "
+        "of the server's own, and is sent when the application sends none.",
         flag="header", peers=(UVICORN,),
     )  # fmt: skip
     server_header: bool = option(

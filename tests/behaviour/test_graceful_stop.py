@@ -10,6 +10,7 @@ from serving.load import Load
 from serving.script import answers, body
 from serving.script import start as begin
 from serving.waiting import Stopwatch
+from serving.websocket import handshake
 
 STOPS = [signal.SIGTERM, signal.SIGINT]
 
@@ -117,9 +118,51 @@ def test_streams_are_told_then_cancelled(start: Serve) -> None:
         server.stderr.wait_for("request was cancelled")
         assert watch.elapsed() > 0.9
         assert watch.charged() < 4
+        answer = client.answer()
+        assert (answer.status, answer.get(b"retry-after"), answer.get(b"connection")) == (503, b"1", b"close")
         assert client.gone()
     assert server.wait() == 0
     server.stderr.wait(lambda text: run.key in text)
+    assert f"/run/{run.key}" in server.stdout.text
+    assert " 503 " in server.stdout.text
+    assert " 500 " not in server.stdout.text
+
+
+def test_a_request_that_gives_up_when_it_is_told_is_503(start: Serve) -> None:
+    """It returns without an answer, which at any other time is 500 and a fault of the application."""
+    server = start(timeout_graceful_shutdown=2)
+    run = script(server, ("body",), ("say", "request waits"), ("receive",))
+    with server.connect() as client:
+        client.send(run.request())
+        server.stderr.wait_for("request waits")
+        server.signal(signal.SIGTERM)
+        assert client.answer().status == 503
+    assert server.wait() == 0
+    assert "ERROR" not in server.stderr.text
+
+
+def test_a_request_that_raises_when_it_is_told_is_500(start: Serve) -> None:
+    server = start(timeout_graceful_shutdown=2)
+    run = script(server, ("body",), ("say", "request waits"), ("receive",), ("raise", "a fault of its own"))
+    with server.connect() as client:
+        client.send(run.request())
+        server.stderr.wait_for("request waits")
+        server.signal(signal.SIGTERM)
+        assert client.answer().status == 500
+    assert server.wait() == 0
+    server.expect_traceback("a fault of its own")
+
+
+@pytest.mark.plain
+def test_a_websocket_that_is_not_accepted_is_503(start: Serve) -> None:
+    server = start(timeout_graceful_shutdown=0.5)
+    run = script(server, ("receive",), ("hold", "handshake"))
+    with server.connect() as client:
+        client.send(handshake(run.target))
+        server.stderr.wait_for("handshake waits")
+        server.signal(signal.SIGTERM)
+        assert client.answer().status == 503
+    assert server.wait() == 0
 
 
 def test_told_stream_that_ends_by_itself_is_not_cancelled(start: Serve) -> None:

@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from serving import BrokenAnswer, Server, request, script
-from serving.script import answers, body, start
+from serving.script import Step, answers, body, start
 
 
 def test_complete_answer_byte_for_byte(server: Server) -> None:
@@ -216,12 +216,20 @@ def test_204_and_304_have_no_body(server: Server, status: int, headers: list[tup
         assert client.answer().body == b"ok"
 
 
-def test_205_has_no_body_framing_trouble(server: Server) -> None:
-    """RFC 9110 section 15.3.6: a 205 carries no content; it is framed as empty."""
-    run = script(server, *answers(205, b""))
+@pytest.mark.parametrize("content", [[body(b"")], [body(b"xx")], [body(b"x", True), body(b"x")]], ids=repr)
+@pytest.mark.parametrize("headers", [[], [(b"content-length", b"2")]], ids=["plain", "with-length"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_205_has_no_content(
+    server: Server, content: list[Step], headers: list[tuple[bytes, bytes]], method: str
+) -> None:
+    """RFC 9110 section 15.3.6, whatever the application gives; it is framed as empty."""
+    run = script(server, start(205, *headers), *content)
     with server.connect() as client:
-        assert client.exchange(run.request()).body == b""
-        assert client.exchange(request("/")).body == b"ok"
+        client.send(run.request(method=method) + request("/"))
+        answer = client.answer(method)
+        assert (answer.status, answer.all(b"content-length"), answer.body) == (205, [b"0"], b"")
+        assert answer.get(b"transfer-encoding") is None
+        assert client.answer().body == b"ok"
 
 
 @pytest.mark.parametrize("status", [200, 299, 418, 499, 599, 999])

@@ -147,6 +147,16 @@ def test_answers_without_a_body(dial: Dial, h2_server: Server, status: int, meth
     assert connection.alive()
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_205_has_no_content(dial: Dial, h2_server: Server, method: str) -> None:
+    """RFC 9110 section 15.3.6, whatever the application gives."""
+    connection = dial()
+    for steps in (answers(205, b"four", [(b"content-length", b"4")]), [begins(205), body(b"fo", True), body(b"ur")]):
+        found = connection.request(get(script(h2_server, *steps).target, method=method))
+        assert (found.status, found.body, found.ended, found.value("content-length")) == (205, b"", True, "0")
+    assert connection.alive()
+
+
 def test_a_file(dial: Dial, h2_server: Server, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(bytes(range(256)) * 2000)

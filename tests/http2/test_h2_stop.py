@@ -122,6 +122,8 @@ def test_what_does_not_end_is_told_and_then_cancelled(start: Serve) -> None:
         assert watch.charged() < 4
         connection.expect_end()
         assert connection.streams[stream].over
+        assert connection.streams[stream].status == 503
+        assert connection.streams[stream].value("retry-after") == "1"
     assert server.wait() == 0
 
 

@@ -183,7 +183,9 @@ def test_hints(connection: HTTP2, threaded: Server) -> None:
     assert heads[0]["link"] == "</a.css>; rel=preload"
 
 
-@pytest.mark.parametrize(("status", "method"), [("200 OK", "HEAD"), ("204 No Content", "GET"), ("304 Not", "GET")])
+@pytest.mark.parametrize(
+    ("status", "method"), [("200 OK", "HEAD"), ("204 No Content", "GET"), ("205 Reset", "GET"), ("304 Not", "GET")]
+)
 def test_answers_without_a_body(connection: HTTP2, threaded: Server, status: str, method: str) -> None:
     found = connection.request(get(script(threaded, *answers(status, b"four")).target, method=method))
     assert (found.status, found.body, found.ended) == (int(status[:3]), b"", True)

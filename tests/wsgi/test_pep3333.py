@@ -746,6 +746,8 @@ def test_w30_own_content_length_is_the_framing(server: Server) -> None:
         ("GET", "204 No Content", None),
         ("GET", "304 Not Modified", b"3"),
         ("HEAD", "304 Not Modified", b"3"),
+        ("GET", "205 Reset Content", b"0"),
+        ("HEAD", "205 Reset Content", b"0"),
     ],
 )
 def test_w31_no_body_where_http_has_none(

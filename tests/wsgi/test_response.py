@@ -444,7 +444,8 @@ def test_file_at_its_end(server: Server, path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "status"), [("HEAD", "200 OK"), ("GET", "304 Not Modified"), ("GET", "204 No Content")]
+    ("method", "status"),
+    [("HEAD", "200 OK"), ("GET", "304 Not Modified"), ("GET", "204 No Content"), ("GET", "205 Reset")],
 )
 @pytest.mark.parametrize("kind", ["buffered", "memory"])
 def test_file_where_http_has_no_body(server: Server, path: Path, kind: str, method: str, status: str) -> None:
