@@ -552,6 +552,10 @@ class Options:
         None, Octal(), SERVICE, "Permission bits that files are made without, octal.",
         default_text="that of the process", peers=(GUNICORN,),
     )  # fmt: skip
+    raise_files: bool = option(
+        True, Switch(), SERVICE,
+        "Raise the soft limit of open files to the hard one, at most to 65536; not for programs that use select().",
+    )  # fmt: skip
     chdir: str = option(
         "", Text("DIRECTORY"), SERVICE,
         "Directory to change to first; relative paths in options are seen from there.",

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from fastserve import affinity, application, hooks, logs, privileges, service
+from fastserve import affinity, application, hooks, logs, open_files, privileges, service
 from fastserve.config import Config
 from fastserve.errors import ExitStatus, StartError, trace_of_application
 from fastserve.forked import Forked
@@ -41,6 +41,7 @@ def run(app: str | Callable[..., Any], **options: Any) -> None:
     except Forked as forked:
         job = forked.job
     finally:
+        open_files.give_back()
         for number, handler in before.items():
             if signal.getsignal(number) is not handler:
                 signal.signal(number, handler)
@@ -85,6 +86,8 @@ def run_process(config: Config, load: Callable[[], Config]) -> ExitStatus:
     except StartError as error:
         print(f"fastserve: error: {error}", file=sys.stderr)
         return ExitStatus.NOT_STARTED
+    if config.raise_files:
+        open_files.raise_limit()
     try:
         if config.supervisor and _in_main_thread():
             from fastserve.supervisor import Supervisor

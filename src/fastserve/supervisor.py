@@ -45,6 +45,7 @@ SET_UP = (
         "user",
         "group",
         "umask",
+        "raise_files",
         "chdir",
         "hooks",
         "preload",

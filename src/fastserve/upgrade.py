@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from fastserve import open_files
 from fastserve.errors import StartError
 from fastserve.service import START_DIRECTORY, Service
 
@@ -118,6 +119,7 @@ def _exec(descriptors: list[int], environment: dict[str, str]) -> None:
         for fd in descriptors:
             os.set_inheritable(fd, True)
         os.chdir(START_DIRECTORY)
+        open_files.give_back()
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
     except OSError as error:
