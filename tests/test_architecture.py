@@ -61,7 +61,9 @@ MODULES: Mapping[str, set[str]] = {
     "tls": {"application", "certificate", "config", "errors", "privileges", "tls_session", "tls_trust"},
     "security": {"address_syntax", "config", "endpoint", "tls"},
     "listen": {"config", "endpoint", "inherited", "listen_error", "security", "steering", "tcp_socket"},
-    "logs": {"config", "errors", "privileges", "safe_open"},
+    "log_stream": set(),
+    "logs": {"config", "errors", "log_stream", "privileges", "safe_open"},
+    "standard_streams": {"logs"},
     "log_limit": set(),
     "lifespan": {"application", "errors"},
     "affinity": {"errors"},
@@ -76,8 +78,8 @@ MODULES: Mapping[str, set[str]] = {
     "forked": set(),
     "channel": set(),
     "exits": {"errors"},
-    "worker": {"_core", "application", "config", "errors", "lifespan", "listen", "log_limit", "page", "proxy"},
-    "threaded_worker": {"_core", "config", "cpus", "errors", "stop_signals", "version", "worker"},
+    "worker": {"_core", "application", "config", "errors", "lifespan", "listen", "log_limit", "logs", "page", "proxy"},
+    "threaded_worker": {"_core", "config", "cpus", "errors", "logs", "stop_signals", "version", "worker"},
     "serving": {"application", "config", "logs", "stop_signals", "threaded_worker", "worker"},
     "assignment": {"application", "channel", "config", "hooks", "listen", "logs", "page", "privileges"},
     "worker_process": {
@@ -137,6 +139,7 @@ MODULES: Mapping[str, set[str]] = {
     "__init__": {"config", "errors", "loggers", "process", "server", "version"},
     "cli": {
         *("__init__", "check", "config", "config_file", "errors", "forked", "kinds", "options", "process", "settings"),
+        *("standard_streams",),
     },
     "__main__": {"cli"},
 }

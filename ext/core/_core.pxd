@@ -8,7 +8,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from cpython.ref cimport PyObject
 
-from net cimport (FS_POLL_BATCH, fs_address, fs_outpool, fs_outqueue, fs_poller, fs_ready, fs_relay, fs_timer, fs_wheel)
+from net cimport (FS_POLL_BATCH, fs_address, fs_log_file, fs_outpool, fs_outqueue, fs_poller, fs_ready, fs_relay, fs_timer, fs_wheel)
 from proto cimport (fs_budget, fs_event, fs_field, fs_h1, fs_h1_shared, fs_head_common, fs_limits, fs_proxy_header, fs_request_head, fs_sink,
                     fs_body_queue, fs_h2, fs_h2_shared, fs_h2_stream, fs_slice, fs_stream, fs_ws, fs_ws_deflate_params, fs_ws_event,
                     fs_ws_shared)
@@ -261,13 +261,18 @@ cdef class AccessLog:
     cdef int64_t second                 # that `date` stands for
     cdef char date[48]
     cdef size_t date_len
+    cdef fs_log_file file               # how `fd` is written to
     cdef bint losing                    # lines could not be written, and that was said
+    cdef uint64_t retry_at              # monotonic ms: before this a reader that has stalled is left alone; 0 while none has
+    cdef Py_ssize_t missed              # lines that were lost since then
     cdef fs_status *status              # the driver's
     cdef object logger
     cdef void set_time(self, int64_t second) noexcept
     cdef void line(self, object client, object method, object raw_path, object query, int version, int status,
                    uint64_t size, uint64_t microseconds, uint64_t now) noexcept
     cdef void flush(self) noexcept
+    cdef bint make_room(self, uint64_t now) noexcept
+    cdef void finish(self) noexcept
     cdef void lost(self, int error) noexcept
 
 

@@ -21,7 +21,7 @@ from cpython.unicode cimport (PyUnicode_AsUTF8AndSize, PyUnicode_DecodeLatin1, P
 
 from libc.errno cimport (EAGAIN, EBADF, EINTR, EINVAL, EIO, EMFILE, ENFILE, ENOBUFS, ENODATA, ENOMEM, ENOTSOCK, errno)
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memchr, memcmp, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 from libc.time cimport gmtime_r, strftime, time_t, tm
 
 from net cimport *

@@ -2,11 +2,14 @@
 # formatted into a buffer as the responses end and written in batches, so that a request never waits for the file.
 
 cdef enum:
-    LOG_BUFFER = 65536
+    LOG_BUFFER = 131072
     LOG_FLUSH_AT = 49152
     LOG_LINE_FIXED = 160        # bytes of a line beside client, method and target
     LOG_TARGET_MAX = 4096       # bytes of a target that are logged
+    LOG_LINE_MAX = 34048        # bytes of a line at most: what is fixed, two targets and a client, escaped
     LOG_AGE_MS = 500            # a line waits no longer than this (never a second)
+    LOG_RETRY_MS = 100          # a reader that has stalled is tried again
+    LOG_FINISH_MS = 1000        # and gets this at the end
 
 
 cdef inline char *put(char *q, const char *p, size_t n) noexcept nogil:
@@ -38,6 +41,7 @@ cdef class AccessLog:
 
     def __cinit__(self, int fd, Driver driver, logger):
         self.fd = fd
+        fs_log_file_open(&self.file, fd)
         self.status = driver.status
         self.logger = logger
         self.buffer = NULL
@@ -47,6 +51,7 @@ cdef class AccessLog:
                 raise MemoryError()
 
     def __dealloc__(self):
+        fs_log_file_close(&self.file)
         free(self.buffer)
 
     cdef void set_time(self, int64_t second) noexcept:
@@ -70,8 +75,8 @@ cdef class AccessLog:
                 PyErr_Clear()
         if n > 256:
             n = 256
-        if self.used + LOG_LINE_FIXED + 8 * LOG_TARGET_MAX + 4 * 256 > LOG_BUFFER:
-            self.flush()
+        if not self.make_room(now):
+            return
         if self.oldest == 0:
             self.oldest = now
         q = self.buffer + self.used
@@ -101,39 +106,61 @@ cdef class AccessLog:
             microseconds //= 10
         q[7] = c'\n'
         self.used = q + 8 - self.buffer
-        if self.used >= LOG_FLUSH_AT:
+        if self.used >= LOG_FLUSH_AT and now >= self.retry_at:
             self.flush()
 
     cdef void flush(self) noexcept:
-        cdef size_t done = 0
+        """Writes what finds room. What does not stays, as far as the buffer goes, and is tried again."""
         cdef ssize_t n
-        cdef pollfd waiting
-        self.oldest = 0
-        if self.fd < 0:
+        if self.fd < 0 or self.used == 0:
+            self.oldest = 0
             return
-        while done < self.used:
-            n = c_write(self.fd, self.buffer + done, self.used - done)
-            if n > 0:
-                done += n
-            elif n < 0 and errno == EINTR:
-                continue
-            elif n < 0 and errno == EAGAIN:
-                # A pipe whose reader is slow: it gets a moment, the worker does not wait for it for ever.
-                waiting.fd = self.fd
-                waiting.events = POLLOUT
-                if c_poll(&waiting, 1, 100) <= 0:
-                    break
-            else:
-                break
-        if done < self.used:
-            for i in range(done, self.used):
+        n = fs_log_file_write(&self.file, self.buffer, self.used)
+        if n < 0:
+            for i in range(self.used):
                 self.status.access_log_dropped += self.buffer[i] == c'\n'
-            self.lost(errno)
-        self.used = 0
+            self.used = 0
+            self.oldest = 0
+            self.retry_at = 0
+            self.lost(<int>-n)
+            return
+        self.used -= n
+        if self.used:
+            memmove(self.buffer, self.buffer + n, self.used)
+            self.oldest = fs_monotonic_ms()
+            self.retry_at = self.oldest + LOG_RETRY_MS
+            return
+        self.oldest = 0
+        self.retry_at = 0
+        if self.missed:
+            n, self.missed = self.missed, 0
+            self.losing = False
+            report(self.logger, LOG_WARNING, "The access log is read again: %d lines were lost meanwhile", (n,))
+
+    cdef bint make_room(self, uint64_t now) noexcept:
+        """Whether another line fits. A reader that has stalled is not asked at each of them."""
+        if self.used + LOG_LINE_MAX <= LOG_BUFFER:
+            return True
+        if now >= self.retry_at:
+            self.flush()
+        if self.used + LOG_LINE_MAX <= LOG_BUFFER:
+            return True
+        self.missed += 1
+        self.status.access_log_dropped += 1
+        self.lost(EAGAIN)
+        return False
+
+    cdef void finish(self) noexcept:
+        """Writes the rest, for which a reader that has stalled gets a second."""
+        cdef uint64_t until = fs_monotonic_ms() + LOG_FINISH_MS
+        self.flush()
+        while self.used and fs_monotonic_ms() < until:
+            fs_log_file_wait(&self.file, 100)
+            self.flush()
 
     cdef void lost(self, int error) noexcept:
         # Said once: a full disk must not flood the error log too.
         if not self.losing:
             self.losing = True
             report(self.logger, LOG_ERROR, "The access log cannot be written (%s): lines are lost from here on",
-                   (os.strerror(error),))
+                   ("nobody reads it" if error == EAGAIN else os.strerror(error),))

@@ -759,7 +759,7 @@ cdef class Driver:
         self.repeat_due = False
         self.bury()
         self.scheduled.clear()
-        self.access_log.flush()
+        self.access_log.finish()
         self.check_held()
         self.show_held()
         self.check_idle()

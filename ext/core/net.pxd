@@ -48,6 +48,16 @@ cdef extern from "net/poller.h" nogil:
     uint64_t fs_monotonic_us()
 
 
+cdef extern from "net/log_file.h" nogil:
+    ctypedef struct fs_log_file:
+        pass
+
+    void fs_log_file_open(fs_log_file *file, int fd)
+    void fs_log_file_close(fs_log_file *file)
+    ssize_t fs_log_file_write(const fs_log_file *file, const char *p, size_t n)
+    void fs_log_file_wait(const fs_log_file *file, int timeout_ms)
+
+
 cdef extern from "net/wheel.h" nogil:
     enum: FS_WHEEL_TICK_MS
 

@@ -70,6 +70,7 @@
     X(closes_1012)                                                                \
     X(closes_other)                                                               \
     X(running)            /* in_flight, and requests whose application goes on without a client */ \
+    X(log_lines_dropped)  /* of the error log, which nobody read; Python code of the worker writes it */ \
     X(log_lines_left_out) /* by --log-rate-limit; Python code of the worker writes it */ \
     X(buffered)           /* bytes in memory that are held for clients */         \
     X(body_files)         /* and in files */                                      \

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from fastserve import standard_streams
 from fastserve.config import Config
 from fastserve.config_file import ConfigFile
 from fastserve.errors import ExitStatus, StartError, trace_of_application
@@ -26,6 +26,7 @@ command line counts before the environment, and that before the file."""
 
 def main() -> None:
     """The entry point: exits with the status of the server, 2 after a usage error."""
+    standard_streams.open_missing()
     job: Callable[[], int] | None = None
     try:
         status = command.main(prog_name="fastserve", standalone_mode=False)
@@ -40,7 +41,7 @@ def main() -> None:
         status = job()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # one that comes while the interpreter ends changes nothing
-    sys.exit(status or ExitStatus.CLEAN)
+    standard_streams.leave(status or ExitStatus.CLEAN)
 
 
 class _Refused(click.UsageError):

@@ -5,18 +5,21 @@ import logging.config
 import os
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from functools import cache
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any, BinaryIO, TextIO
 
 from fastserve import privileges, safe_open
 from fastserve.config import Config
 from fastserve.errors import StartError
+from fastserve.log_stream import LogStream
 
 LINE = "[%(asctime)s] [%(process)d] [%(levelname)s] %(message)s"
 TIME = "%Y-%m-%d %H:%M:%S %z"
 
 STANDARD_OUTPUT = "-"
+STANDARD_ERROR = 2
 
 _COLORS = {
     logging.CRITICAL: "\x1b[1;31m",
@@ -50,7 +53,7 @@ def configure(config: Config) -> None:
     if config.log_config is not None:
         _apply_file(config.log_config)
     else:
-        handler = logging.StreamHandler(sys.stderr)
+        handler = logging.StreamHandler(_standard_error())
         colors = sys.stderr.isatty() if config.use_colors is None else config.use_colors
         handler.setFormatter((ColoredFormatter if colors else logging.Formatter)(LINE, TIME))
         root.handlers[:] = [handler]
@@ -58,6 +61,40 @@ def configure(config: Config) -> None:
         root.setLevel(logging.INFO)
     if config.log_level is not None:
         root.setLevel(config.log_level.upper())
+
+
+def _standard_error() -> TextIO | LogStream:
+    """Where the process's own descriptor is behind it, one that nobody waits for."""
+    try:
+        if sys.stderr.fileno() == STANDARD_ERROR:
+            return _steady()
+    except (AttributeError, OSError, ValueError):
+        pass  # somebody has put something of theirs there
+    return sys.stderr
+
+
+@cache
+def _steady() -> LogStream:
+    return LogStream(STANDARD_ERROR)
+
+
+def flush() -> None:
+    """Writes what a reader of standard error that had stalled has room for by now."""
+    if _steady.cache_info().currsize:
+        with suppress(OSError):
+            _steady().flush()
+
+
+def count_lost(count: Callable[[], None]) -> None:
+    """From here on called for each line on standard error that nobody has read in time, and that is lost."""
+    if _steady.cache_info().currsize:
+        _steady().count = count
+
+
+def finish() -> None:
+    """Likewise, at the end of the process: the reader gets a moment."""
+    if _steady.cache_info().currsize:
+        _steady().finish()
 
 
 def _open_files_safely(user: int | None) -> None:

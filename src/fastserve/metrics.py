@@ -105,6 +105,12 @@ def _requests(totals: Mapping[str, int]) -> "Iterator[Metric]":
 
     for word, name, text in COUNTERS:
         yield CounterMetricFamily(f"fastserve_{name}", text, value=totals[word])
+    dropped = CounterMetricFamily(
+        "fastserve_log_lines_dropped", "Lines that could not be written, or that nobody read.", labels=["log"]
+    )
+    dropped.add_metric(["access"], totals["access_log_dropped"])
+    dropped.add_metric(["error"], totals["log_lines_dropped"])
+    yield dropped
     responses = CounterMetricFamily("fastserve_responses", "Responses, by class of their status.", labels=["status"])
     for each in _STATUS_CLASSES:
         responses.add_metric([each], totals[f"responses_{each}"])

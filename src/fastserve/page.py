@@ -75,6 +75,7 @@ CORE_FIELDS = (
     "closes_1012",
     "closes_other",
     "running",
+    "log_lines_dropped",
     "log_lines_left_out",
     "buffered",
     "body_files",

@@ -299,6 +299,7 @@ class Supervisor:
             self._selector.register(fd, selectors.EVENT_READ)
 
     def _step(self) -> None:
+        logs.flush()
         while self._signals:
             self._answer(self._signals.popleft())
         for attendant in self._attendants:

@@ -12,7 +12,7 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from fastserve import cpus
+from fastserve import cpus, logs
 from fastserve._core import WSGI, Driver
 from fastserve.config import Config
 from fastserve.errors import ExitStatus, StartError
@@ -141,6 +141,7 @@ class ThreadedWorker:
         logger.warning("calls of the application that did not end: %d", self._wsgi.give_up())
         self._log.close()
         logging.shutdown()
+        logs.finish()
         os._exit(ExitStatus.NOT_CLEAN)
 
     def handle_exit(self, number: int, _frame: FrameType | None) -> None:

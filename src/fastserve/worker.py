@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TypeVar
 
-from fastserve import _core
+from fastserve import _core, logs
 from fastserve._core import ASGI, Driver, Interface
 from fastserve.application import ASGI3
 from fastserve.config import Config
@@ -98,6 +98,7 @@ def error_log(config: Config, place: Place) -> LimitedLogger:
     """What the driver logs to: most of it can be caused by clients."""
     if place.status is None:
         return LimitedLogger(error_logger, config.log_rate_limit)
+    logs.count_lost(counter(place.status, "log_lines_dropped"))
     return LimitedLogger(error_logger, config.log_rate_limit, counter(place.status, "log_lines_left_out"))
 
 

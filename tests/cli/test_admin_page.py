@@ -184,6 +184,7 @@ def test_the_document_lists_every_cause_and_every_key(ask: Ask, page: Page) -> N
 def test_every_counter_of_the_page_is_a_metric() -> None:
     words = {word for word, _, _ in metrics.COUNTERS} | set(metrics.BUCKETS) | {"duration_sum_us"}
     words |= {f"responses_{each}xx" for each in range(1, 6)} | {"peer_errors", "application_errors"}
+    words.add("log_lines_dropped")
     words |= {f"closes_{code}" for code in (*CLOSES, "other")}
     assert words == set(TOTALS)
     assert [name for name in CORE_FIELDS if name in metrics.BUCKETS] == list(metrics.BUCKETS)
