@@ -46,6 +46,8 @@ SANITIZED := build/sanitized/.built
 UNDER_SANITIZERS = PYTHONPATH=$(abspath build/sanitized):$(abspath tests) PYTHONMALLOC=malloc \
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=2 \
 	UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+# What runs the compiled core; no clients of others, whose processes would be sanitized with it.
+SANITIZED_TESTS ?= tests/behaviour tests/http2 tests/tls tests/websocket tests/wsgi tests/task tests/test_golden_core.py
 # Runs of the core's state machine for `make fuzz-core`, on each loop.
 EXAMPLES ?= 2000
 
@@ -66,10 +68,16 @@ run: $(BUILT)  ## serve APP (examples.hello:app) on HOST:PORT (127.0.0.1:8000)
 build: $(BUILT)  ## build the compiled modules in place, in VENV
 
 # What is marked `alone` runs after the rest, even if that has failed. With PYTEST or MARKS either may be without a test (5), not both.
+ifeq ($(SANITIZE),1)
+test: $(DEVELOP) $(SANITIZED)  ## the whole suite; SANITIZE=1: what runs the compiled core, under AddressSanitizer and UBSan
+	$(UNDER_SANITIZERS) TEST_PATIENCE=4 $(PY) -m pytest --numprocesses 2 --dist loadfile --timeout 900 \
+		-m 'not alone' -p no:cacheprovider $(SANITIZED_TESTS) $(PYTEST)
+else
 test: $(BUILT) $(DEVELOP)  ## the whole suite, the C rooms' tests with it
 	@$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile -m 'not alone$(AND_MARKS)' $(PYTEST); together=$$?; \
 	$(PY) -m pytest -m 'alone$(AND_MARKS)' $(PYTEST); alone=$$?; \
 	case $$together-$$alone in 0-0|0-5|5-0) ;; *) exit 1;; esac
+endif
 
 # The tests of behaviour and of frameworks once more, on one of the two loops.
 test-over: $(BUILT) $(DEVELOP)  ## over TLS what is not about the wire itself, over HTTP/2 what ordinary clients do
