@@ -639,6 +639,7 @@ cdef class Connection:
     cdef int written(self) except -1
     cdef bint pull(self, Exchange exchange)
     cdef int want_body(self, Exchange exchange) except -1
+    cdef int body_awaited(self, Exchange exchange) except -1
     cdef int response_ended(self, Exchange exchange) except -1
     cdef int refuse_exchange(self, Exchange exchange, int error) except -1
     cdef fs_sink *open_tunnel(self, Exchange exchange, const fs_field *fields, uint32_t n) except NULL
@@ -664,6 +665,9 @@ cdef class Exchange:
     cdef uint64_t begun_us              # Driver.now_us of the batch that brought its head
     cdef fs_status_row *row             # its place among the requests in flight; NULL where none was free
     cdef uint64_t since                 # monotonic ms at which the application's time began, 0 before
+    cdef uint64_t awaiting_since        # and from which on it has waited for the client; 0 while it does not
+    cdef uint64_t quiet_since           # monotonic ms: when the answer was last seen to go on, 0 before
+    cdef uint64_t sent_before           # `stream.body_sent` at that time
     cdef bint logged                    # the access log has its line
     cdef bint counted                   # its answer is among the responses and durations
     cdef bint started                   # the application has been called, or will be when the body is there
@@ -693,6 +697,10 @@ cdef class Exchange:
     cdef bint wants_body(self) noexcept
     cdef uint64_t due(self) noexcept
     cdef bint awaits_peer(self) noexcept
+    cdef int await_client(self) except -1
+    cdef int client_came(self) except -1
+    cdef uint64_t application_due(self) noexcept
+    cdef str lateness(self)
     # connection -> exchange, in a tunnel
     cdef int on_data(self, char *p, size_t n) except -1
     cdef int on_data_end(self) except -1
@@ -766,6 +774,7 @@ cdef class HTTPExchange(ASGIExchange):
     cdef dict versions                  # the scope's `asgi`, until the application has taken the body
     cdef bint listens                   # `receive` was awaited beyond the body: it is to say when the client leaves
     cdef object fields                  # the sequence of pairs that `http.response.start` brought
+    cdef uint64_t held_since            # monotonic ms from which on the head waits; 0: not seen yet, NEVER: it must not go so
     cdef bint trailers                  # announced by it
     cdef bint trailers_given            # the application has sent all of them, and nobody wanted them
     cdef bint taking                    # in `receive`: what comes is taken at once
@@ -781,6 +790,9 @@ cdef class HTTPExchange(ASGIExchange):
     cdef object send_trailers(self, dict event)
     cdef int expect(self, dict event, int response) except -1
     cdef int expect_body(self, dict event) except -1
+    cdef int expect_whole(self, dict event) except -1
+    cdef bint holds_head(self) noexcept
+    cdef int release_head(self) except -1
     cdef int write_head(self, bint end, uint64_t length) except -1
     cdef object after_body(self, int result)
     cdef int end(self) except -1

@@ -102,6 +102,9 @@ cdef class ASGIExchange(Exchange):
     # ---- who waits
 
     cdef int add_receiver(self, object wakeup) except -1:
+        if not self.body_ended and self.connection is not None:
+            self.await_client()
+            self.connection.body_awaited(self)
         if self.receiver is None:
             self.receiver = wakeup
         elif self.more_receivers is None:
@@ -111,12 +114,14 @@ cdef class ASGIExchange(Exchange):
 
     cdef int drop_receiver(self, object wakeup) except -1:
         """It may have been woken already."""
+        self.client_came()
         if self.receiver is wakeup:
             self.receiver = self.more_receivers.pop(0) if self.more_receivers else None
         elif self.more_receivers is not None and wakeup in self.more_receivers:
             self.more_receivers.remove(wakeup)
 
     cdef int add_sender(self, object future) except -1:
+        self.await_client()
         if self.senders is None:
             self.senders = [future]
         else:
@@ -124,6 +129,7 @@ cdef class ASGIExchange(Exchange):
 
     cdef int drop_sender(self, object future) except -1:
         """It may have been woken already."""
+        self.client_came()
         if self.senders is not None and future in self.senders:
             self.senders.remove(future)
 
@@ -136,6 +142,7 @@ cdef class ASGIExchange(Exchange):
         cdef list others = self.more_receivers
         if wakeup is None:
             return 0
+        self.client_came()
         self.receiver = self.more_receivers = None
         if others is None and here and driver.idle_stack:
             driver.idle_stack = False
@@ -154,6 +161,7 @@ cdef class ASGIExchange(Exchange):
         cdef list waiting = self.senders
         if waiting is None:
             return 0
+        self.client_came()
         self.senders = None
         for future in waiting:
             if not future.done():

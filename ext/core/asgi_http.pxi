@@ -5,11 +5,21 @@
 
 cdef enum Response:
     RESPONSE_NONE           # nothing but early hints so far
-    RESPONSE_HELD           # http.response.start has come; the head waits for the first piece of the body
+    RESPONSE_HELD           # http.response.start has come; the head waits for the first piece of the body, HEAD_WAIT_MS long
+    RESPONSE_OPEN           # it has gone by itself; the first piece of the body is due
     RESPONSE_BODY           # the head has gone
     RESPONSE_PATH           # the body was a path: no other event may follow
     RESPONSE_TRAILERS       # the body has ended, trailers are due
     RESPONSE_DONE
+
+# ASGI has the head wait for the first piece of the body. With it a complete answer gets its length and leaves in one send, and
+# an exception is a 500. But a browser's EventSource is open when the head is there, and an application that waits for what is
+# then published would wait for ever: so one that has sent its start and then waits is taken at its word.
+cdef enum:
+    HEAD_WAIT_MS = 20
+
+cdef uint64_t NEVER = <uint64_t>-1
+
 
 cdef int view_event(dict event, EventView *view) except -1:
     """Reads an event in one pass. The keys of an application are names, and so interned: addresses tell them apart.
@@ -90,11 +100,12 @@ cdef class HTTPExchange(ASGIExchange):
         self.started = self.told = self.lost = self.cut = self.body_ended = self.wants_continue = False
         self.end_given = self.listens = self.trailers = self.trailers_given = False
         self.broken = 0
-        self.since = 0
+        self.since = self.awaiting_since = self.quiet_since = 0
         self.response = RESPONSE_NONE
 
     cdef bint wants_body(self) noexcept:
-        return self.receiver is not None and not self.body_ended
+        # A client may wait for the head before it goes on.
+        return self.receiver is not None and not self.body_ended and not self.holds_head()
 
     cdef int on_body(self, const char *p, size_t n, bint end) except -1:
         self.pieces.add(p, n)
@@ -160,15 +171,41 @@ cdef class HTTPExchange(ASGIExchange):
         if not self.started:
             self.start()
 
+    cdef uint64_t due(self) noexcept:
+        if not self.holds_head():
+            return self.application_due()
+        if self.held_since == 0:
+            self.held_since = self.driver.now
+        return self.held_since + HEAD_WAIT_MS
+
     cdef int on_overdue(self) except -1:
         cdef Task task = self.task
-        if task is None:
+        if self.holds_head():
+            return self.release_head() if self.driver.now >= self.due() else 0
+        lateness = self.lateness()
+        if task is None or lateness is None:
             return 0
-        report(self.driver.logger, LOG_ERROR, "The application did not answer within %g seconds: %s %s\n%s",
-               (self.driver.limits.timeout_request / 1000.0, self.method_name(), self.path_name(),
-                waiting_stack(task.get_coro())))
+        report(self.driver.logger, LOG_ERROR, "The application %s: %s %s\n%s",
+               (lateness, self.method_name(), self.path_name(), waiting_stack(task.get_coro())))
         self.fail(FS_E_APP_TIMEOUT)
         task.cancel("the application did not answer in time")
+
+    cdef inline bint holds_head(self) noexcept:
+        return self.response == RESPONSE_HELD and self.held_since != NEVER
+
+    cdef int release_head(self) except -1:
+        """The head goes without a piece of the body, which may be of any length now."""
+        cdef object fields = self.fields
+        try:
+            self.write_head(False, 0)
+        except Exception:
+            # There is nobody here to tell. The first piece of the body is to meet it, as if the head had waited for that.
+            self.fields = fields
+            self.response = RESPONSE_HELD
+            self.held_since = NEVER
+            return 0
+        self.response = RESPONSE_OPEN
+        self.connection.written()
 
     cdef int detach(self) except -1:
         cdef object fields = self.fields    # dropped last: a destructor may send
@@ -310,21 +347,30 @@ cdef class HTTPExchange(ASGIExchange):
         self.trailers = announced
         self.fields = fields
         self.response = RESPONSE_HELD
+        self.held_since = 0
+        if self.task is not None:
+            self.connection.written()       # a turn, at whose end the head's time begins if it is still held
         return DONE
 
     cdef int expect(self, dict event, int response) except -1:
         """Raises where the event cannot come now."""
-        if self.response != response or self.lost:
-            if self.lost:
-                raise ClientDisconnected("the client has disconnected")
+        if self.response != response or self.cut:
+            if self.cut:
+                raise self.disconnected()
             raise self.out_of_order(event)
         return 0
 
     cdef int expect_body(self, dict event) except -1:
         """Likewise; the head may have gone or not."""
-        if self.response != RESPONSE_HELD and self.response != RESPONSE_BODY or self.lost:
+        if self.response != RESPONSE_HELD and self.response != RESPONSE_BODY or self.cut:
+            if self.response == RESPONSE_OPEN:
+                self.response = RESPONSE_BODY
             return self.expect(event, RESPONSE_BODY)
         return 0
+
+    cdef int expect_whole(self, dict event) except -1:
+        """Likewise for a body that comes as a whole."""
+        return self.expect(event, RESPONSE_OPEN if self.response == RESPONSE_OPEN else RESPONSE_HELD)
 
     cdef int write_head(self, bint end, uint64_t length) except -1:
         """Sends the held head, whose fields the caller keeps: dropping them may run the application's code. When it raises,
@@ -381,14 +427,15 @@ cdef class HTTPExchange(ASGIExchange):
         path = event.get("path")
         if not isinstance(path, str):
             raise TypeError(f"'path' of http.response.pathsend is a str, not {type(path).__name__}")
-        self.expect(event, RESPONSE_HELD)
+        self.expect_whole(event)
         if not os.path.isabs(path):
             raise ValueError(f"'path' of http.response.pathsend is absolute, not {path!r}")
         file = own_descriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
         size = regular_size(file.fd, path)
-        self.expect(event, RESPONSE_HELD)
+        self.expect_whole(event)
         fields = self.fields
-        self.write_head(True, size)
+        if self.response == RESPONSE_HELD:
+            self.write_head(True, size)
         self.response = RESPONSE_PATH
         return self.after_body(self.stream.ops.file(self.stream, file.fd, 0, size, <void *>file, 1))
 
@@ -463,6 +510,7 @@ cdef class HTTPExchange(ASGIExchange):
         expected = {
             RESPONSE_NONE: "'http.response.start' is due",
             RESPONSE_HELD: "the body is due",
+            RESPONSE_OPEN: "the body is due",
             RESPONSE_BODY: "'http.response.body' is due",
             RESPONSE_PATH: "the response is already complete",
             RESPONSE_TRAILERS: "'http.response.trailers' is due",

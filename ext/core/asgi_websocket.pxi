@@ -546,11 +546,6 @@ cdef class WebSocketExchange(ASGIExchange):
         return DONE if self.connection is None else self.after_write()
 
 
-cdef inline uint64_t earliest(uint64_t a, uint64_t b) noexcept:
-    """Of two times, 0 being none."""
-    return b if a == 0 or b != 0 and b < a else a
-
-
 cdef inline Py_ssize_t weight(object message) noexcept:
     """By which a message that waits counts: bytes or characters."""
     return PyBytes_GET_SIZE(message) if type(message) is bytes else PyUnicode_GET_LENGTH(message)

@@ -664,12 +664,15 @@ cdef class Connection:
             if self.session is not None:
                 if fs_h2_wants_pump(&self.session.h2):
                     self.driver.schedule(self)      # a window that opens
-                else:
-                    self.set_deadline()
             elif self.flags & CONN_READABLE or fs_h1_unread(&self.h1):
                 self.driver.schedule(self)
-            elif self.phase != PHASE_BODY:
-                self.set_deadline()
+
+    cdef int body_awaited(self, Exchange exchange) except -1:
+        """The application waits for body bytes: the client is late from now on, and not from before."""
+        if self.session is not None and exchange.stream != NULL:
+            (<fs_h2_stream *>exchange.stream).progress = (self.driver.now if self.flags & CONN_IN_TURN
+                                                          else fs_monotonic_ms())
+        self.written()      # a turn, at whose end the deadline is set
 
     cdef int response_ended(self, Exchange exchange) except -1:
         """The last byte of the answer is queued, or it was broken off. The next request may come."""

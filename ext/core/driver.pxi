@@ -69,6 +69,8 @@ cdef int set_limits(fs_limits *limits, dict given) except -1:
     limits.timeout_write = given["timeout_write"]
     limits.timeout_linger = given["timeout_linger"]
     limits.timeout_request = given["timeout_request"]
+    limits.timeout_response_idle = given["timeout_response_idle"]
+    limits.timeout_response = given["timeout_response"]
     limits.timeout_client_gone = given["timeout_client_gone"]
     limits.ws_max_size = given["ws_max_size"]
     limits.ws_max_queue = given["ws_max_queue"]

@@ -21,6 +21,11 @@ cdef bint caused_by_disconnect(object exception):
     return False
 
 
+cdef inline uint64_t earliest(uint64_t a, uint64_t b) noexcept:
+    """Of two times, 0 being none."""
+    return b if a == 0 or b != 0 and b < a else a
+
+
 cdef class Exchange:
 
     cdef int begin(self, fs_request_head *head) except -1:
@@ -63,8 +68,49 @@ cdef class Exchange:
 
     cdef uint64_t due(self) noexcept:
         """Until when (monotonic ms) something has to happen, or on_overdue is called; 0: there is no such time."""
-        cdef uint64_t limit = self.driver.limits.timeout_request
-        return self.since + limit if limit and self.since else 0
+        return self.application_due()
+
+    # The application's own time. What it waits for the client is none of it: `since` moves on by that.
+
+    cdef int await_client(self) except -1:
+        """From now on it waits for the client: for a piece of the body, or for room."""
+        if self.awaiting_since == 0 and (self.driver.limits.timeout_request or self.driver.limits.timeout_response):
+            self.awaiting_since = fs_monotonic_ms()
+        return 0
+
+    cdef int client_came(self) except -1:
+        if self.awaiting_since:
+            self.since += fs_monotonic_ms() - self.awaiting_since
+            self.awaiting_since = 0
+        return 0
+
+    cdef uint64_t application_due(self) noexcept:
+        """When the application is late, as it looks now; 0 for never. Comes at the end of every turn that concerns it."""
+        cdef const fs_limits *limits = &self.driver.limits
+        cdef uint64_t whole
+        if not self.since or self.awaiting_since or self.stream == NULL:
+            return 0
+        whole = self.since + limits.timeout_response if limits.timeout_response else 0
+        if not self.stream.head_sent:
+            return earliest(whole, self.since + limits.timeout_request if limits.timeout_request else 0)
+        if limits.timeout_response_idle == 0:
+            return whole
+        if self.quiet_since == 0 or self.sent_before != self.stream.body_sent or self.connection.unsent_of(self):
+            self.sent_before = self.stream.body_sent
+            self.quiet_since = self.driver.now
+        return earliest(whole, self.quiet_since + limits.timeout_response_idle)
+
+    cdef str lateness(self):
+        """What the application is late with; None where it is not."""
+        cdef const fs_limits *limits = &self.driver.limits
+        cdef uint64_t due = self.application_due()
+        if due == 0 or self.driver.now < due:
+            return None
+        if limits.timeout_response and due == self.since + limits.timeout_response:
+            return f"did not complete its answer within {limits.timeout_response / 1000.0:g} seconds"
+        if self.stream.head_sent:
+            return f"did not go on with its answer within {limits.timeout_response_idle / 1000.0:g} seconds"
+        return f"did not answer within {limits.timeout_request / 1000.0:g} seconds"
 
     cdef bint awaits_peer(self) noexcept:
         """Whether `due` is a time by which the peer has to do something, and not the application."""

@@ -100,6 +100,8 @@ cdef extern from "proto/limits.h" nogil:
         uint32_t timeout_write
         uint32_t timeout_linger
         uint32_t timeout_request
+        uint32_t timeout_response_idle
+        uint32_t timeout_response
         uint32_t timeout_client_gone
         uint32_t timeout_ws_handshake
         uint32_t timeout_ws_close

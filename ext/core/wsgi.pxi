@@ -66,7 +66,7 @@ cdef class WSGIExchange(Exchange):
         self.body = None
         self.started = self.told = self.lost = self.body_ended = self.logged = False
         self.paused = self.overdue = self.single = False
-        self.since = 0
+        self.since = self.awaiting_since = self.quiet_since = 0
         self.progress = WSGI_READING
 
     cdef int let_go(self) except -1:
@@ -175,8 +175,7 @@ cdef class WSGIExchange(Exchange):
 
     cdef int enqueue(self) except -1:
         self.progress = WSGI_CALL
-        if self.driver.limits.timeout_request:
-            self.since = self.driver.now
+        self.since = self.driver.now
         self.threads.push(self)
 
     cdef bint wants_body(self) noexcept:
@@ -206,6 +205,7 @@ cdef class WSGIExchange(Exchange):
     cdef int on_drained(self) except -1:
         if self.paused:
             self.paused = False
+            self.client_came()
             self.threads.push(self)
         self.make_room()
 
@@ -217,16 +217,19 @@ cdef class WSGIExchange(Exchange):
 
     cdef int on_overdue(self) except -1:
         cdef Driver driver = self.driver
-        seconds = driver.limits.timeout_request / 1000.0
+        lateness = self.lateness()
+        if lateness is None:
+            return 0
         if self.progress == WSGI_CALL and self.ident == 0:
             self.drop_call()
             report(driver.logger, LOG_ERROR, "No thread was free within %g seconds: %s %s",
-                   (seconds, self.method_name(), self.path_name()))
+                   ((driver.limits.timeout_request or driver.limits.timeout_response) / 1000.0,
+                    self.method_name(), self.path_name()))
             self.fail(FS_E_OVERLOADED)
             return 0
         self.overdue = self.ident != 0
-        report(driver.logger, LOG_ERROR, "The application did not answer within %g seconds: %s %s\n%s",
-               (seconds, self.method_name(), self.path_name(), stack_of(self.ident)))
+        report(driver.logger, LOG_ERROR, "The application %s: %s %s\n%s",
+               (lateness, self.method_name(), self.path_name(), stack_of(self.ident)))
         self.fail(FS_E_APP_TIMEOUT)
 
     cdef int detach(self) except -1:
@@ -363,6 +366,7 @@ cdef class WSGIExchange(Exchange):
         while True:
             if self.stream != NULL and connection.full(self) and self.stream != NULL:
                 self.paused = True
+                self.await_client()
                 return 0
             if self.stream == NULL:
                 self.progress = WSGI_CLOSE      # the client has gone, or was answered for us
@@ -573,7 +577,9 @@ cdef class WSGIExchange(Exchange):
                 self.send_piece(data)
             connection = self.connection
             if connection is not None and connection.full(self) and self.threads.relay.depth == 1:
+                self.await_client()
                 self.wait_for_room()
+                self.client_came()
         finally:
             self.threads.leave()
 

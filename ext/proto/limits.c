@@ -44,6 +44,8 @@ void fs_limits_default(fs_limits *limits)
         .timeout_write = 60 * SECONDS,
         .timeout_linger = 2 * SECONDS,
         .timeout_request = 0,
+        .timeout_response_idle = 0,
+        .timeout_response = 0,
         .timeout_client_gone = 0,
         .timeout_ws_handshake = 10 * SECONDS,
         .timeout_ws_close = 10 * SECONDS,

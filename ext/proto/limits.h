@@ -46,7 +46,9 @@ typedef struct fs_limits {
     uint32_t timeout_body;               /*    30 s   a body without progress (408) */
     uint32_t timeout_write;              /*    60 s   a reader without progress */
     uint32_t timeout_linger;             /*     2 s   reading on after the last answer, so that it is not reset */
-    uint32_t timeout_request;            /*       0   an application that does not come to an end (504); 0: never */
+    uint32_t timeout_request;            /*       0   an application that does not begin its answer (504); 0: never */
+    uint32_t timeout_response_idle;      /*       0   and one that does not go on with it; 0: never */
+    uint32_t timeout_response;           /*       0   and one that does not complete it; 0: never */
     uint32_t timeout_client_gone;        /*       0   an application that goes on though its client has left; 0: it may */
     uint32_t timeout_ws_handshake;       /*    10 s   an application that neither accepts nor refuses (504); 0: never */
     uint32_t timeout_ws_close;           /*    10 s   a peer that does not answer a close frame */

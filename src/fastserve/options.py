@@ -514,8 +514,21 @@ class Options:
     )
     timeout_request: float = option(
         0.0, Seconds(0.0), TIMEOUTS,
-        "An application that takes longer for an answer is logged with its stack (answered 504); 0 is no limit.",
+        "For the application to begin its answer, without the time that the client's body takes (logged with its "
+        "stack, answered 504); 0 is no limit. It cannot fire while the event loop is blocked.",
         limit="timeout_request",
+    )  # fmt: skip
+    timeout_response_idle: float = option(
+        0.0, Seconds(0.0), TIMEOUTS,
+        "For the next piece of an answer that has begun, without the time that a slow reader takes (logged with the "
+        "stack, the answer is broken off); 0 is no limit. It cannot fire while the event loop is blocked.",
+        limit="timeout_response_idle",
+    )  # fmt: skip
+    timeout_response: float = option(
+        0.0, Seconds(0.0), TIMEOUTS,
+        "For a whole answer, from the application's call to its last piece, without the time in which it waits for the "
+        "client (504, or broken off); 0 is no limit. It cannot fire while the event loop is blocked.",
+        limit="timeout_response",
     )  # fmt: skip
     timeout_client_gone: float = option(
         0.0, Seconds(0.0), TIMEOUTS,

@@ -56,7 +56,8 @@ class ThreadedWorker:
         self._take: Callable[[signal.Signals], None]
         self._timers: dict[Urgency, threading.Timer] = {}
         # One thread that nobody may take over from needs no others; a deadline has to be kept by somebody.
-        self._watched = config.threads > 1 or config.timeout_request > 0
+        deadlines = (config.timeout_request, config.timeout_response_idle, config.timeout_response)
+        self._watched = config.threads > 1 or any(deadlines)
         self._wsgi = WSGI(
             app,
             threads=config.threads,

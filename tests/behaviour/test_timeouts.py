@@ -6,6 +6,7 @@ import pytest
 
 from serving import Client, Serve, Server, request, script
 from serving.deadlines import SHORT, SLACK, takes
+from serving.http2 import HTTP2, get
 from serving.load import others_are_served
 from serving.script import answers, body, start
 from serving.waiting import Stopwatch
@@ -187,15 +188,140 @@ def test_application_that_does_not_answer_in_time(serve: Serve) -> None:
     server.stderr.wait(lambda text: "do_wait" in text.partition(line)[2])
 
 
-def test_answer_that_is_not_ended_in_time_is_broken(serve: Serve) -> None:
-    server = serve(timeout_request=0.5)
+IDLE = ("timeout_response_idle", "did not go on with its answer within 0.5 seconds")
+WHOLE = ("timeout_response", "did not complete its answer within 0.5 seconds")
+
+
+@pytest.mark.parametrize(("option", "text"), [IDLE, WHOLE])
+def test_answer_that_does_not_go_on_is_broken(serve: Serve, option: str, text: str) -> None:
+    server = serve(**{option: 0.5})
     run = script(server, start(), body(b"one", more=True), ("wait", "never"))
-    with server.connect() as client:
+    with server.connect() as client, takes(0.5):
         client.send(run.request())
         seen = client.rest()
     assert b"one" in seen
     assert not seen.endswith(b"0\r\n\r\n")
     assert run.journal()[-1][1][0] == "CancelledError"
+    server.stderr.wait_for(f"The application {text}: GET /run/{run.key}")
+
+
+@pytest.mark.parametrize(("option", "text"), [IDLE, WHOLE])
+def test_stream_of_http2_that_does_not_go_on_is_reset(serve: Serve, option: str, text: str) -> None:
+    server = serve(**{option: 0.5})
+    run = script(server, start(), body(b"one", more=True), ("wait", "never"))
+    with HTTP2(server) as connection:
+        with takes(0.5):
+            stream = connection.open(get(run.target))
+            assert connection.response(stream).reset is not None
+        assert connection.alive()
+    assert run.journal()[-1][1][0] == "CancelledError"
+    server.stderr.wait_for(f"The application {text}: GET /run/{run.key}")
+
+
+def test_request_of_http2_that_is_not_answered_in_time(serve: Serve) -> None:
+    server = serve(timeout_request=0.5)
+    run = script(server, ("wait", "never"))
+    with HTTP2(server) as connection, takes(0.5):
+        assert connection.request(get(run.target)).status == 504
+        assert connection.alive()
+    assert run.journal()[-1][1][0] == "CancelledError"
+
+
+def test_endless_answer_is_ended_by_the_time_of_the_whole(serve: Serve) -> None:
+    server = serve(timeout_response=0.5)
+    run = script(server, start(), ("ticks", 0.05))
+    with server.connect() as client, takes(0.5):
+        assert b"tick" in client.send(run.request()).rest()
+    assert run.journal()[-1][1][0] == "CancelledError"
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("option", ["timeout_request", "timeout_response_idle"])
+def test_answer_that_goes_on_is_left_alone(serve: Serve, option: str) -> None:
+    """However long it takes: an event stream, say."""
+    server = serve(**{option: 0.8})
+    steps = [step for _ in range(4) for step in (body(b"tick", True), ("pause", 0.4))]
+    run = script(server, start(), *steps, body(b"end"))
+    with server.connect() as client:
+        assert client.exchange(run.request()).body == b"tick" * 4 + b"end"
+    with HTTP2(server) as connection:
+        assert connection.request(get(run.target)).body == b"tick" * 4 + b"end"
+    assert run.journal()[-1] == ("end", None)
+
+
+def test_answer_that_has_begun_is_in_time(serve: Serve) -> None:
+    server = serve(timeout_request=0.5)
+    run = script(server, start(), ("pause", 1.0), body(b"late"))
+    with server.connect() as client:
+        assert client.exchange(run.request()).body == b"late"
+
+
+ALL = {"timeout_request": 0.8, "timeout_response_idle": 0.8, "timeout_response": 0.8}
+
+
+@pytest.mark.alone
+def test_upload_is_the_clients_time(serve: Serve) -> None:
+    server = serve(**ALL)
+    run = script(server, ("body",), *answers())
+    with server.connect() as client:
+        client.send(run.request("Content-Length: 8", method="POST"))
+        for _ in range(8):
+            assert not client.readable(0.2)
+            client.send(b"x")
+        assert client.answer().body == b"ok"
+    with HTTP2(server) as connection:
+        stream = connection.open(get(run.target, method="POST"), end=False)
+        for number in range(8):
+            assert not connection.client.readable(0.2)
+            connection.data(stream, b"x", end=number == 7)
+        assert connection.response(stream).body == b"ok"
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("option", ["timeout_request", "timeout_response"])
+def test_what_the_application_takes_adds_up(serve: Serve, option: str) -> None:
+    """Half before the upload, half after it."""
+    server = serve(**{option: 0.8})
+    run = script(server, ("pause", 0.4), ("body",), ("note", "whole"), ("wait", "never"))
+    with server.connect() as client:
+        client.send(run.request("Content-Length: 1", method="POST"))
+        assert not client.readable(1.2)
+        with takes(0.4):
+            assert client.exchange(b"x").status == 504
+
+
+@pytest.mark.alone
+def test_slow_reader_is_the_clients_time(serve: Serve) -> None:
+    """52 MB to a client that takes a second for them, with a pause in the midst."""
+    server = serve(**ALL)
+    run = script(server, start(), ("pieces", 800, 65536))
+    with server.connect() as client:
+        client.send(run.request())
+        time.sleep(1.0)  # this client is slow: that is its part
+        head = client.reader.head()
+        time.sleep(1.0)
+        assert len(client.reader.rest_of(head).body) == 800 * 65536
+    with HTTP2(server, window=False) as connection:
+        stream = connection.open(get(run.target))
+        time.sleep(1.5)
+        connection.window = True
+        connection.widen(0, 1 << 30).widen(stream, 1 << 30)
+        assert len(connection.response(stream).body) == 800 * 65536
+    assert "did not" not in server.stderr_of_this_test()
+
+
+def test_client_that_asks_late_for_a_body_is_not_late_itself(serve: Serve) -> None:
+    """The deadline of a body begins when the application waits for it, outside of any turn of the connection."""
+    server = serve(timeout_first_byte=0.3, timeout_request_body=0.6)
+    run = script(server, ("pause", 1.2), ("body",))
+    fields = get(run.target, ("expect", "100-continue"), method="POST")
+    with server.connect() as client:
+        client.send(run.request("Content-Length: 5", method="POST"))
+        with takes(1.8):
+            assert client.answer().status == 408
+    with HTTP2(server) as connection, takes(1.8):
+        stream = connection.open(fields, end=False)
+        connection.wait(lambda: connection.streams[stream].over)
 
 
 @pytest.mark.alone

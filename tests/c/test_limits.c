@@ -53,6 +53,8 @@ static void times(void)
     CHECK_INT(limits.timeout_write, 60000);
     CHECK_INT(limits.timeout_linger, 2000);
     CHECK_INT(limits.timeout_request, 0);
+    CHECK_INT(limits.timeout_response_idle, 0);
+    CHECK_INT(limits.timeout_response, 0);
     CHECK_INT(limits.timeout_client_gone, 0);
     CHECK_INT(limits.timeout_ws_handshake, 10000);
     CHECK_INT(limits.timeout_ws_close, 10000);

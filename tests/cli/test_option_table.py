@@ -69,6 +69,8 @@ SAMPLES = {
     "timeout_keep_alive": ("3.25", 3.25),
     "timeout_request_body": ("4", 4.0),
     "timeout_request": ("1.5", 1.5),
+    "timeout_response_idle": ("2.5", 2.5),
+    "timeout_response": ("60", 60.0),
     "timeout_client_gone": ("2", 2.0),
     "timeout_write": ("5", 5.0),
     "timeout_graceful_shutdown": ("0", 0.0),

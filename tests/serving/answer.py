@@ -64,8 +64,15 @@ class Reader:
 
     def answer(self, method: str = "GET") -> Answer:
         """Reads one response to a request with this method; raises BrokenAnswer."""
+        return self.rest_of(self.head(), method)
+
+    def head(self) -> Answer:
+        """Reads a head alone, whose `rest_of` may be a long time coming."""
         self._seen = b""
-        answer = self._head()
+        return self._head()
+
+    def rest_of(self, answer: Answer, method: str = "GET") -> Answer:
+        """Reads what belongs to the head."""
         if method == "HEAD" or answer.status < 200 or answer.status in (204, 304):
             self._check_bodiless(answer)
             return answer

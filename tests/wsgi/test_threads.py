@@ -387,8 +387,15 @@ def test_call_that_is_overdue_is_504(serve: Serve, threads: int) -> None:
     assert server.get("/") == b"ok"
 
 
-def test_overdue_after_the_head_breaks_the_answer(serve: Serve) -> None:
-    server = serve(timeout_request=SECONDS)
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ("timeout_response_idle", "did not go on with its answer within 0.5 seconds"),
+        ("timeout_response", "did not complete its answer within 0.5 seconds"),
+    ],
+)
+def test_overdue_after_the_head_breaks_the_answer(serve: Serve, option: str, text: str) -> None:
+    server = serve(**{option: SECONDS})
     run = script(server, start(), generator(("yield", b"one"), ("pause", 1.2), ("say", "is back"), ("yield", b"two")))
     with server.connect() as client:
         watch = Stopwatch()
@@ -397,9 +404,30 @@ def test_overdue_after_the_head_breaks_the_answer(serve: Serve) -> None:
         assert watch.charged() < 1.1
         assert b"one" in broken.value.seen
         assert client.gone()
-    said(server, "did not answer within 0.5 seconds", "GET /run/" + run.key, "do_pause")
+    said(server, text, "GET /run/" + run.key, "do_pause")
     server.stderr.wait(lambda _: "is back" in server.stderr_of_this_test())
     assert closings(run.journal()) == 1
+
+
+def test_answer_that_has_begun_is_in_time(serve: Serve) -> None:
+    server = serve(timeout_request=SECONDS)
+    run = script(server, start(), generator(("yield", b"one"), ("pause", 1.0), ("yield", b"two")))
+    with server.connect() as client:
+        assert client.exchange(run.request()).body == b"onetwo"
+    assert "did not" not in server.stderr_of_this_test()
+
+
+def test_slow_reader_is_the_clients_time(serve: Serve) -> None:
+    """Of the iterable, and of write()."""
+    server = serve(timeout_request=SECONDS, timeout_response=SECONDS, timeout_response_idle=SECONDS)
+    iterated = script(server, start(), generator(("pieces", 20, 1_000_000)))
+    written = script(server, start(), ("write_pieces", 20, 1_000_000))
+    for run in (iterated, written):
+        with server.connect(receive_buffer=65536) as client:
+            client.send(run.request())
+            time.sleep(1.2)  # this client is slow: that is its part
+            assert len(client.answer().body) == 20_000_000
+    assert "did not" not in server.stderr_of_this_test()
 
 
 def test_request_that_waits_for_a_thread_too_long_is_503(serve_threads: Serve) -> None:

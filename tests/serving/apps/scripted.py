@@ -164,6 +164,12 @@ class Performer:
             more = not last or number + 1 < count
             await self.send({"type": "http.response.body", "body": bytes(size), "more_body": more})
 
+    async def do_ticks(self, seconds: float) -> None:
+        """A piece each time, for ever."""
+        while True:
+            await self.send({"type": "http.response.body", "body": b"tick", "more_body": True})
+            await asyncio.sleep(seconds)
+
     async def do_endless(self, size: int) -> None:
         piece = bytes(size)
         while True:
