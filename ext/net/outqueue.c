@@ -269,8 +269,10 @@ static void drop_front(fs_outqueue *queue, uint64_t n)
         n -= node->size;
         node = node->next;
     }
-    if (n)
+    if (n) {
+        assert(node); /* the sizes of all nodes are the queue's */
         advance(node, n);
+    }
     queue->head = node;
     if (!node)
         queue->tail = NULL;

@@ -62,7 +62,7 @@ int fs_accept(int listener, fs_address *peer)
 
 int fs_listener_prepare(int listener)
 {
-    fs_address address;
+    fs_address address = {.family = FS_FAMILY_OTHER};
     const int on = 1;
     int flags, error;
 

@@ -288,9 +288,8 @@ static void end_frame(fs_ws *ws)
 
 /* ---- control frames ------------------------------------------------------------------ */
 
-static int read_close(fs_ws *ws, fs_ws_event *event)
+static int read_close(fs_ws *ws, fs_ws_event *event, size_t n)
 {
-    const size_t n = ws->control_len;
     const char *reason = n > 2 ? ws->control + 2 : "";
     const int code = n >= 2 ? (uint8_t)ws->control[0] << 8 | (uint8_t)ws->control[1] : 0;
     uint32_t utf8 = 0;
@@ -326,7 +325,7 @@ static int read_control(fs_ws *ws, fs_ws_event *event)
         fs_ws_unmask(ws->control, ws->control, size, ws->mask);
     end_frame(ws);
     if (opcode == FS_WS_OP_CLOSE)
-        return read_close(ws, event);
+        return read_close(ws, event, size);
     if (opcode == FS_WS_OP_PONG) {
         event->kind = FS_WS_PONG;
         event->data = (fs_slice){size ? ws->control : "", size};
