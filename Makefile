@@ -95,7 +95,7 @@ conformance: $(BUILT) $(DEVELOP)  ## Autobahn's fuzzing client, every case (some
 	PYTHONPATH=tests $(PY) -m conformance.autobahn $(CASES)
 
 test-c: llhttp  ## the C rooms alone, under sanitizers
-	$(MAKE) -C tests/c test
+	$(MAKE) -C tests/c test threads
 
 lint: $(DEVELOP) llhttp  ## ruff, mypy, and the C rooms with every warning an error
 	$(BIN)/ruff check
@@ -180,7 +180,7 @@ $(SANITIZED): $(INSTALLED) $(EXT) $(wildcard src/fastserve/*.py)
 
 clean:  ## remove what was built; llhttp's source and the virtual environment stay
 	rm -rf dist src/*.egg-info src/fastserve/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -rf tests/c/build tests/fuzz/build bench/build
+	rm -rf tests/c/build tests/c/build-threads tests/fuzz/build bench/build
 	rm -f $(VENV)/.built*
 	[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name llhttp -exec rm -rf {} +
 	find . -name __pycache__ -not -path './.venv*' -exec rm -rf {} +
