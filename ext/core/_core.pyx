@@ -77,6 +77,9 @@ cdef extern from "slots.h":
     void fs_keep_freed_memory()
     bint fs_exchange_is_free(PyObject *exchange, PyObject *send, PyObject *receive, Py_ssize_t known)
 
+cdef extern from "signals.h":
+    int fs_signal_unhear(int number)
+
 cdef extern from "bytes_memory.h":
     const fs_allocator fs_bytes_allocator
     object fs_bytes_of(char *p, size_t n)
@@ -114,6 +117,12 @@ DEBUG = bool(FS_DEBUG)
 HAVE_ZLIB = bool(FS_HAVE_ZLIB)
 HAVE_NGHTTP2 = bool(FS_HAVE_NGHTTP2)
 LLHTTP_VERSION = f"{LLHTTP_VERSION_MAJOR}.{LLHTTP_VERSION_MINOR}.{LLHTTP_VERSION_PATCH}"
+
+
+def unhear(int number):
+    cdef int result = fs_signal_unhear(number)
+    if result < 0:
+        raise OSError(-result, os.strerror(-result))
 
 
 def keep_freed_memory():

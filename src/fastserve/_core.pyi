@@ -221,6 +221,10 @@ class Driver:
     def counters(self) -> dict[str, int]:
         """Requests, connections, bytes in and out, and a count for each error name since the start."""
 
+def unhear(number: int) -> None:
+    """Has nothing happen when that signal comes, without Python code and on the ordinary stack. For a process of our
+    own; `signal.getsignal` goes on to give the handler of before. Raises OSError."""
+
 def keep_freed_memory() -> None:
     """Has the allocator keep a few megabytes between large bodies. Only for a process that is all the server's."""
 

@@ -14,7 +14,7 @@ from fastserve.assignment import Assignment
 from fastserve.channel import Channel
 from fastserve.config import Config
 from fastserve.exits import Exit
-from fastserve.forked import Forked
+from fastserve.forked import Forked, fork
 from fastserve.listen import Sockets
 from fastserve.page import Page
 from fastserve.privileges import Privileges
@@ -83,7 +83,7 @@ class Attendant(ABC):
         """In the new process raises Forked; signals wait there until it has its own handlers."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
-            pid = os.fork()
+            pid = fork()
         except OSError:
             ours.close()
             theirs.close()

@@ -31,6 +31,8 @@ def check(config: Config) -> None:
         read_tokens(config.admin_token_file, privileges.uid_of(config.user))
     if config.reload:
         watch.check(config)
+    if user is not None:
+        user.set_environment()
     service.set_environment(config)
     hooks.load(config.hooks, config.app_dir)
     if user is not None and not config.preload:

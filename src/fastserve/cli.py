@@ -17,6 +17,7 @@ from fastserve.forked import Forked
 from fastserve.kinds import Repeatable, Switch
 from fastserve.options import GROUPS, OPTIONS, Option
 from fastserve.settings import Origin, Setting, Settings
+from fastserve.unheard import unhear
 
 EPILOG = """\
 Each option can also be set by an environment variable (--log-level by FASTSERVE_LOG_LEVEL, and so on), and in a
@@ -39,8 +40,7 @@ def main() -> None:
         job = forked.job
     if job is not None:
         status = job()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # one that comes while the interpreter ends changes nothing
+    unhear((signal.SIGINT, signal.SIGTERM))  # one that comes while the interpreter ends changes nothing
     standard_streams.leave(status or ExitStatus.CLEAN)
 
 

@@ -3,7 +3,9 @@
 import grp
 import os
 import pwd
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
+from typing import Any
 
 from fastserve.errors import StartError
 
@@ -16,6 +18,8 @@ class Privileges:
     gid: int
     name: str
     """The user's name, whose further groups are taken on; empty for none."""
+    home: str | None = None
+    """None: that of before."""
 
     def drop(self) -> None:
         """Becomes that user for good; raises StartError when that fails or could be taken back."""
@@ -32,6 +36,17 @@ class Privileges:
             raise StartError(f"cannot become {self}: {(error.strerror or str(error)).lower()}") from None
         if self.uid and _can_become_root():
             raise StartError(f"cannot become {self}: the process could become root again")
+        _forget_temporary_directory()
+
+    def set_environment(self) -> None:
+        """The variables that say whose the process is, before it becomes that user's: libraries find files by them."""
+        if os.geteuid() != 0 or self.home is None:
+            return
+        os.environ["HOME"] = self.home
+        for name in ("USER", "LOGNAME"):
+            os.environ.pop(name, None)
+            if self.name:
+                os.environ[name] = self.name
 
     def __str__(self) -> str:
         return f"user {self.name or self.uid} (uid {self.uid}, gid {self.gid})"
@@ -46,7 +61,7 @@ def resolve(user: str | None, group: str | None) -> Privileges | None:
         return None
     found = _user(user) if user is not None else Privileges(os.geteuid(), os.getegid(), "")
     if group is not None:
-        found = Privileges(found.uid, _group(group), found.name)
+        found = replace(found, gid=_group(group))
     elif found.gid < 0:
         raise StartError(f"--user {user}: the user database has no group for that number; add --group")
     own = (os.geteuid(), os.getegid())
@@ -75,8 +90,8 @@ def _user(user: str) -> Privileges:
         try:
             entry = pwd.getpwuid(uid)
         except KeyError:
-            return Privileges(uid, -1, "")
-    return Privileges(entry.pw_uid, entry.pw_gid, entry.pw_name)
+            return Privileges(uid, -1, "", "/")
+    return Privileges(entry.pw_uid, entry.pw_gid, entry.pw_name, entry.pw_dir)
 
 
 def _group(group: str) -> int:
@@ -94,6 +109,13 @@ def _number(text: str) -> int | None:
     if not (text.isascii() and text.isdigit()) or int(text) >= (1 << 32) - 1:
         return None
     return int(text)
+
+
+def _forget_temporary_directory() -> None:
+    """Python looks for it once, and what root has found may be closed to others."""
+    tempfile: Any = sys.modules.get("tempfile")
+    if tempfile is not None and tempfile.tempdir and not os.access(tempfile.tempdir, os.W_OK | os.X_OK):
+        tempfile.tempdir = None
 
 
 def _can_become_root() -> bool:

@@ -17,6 +17,7 @@ from fastserve.errors import ExitStatus, StartError, trace_of_application
 from fastserve.forked import Forked
 from fastserve.listen import open_listeners
 from fastserve.stop_signals import STOPPING, StopSignals, Urgency
+from fastserve.unheard import unhear
 
 if TYPE_CHECKING:
     from fastserve.serving import AnyWorker
@@ -133,6 +134,9 @@ class _Alone:
 
     def _serve(self) -> bool:
         config = self._config
+        self._user = privileges.resolve(config.user, config.group)
+        if self._user is not None:
+            self._user.set_environment()
         service.set_environment(config)
         listeners = open_listeners(config)
         self._addresses = listeners.addresses
@@ -160,7 +164,7 @@ class _Alone:
         self._service.show("server", "starting")
         if config.cpu_affinity:
             affinity.apply(affinity.cpu_of(0, config.cpu_affinity))
-        user = privileges.resolve(config.user, config.group)
+        user = self._user
         if user is not None:
             access_log.give_to(user.uid, user.gid)
             logs.give_files_to(user.uid, user.gid)
@@ -213,5 +217,5 @@ class _Alone:
 
         for number in STOPPING:
             signal.signal(number, handle)
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        unhear([signal.SIGUSR1])
         yield

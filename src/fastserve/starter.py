@@ -13,7 +13,7 @@ from fastserve.application import Application
 from fastserve.assignment import Assignment
 from fastserve.channel import Channel
 from fastserve.config import Config
-from fastserve.forked import Forked
+from fastserve.forked import Forked, fork
 from fastserve.hooks import Hooks, WorkerInfo
 from fastserve.listen import Listeners, Sockets
 from fastserve.logs import AccessLog
@@ -87,7 +87,7 @@ def _fork() -> int:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     pid = -1
     try:
-        pid = os.fork()
+        pid = fork()
     finally:
         if pid != 0:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)

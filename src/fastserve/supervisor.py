@@ -7,6 +7,7 @@ import os
 import selectors
 import signal
 import socket
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -36,20 +37,8 @@ MOST_DRAINING = 4
 LEAST_BLOCKS = 64
 
 SET_UP = (
-    *(
-        "admin",
-        "admin_token_file",
-        "admin_host",
-        "admin_queries",
-        "pid",
-        "user",
-        "group",
-        "umask",
-        "raise_files",
-        "chdir",
-        "hooks",
-        "preload",
-    ),
+    *("admin", "admin_token_file", "admin_host", "admin_queries"),
+    *("pid", "user", "group", "umask", "raise_files", "chdir", "hooks", "preload"),
     *("reload", "reload_dir", "reload_include", "reload_exclude"),
     *("access_log", "access_logfile", "log_config", "log_level", "use_colors"),
 )
@@ -185,7 +174,14 @@ class Supervisor:
         if config.preload:
             import fastserve.serving  # noqa: F401  (shared as well)
         service.set_environment(config)
-        return application.load(config)
+        before = set(threading.enumerate())
+        app = application.load(config)
+        left = [each.name for each in threading.enumerate() if each not in before]
+        if left:
+            advice = "start them in the lifespan's startup, or in the hook post_fork"
+            logger.warning("threads that the import has started are in no worker (%s): %s", advice, ", ".join(left))
+        forked.flush_files()
+        return app
 
     def _attend(self) -> None:
         """The processes beside the workers."""

@@ -40,6 +40,10 @@ def room_for_bodies(config: Config) -> int:
     return max(min(free // 2 // (config.workers or cpus.available()), MOST_IN_FILES), 1)
 
 
+SOFTWARE = f"{SERVER.decode()}/{version()}"
+"""Found out while this is imported: later another user might not be allowed to read what says it."""
+
+
 class ThreadedWorker:
     """Serves one WSGI application in one place, once."""
 
@@ -65,7 +69,7 @@ class ThreadedWorker:
             multiprocess=place.siblings,
             root_path=config.root_path,
             underscores=config.header_underscores == "allow",
-            software=f"{SERVER.decode()}/{version()}",
+            software=SOFTWARE,
         )
         self._log = error_log(config, place)
         own = {"body_files": room_for_bodies(config)}

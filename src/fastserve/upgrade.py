@@ -14,6 +14,7 @@ from typing import Any
 
 from fastserve import open_files
 from fastserve.errors import StartError
+from fastserve.forked import fork
 from fastserve.service import START_DIRECTORY, Service
 
 VARIABLE = "FASTSERVE_UPGRADE"
@@ -83,10 +84,8 @@ class Upgrade:
         variables = {name: value for name, value in self._environment.items() if name in os.environ}
         variables |= self._service.variables()
         variables[VARIABLE] = json.dumps({"pid": os.getpid(), "sockets": sockets, "slots": slots})
-        sys.stdout.flush()
-        sys.stderr.flush()
         try:
-            pid = os.fork()
+            pid = fork()
         except OSError as error:
             logger.error("no upgrade: %s", os.strerror(error.errno or 0).lower())
             self._take_back()

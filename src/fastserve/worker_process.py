@@ -17,6 +17,7 @@ from fastserve.errors import ExitStatus, StartError, summary, trace_of_applicati
 from fastserve.hooks import WorkerInfo
 from fastserve.service import set_environment
 from fastserve.stop_signals import Urgency
+from fastserve.unheard import unhear
 
 if TYPE_CHECKING:
     from fastserve._core import Driver
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 LONGEST_TRACEBACK = 32768
 """Characters of a traceback that the supervisor is told; more does not fit into one message."""
 
-_IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU)
+_UNHEARD = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU)
 # A terminal, or `kill` with a process group, sends these to workers too; they are meant for the supervisor.
 
 logger = logging.getLogger("fastserve")
@@ -49,8 +50,7 @@ def run(assignment: Assignment) -> ExitStatus:
         )
         return ExitStatus.NOT_STARTED
     finally:
-        for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1):
-            signal.signal(number, signal.SIG_IGN)  # the end has come: one more changes nothing
+        unhear((signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1))  # the end has come: one more changes nothing
 
 
 def _serve(assignment: Assignment, post: "_Post") -> bool:
@@ -59,10 +59,15 @@ def _serve(assignment: Assignment, post: "_Post") -> bool:
     if config.cpu_affinity:
         affinity.apply(affinity.cpu_of(assignment.slot, config.cpu_affinity))
     # Here, for the supervisor can see by now where a start hangs, and another user might not read what is imported.
+    from fastserve._core import unhear as unhear_in_c
     from fastserve.serving import serve
     from fastserve.worker import Place, own_process
 
+    for number in _UNHEARD:
+        unhear_in_c(number)
+
     if assignment.privileges is not None:
+        assignment.privileges.set_environment()
         assignment.privileges.drop()
     set_environment(config)
     os.environ["FASTSERVE_SLOT"] = str(assignment.slot)
@@ -88,8 +93,7 @@ def _first_signals(post: "_Post") -> None:
     has time. The supervisor blocked all of them before it forked.
     """
     signal.set_wakeup_fd(-1)
-    for number in _IGNORED:
-        signal.signal(number, signal.SIG_IGN)
+    unhear(_UNHEARD)
     for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGCHLD, signal.SIGABRT):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGUSR1, post.reopen_later)

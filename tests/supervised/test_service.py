@@ -253,6 +253,28 @@ def test_user(open_directory: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("way", [(), ("--no-supervisor",), ("--preload",)], ids=["supervised", "alone", "preload"])
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        (("--user", "nobody"), ["/nonexistent", "nobody", "nobody"]),
+        (("--user", "nobody", "--env", "HOME=/own", "--env", "USER=me"), ["/own", "me", "nobody"]),
+        (("--user", "54321", "--group", "54322"), ["/", None, None]),
+        (("--group", "54322"), ["/of-root", "root", "root"]),
+    ],
+)
+def test_variables_of_the_user(
+    open_directory: Path, user: tuple[str, ...], expected: list[str | None], way: tuple[str, ...]
+) -> None:
+    variables = {"HOME": "/of-root", "USER": "root", "LOGNAME": "root"}
+    options = (*NO_LIFESPAN, "--no-access-log", *user, *way)
+    with Supervised(*options, directory=open_directory, variables=variables) as supervised:
+        environment = facts(supervised)["environment"]
+        assert [environment.get(name) for name in ("HOME", "USER", "LOGNAME")] == expected
+        assert supervised.stop() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize("alone", [(), ("--no-supervisor",)], ids=["supervised", "alone"])
 def test_log_that_the_user_leads_elsewhere(open_directory: Path, tmp_path: Path, alone: tuple[str, ...]) -> None:
     """At USR1 root opens the log again, in a directory of the workers' user (CVE-2016-1247)."""
