@@ -12,7 +12,7 @@ from fastserve import _core
 from serving import Client, Server, request
 from serving.driving import Driving, listener
 from serving.http2 import HTTP2, get
-from serving.waiting import until
+from serving.waiting import PATIENCE, until
 from serving.websocket import handshake
 
 LIMIT = 3
@@ -70,7 +70,7 @@ class Held:
         self.enter()
         try:
             if environ["PATH_INFO"] == "/wait":
-                assert self.gate.wait(20)
+                assert self.gate.wait(PATIENCE)
             start_response("200 OK", [])
             if environ["PATH_INFO"] == "/after":
                 return Closing([b"hello"], self.close)
@@ -80,7 +80,7 @@ class Held:
                 self.leave()
 
     def close(self) -> None:
-        assert self.gate.wait(20)
+        assert self.gate.wait(PATIENCE)
         self.leave()
 
 

@@ -439,7 +439,7 @@ def test_a_driver_that_is_held_up_has_no_heartbeat(kind: str, steps: Steps, stat
             assert moves(status, 0.3) == (kind == "eight")
             steps.gate.set()
             client.answer()
-            assert moves(status, 10)
+            assert moves(status, PATIENCE)
 
 
 # ---- the memory

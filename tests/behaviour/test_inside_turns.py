@@ -16,7 +16,7 @@ import pytest
 from fastserve import _core
 from serving import Client, request
 from serving.driving import KINDS, Driving, listener
-from serving.waiting import until
+from serving.waiting import PATIENCE, until
 
 LOOPS = ("asyncio", "uvloop")
 LARGE = b"x" * 200_000
@@ -67,7 +67,7 @@ def test_no_request_is_opened_on_a_connection_whose_answer_found_the_client_gone
     def wsgi(environ: Message, start_response: Any) -> list[bytes]:
         called.append(environ["PATH_INFO"])
         if environ["PATH_INFO"] == "/wait":
-            released.wait(30)
+            released.wait(PATIENCE)
         start_response("200 OK", [])
         return [LARGE]
 
@@ -95,7 +95,7 @@ def test_a_preface_in_two_pieces_fits_the_buffer(tmp_path: Any) -> None:
     with Driving("asyncio") as driving:
         ours, theirs = socket.socketpair()
         with ours:
-            ours.settimeout(30)
+            ours.settimeout(PATIENCE)
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * len(rest))
             driving.do(lambda: driving.driver.adopt(theirs.detach()))
             ours.send(b"PRI * HTTP/2.0\r\n")

@@ -14,7 +14,7 @@ import pytest
 
 from serving import Client, request
 from serving.driving import KINDS, Driving, listener
-from serving.waiting import until
+from serving.waiting import PATIENCE, until
 
 V2 = b"\r\n\r\n\0\r\nQUIT\n"
 LINE = b"PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n"
@@ -231,7 +231,7 @@ def test_a_missing_or_malformed_header_ends_the_connection(
     caplog.set_level(logging.DEBUG)
     with proxied.connect() as client:
         client.send(data)
-        assert client.readable(10)
+        assert client.readable(PATIENCE)
         assert nothing_but_the_end(client)
     assert until(proxied.idle)
     assert proxied.counter("error_proxy_header") == 1

@@ -7,6 +7,7 @@ import pytest
 
 from serving import BrokenAnswer, Server, request, script
 from serving.script import Step, answers, body, start
+from serving.waiting import PATIENCE
 
 
 def test_complete_answer_byte_for_byte(server: Server) -> None:
@@ -318,6 +319,6 @@ def test_answer_that_the_client_cannot_take_at_once_arrives_whole(server: Server
     run = script(server, start(), ("pieces", 300, 30_000))
     with server.connect(receive_buffer=8192) as client:
         client.send(run.request())
-        select.select([client.socket], [], [], 10)
+        select.select([client.socket], [], [], PATIENCE)
         answer = client.answer()
         assert answer.body == bytes(9_000_000)

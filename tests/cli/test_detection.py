@@ -18,6 +18,7 @@ import pytest
 from fastserve.application import Application, Finding, asgi3_from_asgi2, detect, import_object, load
 from fastserve.config import Config
 from fastserve.errors import StartError
+from serving.waiting import PATIENCE
 
 
 async def asgi3(scope: Any, receive: Any, send: Any) -> None: ...
@@ -299,7 +300,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...,
         (directory / f"{name}.pyx").write_text(CYTHON.format(**directives))
         command = [sys.executable, "-m", "Cython.Build.Cythonize", "--inplace", "--quiet", f"{name}.pyx"]
         quick = {**os.environ, "CFLAGS": "-O0"}
-        subprocess.run(command, cwd=directory, env=quick, check=True, capture_output=True, timeout=100)
+        subprocess.run(command, cwd=directory, env=quick, check=True, capture_output=True, timeout=2 * PATIENCE)
         importlib.invalidate_caches()
         names.append(name)
         return importlib.import_module(name)

@@ -15,6 +15,7 @@ import pytest
 from fastserve.config import Config
 from fastserve.errors import StartError
 from fastserve.logs import AccessLog, configure
+from serving.waiting import PATIENCE
 
 LINE = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}\] \[(\d+)\] \[(.*)\] (.*)\n")
 
@@ -180,7 +181,7 @@ def test_program_with_a_class_of_its_own_for_loggers() -> None:
         "    fastserve.loggers.adopt()\n"
         "    assert type(logger).__mro__.count(fastserve.loggers.OwnLogger) == 1\n"
     )
-    subprocess.run([sys.executable, "-c", code], timeout=20, check=True)
+    subprocess.run([sys.executable, "-c", code], timeout=PATIENCE, check=True)
 
 
 @pytest.mark.parametrize("name", ["absent.json", "absent.ini"])
