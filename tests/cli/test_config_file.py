@@ -169,7 +169,7 @@ REFUSED = [
     ("umask = 22", 'umask: 22 is a number; permission bits are written as text (such as "022")'),
     ("env = {A = 1}", "env: the value of A is not a string without NUL"),
     ("headers = ['A']", "headers: 'A' is not of the form 'Name: value'"),
-    ("[limits]\nport = 1", "limits: there is no such option"),
+    ("[limits]\nport = 1", "limits: there is no such option; did you mean limit-methods?"),
     ("port 80", "not valid TOML: Expected '=' after a key in a key/value pair (at line 1, column 6)"),
     ("app = 'a:b'\nport =\n", "not valid TOML: Invalid value (at line 2, column 7)"),
 ]

@@ -43,5 +43,5 @@ def test_header_of_another_peer(launch: Launch, module: Module) -> None:
     launched = launch("who:app", "--proxy-protocol", "--proxy-allow-from", "192.0.2.0/28", "--lifespan", "off")
     port = launched.port()
     assert answer(port, GET).startswith(b"HTTP/1.1 200 OK\r\n")
-    assert answer(port, HEADER + GET).startswith(b"HTTP/1.1 501 Not Implemented\r\n")
+    assert answer(port, HEADER + GET).startswith(b"HTTP/1.1 400 Bad Request\r\n")
     launched.stop()

@@ -220,7 +220,7 @@ def test_nothing_is_received_after_the_disconnect(start: Serve) -> None:
 
 
 def test_an_application_that_does_not_end_is_closed_at_the_end_of_the_time(start: Serve) -> None:
-    server = start(ws_drain_timeout=0.5)
+    server = start(ws_drain_timeout=0.5, timeout_graceful_shutdown=1)
     run = script(server, ACCEPTED, ("receive",), ("wait", "never"))
     with server.connect() as client:
         socket = WebSocket(client, run.target)
@@ -228,7 +228,6 @@ def test_an_application_that_does_not_end_is_closed_at_the_end_of_the_time(start
         assert socket.frame().code == 1012
         socket.close(1012)
         assert client.closed()
-        server.signal(signal.SIGTERM)
     server.wait()
 
 
