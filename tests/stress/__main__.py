@@ -10,6 +10,7 @@ import argparse
 import random
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from stress.run import Part, Result, Run
@@ -34,6 +35,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, choices=THREADS, help="of a WSGI application: only so many")
     parser.add_argument("--tls", action=argparse.BooleanOptionalAction, help="only with it, only without")
     parser.add_argument("--without", default="", help="letters of the application's steps that are left out")
+    parser.add_argument("--no-leaks", dest="leaks", action="store_false", help="memory that nobody holds is no failure")
+    parser.add_argument("--calm", action="store_true", help="the log's handlers do not raise")
     parser.add_argument("--a-run", type=float, default=A_RUN, help="seconds of one server")
     parser.add_argument("--keep", type=Path, default=Path("build/stress"), help="folder for the logs of what failed")
     parser.add_argument("--first", action="store_true", help="end with the first run that fails")
@@ -47,7 +50,7 @@ class Series:
         self.chosen = chosen
         self.failed: list[Result] = []
         self.runs = self.scenes = self.requests = 0
-        self.part = Part(shown=chosen.show, without=chosen.without)
+        self.part = Part(shown=chosen.show, without=chosen.without, leaks=chosen.leaks)
         if chosen.scenes:
             first, _, last = chosen.scenes.partition("-")
             self.part.first, self.part.last = int(first), int(last or first)
@@ -70,6 +73,8 @@ class Series:
     def run(self, seed: str, number: int, seconds: float) -> None:
         chosen = self.chosen
         setting = self.setting(seed, number)
+        if chosen.calm:
+            setting = replace(setting, handler_raises=0.0)
         result = Run(setting, chosen.build.resolve(), seconds, self.part)(chosen.keep)
         self.runs += 1
         self.scenes += result.scenes
