@@ -44,7 +44,8 @@ class Way(Enum):
 
 @dataclass(frozen=True)
 class Step:
-    """Of a client: send, read, wait (for all answers), half (close its half), close, reset."""
+    """Of a client: send, raw (past TLS), read, wait (for all answers, or the first `size` ones), half (close its half),
+    close, reset, nothing; act: the first part, which is played while the server runs undisturbed, ends here."""
 
     kind: str
     data: bytes = b""
@@ -157,9 +158,21 @@ class Client:
             self.waits_since = time.monotonic()
         self.flush()
         self.read(MOST_UNREAD)
-        if not self.over and self.reader is not None and self.reader.done and not self.out:
+        if not self.over and self.answered() and not self.out:
             self.at += 1
             self.waits_since = 0.0
+
+    def answered(self) -> bool:
+        """Whether it has what its step waits for."""
+        first = self.steps[self.at].size
+        if first:
+            return all(each.outcome is not Outcome.OPEN for each in self.requests[:first])
+        return self.reader is not None and self.reader.done
+
+    @property
+    def before_act(self) -> bool:
+        """Its first part is not over."""
+        return not self.over and any(step.kind == "act" for step in self.steps[self.at :])
 
     # ---- out
 

@@ -104,6 +104,7 @@ class Process:
         self.log = folder / "log"
         self.judged = 0
         self.stopped = False
+        self._waited: dict[str, float] = {}
         self.socket, inner = socket.socketpair()
         self.socket.settimeout(ANSWER_WITHIN)
         self.unread = b""
@@ -208,34 +209,38 @@ class Process:
     # ---- what is done to it
 
     def stall(self) -> None:
-        os.kill(self.process.pid, signal.SIGSTOP)
+        self.kill(signal.SIGSTOP)
 
     def go_on(self) -> None:
-        os.kill(self.process.pid, signal.SIGCONT)
+        self.kill(signal.SIGCONT)
+
+    def kill(self, number: signal.Signals) -> None:
+        if self.process.poll() is not None:
+            self.gone()
+        os.kill(self.process.pid, number)
 
     def descriptors(self) -> int:
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
     def waited(self) -> float:
         """Seconds that it was ready to run and did not, since others had the processors."""
-        total = 0
-        for thread in Path(f"/proc/{self.process.pid}/task").iterdir():
-            total += int((thread / "schedstat").read_text().split()[1])
-        return total / 1e9
+        with suppress_gone():
+            for thread in Path(f"/proc/{self.process.pid}/task").iterdir():
+                self._waited[thread.name] = int((thread / "schedstat").read_text().split()[1]) / 1e9
+        return sum(self._waited.values())
 
     def stop(self, within: float) -> None:
         """SIGTERM; the end comes within that many seconds of its own time. Raises Broken."""
         self.stopped = True
         begun = time.monotonic()
-        before = waiting = self.waited()
+        before = self.waited()
         os.kill(self.process.pid, signal.SIGTERM)
         while self.process.poll() is None:
-            with suppress_gone():
-                waiting = self.waited()
+            self.waited()
             if time.monotonic() - begun > within + 30:
                 raise Broken(f"the server does not stop\n{self.stacks()}")
             time.sleep(0.005)
-        taken = time.monotonic() - begun - (waiting - before)
+        taken = time.monotonic() - begun - (sum(self._waited.values()) - before)
         self.judge()
         if self.process.returncode not in (0, 3):
             raise Broken(f"the server has ended with {self.process.returncode}:\n{self.text()[-6000:]}")

@@ -120,7 +120,7 @@ class Run:
         process.ask("forget")
         while left := self.left(process.ask("look")):
             if time.monotonic() > deadline:
-                raise Broken(f"left when all clients are gone: {left}\n{process.ask('tasks')}")
+                raise Broken(f"left when all clients are gone: {left}\n{process.ask('tasks')}\n{process.stacks()}")
             time.sleep(0.05)
         self.judge_growth(process.ask("look"))
         if self.part.leaks:

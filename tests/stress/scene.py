@@ -15,6 +15,7 @@ PATIENCE = 30.0
 """Seconds that a client stays for an answer, far beyond every deadline of server and application."""
 
 HANDSHAKE_WITHIN = 10.0
+FIRST_ACT_WITHIN = 5.0
 
 
 def contexts() -> dict[str, ssl.SSLContext]:
@@ -48,12 +49,14 @@ class Stage:
             print(*map(show, clients), sep="\n", flush=True)
         self.played += 1
         self.requests += sum(len(each.requests) for each in clients)
-        late = rng.random() < 0.5
+        late = rng.random() < 0.4
         for each in clients:
-            if not late or each.way.value == "tls":
+            if not late or each.way.value == "tls" or each.before_act:
                 self.open(each)
         stalls = rng.random() < 0.5
-        over_deadline = rng.choice([0.15, 0.35, 0.65, 1.05]) if rng.random() < 0.15 else 0.0
+        over_deadline = rng.choice([0.15, 0.35, 0.65, 1.05]) if rng.random() < 0.25 else 0.0
+        self.first_act(clients)
+        time.sleep(rng.choice([0.0, 0.0, 0.02, 0.08]))
         try:
             if stalls:
                 self.process.stall()
@@ -65,6 +68,15 @@ class Stage:
             self.process.go_on()
         self.waiting += [each for each in clients if not each.over]
         self.look_after(self.waiting, 0.0)
+
+    def first_act(self, clients: list[Client]) -> None:
+        """Plays what comes before the rest: connections that have served once and are idle."""
+        until = time.monotonic() + FIRST_ACT_WITHIN
+        while (playing := [each for each in clients if each.before_act]) and time.monotonic() < until:
+            for each in playing:
+                each.step()
+            if all(each.waiting for each in playing):
+                select.select(readable(playing), writable(playing), [], 0.02)
 
     def open(self, client: Client) -> None:
         try:

@@ -99,16 +99,24 @@ class Draw:
             steps += [Step("nothing")] * rng.randint(1, 30)
         return [*steps, Step(rng.choice(["close", "reset", "reset"]))]
 
+    def first_act(self, data: bytes) -> list[Step]:
+        return [Step("send", data), Step("wait", size=1), Step("act")]
+
     # ---- HTTP/1.1
 
     def http1(self, name: str, way: Way, stays: bool) -> Client:
         requests: list[Request] = []
         data = b""
+        before: list[Step] = []
+        if self.chance(0.3):
+            mark = self.mark()
+            requests.append(Request(mark))
+            before = self.first_act(f"GET /run/{mark} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
         for _ in range(self.rng.choice([1, 1, 1, 2, 2, 3, 6])):
             data += self.request1(requests, stays)
         if self.chance(0.1):
             data += self.noise()
-        client = Client(name, way, self.leaving(self.cut(data), stays), requests, stays=stays)
+        client = Client(name, way, before + self.leaving(self.cut(data), stays), requests, stays=stays)
         client.reader = HTTP1Reader(requests)
         return client
 
@@ -244,14 +252,19 @@ class Session:
     def client(self) -> Client:
         rng = self.rng
         self.begin()
+        before: list[Step] = []
+        if self.draw.chance(0.3):
+            self.request(f"/run/{(mark := self.draw.mark())}", mark)
+            before = self.draw.first_act(b"".join(self.frames))
+            self.frames.clear()
         for _ in range(rng.choice([1, 1, 2, 3, 8])):
-            self.tunnelled() if self.tunnel and self.draw.chance(0.7) else self.request()
+            self.tunnelled() if self.tunnel and self.draw.chance(0.7) else self.drawn_request()
             if self.draw.chance(0.3):
                 self.between()
         data = b"".join(self.frames)
         edges = self.frames if self.draw.chance(0.5) else [data]
         steps = [step for each in edges for step in self.draw.cut(each)]
-        steps = self.draw.leaving(steps, self.stays)
+        steps = before + self.draw.leaving(steps, self.stays)
         client = Client(self.name, self.way, steps, list(self.streams.values()), stays=self.stays)
         client.alpn = ["h2"]
         polite = self.stays or self.draw.chance(0.7)
@@ -283,14 +296,16 @@ class Session:
         else:
             self.frames.append(http2.frame(http2.HEADERS, flags | http2.END_HEADERS, stream, block))
 
-    def request(self) -> None:
+    def drawn_request(self) -> None:
         rng = self.rng
         mark = self.draw.mark()
-        method = rng.choice(["GET", "GET", "POST", "HEAD"])
         program = programs.http_program(rng, self.draw.setting.interface, self.stays, self.draw.without)
+        self.request(f"/run/{mark}/{program}", mark, rng.choice(["GET", "GET", "POST", "HEAD"]))
+
+    def request(self, target: str, mark: str, method: str = "GET") -> None:
         request = Request(mark, method)
         stream = self.stream(request)
-        self.head(stream, http2.get(f"/run/{mark}/{program}", method=method), method != "POST")
+        self.head(stream, http2.get(target, method=method), method != "POST")
         if method == "POST":
             self.body(stream, mark)
 
