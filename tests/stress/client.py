@@ -87,6 +87,7 @@ class Client:
         self._socket: socket.socket | None = None
         self._tls: ssl.SSLObject | None = None
         self._shaken = False
+        self._farewell = False
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._cipher = bytearray()
@@ -229,10 +230,16 @@ class Client:
                 self._ended(End.RESET)
                 return
             if not data:
-                self._ended(End.FIN)
+                self._ended(self._orderly())
                 return
             most -= len(data)
             self._take(data)
+
+    def _orderly(self) -> End:
+        """A FIN; but TLS that ends without a farewell was broken off, and so may have been a Unix socket, which has no
+        other way to say so."""
+        broken_off = (self._tls is not None and not self._farewell) or self.way is Way.UNIX
+        return End.RESET if broken_off else End.FIN
 
     def _take(self, data: bytes) -> None:
         if self._tls is None:
@@ -244,8 +251,10 @@ class Client:
         try:
             while self._shaken and (plain := self._tls.read(PIECE)):
                 self._feed(plain)
-        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+        except ssl.SSLWantReadError:
             pass
+        except ssl.SSLZeroReturnError:
+            self._farewell = True
         except ssl.SSLError:
             self._ended(End.RESET)
 
