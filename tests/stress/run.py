@@ -117,8 +117,7 @@ class Run:
             stage.look_after(stage.waiting, 1.0)
             process.judge()
         deadline = time.monotonic() + QUIET_WITHIN
-        process.ask("forget")
-        while left := self.left(process.ask("look")):
+        while left := self.left(self.look(process)):
             if time.monotonic() > deadline:
                 raise Broken(f"left when all clients are gone: {left}\n{process.ask('tasks')}\n{process.stacks()}")
             time.sleep(0.05)
@@ -126,6 +125,11 @@ class Run:
         if self.part.leaks:
             process.ask("leaks")
         process.judge()
+
+    def look(self, process: Process) -> dict[str, Any]:
+        process.ask("forget")  # applications that still run keep something anew
+        seen: dict[str, Any] = process.ask("look")
+        return seen
 
     def left(self, seen: dict[str, Any]) -> list[str]:
         """What is there that should not be."""
