@@ -56,10 +56,10 @@ C_ROOMS := $(wildcard ext/net/*.c ext/proto/*.c)
 C_COMPILERS := $(shell for cc in gcc clang; do command -v $$cc; done)
 
 .DELETE_ON_ERROR:
-.PHONY: help run build test soak stress conformance test-c test-over lint analyze bench bench-peers bench-check bench-micro profile fuzz fuzz-core llhttp clean distclean
+.PHONY: help run build test test-applications soak stress conformance test-c test-over lint analyze bench bench-peers bench-check bench-micro profile fuzz fuzz-core llhttp clean distclean
 
 help:  ## what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  PYTHON=$(PYTHON)  VENV=$(VENV)  switches: FASTSERVE_DEBUG=1 FASTSERVE_SANITIZE=1 FASTSERVE_WERROR=1"
 
 run: $(BUILT)  ## serve APP (examples.hello:app) on HOST:PORT (127.0.0.1:8000)
@@ -84,6 +84,10 @@ test-over: $(BUILT) $(DEVELOP)  ## over TLS what is not about the wire itself, o
 	$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile -m 'not alone' -k 'not asyncio' --over tls \
 		tests/behaviour tests/frameworks tests/websocket tests/wsgi
 	$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile -m 'not alone' -k 'not asyncio' --over h2 tests/frameworks
+
+test-applications: $(BUILT) $(DEVELOP)  ## published applications, which are large: not in continuous integration
+	$(PY) -m pip install --quiet -r tests/applications/requirements.txt
+	$(PY) -m pytest tests/applications $(PYTEST)
 
 soak: $(BUILT) $(DEVELOP)  ## reloads, crashes, scaling and upgrades under load, the long way (about half an hour)
 	SOAK=1 $(PY) -m pytest tests/supervised $(PYTEST)
