@@ -40,7 +40,7 @@ class Case:
 SENDING, LATER = "Connection_end_turn", "Driver_send_deferred"  # the latter is not within an entry
 INTERFACES: tuple[tuple[Interface, tuple[str, ...], str, str], ...] = (
     ("asgi", ("Connection_ready",), "scope", "ScopeBuilder_build"),
-    ("wsgi", ("Connection_ready", "WSGIExchange_perform"), "environ", "EnvironBuilder_build"),
+    ("wsgi", ("Connection_ready", "Threads_step"), "environ", "EnvironBuilder_build"),
 )
 
 

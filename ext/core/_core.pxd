@@ -208,6 +208,9 @@ cdef enum EnvironKey:
     ENV_SERVER_PORT
     ENV_REMOTE_ADDR
     ENV_REMOTE_PORT
+    ENV_EARLY_HINTS                     # this and what follows are handles
+    ENV_CLIENT_DISCONNECTED
+    ENV_WAITRESS_DISCONNECTED           # the same by waitress's name
     ENV_SIZE
 
 
@@ -245,7 +248,9 @@ cdef class EnvironBuilder:
     cdef tuple peers                    # of the last new connection
     cdef Target target                  # of the last environ
     cdef str method                     # likewise
-    cdef dict build(self, const fs_request_head *head, Connection connection)
+    cdef dict build(self, const fs_request_head *head, Connection connection, WSGIExchange exchange)
+    cdef int forget(self, Handle handle) except -1
+    cdef int clear(self) except -1
     cdef EnvironShape shape_for(self, const fs_request_head *head)
     cdef EnvironShape new_shape(self, const fs_request_head *head, uint64_t hash)
     cdef bint fit(self, EnvironShape shape, const fs_request_head *head) except -1
@@ -892,13 +897,15 @@ cdef class WSGIExchange(Exchange):
     cdef object iterator
     cdef bint single                    # the iterable says that it has one element
     cdef object room                    # an event that those wait for who are in `write`, or None
+    cdef Connection following           # whose turn comes after this step, for its next request
     cdef StartResponse start_response
     cdef Write write
     cdef EarlyHints early_hints
+    cdef ClientIsGone client_disconnected
 
     cdef int reset(self) except -1
     cdef int let_go(self) except -1
-    cdef int perform(self) except -1
+    cdef void perform(self) noexcept
     cdef int call(self) except -1
     cdef int answer(self, object result) except -1
     cdef int answer_whole(self, bytes body) except -1
@@ -917,8 +924,8 @@ cdef class WSGIExchange(Exchange):
     cdef int no_room(self, int error) except -1
     cdef int enqueue(self) except -1
     cdef int write_head(self, bint end, uint64_t length) except -1
-    cdef int failed(self, object failure) except -1
-    cdef int close_iterable(self) except -1
+    cdef void failed(self, object failure) noexcept
+    cdef void close_iterable(self) noexcept
     cdef object handle_start(self, object status, object headers, object exc_info)
     cdef int handle_write(self, object data) except -1
     cdef int handle_hints(self, object headers) except -1
@@ -926,7 +933,7 @@ cdef class WSGIExchange(Exchange):
     cdef int wait_alone(self) except -1
     cdef int make_room(self) except -1
     cdef bint leads(self) noexcept
-    cdef int broken_off(self, object failure) except -1
+    cdef bint client_is_gone(self) except -1
 
 
 # The body of a request on its way to an application that is called when all of it is there. What gives an FS_E_* raises too:
@@ -959,8 +966,18 @@ cdef class Write:
     cdef WSGIExchange exchange
 
 
-cdef class EarlyHints:
+# A callable that stands in the environ, and in the prototypes that environs are copied from.
+cdef class Handle:
     cdef WSGIExchange exchange
+    cdef Py_ssize_t held                # places in prototypes where it stands
+
+
+cdef class EarlyHints(Handle):
+    pass
+
+
+cdef class ClientIsGone(Handle):
+    pass
 
 
 cdef class FileWrapper:

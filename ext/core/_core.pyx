@@ -67,6 +67,7 @@ cdef extern from "<poll.h>" nogil:
     enum:
         POLLIN
         POLLOUT
+        POLLRDHUP
     struct pollfd:
         int fd
         short events

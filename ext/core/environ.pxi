@@ -8,7 +8,8 @@ cdef enum:
 
 cdef tuple ENVIRON_KEYS = (     # in the order of EnvironKey
     "REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "REQUEST_URI", "RAW_URI", "SERVER_PROTOCOL", "SERVER_NAME",
-    "SERVER_PORT", "REMOTE_ADDR", "REMOTE_PORT",
+    "SERVER_PORT", "REMOTE_ADDR", "REMOTE_PORT", "wsgi.early_hints", "fastserve.client_disconnected",
+    "waitress.client_disconnected",
 )
 cdef PyObject *environ_names[ENV_SIZE]      # borrowed from ENVIRON_KEYS
 cdef list environ_keys = []                 # of the fields that are known, by id; None: not passed on
@@ -116,7 +117,7 @@ cdef class EnvironBuilder:
         self.peers = ("", "", "", None)
         self.shapes = [None] * SHAPE_SLOTS
 
-    cdef dict build(self, const fs_request_head *head, Connection connection):
+    cdef dict build(self, const fs_request_head *head, Connection connection, WSGIExchange exchange):
         cdef EnvironShape shape = self.shape_for(head)
         cdef Target target = self.targets.find(head)
         cdef tuple peers = connection.memo
@@ -135,8 +136,13 @@ cdef class EnvironBuilder:
                     else <PyObject *>"HTTP/2.0" if head.version == FS_HTTP_2 else <PyObject *>"HTTP/1.0")
         for i in range(4):
             place_value(shape, ENV_SERVER_NAME + i, PyTuple_GET_ITEM(peers, i))
+        place_handle(shape, ENV_EARLY_HINTS, exchange.early_hints)
+        place_handle(shape, ENV_CLIENT_DISCONNECTED, exchange.client_disconnected)
+        place_handle(shape, ENV_WAITRESS_DISCONNECTED, exchange.client_disconnected)
         environ = PyDict_Copy(shape.environ)
-        if not shape.joined:
+        if shape.joined:
+            forget_handles(shape, None)
+        else:
             self.add_secrets(environ, shape, head)
         if peers[3] is None:
             PyDict_DelItem(environ, "REMOTE_PORT")
@@ -173,8 +179,22 @@ cdef class EnvironBuilder:
             return shape
         shape = self.new_shape(head, h)
         if not shape.joined:
+            forget_handles(self.shapes[h % SHAPE_SLOTS], None)
             self.shapes[h % SHAPE_SLOTS] = shape
         return shape
+
+    cdef int forget(self, Handle handle) except -1:
+        """Takes it out of the prototypes: its request is over, and it serves no other one."""
+        if handle is not None and handle.held:
+            for shape in self.shapes:
+                forget_handles(shape, handle)
+        return 0
+
+    cdef int clear(self) except -1:
+        for i in range(SHAPE_SLOTS):
+            forget_handles(self.shapes[i], None)
+            self.shapes[i] = None
+        return 0
 
     cdef bint fit(self, EnvironShape shape, const fs_request_head *head) except -1:
         """Puts the values of this request into the prototype; False where its keys are others."""
@@ -242,6 +262,33 @@ cdef int place_value(EnvironShape shape, int key, PyObject *value) except -1:
     if shape.given[key] != value:
         PyDict_SetItem(shape.environ, <object>environ_names[key], <object>value)
         shape.given[key] = value        # borrowed: the prototype owns it for as long as it stands there
+    return 0
+
+
+cdef int place_handle(EnvironShape shape, int key, Handle handle) except -1:
+    """As place_value. Most requests are served by the same few exchanges, so that it stands there already; it counts where it
+    stands, since whether the application has kept it is known by its references (WSGI.give)."""
+    if shape.given[key] != <PyObject *>handle:
+        if shape.given[key] != NULL:
+            (<Handle>shape.given[key]).held -= 1
+        PyDict_SetItem(shape.environ, <object>environ_names[key], handle)
+        shape.given[key] = <PyObject *>handle
+        handle.held += 1
+    return 0
+
+
+cdef int forget_handles(EnvironShape shape, Handle handle) except -1:
+    """Takes one out of a prototype, or all."""
+    cdef int key
+    cdef Handle given
+    if shape is None:
+        return 0
+    for key in range(ENV_EARLY_HINTS, ENV_SIZE):
+        if shape.given[key] != NULL and (handle is None or shape.given[key] == <PyObject *>handle):
+            given = <Handle>shape.given[key]
+            shape.given[key] = NULL
+            given.held -= 1
+            PyDict_SetItem(shape.environ, <object>environ_names[key], None)
     return 0
 
 

@@ -92,13 +92,14 @@ static inline int fs_exchange_is_free(PyObject *exchange, PyObject *send, PyObje
     return Py_REFCNT(send) == 1 && Py_REFCNT(receive) == 1 && Py_REFCNT(exchange) == known;
 }
 
-/* Likewise for WSGI: each of the three callables holds one reference of the exchange. */
-static inline int fs_request_is_over(PyObject *exchange, PyObject *start_response, PyObject *write,
-                                     PyObject *early_hints, Py_ssize_t known)
+/* Likewise for WSGI: each of the four callables holds one reference of the exchange. */
+static inline int fs_request_is_over(PyObject *exchange, PyObject *start_response, PyObject *write, Py_ssize_t known)
 {
-    return Py_REFCNT(start_response) == 1 && Py_REFCNT(write) == 1 && Py_REFCNT(early_hints) == 1 &&
-           Py_REFCNT(exchange) == known;
+    return Py_REFCNT(start_response) == 1 && Py_REFCNT(write) == 1 && Py_REFCNT(exchange) == known;
 }
+
+/* Whether somebody refers to a callable of the environ beside its exchange and the `held` places in prototypes. */
+static inline int fs_is_kept(PyObject *handle, Py_ssize_t held) { return Py_REFCNT(handle) != 1 + held; }
 
 /*
  * A call whose exception is not raised here and now: `failed` makes of it what is

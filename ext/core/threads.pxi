@@ -300,6 +300,7 @@ cdef class Threads:
         given up long ago, and nobody knows what it has left behind."""
         cdef Driver driver = self.driver
         cdef WSGIExchange exchange = self.pop()
+        cdef Connection following
         cdef bint leading = self.leads(me)
         cdef uint64_t began = fs_monotonic_us()
         driver.count_durations(began)
@@ -311,29 +312,27 @@ cdef class Threads:
         driver.polling = False
         self.running += 1
         exchange.worker = me
-        try:
-            if leading and self.watched:
-                fs_relay_begin_step(&self.relay)
-                try:
-                    exchange.perform()
-                finally:
-                    self.learn(not fs_relay_end_step(&self.relay, me))
-            else:
-                exchange.perform()
-                if not leading:
-                    self.learn(fs_monotonic_us() - began > SLOW_US)
-        except BaseException as failure:
-            exchange.broken_off(failure)
-        finally:
-            self.running -= 1
+        if leading and self.watched:
+            fs_relay_begin_step(&self.relay)
+            exchange.perform()
+            self.learn(not fs_relay_end_step(&self.relay, me))
+        else:
+            exchange.perform()
+            if not leading:
+                self.learn(fs_monotonic_us() - began > SLOW_US)
+        self.running -= 1
+        overdue = exchange.overdue
+        following, exchange.following = exchange.following, None
+        if exchange.progress == WSGI_DONE and not exchange.queued:
+            (<WSGI>exchange.interface).give(exchange)
+        if following is not None:
+            driver.polling = self.defers(me)
+            following.turn()
         driver.polling = self.leads(me)
         if not driver.polling:
             driver.finish_batch()
         if driver.idle_callback is not None:
             driver.check_idle()
-        overdue = exchange.overdue
-        if exchange.progress == WSGI_DONE and not exchange.queued:
-            (<WSGI>exchange.interface).give(exchange)
         return overdue and self.watched
 
     cdef void learn(self, bint slow) noexcept:

@@ -9,8 +9,8 @@ cdef enum:
 
 cdef extern from "slots.h":
     object fs_owned(PyObject *result)
-    bint fs_request_is_over(PyObject *exchange, PyObject *start_response, PyObject *write, PyObject *early_hints,
-                            Py_ssize_t known)
+    bint fs_is_kept(PyObject *handle, Py_ssize_t held)
+    bint fs_request_is_over(PyObject *exchange, PyObject *start_response, PyObject *write, Py_ssize_t known)
     Py_ssize_t fs_length_hint(PyObject *o) except -2
 
 cdef extern from "Python.h":
@@ -42,6 +42,14 @@ cdef object stack_of(unsigned long ident):
         return f"  in {frame.f_code.co_qualname}: its stack cannot be shown: {failure!r}"
 
 
+cdef bint has_left(int fd) noexcept:
+    """Whether the peer has closed its side, or all of the connection, whatever lies in the socket before that."""
+    cdef pollfd looked
+    looked.fd = fd
+    looked.events = POLLRDHUP
+    return c_poll(&looked, 1, 0) > 0
+
+
 @cython.final
 cdef class WSGIExchange(Exchange):
 
@@ -54,6 +62,8 @@ cdef class WSGIExchange(Exchange):
         self.write.exchange = self
         self.early_hints = EarlyHints.__new__(EarlyHints)
         self.early_hints.exchange = self
+        self.client_disconnected = ClientIsGone.__new__(ClientIsGone)
+        self.client_disconnected.exchange = self
         if FS_DEBUG:
             live_objects["exchanges"] += 1
 
@@ -70,20 +80,23 @@ cdef class WSGIExchange(Exchange):
         self.progress = WSGI_READING
 
     cdef int let_go(self) except -1:
+        cdef EnvironBuilder environs = self.interface.environs
         self.start_response = None
         self.write = None
+        environs.forget(self.early_hints)
+        environs.forget(self.client_disconnected)
         self.early_hints = None
+        self.client_disconnected = None
 
     # ---- the connection's side
 
     cdef int begin(self, fs_request_head *head) except -1:
         cdef Driver driver = self.driver
         cdef EnvironBuilder environs = self.interface.environs
-        self.environ = environs.build(head, self.connection)
+        self.environ = environs.build(head, self.connection, self)
         self.method = environs.method
         self.raw_path = environs.target.raw_path
         self.body_ended = (head.flags & FS_HEAD_END) != 0
-        PyDict_SetItem(self.environ, "wsgi.early_hints", self.early_hints)
         if head.flags & FS_HEAD_FORWARDED and self.connection.trusted():
             apply_to_environ(self.environ, driver.forwarding.read(forwarding_fields(head)))
         if driver.access_log.fd >= 0:
@@ -250,37 +263,23 @@ cdef class WSGIExchange(Exchange):
 
     # ---- a step
 
-    cdef int perform(self) except -1:
+    cdef void perform(self) noexcept:
         """One step in the application. The lock is held before and after."""
         self.ident = PyThread_get_thread_ident()
         try:
-            try:
-                if self.progress == WSGI_CALL:
-                    self.call()
-                if self.progress == WSGI_PULL:
-                    self.pull()
-            except BaseException as failure:
-                self.failed(failure)
-            if self.progress == WSGI_CLOSE:
-                self.close_iterable()
-        finally:
-            self.ident = 0
-            if self.stream == NULL:
-                end_row(self)
-                if self.progress == WSGI_DONE:
-                    leave_place(self)
-        return 0
-
-    cdef int broken_off(self, object failure) except -1:
-        """A step has failed in our own code: nobody goes on with it."""
-        cdef Connection connection = self.connection
-        if connection is not None:
-            connection.broken(failure)
-        else:
-            report(self.driver.logger, LOG_CRITICAL, "Internal error after a request", (), failure)
-        if not self.queued:
+            if self.progress == WSGI_CALL:
+                self.call()
+            if self.progress == WSGI_PULL:
+                self.pull()
+        except BaseException as failure:
+            self.failed(failure)
+        if self.progress == WSGI_CLOSE:
             self.close_iterable()
-            leave_place(self)
+        self.ident = 0
+        if self.stream == NULL:
+            end_row(self)
+            if self.progress == WSGI_DONE:
+                leave_place(self)
 
     cdef int call(self) except -1:
         cdef PyObject *arguments[2]
@@ -428,7 +427,10 @@ cdef class WSGIExchange(Exchange):
             connection.response_ended(self)
         finally:
             connection.flags &= ~<uint32_t>CONN_IN_TURN
-        self.give_turn(connection)
+        if self.progress == WSGI_DONE:
+            self.following = connection     # the same exchange serves its next request, once this one is over (Threads.step)
+        else:
+            self.give_turn(connection)
 
     cdef int give_turn(self, Connection connection) except -1:
         """What is queued leaves, at once or a little later, and the connection's next request is looked for."""
@@ -436,7 +438,7 @@ cdef class WSGIExchange(Exchange):
         cdef Threads threads = self.threads
         cdef bint polling = driver.polling
         # Unwatched, close() may keep an answer that waits from leaving for as long as it likes.
-        driver.polling = (threads.defers(self.worker) and (threads.watched or self.progress == WSGI_DONE)
+        driver.polling = (threads.defers(self.worker) and threads.watched
                           and self.ident == PyThread_get_thread_ident())
         connection.turn()
         driver.polling = polling
@@ -484,7 +486,7 @@ cdef class WSGIExchange(Exchange):
         if result < 0:
             raise application_error(result)
 
-    cdef int failed(self, object failure) except -1:
+    cdef void failed(self, object failure) noexcept:
         """The application's exception, logged here, once, with method and path."""
         cdef Connection connection = self.connection
         self.progress = WSGI_CLOSE
@@ -498,15 +500,18 @@ cdef class WSGIExchange(Exchange):
         self.threads.enter()
         if self.stream == NULL:
             self.driver.count_error(FS_E_APP_RAISED)
-        else:
+            return
+        try:
             connection.flags |= CONN_IN_TURN
             try:
                 self.fail(FS_E_APP_RAISED)
             finally:
                 connection.flags &= ~<uint32_t>CONN_IN_TURN
             self.give_turn(connection)
+        except BaseException as internal:
+            connection.broken(internal)     # nobody goes on with it
 
-    cdef int close_iterable(self) except -1:
+    cdef void close_iterable(self) noexcept:
         cdef bint raised = False
         iterable = self.iterable
         self.iterable = self.iterator = None
@@ -632,6 +637,22 @@ cdef class WSGIExchange(Exchange):
             if self.stream != NULL and connection.deadline and driver.now >= connection.deadline:
                 connection.expired()
 
+    cdef bint client_is_gone(self) except -1:
+        """Whether nobody waits for the answer any more. The driver knows; where this is the only thread, nobody drives now."""
+        cdef Connection connection
+        if self.told or self.overdue or self.threads.watched or self.stream == NULL:
+            return self.told or self.overdue
+        self.threads.enter()
+        try:
+            connection = self.connection
+            if connection is not None and connection.session is None:
+                return has_left(connection.fd)
+            if connection is not None and self.threads.relay.depth == 1:
+                connection.ready(FS_READABLE)
+        finally:
+            self.threads.leave()
+        return self.told
+
     cdef int handle_hints(self, object headers) except -1:
         cdef fs_field fields[FIELDS_ON_STACK]
         cdef Py_ssize_t i
@@ -704,7 +725,17 @@ cdef class Write:
 
 
 @cython.final
-cdef class EarlyHints:
+cdef class ClientIsGone(Handle):
+
+    def __call__(self):
+        return self.exchange.client_is_gone()
+
+    def __repr__(self):
+        return "<fastserve client_disconnected>"
+
+
+@cython.final
+cdef class EarlyHints(Handle):
 
     def __call__(self, headers):
         self.exchange.handle_hints(headers)

@@ -32,7 +32,6 @@ cdef class WSGI(Interface):
             "wsgi.file_wrapper": FileWrapper,
             "wsgi.input_terminated": True,
             "wsgi.input": None,
-            "wsgi.early_hints": None,
         }, script_name, underscores)
 
     cdef int attach(self, Driver driver) except -1:
@@ -84,6 +83,7 @@ cdef class WSGI(Interface):
                     count += 1
                     report(driver.logger, LOG_WARNING, "Given up, because the server stops: %s %s",
                            (exchange.method_name(), exchange.path_name()))
+                    (<WSGIExchange>exchange).overdue = (<WSGIExchange>exchange).ident != 0
                     exchange.fail(FS_E_STOPPED)
         return count
 
@@ -112,9 +112,11 @@ cdef class WSGI(Interface):
 
     cdef int give(self, WSGIExchange exchange) except -1:
         """Keeps it for another request, where the application kept nothing of it."""
-        if self.spares < SPARES_MAX and fs_request_is_over(
-                <PyObject *>exchange, <PyObject *>exchange.start_response, <PyObject *>exchange.write,
-                <PyObject *>exchange.early_hints, 4):
+        if (self.spares < SPARES_MAX
+                and fs_request_is_over(<PyObject *>exchange, <PyObject *>exchange.start_response,
+                                       <PyObject *>exchange.write, 5)
+                and not fs_is_kept(<PyObject *>exchange.early_hints, exchange.early_hints.held)
+                and not fs_is_kept(<PyObject *>exchange.client_disconnected, exchange.client_disconnected.held)):
             exchange.reset()
             exchange.next = self.spare
             self.spare = exchange
@@ -135,3 +137,4 @@ cdef class WSGI(Interface):
     cdef int clear(self) except -1:
         while self.spare is not None:
             self.take().let_go()
+        self.environs.clear()

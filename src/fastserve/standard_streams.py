@@ -33,8 +33,11 @@ def leave(status: int) -> None:
 
     logs.finish()
     flushed = threading.Thread(target=_flush, daemon=True)
-    flushed.start()
-    flushed.join(FINISH)
+    try:
+        flushed.start()
+        flushed.join(FINISH)
+    except RuntimeError:  # not one more thread can be started
+        _flush()
     if flushed.is_alive():
         with suppress(Exception):
             atexit._run_exitfuncs()

@@ -314,6 +314,20 @@ def test_a_client_that_leaves_with_all_its_streams(threaded: Server) -> None:
     assert closings(runs[0].journal()) == 1
 
 
+@pytest.mark.parametrize("leave", ["reset", "close"])
+def test_an_application_asks_whether_its_client_has_left(threaded: Server, leave: str) -> None:
+    run = script(threaded, ("await_departure",), *answers())
+    with HTTP2(threaded) as connection:
+        mark = len(threaded.stderr.text)
+        stream = connection.open(get(run.target))
+        threaded.stderr.wait_for("asks", start=mark)
+        if leave == "reset":
+            connection.reset(stream, CANCEL)
+            assert connection.request(get()).body == b"ok"
+        connection.client.close()
+    assert run.journal()[:2] == [("gone", False), ("gone", True)]
+
+
 def test_a_connection_that_fails_within_write_holds_no_thread(start_threads: Serve) -> None:
     """Its error is found when GOAWAY is framed, and that is done by write() itself, which looks for room. Nine of
     them, and the eight threads are free."""

@@ -44,6 +44,10 @@ class script(script_of_any):  # noqa: N801 - reads as the verb that it is
         said: list[Any] = self._ask("late")
         return said
 
+    def asked(self) -> bool:
+        gone: bool = self._ask("asked")
+        return gone
+
     def released(self) -> bool:
         gone: bool = self._ask("witness")
         return gone

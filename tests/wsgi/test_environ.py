@@ -36,6 +36,8 @@ def test_whole_environ(serve: Serve, threads: int) -> None:
         "wsgi.errors",
         "wsgi.file_wrapper",
         "wsgi.early_hints",
+        "fastserve.client_disconnected",
+        "waitress.client_disconnected",
     }
     assert types["wsgi.file_wrapper"] == "type"
     assert types["wsgi.input"] == "BytesIO"

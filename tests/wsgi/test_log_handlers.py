@@ -12,7 +12,7 @@ CLIENTS = 30
 @pytest.fixture
 def spoilt(start_server: Serve) -> Server:
     """Each line of its log meets a handler that raises."""
-    server = start_server(timeout_request=0.5)
+    server = start_server(timeout_request=0.5, timeout_response_idle=0.5)
     assert script_answer(server, ("spoil_logging",), *answers()) == 200
     server.tracebacks_matter = False
     return server

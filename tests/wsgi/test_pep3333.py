@@ -33,7 +33,12 @@ OF_THE_PEP = {
     "wsgi.file_wrapper",
 }
 OF_CGI = {"REMOTE_ADDR", "REMOTE_PORT", "REQUEST_URI", "RAW_URI", "SERVER_SOFTWARE", "GATEWAY_INTERFACE"}
-OF_OTHERS = {"wsgi.input_terminated", "wsgi.early_hints"}
+OF_OTHERS = {
+    "wsgi.input_terminated",
+    "wsgi.early_hints",
+    "fastserve.client_disconnected",
+    "waitress.client_disconnected",
+}
 
 NOT_APPLICABLE = {"AUTH_TYPE", "PATH_TRANSLATED", "REMOTE_HOST", "REMOTE_IDENT", "REMOTE_USER", "HTTPS"}
 

@@ -298,6 +298,47 @@ def test_write_to_a_client_that_has_left(server: Server) -> None:
     assert "ConnectionResetError" in kinds
 
 
+@pytest.mark.parametrize("leave", ["reset", "close"])
+@pytest.mark.parametrize("body", [b"", b"a body"])
+def test_application_asks_whether_its_client_has_left(server: Server, leave: str, body: bytes) -> None:
+    run = script(server, ("await_departure",), *answers())
+    client = server.connect()
+    mark = len(server.stderr.text)
+    client.send(run.request(method="POST" if body else "GET", body=body))
+    server.stderr.wait_for("asks", start=mark)
+    getattr(client, leave)()
+    assert run.journal()[:2] == [("gone", False), ("gone", True)]
+    assert server.get("/") == b"ok"
+
+
+def test_generator_asks_whether_its_client_has_left(server: Server) -> None:
+    """Also where requests wait behind its own, in the way of the end."""
+    run = script(server, start(), generator(("yield", b"a"), ("await_departure",), ("yield", b"b")))
+    client = server.connect()
+    mark = len(server.stderr.text)
+    client.send(run.request() + request("/") * 3)
+    server.stderr.wait_for("asks", start=mark)
+    client.close()
+    notes = run.journal()
+    assert notes[:2] == [("gone", False), ("gone", True)]
+    assert closings(notes) == 1
+
+
+def test_question_that_was_kept_is_of_its_own_request(server: Server) -> None:
+    """Whatever becomes of the next ones."""
+    kept = script(server, ("keep_asking",), *answers())
+    with server.connect() as client:
+        assert client.exchange(kept.request()).body == b"ok"
+        assert kept.asked() is False
+        run = script(server, ("await_departure",), *answers())
+        mark = len(server.stderr.text)
+        client.send(run.request())
+        server.stderr.wait_for("asks", start=mark)
+        client.reset()
+    assert run.journal()[:2] == [("gone", False), ("gone", True)]
+    assert kept.asked() is False
+
+
 def test_half_closed_client_gets_its_answer(server: Server) -> None:
     run = script(server, start(), generator(("pieces", 100, 1000)))
     with server.connect() as client:

@@ -4,6 +4,7 @@
 /journal/KEY        the notes of a run up to now; it waits for nothing, since there may be no second thread
 /produced/KEY       bytes that a run's iterable has given
 /late/KEY           calls start_response and write of a run that is over
+/asked/KEY          what a run's client_disconnected says now
 /witness/KEY        whether what a run has put into its environ is gone
 /files/KEY          (closed, reads) of each file that a run has opened
 /peak               the most ("inside", ...) steps that there were at the same time
@@ -80,6 +81,7 @@ class Run:
         self.produced = 0
         self.kept: Any = None
         self.witness: Callable[[], Any] = lambda: None
+        self.asked: Callable[[], bool] = lambda: False
         self.files: list[Any] = []
 
     def note(self, *entry: Any) -> None:
@@ -424,6 +426,21 @@ class Performer:
         witness = self.environ["test.witness"] = Witness()
         self.run.witness = weakref.ref(witness)
 
+    def do_await_departure(self) -> None:
+        """Asks whether the client has gone until it has, and notes what was said first and last."""
+        gone = self.environ["fastserve.client_disconnected"]
+        assert gone is self.environ["waitress.client_disconnected"]
+        self.run.note("gone", gone())
+        self.do_say("asks")
+        until = time.monotonic() + GATE_TIME
+        while not gone() and time.monotonic() < until:
+            time.sleep(0.002)
+        self.run.note("gone", gone())
+
+    def do_keep_asking(self) -> None:
+        """Keeps what tells it; asked by /asked."""
+        self.run.asked = self.environ["fastserve.client_disconnected"]
+
     # ---- time and threads
 
     def do_note(self, *entry: Any) -> None:
@@ -593,6 +610,7 @@ def report(word: str, key: str) -> bytes:
         "journal": lambda key: list(run_of(key).notes),
         "produced": lambda key: run_of(key).produced,
         "late": late,
+        "asked": lambda key: run_of(key).asked(),
         "witness": lambda key: run_of(key).witness() is None,
         "files": lambda key: [(getattr(f, "closed", None), reads_of(f)) for f in run_of(key).files],
     }
