@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -43,10 +44,27 @@ class Running:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
+    """A port for one server after the other, which nobody else gets meanwhile.
+
+    It is below those that the system gives to whoever asks for any, and the name that it has among abstract Unix
+    sockets is kept until this process ends, so that another bench finds it taken.
+    """
+    below = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for port in random.sample(range(below // 2, below), 1000):
+        name = socket.socket(socket.AF_UNIX)
+        try:
+            name.bind(f"\0fastserve-bench-{port}")
+            with socket.socket() as probe:
+                probe.bind((HOST, port))
+        except OSError:
+            name.close()
+            continue
+        _names.append(name)
         return port
+    raise ServerError("no port is free")
+
+
+_names: list[socket.socket] = []
 
 
 def cores() -> tuple[int, int]:

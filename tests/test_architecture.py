@@ -55,7 +55,7 @@ MODULES: Mapping[str, set[str]] = {
     "unix_socket": {"errors", "listen_error"},
     "inherited": {"errors", "listen_error"},
     "steering": set(),
-    "endpoint": {"address_syntax", "config", "inherited", "tcp_socket", "unix_socket"},
+    "endpoint": {"address_syntax", "config", "errors", "inherited", "tcp_socket", "unix_socket"},
     "tls_session": set(),
     "certificate": {"errors", "safe_open"},
     "tls_trust": {"certificate", "config", "errors", "privileges", "safe_open"},

@@ -8,6 +8,7 @@ from itertools import chain
 from fastserve import inherited, tcp_socket, unix_socket
 from fastserve.address_syntax import Address, InheritedAddress, TCPAddress, UnixAddress, parse_address
 from fastserve.config import Config
+from fastserve.errors import StartError
 from fastserve.inherited import Activation
 from fastserve.unix_socket import Permissions, SocketPath
 
@@ -68,9 +69,16 @@ class Endpoint:
 
 
 def configured(config: Config, activation: Activation | None) -> list[Configured]:
-    """The addresses, in order. What systemd passed counts more than the defaults, and less than what is configured."""
+    """The addresses, in order. What systemd passed counts more than the defaults, and less than what is configured.
+
+    Raises StartError where one is given for both, with TLS and without.
+    """
+    main = _main(config, activation)
     plain = [parse_address(each) for each in config.insecure_bind]
-    return [*_main(config, activation), *plain]
+    for each in plain:
+        if each in main:
+            raise StartError(f"insecure_bind: {each} is served with TLS; a plain address needs another port")
+    return [*main, *plain]
 
 
 def is_plain(address: Configured, config: Config) -> bool:

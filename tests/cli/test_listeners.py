@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from cli.conftest import environment
+from fastserve import endpoint
 from fastserve.config import Config
 from fastserve.errors import StartError
 from fastserve.inherited import activation
@@ -158,6 +159,14 @@ def test_one_address_in_use_is_an_error_and_closes_the_others(monkeypatch: pytes
 def test_port_in_use(listen: Open) -> None:
     port = listen(port=0).sockets[0].getsockname()[1]
     assert reason(port=port) == f"cannot listen on 127.0.0.1:{port}: address already in use"
+
+
+@pytest.mark.parametrize("main", [{"port": 0}, {"bind": ["127.0.0.1:0"]}])
+def test_an_address_that_is_to_be_plain_and_not(main: dict[str, Any]) -> None:
+    """It is known by its text, so that even two of port 0 would be one."""
+    config = Config("a:b", **main, insecure_bind=["127.0.0.1:0"], ssl_certfile=["a.pem"])
+    with pytest.raises(StartError, match=r"^insecure_bind: 127\.0\.0\.1:0 is served with TLS; a plain address needs "):
+        endpoint.configured(config, None)
 
 
 def test_address_of_another_machine() -> None:

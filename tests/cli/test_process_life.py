@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.conftest import BOTH_WAYS, Launch, Launched
+from cli.conftest import BOTH_WAYS, Launch, Launched, Run
 from serving.waiting import PATIENCE, until
 
 Module = Callable[..., Path]
@@ -113,10 +113,10 @@ def test_log_of_a_start(launch: Launch) -> None:
     )
 
 
-def test_port_from_the_environment(launch: Launch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    assert launch("hello:app", PORT=str(port)).port() == port
+def test_port_from_the_environment(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"cannot listen on 127.0.0.1:{port}: address already in use" in run("hello:app", PORT=str(port)).stderr
 
 
 @BOTH_WAYS

@@ -17,7 +17,7 @@ def suite() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1500)
 @pytest.mark.usefixtures("suite")
 def test_every_case_is_right(serve: Serve, tmp_path: Path) -> None:
     server = serve(ws_deflate_min_size=0)

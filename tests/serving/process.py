@@ -107,6 +107,11 @@ class Output:
     def wait_for(self, needle: str, timeout: float = PATIENCE, start: int = 0) -> str:
         return self.wait(lambda text: needle in text, timeout, start)
 
+    def wait_for_match(self, pattern: re.Pattern[str]) -> re.Match[str]:
+        found = pattern.search(self.wait(lambda text: pattern.search(text) is not None))
+        assert found is not None
+        return found
+
     def wait_for_the_end(self, timeout: float = PATIENCE) -> str:
         with self._changed:
             assert self._changed.wait_for(lambda: self._ended, timeout), "the output did not end"

@@ -19,6 +19,8 @@ from serving.certificates import Authority
 from serving.waiting import PATIENCE, Stopwatch, until
 from supervised.supervised import Supervised
 
+PLAIN = re.compile(r"listening on http://127\.0\.0\.2:(\d+)\n")
+
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
@@ -238,17 +240,17 @@ def test_an_own_context(start: Serve, authority: Authority, tmp_path: Path) -> N
 
 def test_a_plain_address_and_a_redirect(start: Serve, authority: Authority) -> None:
     certificate, key = authority.certificate("localhost")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        plain = free.getsockname()[1]
     for redirect in (False, True):
         server = start(
             secure=False,
             ssl_certfile=str(certificate),
             ssl_keyfile=str(key),
-            insecure_bind=f"127.0.0.1:{plain}",
+            insecure_bind="127.0.0.2:0",
             **({"ssl_redirect": True} if redirect else {}),
         )
-        with socket.create_connection(("127.0.0.1", plain), PATIENCE) as wire:
+        server.stderr.wait_for(f"listening on https://127.0.0.1:{server.port}\n")
+        plain = int(server.stderr.wait_for_match(PLAIN)[1])
+        with socket.create_connection(("127.0.0.2", plain), PATIENCE) as wire:
             wire.sendall(b"GET /a%20b?c=d HTTP/1.1\r\nHost: site.test:" + str(plain).encode() + b"\r\n\r\n")
             answer = wire.recv(4000).decode()
         if redirect:
@@ -256,8 +258,6 @@ def test_a_plain_address_and_a_redirect(start: Serve, authority: Authority) -> N
             assert f"\r\nlocation: https://site.test:{server.port}/a%20b?c=d\r\n" in answer
         else:
             assert answer.endswith("ok")
-        server.stderr.wait_for(f"listening on https://127.0.0.1:{server.port}\n")
-        server.stderr.wait_for(f"listening on http://127.0.0.1:{plain}\n")
         server.stop()
 
 
