@@ -101,6 +101,7 @@ MODULES: Mapping[str, set[str]] = {
     },
     "slots": {"channel", "config", "page"},
     "health": {"config", "page", "slots"},
+    "adoption": set(),
     "arrivals": set(),
     "ending": {"assignment", "exits", "page", "slots"},
     "starter": {
@@ -114,8 +115,8 @@ MODULES: Mapping[str, set[str]] = {
     },
     "upgrade": {"errors", "forked", "open_files", "service"},
     "supervisor": {
-        *("application", "arrivals", "attendant", "config", "cpus", "crew", "errors", "forked", "hooks", "listen"),
-        *("logs", "page", "privileges", "service", "starter", "serving", "stop_signals", "upgrade"),
+        *("adoption", "application", "arrivals", "attendant", "config", "cpus", "crew", "errors", "forked", "hooks"),
+        *("listen", "logs", "page", "privileges", "service", "starter", "serving", "stop_signals", "upgrade"),
     },
     "process": {
         *("affinity", "application", "config", "errors", "forked", "hooks", "listen", "logs", "open_files"),

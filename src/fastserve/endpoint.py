@@ -12,7 +12,24 @@ from fastserve.errors import StartError
 from fastserve.inherited import Activation
 from fastserve.unix_socket import Permissions, SocketPath
 
-Configured = Address | Activation
+_TWIN = "insecure "
+
+
+@dataclass(frozen=True, slots=True)
+class Insecure:
+    """One that is served without TLS, beside those that have it.
+
+    twin: one of those is written the same: another free port of the same host.
+    """
+
+    address: Address
+    twin: bool = False
+
+    def __str__(self) -> str:
+        return f"{_TWIN}{self.address}" if self.twin else str(self.address)
+
+
+Configured = Address | Activation | Insecure
 
 Description = Mapping[str, Sequence[int]]
 """An endpoint for another process that has its descriptors: `fds`, and of a Unix socket's path the `identity`."""
@@ -43,8 +60,8 @@ class Endpoint:
         for group in self.groups:
             tcp_socket.listen(group, backlog)
         for each in self.shared:
-            if isinstance(self.configured, UnixAddress):
-                unix_socket.listen(each, backlog, self.configured.path)
+            if isinstance(address := _written(self.configured), UnixAddress):
+                unix_socket.listen(each, backlog, address.path)
             else:
                 inherited.set_listening(each, backlog)
         self.listening = True
@@ -71,19 +88,41 @@ class Endpoint:
 def configured(config: Config, activation: Activation | None) -> list[Configured]:
     """The addresses, in order. What systemd passed counts more than the defaults, and less than what is configured.
 
-    Raises StartError where one is given for both, with TLS and without.
+    Raises StartError where one is given for both, with TLS and without; of port 0 these are two.
     """
     main = _main(config, activation)
-    plain = [parse_address(each) for each in config.insecure_bind]
+    texts = {str(each) for each in main}
+    plain = [Insecure(parse_address(each), each in texts) for each in config.insecure_bind]
     for each in plain:
-        if each in main:
-            raise StartError(f"insecure_bind: {each} is served with TLS; a plain address needs another port")
+        if each.twin and not (isinstance(each.address, TCPAddress) and each.address.port == 0):
+            raise StartError(f"insecure_bind: {each.address} is served with TLS; a plain address needs another port")
     return [*main, *plain]
 
 
-def is_plain(address: Configured, config: Config) -> bool:
-    """Whether it is served without TLS."""
-    return not config.tls or str(address) in config.insecure_bind
+def unused(config: Config) -> str:
+    """What of the configuration is not listened on, in a line; empty for nothing."""
+    instead = "uds" if config.uds is not None else "fd"
+    given = [name for name in ("host", "port") if getattr(config, name) != getattr(Config, name)]
+    if not given or config.bind or (config.uds is None and config.fd is None):
+        return ""
+    return f"--{' and --'.join(given)} {'is' if len(given) == 1 else 'are'} not used: --{instead} is given"
+
+
+def without_tls(endpoints: Iterable[Endpoint], config: Config) -> list[Endpoint]:
+    """Those of them that are served without TLS, where others have it; one may have been something else before."""
+    twins = {each.text.removeprefix(_TWIN) for each in endpoints if each.text.startswith(_TWIN)}
+    texts = {_TWIN + each if each in twins else each for each in config.insecure_bind}
+    return [each for each in endpoints if each.text in texts]
+
+
+def _written(configured: Configured) -> Address | Activation:
+    return configured.address if isinstance(configured, Insecure) else configured
+
+
+def _v6_only(address: TCPAddress, wanted: Iterable[Configured]) -> bool:
+    """Whether `::` leaves IPv4 to another address of the same port."""
+    others = [each for each in map(_written, wanted) if isinstance(each, TCPAddress) and each != address]
+    return address.port != 0 and any(each.port == address.port and ":" not in each.host for each in others)
 
 
 def _main(config: Config, activation: Activation | None) -> list[Configured]:
@@ -102,8 +141,10 @@ def permissions(config: Config) -> Permissions:
     return Permissions(config.uds_mode, config.uds_owner)
 
 
-def open_all(addresses: Sequence[Configured], config: Config) -> list[Endpoint]:
+def open_all(addresses: Sequence[Configured], config: Config, wanted: Sequence[Configured]) -> list[Endpoint]:
     """Raises StartError, and closes what it opened.
+
+    wanted: these and those that are open.
 
     All are bound before the first one listens: a start that fails breaks off no connection. With --listen-when-ready
     none listens yet, but for what came from elsewhere and does.
@@ -111,7 +152,7 @@ def open_all(addresses: Sequence[Configured], config: Config) -> list[Endpoint]:
     opened: list[Endpoint] = []
     try:
         for each in addresses:
-            opened.append(_bind(each, config))  # noqa: PERF401 -- those before one that fails have to be closed
+            opened.append(_bind(each, config, wanted))  # noqa: PERF401 -- those before one that fails have to be closed
         for endpoint in opened:
             if config.listen_when_ready:
                 endpoint.listening = all(map(inherited.listens, endpoint.sockets))
@@ -134,20 +175,24 @@ def adopt(address: Configured, description: Description, backlog: int | None) ->
         for group in groups.values():
             tcp_socket.close_all(group)
         raise
-    if isinstance(address, TCPAddress):
+    written = _written(address)
+    if isinstance(written, TCPAddress):
         return Endpoint(address, groups=list(groups.values()))
     shared = list(chain.from_iterable(groups.values()))
-    if isinstance(address, UnixAddress) and "identity" in description:
+    if isinstance(written, UnixAddress) and "identity" in description:
         device, inode = description["identity"]
-        return Endpoint(address, shared=shared, path=SocketPath(address.path, (device, inode)))
+        return Endpoint(address, shared=shared, path=SocketPath(written.path, (device, inode)))
     return Endpoint(address, shared=shared)
 
 
-def check(address: Configured, config: Config) -> None:
-    """Raises StartError if the address could not be listened on now. Nobody's connections are touched."""
-    match address:
-        case TCPAddress():
-            tcp_socket.close_all(tcp_socket.bind(address))
+def check(address: Configured, config: Config, wanted: Sequence[Configured]) -> None:
+    """Raises StartError if the address could not be listened on now. Nobody's connections are touched.
+
+    wanted: all that are configured.
+    """
+    match _written(address):
+        case TCPAddress() as written:
+            tcp_socket.close_all(tcp_socket.bind(written, v6_only=_v6_only(written, wanted)))
         case UnixAddress(path):
             unix_socket.check(path, permissions(config))
         case InheritedAddress(fd):
@@ -162,11 +207,12 @@ def close_all(endpoints: Iterable[Endpoint], *, keep_paths: bool = False) -> Non
         each.close(keep_path=keep_paths)
 
 
-def _bind(address: Configured, config: Config) -> Endpoint:
+def _bind(address: Configured, config: Config, wanted: Sequence[Configured]) -> Endpoint:
     backlog = None if config.listen_when_ready else config.backlog
-    match address:
-        case TCPAddress():
-            return Endpoint(address, groups=[[each] for each in tcp_socket.bind(address)])
+    match _written(address):
+        case TCPAddress() as written:
+            bound = tcp_socket.bind(written, v6_only=_v6_only(written, wanted))
+            return Endpoint(address, groups=[[each] for each in bound])
         case UnixAddress(path):
             listener, made = unix_socket.bind(path, permissions(config))
             return Endpoint(address, shared=[listener], path=made)

@@ -85,7 +85,7 @@ class Sockets:
         Raises StartError with the reason, and what it has opened and taken is closed; an inherited path is kept.
         """
         tls = open_tls(config)
-        wanted = _addresses(config, had=inherited)
+        wanted = _addresses(config, had=inherited) if inherited else _at_the_start(config)
         taken: dict[str, Endpoint] = {}
         try:
             for each in wanted:
@@ -221,7 +221,7 @@ class Sockets:
 def open_listeners(config: Config) -> Listeners:
     """Binds, and listens but for --listen-when-ready, as the configuration says; raises StartError with the reason."""
     tls = open_tls(config)
-    endpoints = _opened(_addresses(config), {}, 1, config)
+    endpoints = _opened(_at_the_start(config), {}, 1, config)
     return Listeners(_sockets(endpoints), endpoints, security(tls, endpoints, config))
 
 
@@ -236,8 +236,9 @@ def check(config: Config) -> None:
     """Raises StartError, with the reason, if an address could not be had now, or TLS not be spoken. What runs there is
     not disturbed."""
     open_tls(config)
-    for each in _addresses(config):
-        endpoint.check(each, config)
+    wanted = _at_the_start(config)
+    for each in wanted:
+        endpoint.check(each, config, wanted)
 
 
 def _addresses(config: Config, had: Container[str] = ()) -> list[Configured]:
@@ -251,9 +252,16 @@ def _addresses(config: Config, had: Container[str] = ()) -> list[Configured]:
     return addresses
 
 
+def _at_the_start(config: Config) -> list[Configured]:
+    unused = endpoint.unused(config)
+    if unused:
+        logger.warning("%s", unused)
+    return _addresses(config)
+
+
 def _opened(wanted: list[Configured], had: Mapping[str, Endpoint], slots: int, config: Config) -> list[Endpoint]:
     """The endpoints in the order wanted, new ones where there are none. Raises StartError, and closes the new ones."""
-    new = endpoint.open_all([each for each in wanted if str(each) not in had], config)
+    new = endpoint.open_all([each for each in wanted if str(each) not in had], config, wanted)
     by_text = {**had, **{each.text: each for each in new}}
     endpoints = [by_text[str(each)] for each in wanted]
     try:

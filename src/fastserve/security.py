@@ -54,7 +54,7 @@ def security(tls: "TLS | None", endpoints: Iterable[Endpoint], config: Config) -
     """For endpoints that are open."""
     if tls is None:
         return Security()
-    plain = [each for each in endpoints if endpoint.is_plain(each.configured, config)]
+    plain = endpoint.without_tls(endpoints, config)
     names = frozenset(listener.getsockname() for each in plain for listener in each.sockets)
     return Security(tls, names, _https_port(endpoints, names) if config.ssl_redirect else 0)
 

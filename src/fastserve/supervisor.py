@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from types import FrameType
 
-from fastserve import application, cpus, forked, hooks, logs, privileges, service
+from fastserve import adoption, application, cpus, forked, hooks, logs, privileges, service
 from fastserve.arrivals import Arrivals
 from fastserve.attendant import Admin, Attendant, Watcher
 from fastserve.config import Config
@@ -107,6 +107,9 @@ class Supervisor:
         self._admin_sockets: Sockets | None = None
         self._admin: Admin | None = None
         self._watcher: Watcher | None = None
+        self._adopts = adoption.adopts()
+        self._resized = False
+        """Whether it was said that WINCH means nothing."""
         self._opening = False
         self._stop_at = 0.0
         self._interrupted = False
@@ -405,8 +408,7 @@ class Supervisor:
 
     def _reap(self) -> None:
         self._reap_ours()
-        while os.getpid() == 1 and (orphan := _orphan_or_ours()):
-            # As the first process of a container it has children that others have left.
+        while self._adopts and (orphan := adoption.ended()):
             if orphan in self._ours():
                 self._reap_ours()
             else:
@@ -471,8 +473,14 @@ class Supervisor:
         self._upgrade.begin(sockets, self._crew.sockets.slots, descriptors)
 
     def _rest(self) -> None:
-        """WINCH ends the workers gracefully and keeps the sockets. A terminal sends it too, when its size changes."""
+        """WINCH ends the workers gracefully and keeps the sockets, while there is a successor. A terminal sends it too
+        when its size changes, and who looks after this process may pass that on."""
         if _on_terminal():
+            return
+        if not self._upgrade.successor:
+            if not self._resized:
+                logger.info("SIGWINCH is ignored: it ends the workers only while an upgrade's successor (SIGUSR2) runs")
+            self._resized = True
             return
         logger.info("the workers end, SIGHUP starts others")
         self._crew.end_all()
@@ -529,12 +537,3 @@ def _on_terminal() -> bool:
         return False
     finally:
         os.close(fd)
-
-
-def _orphan_or_ours() -> int:
-    """A child process that has ended and was not reaped; 0 when there is none."""
-    try:
-        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return 0
-    return ended.si_pid if ended is not None else 0

@@ -18,8 +18,11 @@ from fastserve.listen_error import cannot_listen
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
-def bind(wanted: TCPAddress) -> list[socket.socket]:
-    """A bound socket for each address of the host that this machine has, all with one port; raises StartError."""
+def bind(wanted: TCPAddress, *, v6_only: bool = False) -> list[socket.socket]:
+    """A bound socket for each address of the host that this machine has, all with one port; raises StartError.
+
+    v6_only: `::` does not take IPv4 too.
+    """
     opened: list[socket.socket] = []
     absent: OSError | None = None
     try:
@@ -28,7 +31,7 @@ def bind(wanted: TCPAddress) -> list[socket.socket]:
             # The addresses of a name share the port that the first one got.
             place = TCPAddress(host, opened[0].getsockname()[1] if opened else wanted.port)
             try:
-                opened.append(_bound(family, place, dual=len(found) == 1))
+                opened.append(_bound(family, place, dual=len(found) == 1 and not v6_only))
             except OSError as error:
                 if error.errno not in _NOT_HERE:
                     raise cannot_listen(place, error) from None

@@ -21,7 +21,7 @@ from fastserve import endpoint
 from fastserve.config import Config
 from fastserve.errors import StartError
 from fastserve.inherited import activation
-from fastserve.listen import PLAIN, Listeners, check, open_listeners
+from fastserve.listen import PLAIN, Listeners, Sockets, check, open_listeners
 from serving.waiting import PATIENCE
 
 Open = Callable[..., Listeners]
@@ -61,6 +61,12 @@ def accepts(listener: socket.socket, family: int, place: Any) -> None:
         client.settimeout(PATIENCE)
         client.connect(place)
         listener.accept()[0].close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def reason(**options: Any) -> str:
@@ -114,6 +120,40 @@ def test_unspecified_ipv6_address_takes_ipv4_too(listen: Open) -> None:
 
 
 @ipv6
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("other", ["0.0.0.0", "127.0.0.1"])
+def test_unspecified_ipv6_address_beside_one_of_ipv4(listen: Open, other: str, order: int) -> None:
+    """It takes IPv6 alone then, whichever is written first, as by --bind 0.0.0.0:80 --bind [::]:80."""
+    port = free_port()
+    listeners = listen(bind=[f"{other}:{port}", f"[::]:{port}"][::order])
+    sockets = {each.family: each for each in listeners.sockets}
+    assert set(sockets) == {socket.AF_INET, socket.AF_INET6}
+    accepts(sockets[socket.AF_INET], socket.AF_INET, ("127.0.0.1", port))
+    accepts(sockets[socket.AF_INET6], socket.AF_INET6, ("::1", port))
+    listeners.close()
+    check(Config("a:b", bind=[f"{other}:{port}", f"[::]:{port}"]))
+
+
+@ipv6
+def test_unspecified_ipv6_address_that_comes_with_a_reload(listen: Open) -> None:
+    port = free_port()
+    with closing(Sockets.open(Config("a:b", bind=[f"0.0.0.0:{port}"]), 2)) as sockets:
+        more = sockets.reopened(Config("a:b", bind=[f"0.0.0.0:{port}", f"[::]:{port}"]))
+        assert more.addresses == (f"http://0.0.0.0:{port}", f"http://[::]:{port}")
+        for each in (*more.of_slot(0), *more.of_slot(1)):
+            if each.family == socket.AF_INET6:
+                assert each.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
+        more.close()
+
+
+@ipv6
+def test_other_ports_are_no_reason(listen: Open) -> None:
+    first, second = free_port(), free_port()
+    listener = listen(bind=[f"0.0.0.0:{first}", f"[::]:{second}"]).sockets[1]
+    accepts(listener, socket.AF_INET, ("127.0.0.1", second))
+
+
+@ipv6
 def test_empty_host_is_every_interface(listen: Open) -> None:
     sockets = {each.family: each for each in listen(host="", port=0).sockets}
     assert set(sockets) == {socket.AF_INET, socket.AF_INET6}
@@ -161,11 +201,16 @@ def test_port_in_use(listen: Open) -> None:
     assert reason(port=port) == f"cannot listen on 127.0.0.1:{port}: address already in use"
 
 
-@pytest.mark.parametrize("main", [{"port": 0}, {"bind": ["127.0.0.1:0"]}])
+@pytest.mark.parametrize("main", [{"port": 81}, {"bind": [":80", "127.0.0.1:81"]}, {"host": "127.0.0.1", "port": 81}])
 def test_an_address_that_is_to_be_plain_and_not(main: dict[str, Any]) -> None:
-    """It is known by its text, so that even two of port 0 would be one."""
-    config = Config("a:b", **main, insecure_bind=["127.0.0.1:0"], ssl_certfile=["a.pem"])
-    with pytest.raises(StartError, match=r"^insecure_bind: 127\.0\.0\.1:0 is served with TLS; a plain address needs "):
+    config = Config("a:b", **main, insecure_bind=["127.0.0.1:81"], ssl_certfile=["a.pem"])
+    with pytest.raises(StartError, match=r"^insecure_bind: 127\.0\.0\.1:81 is served with TLS; a plain address needs "):
+        endpoint.configured(config, None)
+
+
+def test_a_path_that_is_to_be_plain_and_not() -> None:
+    config = Config("a:b", uds="/server", insecure_bind=["unix:/server"], ssl_certfile=["a.pem"])
+    with pytest.raises(StartError, match=r"^insecure_bind: unix:/server is served with TLS; "):
         endpoint.configured(config, None)
 
 
@@ -328,6 +373,34 @@ def test_several_addresses(listen: Open, tmp_path: Path) -> None:
     listeners.close()
     assert not path.exists()
     assert all(each.fileno() == -1 for each in listeners.sockets)
+
+
+@pytest.mark.parametrize("instead", ["uds", "fd"])
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"host": "::1"}, "--host is not used: "),
+        ({"host": "::1", "port": 80}, "--host and --port are not used: "),
+        ({"port": 80}, "--port is not used: "),
+        ({}, None),
+    ],
+)
+def test_an_address_that_gives_way_is_named(
+    listen: Open,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    instead: str,
+    given: dict[str, Any],
+    line: str | None,
+) -> None:
+    """As in uvicorn it is not listened on; somebody may have meant it."""
+    if instead == "uds":
+        listeners = listen(uds=str(tmp_path / "server.sock"), **given)
+    else:
+        listeners = listen(fd=socket.create_server(("127.0.0.1", 0)).detach(), **given)
+    assert len(listeners.sockets) == 1
+    expected = [] if line is None else [f"{line}--{instead} is given"]
+    assert [each.getMessage() for each in caplog.records if each.name == "fastserve"] == expected
 
 
 def test_one_address_that_fails_closes_all_others(tmp_path: Path) -> None:

@@ -391,3 +391,50 @@ def test_first_process_of_a_container(supervise: Supervise) -> None:
         assert until(only_a_worker)
     supervised.signal(signal.SIGTERM, supervisor)
     assert supervised.wait() == 0
+
+
+ADOPTING = """
+import ctypes, os, sys
+assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0  # PR_SET_CHILD_SUBREAPER
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_children_that_others_have_left(supervise: Supervise) -> None:
+    """A process that was made a subreaper has them, without being the first one of its container."""
+    supervised = supervise(*NO_LIFESPAN, "--workers", "2", wrapper=(sys.executable, "-c", ADOPTING))
+    workers = set(supervised.wait_for_workers(2).values())
+    for _ in range(5):
+        supervised.get("/orphan")
+    assert until(lambda: set(children(supervised.pid)) == workers)
+    os.kill(min(workers), signal.SIGKILL)
+    supervised.log.wait_for("ended unexpectedly: killed by SIGKILL (Killed); ")
+    assert len(supervised.wait_for_workers(2)) == 2
+    assert supervised.stop() == 0
+
+
+PROGRAM = """
+import subprocess, sys, fastserve
+helper = subprocess.Popen([sys.executable, "-c", "import sys; sys.exit(7)"])
+
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+fastserve.run(app, port=0, lifespan="off", access_log=False)
+print(helper.wait())
+"""
+
+
+def test_children_of_the_program_are_its_own(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    with subprocess.Popen(
+        [sys.executable, "program.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as program:
+        assert program.stderr is not None
+        for line in program.stderr:
+            if b"listening on" in line:
+                break
+        program.terminate()
+        output, _ = program.communicate()
+    assert (program.returncode, output) == (0, b"7\n")

@@ -16,6 +16,7 @@ from serving.waiting import until
 from supervised.conftest import Supervise, Write
 from supervised.session import empty
 from supervised.supervised import Load, Supervised, children, title
+from supervised.test_upgrade import take_back, upgraded
 
 APPLICATION = """
 import asyncio, os, sys, time
@@ -268,16 +269,33 @@ def ready(directory: Path) -> int:
         return client.exchange(request("/readyz")).status
 
 
-def test_rest_and_return(supervise: Supervise, tmp_path: Path) -> None:
-    """WINCH ends the workers and keeps the address; connections wait there for those that HUP starts."""
+IGNORED = "SIGWINCH is ignored: it ends the workers only while an upgrade's successor (SIGUSR2) runs\n"
+
+
+def test_a_window_that_is_resized_ends_nobody(supervise: Supervise, tmp_path: Path) -> None:
+    """`docker attach` passes WINCH on to a server that has no terminal."""
     supervised = start(supervise, "app")
     before = supervised.wait_for_workers(2)
-    supervised.signal(signal.SIGWINCH).wait_for_workers(0)
-    with supervised.connect().send(request("/")) as client:
+    for _ in range(3):
+        supervised.signal(signal.SIGWINCH).log.wait_for(IGNORED)
+        assert int(supervised.get()) in before.values()
+    assert supervised.wait_for_workers(2) == before
+    assert supervised.log.text.count(IGNORED) == 1
+
+
+def test_rest_and_return(supervise: Supervise, tmp_path: Path) -> None:
+    """In an upgrade WINCH ends the workers and keeps the address; HUP starts others."""
+    supervised = start(supervise, "app")
+    before = supervised.wait_for_workers(2)
+    with upgraded(supervised) as new:
+        supervised.signal(signal.SIGWINCH)
+        assert until(lambda: not supervised.workers())
+        supervised.get()
         supervised.signal(signal.SIGHUP)
-        after = supervised.wait_for_workers(2)
-        assert int(client.answer().body) in after.values()
-    assert set(before.values()).isdisjoint(after.values())
+        assert until(lambda: len(supervised.workers("serving")) == 2)
+        assert set(before.values()).isdisjoint(supervised.workers().values())
+        take_back(supervised, new)
+    assert IGNORED not in supervised.log.text
 
 
 def test_reload_says_what_it_does_not_change(supervise: Supervise, tmp_path: Path) -> None:
