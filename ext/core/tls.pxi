@@ -94,7 +94,10 @@ cdef class TLSFilter:
 
     cdef object not_raised(self, object unraisable, object logger):
         """What has failed in the choice of a certificate by name; what is not the client's fault is logged."""
-        if type(unraisable.object) is bytes and isinstance(unraisable.exc_value, UnicodeDecodeError):
+        trace = unraisable.exc_traceback
+        # What has failed before any callback was called comes from the frame that called the handshake.
+        if isinstance(unraisable.exc_value, UnicodeDecodeError) and (
+                trace is None or trace.tb_frame.f_code.co_name == "do_handshake"):
             return ssl.SSLError(ssl.SSL_ERROR_SSL, "the server name is not ASCII")
         report(logger, LOG_ERROR, "Exception in the sni_callback of the TLS context", (), unraisable.exc_value)
         return ssl.SSLError(ssl.SSL_ERROR_SSL, "no certificate could be chosen")

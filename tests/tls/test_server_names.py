@@ -107,6 +107,14 @@ def test_a_choice_that_raises(start: Serve, application: str) -> None:
     assert 5 <= server.stderr.text.count("LookupError: nobody") <= 10
 
 
+def test_a_choice_that_fails_as_a_name_does(start: Serve) -> None:
+    server = start(secure=True, ssl_context="choosing:context")
+    assert refused(server, b"decodes-9")
+    server.expect_traceback("Exception in the sni_callback of the TLS context", "UnicodeDecodeError: 'ascii' codec")
+    assert refused(server, HOSTILE[0])
+    server.get("/")
+
+
 def test_what_others_cannot_raise_is_theirs(authority: Authority) -> None:
     """Whoever watches sys.unraisablehook goes on to see all else, also while handshakes run."""
     code = """
