@@ -679,6 +679,7 @@ cdef class Exchange:
     cdef bint queued                    # a step in the application is due, and after it another turn
     cdef bint running                   # it has not returned yet
     cdef bint counts                    # it has a place among Driver.running
+    cdef bint left                      # the client has closed its half, or is gone
     cdef bint told                      # http.disconnect is due: the client has left or the worker stops
     cdef bint lost                      # nothing can be sent any more
     cdef bint body_ended                # the whole request body has arrived
@@ -716,6 +717,7 @@ cdef class Exchange:
     cdef int detach(self) except -1
     cdef uint64_t sent(self) noexcept
     cdef int log(self, int status) except -1
+    cdef int log_departure(self) except -1
     cdef int fail(self, int error) except -1
 
 
@@ -798,6 +800,8 @@ cdef class HTTPExchange(ASGIExchange):
     cdef int expect_whole(self, dict event) except -1
     cdef bint holds_head(self) noexcept
     cdef int release_head(self) except -1
+    cdef int refuse_rest(self) except -1
+    cdef int dismiss(self) except -1
     cdef int write_head(self, bint end, uint64_t length) except -1
     cdef object after_body(self, int result)
     cdef int end(self) except -1

@@ -85,6 +85,7 @@ cdef class ASGIExchange(Exchange):
     cdef int client_left(self) except -1:
         """An application that goes on all the same has its time (--timeout-client-gone), from the first sign on."""
         cdef uint32_t patience = self.driver.limits.timeout_client_gone
+        self.left = True
         if patience and self.alarm is None:
             self.alarm = self.interface.loop.call_later(patience / 1000.0, cancel_abandoned, self)
         return 0

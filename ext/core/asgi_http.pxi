@@ -97,7 +97,7 @@ cdef class HTTPExchange(ASGIExchange):
     cdef int reset(self) except -1:
         """Ready for another request; `send` and `receive` stay."""
         self.query = self.client = self.fields = self.versions = None
-        self.started = self.told = self.lost = self.cut = self.body_ended = self.wants_continue = False
+        self.started = self.told = self.left = self.lost = self.cut = self.body_ended = self.wants_continue = False
         self.end_given = self.listens = self.trailers = self.trailers_given = False
         self.broken = 0
         self.since = self.awaiting_since = self.quiet_since = 0
@@ -228,7 +228,7 @@ cdef class HTTPExchange(ASGIExchange):
         self.task = None
         if exception is not None:
             error = FS_E_APP_RAISED
-            failed = self.log_failure(exception, self.cut)
+            failed = self.log_failure(exception, self.cut or self.left)
             if failed and self.stream == NULL and not self.broken:
                 self.driver.count_error(error)      # after its answer, which is none the worse for it
         elif self.stream != NULL and not self.stream.ended and not self.lost and not self.told:
@@ -240,10 +240,28 @@ cdef class HTTPExchange(ASGIExchange):
             # The application swallowed what `send` raised.
             report(self.driver.logger, LOG_ERROR, "Broken response: %s: %s %s",
                    (fs_error_describe(self.broken).text.decode(), self.method_name(), self.path_name()))
-        if self.stream != NULL and not self.lost:
+        if self.stream != NULL and self.left and not self.lost and not failed:
+            self.dismiss()
+        elif self.stream != NULL and not self.lost:
             if not failed and self.driver.gave_up and (self.told or exception is not None):
                 error = FS_E_STOPPED
             self.fail(error if error else FS_E_APP_NO_RESPONSE)
+
+    cdef int refuse_rest(self) except -1:
+        """The application has waited for a body that its client broke off: now it knows. Frameworks make a 500 of that, which it
+        is not. The client hears 400 if it still reads, and the log has a client that has left, as where it is gone altogether."""
+        cdef Connection connection = self.connection
+        self.log(499)
+        connection.refuse_exchange(self, FS_E_BODY_CUT)
+        connection.written()
+
+    cdef int dismiss(self) except -1:
+        """The client has closed its half, within its body or before its answer, and the application has given it up. That is a
+        client that has left, as one that is gone altogether; but it may still read."""
+        if not self.stream.head_sent:
+            self.log(499)
+        self.driver.count_error(FS_E_PEER_GONE if self.body_ended else FS_E_BODY_CUT)
+        self.fail(FS_E_BODY_CUT)
 
     # ---- the application's side: receive
 
@@ -277,6 +295,8 @@ cdef class HTTPExchange(ASGIExchange):
         if self.body_ended:
             self.listens = True
         if self.told or connection is None:
+            if self.left and not self.lost and not self.body_ended and self.stream != NULL and not self.stream.head_sent:
+                self.refuse_rest()
             return {"type": "http.disconnect"}
         if self.wants_continue:
             self.wants_continue = False

@@ -1086,7 +1086,7 @@ cdef class Connection:
             return 0
         exchange.on_lost()
         if self.exchange is exchange:
-            exchange.log(exchange.stream.status if exchange.stream.head_sent else 499)
+            exchange.log_departure()
         if self.exchange is exchange:
             self.exchange = None
             exchange.detach()

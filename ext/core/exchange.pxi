@@ -4,15 +4,21 @@ class ClientDisconnected(ConnectionResetError):
     """Raised by `send` when the client has gone and nothing can reach it any more (ASGI specification, 2.4)."""
 
 
+# What frameworks raise where `receive` says that the client has left: Starlette and FastAPI, Django and Channels, and the first
+# and Litestar for a WebSocket. By name, since none of them is ours to import.
+cdef frozenset FOREIGN_DISCONNECTS = frozenset(("ClientDisconnect", "RequestAborted", "WebSocketDisconnect"))
+
+
 cdef bint caused_by_disconnect(object exception):
-    """Frameworks wrap what `send` raised in exceptions of their own, and in groups."""
+    """Frameworks wrap what `send` raised in exceptions of their own, and in groups; and they raise their own for what `receive`
+    said."""
     seen = set()
     pending = [exception]
     while pending:
         exception = pending.pop()
         if exception is None or id(exception) in seen:
             continue
-        if isinstance(exception, ClientDisconnected):
+        if isinstance(exception, ClientDisconnected) or type(exception).__name__ in FOREIGN_DISCONNECTS:
             return True
         seen.add(id(exception))
         pending += [exception.__cause__, exception.__context__]
@@ -167,6 +173,13 @@ cdef class Exchange:
         self.logged = True
         driver.access_log.line(self.client, self.method, self.raw_path, self.query, self.version, status,
                                self.sent(), fs_monotonic_us() - self.started_us, driver.now)
+
+    cdef int log_departure(self) except -1:
+        """The client has left. Where its answer had not begun, that is 499: nginx' number, which is never sent."""
+        if self.stream.head_sent:
+            return self.log(self.stream.status)
+        fs_status_count_response(self.driver.status, 499)
+        return self.log(499)
 
     def method_name(self):
         return self.method or "-"

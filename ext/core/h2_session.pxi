@@ -189,7 +189,7 @@ cdef class H2Session:
             self.driver.count_error(error)
         exchange.on_lost()
         if exchange.stream != NULL:
-            exchange.log(exchange.stream.status if exchange.stream.head_sent else 499)
+            exchange.log_departure()
             self.forget(exchange)
 
     cdef int refuse(self, fs_h2_stream *stream, int error) except -1:
@@ -286,7 +286,7 @@ cdef class H2Session:
         return True
 
     cdef int give_up_blocked(self) except -1:
-        """A client that sends no more opens no window either: what waits for one waits for ever."""
+        """A client that sends no more opens no window either, and ends no request: what waits for that waits for ever."""
         cdef fs_h2_stream *stream = self.h2.streams
         cdef fs_h2_stream *following
         while stream != NULL:
@@ -295,6 +295,8 @@ cdef class H2Session:
                 fs_h2_reset(stream, FS_E_PEER_GONE)
                 if stream.stream.exchange != NULL:
                     self.gone(<Exchange>stream.stream.exchange, FS_E_PEER_GONE)
+            elif stream.stream.exchange == NULL:
+                fs_h2_reset(stream, FS_OK)      # it has its answer
             stream = following
 
     # ---- time

@@ -1,29 +1,14 @@
 """The access log: client, request line, status, bytes, duration; also of refused requests; soon, whole at the end."""
 
-import re
 from pathlib import Path
 
 import pytest
 
 from serving import Serve, Server, request, script
+from serving.access_log import LINE, line_with
 from serving.script import answers, body
 from serving.script import start as begin
 from serving.waiting import Stopwatch
-
-LINE = re.compile(
-    r'(?P<client>\S+) - - \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000\] "(?P<request>[^"]*)" '
-    r"(?P<status>\d{3}) (?P<bytes>\d+) (?P<seconds>\d+\.\d{6})"
-)
-
-
-def line_with(server: Server, needle: str) -> dict[str, str]:
-    """Waits for the line that holds `needle`; its parts. It must come by itself, though nothing else happens."""
-    text = server.stdout.wait(lambda text: any(needle in line for line in text.splitlines()[: text.count("\n")]))
-    lines = [line for line in text.splitlines() if needle in line]
-    assert len(lines) == 1, lines
-    match = LINE.fullmatch(lines[0])
-    assert match, lines[0]
-    return match.groupdict()
 
 
 def test_a_line_for_an_answer(server: Server) -> None:

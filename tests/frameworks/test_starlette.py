@@ -96,4 +96,3 @@ def test_client_that_leaves_in_its_body(framework: Open) -> None:
         raw.send(b"POST /disconnected HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc")
         raw.reset()
     assert until(lambda: client.get("/show").json()["done"].count("disconnect") == before + 1)
-    server.tracebacks_matter = False

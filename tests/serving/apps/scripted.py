@@ -156,6 +156,11 @@ class Performer:
     async def do_raise(self, text: str) -> None:
         raise RuntimeError(text)
 
+    async def do_raise_disconnect(self, name: str, wrapped: str = "") -> None:
+        """What a framework raises, by its name."""
+        error = type(name, (Exception,), {})("1006")
+        raise ExceptionGroup(wrapped, [error]) if wrapped else error
+
     async def do_exit(self) -> None:
         raise SystemExit("from the application")
 
