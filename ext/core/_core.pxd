@@ -383,6 +383,7 @@ cdef class ASGI(Interface):
     cdef object start_type              # the application's own "http.response.start" and "http.response.body", which
     cdef object body_type               # are the same objects each time: compared by address first
     cdef object message_type            # likewise its "websocket.send"
+    cdef frozenset offered              # extensions, by the names that scopes have for them
     cdef bint websocket                 # an upgrade to WebSocket is taken up
     cdef bint deflate                   # permessage-deflate may be agreed upon
     cdef fs_ws_shared ws_shared
@@ -800,6 +801,8 @@ cdef class HTTPExchange(ASGIExchange):
     cdef int expect_whole(self, dict event) except -1
     cdef bint holds_head(self) noexcept
     cdef int release_head(self) except -1
+    cdef int expect_offered(self, str name) except -1
+    cdef str sent_so_far(self)
     cdef int refuse_rest(self) except -1
     cdef int dismiss(self) except -1
     cdef int write_head(self, bint end, uint64_t length) except -1

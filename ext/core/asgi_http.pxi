@@ -233,9 +233,9 @@ cdef class HTTPExchange(ASGIExchange):
                 self.driver.count_error(error)      # after its answer, which is none the worse for it
         elif self.stream != NULL and not self.stream.ended and not self.lost and not self.told:
             error = FS_E_APP_NO_RESPONSE
-            report(self.driver.logger, LOG_ERROR, "ASGI application returned without %s: %s %s",
+            report(self.driver.logger, LOG_ERROR, "ASGI application returned without %s: %s %s (%s)",
                    ("a response" if self.response <= RESPONSE_HELD else "completing its response",
-                    self.method_name(), self.path_name()))
+                    self.method_name(), self.path_name(), self.sent_so_far()))
         if exception is None and self.broken:
             # The application swallowed what `send` raised.
             report(self.driver.logger, LOG_ERROR, "Broken response: %s: %s %s",
@@ -246,6 +246,16 @@ cdef class HTTPExchange(ASGIExchange):
             if not failed and self.driver.gave_up and (self.told or exception is not None):
                 error = FS_E_STOPPED
             self.fail(error if error else FS_E_APP_NO_RESPONSE)
+
+    cdef str sent_so_far(self):
+        """Which messages have come, for the log: middleware that does not know a message may have swallowed it."""
+        if self.response == RESPONSE_NONE:
+            return "it has sent no http.response.start"
+        if self.response == RESPONSE_HELD or self.response == RESPONSE_OPEN:
+            return "it has sent http.response.start and nothing after it"
+        if self.response == RESPONSE_TRAILERS:
+            return "it has sent its body, and no http.response.trailers although it had announced them"
+        return f"it has sent {self.stream.body_sent} bytes of its body, and none without more_body"
 
     cdef int refuse_rest(self) except -1:
         """The application has waited for a body that its client broke off: now it knows. Frameworks make a 500 of that, which it
@@ -330,14 +340,22 @@ cdef class HTTPExchange(ASGIExchange):
             self.interface.start_type = <object>kind
             return self.start_response(event, &view)
         if is_text(<object>kind, "http.response.pathsend"):
+            self.expect_offered("http.response.pathsend")
             return self.send_path(event)
         if is_text(<object>kind, "http.response.zerocopysend"):
+            self.expect_offered("http.response.zerocopysend")
             return self.send_file(event)
         if is_text(<object>kind, "http.response.early_hint"):
+            self.expect_offered("http.response.early_hint")
             return self.send_hints(event)
         if is_text(<object>kind, "http.response.trailers"):
             return self.send_trailers(event)
         raise ValueError(f"unexpected event type {<object>kind!r} on an http connection")
+
+    cdef int expect_offered(self, str name) except -1:
+        if name not in self.interface.offered:
+            raise ValueError(f"{name!r} is not among the extensions that are offered: see the scope, and --asgi-extensions")
+        return 0
 
     cdef object start_response(self, dict event, EventView *view):
         cdef object status = <object>view.status if view.status != NULL else None

@@ -5,11 +5,14 @@ cdef class ASGI(Interface):
     """Calls an ASGI 3 application on an event loop, which watches the driver's descriptor."""
 
     def __cinit__(self, application, *, loop, str root_path="", state=None, bint websocket=True, bint deflate=True,
-                  bint underscores=False):
+                  bint underscores=False, extensions=("http.response.early_hint", "http.response.trailers")):
         self.application = application
         self.loop = loop
         self.runner = InlineRunner(loop)
-        self.scopes = ScopeBuilder(root_path, state, underscores)
+        self.offered = frozenset(extensions)
+        if not self.offered <= set(EXTENSIONS):
+            raise ValueError(f"not an extension: {sorted(self.offered - set(EXTENSIONS))[0]!r}")
+        self.scopes = ScopeBuilder(root_path, state, underscores, self.offered)
         self.working = set()
         self.websocket = websocket
         self.deflate = deflate and FS_HAVE_ZLIB

@@ -29,6 +29,10 @@ cdef int fill_scope_names() except -1:
 fill_scope_names()
 
 
+cdef tuple EXTENSIONS = (
+    "http.response.early_hint", "http.response.pathsend", "http.response.zerocopysend", "http.response.trailers")
+
+
 @cython.final
 cdef class ScopeBuilder:
     """Makes scopes. It keeps a prototype, in which the values of the last request stand, and copies it: the copy of a
@@ -37,7 +41,7 @@ cdef class ScopeBuilder:
     A scope belongs to the application, and so do the dicts in it. `asgi` and `extensions` serve the next scope as well
     when the one before has gone and left them as they were; otherwise they are made anew."""
 
-    def __cinit__(self, str root_path, state, bint underscores):
+    def __cinit__(self, str root_path, state, bint underscores, frozenset extensions):
         cdef int i
         self.underscores = underscores
         self.root_path = root_path
@@ -52,10 +56,9 @@ cdef class ScopeBuilder:
         # a request with a body says 2.5 until the application has taken all of that (HTTPExchange.next_event).
         self.asgi_template = {"version": "3.0", "spec_version": "2.3"}
         self.asgi_with_body = {"version": "3.0", "spec_version": "2.5"}
-        plain = ["http.response.early_hint", "http.response.pathsend", "http.response.zerocopysend"]
-        self.extensions_1_1 = tuple(plain)
-        self.extensions_trailers = (*plain, "http.response.trailers")
-        self.extensions_1_0 = ("http.response.pathsend", "http.response.zerocopysend")
+        self.extensions_trailers = tuple(name for name in EXTENSIONS if name in extensions)
+        self.extensions_1_1 = tuple(name for name in self.extensions_trailers if name != "http.response.trailers")
+        self.extensions_1_0 = tuple(name for name in self.extensions_1_1 if name != "http.response.early_hint")
         # Every key stands in the prototype, so that a copy has room for all of them and never grows.
         self.prototype = dict.fromkeys(SCOPE_KEYS)
         if state is not None:

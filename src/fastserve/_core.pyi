@@ -66,9 +66,11 @@ class ASGI(Interface):
         websocket: bool = True,
         deflate: bool = True,
         underscores: bool = False,
+        extensions: Iterable[str] = ("http.response.early_hint", "http.response.trailers"),
     ) -> None:
         """websocket: take upgrades to WebSocket up; otherwise they are ignored.
         underscores: pass on fields whose names have an underscore.
+        extensions: what scopes of HTTP offer, by ASGI's names; also http.response.pathsend and .zerocopysend.
         deflate: agree upon permessage-deflate with clients that offer it, where the build has zlib.
         """
     def start(self) -> None:

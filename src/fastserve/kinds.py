@@ -350,6 +350,30 @@ class Texts(Repeatable):
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """Some of a few words, separated by commas; kept as a tuple in the order of `words`. `prefix` may be left away."""
+
+    words: tuple[str, ...]
+    prefix: str = ""
+    metavar: str = "LIST"
+
+    def convert(self, value: object) -> tuple[str, ...]:
+        if isinstance(value, str):
+            value = value.split(",")
+        if not isinstance(value, Iterable):
+            raise ValueError(f"{value!r} is not a list of words")
+        given = [str(entry).strip().lower().removeprefix(self.prefix) for entry in value]
+        for word in filter(None, given):
+            if word not in self.words:
+                raise ValueError(f"{word!r} is none of {', '.join(self.words)}")
+        return tuple(word for word in self.words if word in given)
+
+    def show(self, value: object) -> str:
+        assert isinstance(value, tuple)
+        return ",".join(value)
+
+
+@dataclass(frozen=True, slots=True)
 class Addresses(Repeatable):
     """Addresses to listen on, as canonical texts; `parse_address` takes them apart."""
 

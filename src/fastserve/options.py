@@ -23,6 +23,7 @@ from fastserve.kinds import (
     Text,
     Texts,
     Variables,
+    Words,
     Workers,
 )
 
@@ -136,6 +137,12 @@ class Options:
     interface: str = option(
         "auto", Choice(("auto", "asgi3", "asgi2", "wsgi")), APPLICATION,
         "How the application is called; auto finds out by its signature.", peers=(UVICORN,),
+    )  # fmt: skip
+    asgi_extensions: tuple[str, ...] = option(
+        ("early_hint", "trailers"),
+        Words(("early_hint", "pathsend", "trailers", "zerocopysend"), "http.response."), APPLICATION,
+        "Which of ASGI's http.response extensions are offered to the application: early_hint, pathsend, trailers, "
+        "zerocopysend. Middleware that does not know pathsend or zerocopysend loses what is sent so.",
     )  # fmt: skip
     loop: str = option(
         "auto", Choice(("auto", "uvloop", "asyncio")), APPLICATION,

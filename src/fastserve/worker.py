@@ -231,6 +231,7 @@ class Worker:
             self._app,
             loop=asyncio.get_running_loop(),
             root_path=self._config.root_path,
+            extensions=[f"http.response.{name}" for name in self._config.asgi_extensions],
             state=self._lifespan.state,
             websocket=self._config.ws != "none",
             deflate=self._config.ws_per_message_deflate is not False,

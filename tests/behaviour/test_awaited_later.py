@@ -16,7 +16,7 @@ BAD: list[tuple[Any, str]] = [
     ({"type": "no.such.event"}, "ValueError"),
     ({}, "ValueError"),
     (5, "TypeError"),
-    ({"type": "http.response.pathsend", "path": 5}, "TypeError"),
+    ({"type": "http.response.pathsend", "path": "/not-offered"}, "ValueError"),
 ]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from serving import BrokenAnswer, Server, request, script
+from serving import BrokenAnswer, Serve, Server, request, script
 from serving.script import answers, body, start
 from serving.waiting import until
 
@@ -21,6 +21,12 @@ def extensions(server: Server, *fields: str, version: str = "1.1") -> set[str]:
     with server.connect() as client:
         scope = ast.literal_eval(client.exchange(request("/scope", *fields, version=version)).body.decode())
         return set(scope["extensions"])
+
+
+@pytest.fixture
+def server(serve: Serve) -> Server:
+    """All of them are offered."""
+    return serve(asgi_extensions="early_hint,pathsend,trailers,zerocopysend")
 
 
 @pytest.fixture
@@ -263,3 +269,51 @@ def test_e4_file_descriptors_do_not_leak(server: Server, file: Path) -> None:
             client.reset()
     assert server.get("/") == b"ok"
     assert until(lambda: server.descriptors() <= before)
+
+
+ALL = {"early_hint", "pathsend", "zerocopysend"}
+
+
+@pytest.mark.parametrize(
+    ("given", "offered"),
+    [
+        (None, {"early_hint"}),
+        ("", set()),
+        ("pathsend", {"pathsend"}),
+        ("http.response.zerocopysend,early_hint", {"early_hint", "zerocopysend"}),
+        ("early_hint,pathsend,zerocopysend", ALL),
+    ],
+)
+def test_what_is_offered_is_said(serve: Serve, given: str | None, offered: set[str]) -> None:
+    """`pathsend` and `zerocopysend` only where they are asked for, `trailers` to who asks for them."""
+    server = serve() if given is None else serve(asgi_extensions=given)
+    assert extensions(server) == {f"http.response.{name}" for name in offered}
+    assert ("http.response.trailers" in extensions(server, *TE)) == (given is None)
+
+
+def test_what_is_not_offered_is_not_taken(serve: Serve, file: Path) -> None:
+    server = serve(asgi_extensions="")
+    hint = {"type": "http.response.early_hint", "links": [b"</a>"]}
+    run = script(server, ("try", hint), start(), ("try", pathsend(file)), body(b"instead"))
+    with server.connect() as client:
+        assert client.exchange(run.request()).body == b"instead"
+    notes = run.journal()
+    assert [note[0] for note in notes[:2]] == ["refused", "refused"]
+    assert "--asgi-extensions" in notes[1][2]
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ((), "a response: GET {} (it has sent no http.response.start)"),
+        ((start(),), "a response: GET {} (it has sent http.response.start and nothing after it)"),
+        ((start(), body(b"abc", True)), "completing its response: GET {} (it has sent 3 bytes of its body, and none"),
+    ],
+)
+def test_an_answer_that_is_missing_is_told_by_what_has_come(server: Server, steps: Any, said: str) -> None:
+    """Middleware that does not know a message may have swallowed it."""
+    run = script(server, *steps)
+    with server.connect() as client:
+        client.send(run.request())
+        client.gone() if len(steps) > 1 else client.answer()
+    server.stderr.wait_for("ASGI application returned without " + said.format(run.target.partition("?")[0]))

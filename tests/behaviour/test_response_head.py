@@ -134,7 +134,8 @@ def test_a_body_may_wait_for_the_head(serve: Serve) -> None:
         assert client.reader.rest_of(answer).body == b"hello"
 
 
-def test_a_file_after_the_head(server: Server, tmp_path: Path) -> None:
+def test_a_file_after_the_head(serve: Serve, tmp_path: Path) -> None:
+    server = serve(asgi_extensions="pathsend,zerocopysend")
     path = tmp_path / "file"
     path.write_bytes(b"0123456789" * 10_000)
     for number, last in enumerate(

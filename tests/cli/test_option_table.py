@@ -22,6 +22,7 @@ Parse = Callable[..., Config]
 SAMPLES = {
     "app_dir": ("lib", "lib"),
     "interface": ("WSGI", "wsgi"),
+    "asgi_extensions": ("http.response.trailers, pathsend", ("pathsend", "trailers")),
     "loop": ("asyncio", "asyncio"),
     "lifespan": ("off", "off"),
     "root_path": ("/api/", "/api"),

@@ -96,3 +96,11 @@ def test_client_that_leaves_in_its_body(framework: Open) -> None:
         raw.send(b"POST /disconnected HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc")
         raw.reset()
     assert until(lambda: client.get("/show").json()["done"].count("disconnect") == before + 1)
+
+
+def test_files_are_compressed(framework: Open) -> None:
+    """A file that the kernel sends would go past the middleware: that is offered only where it is asked for."""
+    _, client = framework("with_starlette:app")
+    response = client.get("/stamped/file", headers={"accept-encoding": "gzip"})
+    assert response.headers["content-encoding"] == "gzip"
+    assert response.content == FILE

@@ -157,12 +157,13 @@ def test_a_205_has_no_content(dial: Dial, h2_server: Server, method: str) -> Non
     assert connection.alive()
 
 
-def test_a_file(dial: Dial, h2_server: Server, tmp_path: Path) -> None:
+def test_a_file(dial: Dial, serve: Serve, h2_server: Server, tmp_path: Path) -> None:
+    offering = serve(secure=h2_server.secure, asgi_extensions="pathsend")
     path = tmp_path / "file"
     path.write_bytes(bytes(range(256)) * 2000)
-    connection = dial()
+    connection = dial(to=offering)
     send = ("send", {"type": "http.response.pathsend", "path": str(path)})
-    found = connection.request(get(script(h2_server, begins(), send).target))
+    found = connection.request(get(script(offering, begins(), send).target))
     assert found.body == path.read_bytes()
     assert found.value("content-length") == "512000"
 

@@ -51,7 +51,8 @@ class Driving:
         self._loop: asyncio.AbstractEventLoop | None = None
         if kind in ("asyncio", "uvloop"):
             self._loop = asyncio.SelectorEventLoop() if kind == "asyncio" else uvloop.new_event_loop()
-            self._asgi = _core.ASGI(asgi, loop=self._loop)
+            extensions = [f"http.response.{name}" for name in ("early_hint", "pathsend", "trailers", "zerocopysend")]
+            self._asgi = _core.ASGI(asgi, loop=self._loop, extensions=extensions)
             self.driver = _core.Driver(self._asgi, logger=self.logger, **options)
         else:
             threads = {"one": 1, "eight": 8}[kind]

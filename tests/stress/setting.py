@@ -38,6 +38,7 @@ class Setting:
         """The command line, but for the addresses."""
         found = ["--no-supervisor", "--interface", "wsgi" if self.interface == "wsgi" else "asgi3"]
         found += ["--loop", self.loop, "--threads", str(self.threads)]
+        found += ["--asgi-extensions", "early_hint,pathsend,trailers,zerocopysend"]
         for name, value in self.options.items():
             found += [f"--{name}", value] if value else [f"--{name}"]
         return found
