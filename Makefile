@@ -67,16 +67,19 @@ run: $(BUILT)  ## serve APP (examples.hello:app) on HOST:PORT (127.0.0.1:8000)
 
 build: $(BUILT)  ## build the compiled modules in place, in VENV
 
-# What is marked `alone` runs after the rest, even if that has failed. With PYTEST or MARKS either may be without a test (5), not both.
+# What is marked `alone` runs after the rest, even if that has failed: what waits beside its like, and what measures by itself.
+# With PYTEST or MARKS any of the three may be without a test (5), not all of them.
 ifeq ($(SANITIZE),1)
 test: $(DEVELOP) $(SANITIZED)  ## the whole suite; SANITIZE=1: what runs the compiled core, under AddressSanitizer and UBSan
 	$(UNDER_SANITIZERS) TEST_PATIENCE=4 $(PY) -m pytest --numprocesses 2 --dist loadfile --timeout 900 \
 		-m 'not alone' -p no:cacheprovider $(SANITIZED_TESTS) $(PYTEST)
 else
 test: $(BUILT) $(DEVELOP)  ## the whole suite, the C rooms' tests with it
-	@$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile -m 'not alone$(AND_MARKS)' $(PYTEST); together=$$?; \
-	$(PY) -m pytest -m 'alone$(AND_MARKS)' $(PYTEST); alone=$$?; \
-	case $$together-$$alone in 0-0|0-5|5-0) ;; *) exit 1;; esac
+	@$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m 'not alone$(AND_MARKS)' $(PYTEST); \
+	all=$$?; \
+	$(PY) -m pytest --numprocesses 4 --dist load -m 'alone(waits=True)$(AND_MARKS)' $(PYTEST); all=$$all-$$?; \
+	$(PY) -m pytest -m 'alone and not alone(waits=True)$(AND_MARKS)' $(PYTEST); all=$$all-$$?; \
+	case -$$all in *-[!05]*|-5-5-5) exit 1;; esac
 endif
 
 # The tests of behaviour and of frameworks once more, on one of the two loops.
@@ -90,7 +93,8 @@ test-applications: $(BUILT) $(DEVELOP)  ## published applications, which are lar
 	$(PY) -m pytest tests/applications $(PYTEST)
 
 soak: $(BUILT) $(DEVELOP)  ## reloads, crashes, scaling and upgrades under load, the long way (about half an hour)
-	SOAK=1 $(PY) -m pytest tests/supervised $(PYTEST)
+	SOAK=1 $(PY) -m pytest tests/supervised tests/tls/test_certificates.py tests/http2/test_floods.py \
+		tests/behaviour/test_standing_still.py $(PYTEST)
 
 stress: $(DEVELOP) $(SANITIZED)  ## random clients against the sanitized server for STRESS=600 seconds
 	PYTHONPATH=tests $(PY) -m stress --build $(dir $(SANITIZED)) --seconds $(STRESS) $(STRESS_ARGS)

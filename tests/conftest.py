@@ -4,6 +4,7 @@ import gc
 import shutil
 import signal
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,21 @@ def pytest_configure(config: pytest.Config) -> None:
     take_what_may_be_had()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    leave_out(items)
+    if hasattr(
+        config, "workerinput"
+    ):  # of several processes, none is to begin with what takes long when the others end
+        begin_with_the_longest(items)
+
+
+def begin_with_the_longest(items: list[pytest.Item]) -> None:
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    count = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path not in slow, -count[item.path], item.path))
+
+
+def leave_out(items: list[pytest.Item]) -> None:
     left_out = {"plain": (), "tls": ("plain",), "h2": ("plain", "http1")}[OVER.get()]
     for item in items:
         if any(item.get_closest_marker(marker) for marker in left_out):

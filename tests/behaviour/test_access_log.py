@@ -106,7 +106,7 @@ def test_lines_cannot_be_forged(server: Server) -> None:
     assert line["request"].isascii()
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_a_line_comes_soon(server: Server) -> None:
     """Lines are gathered, but for no longer than a second."""
     run = script(server, *answers())

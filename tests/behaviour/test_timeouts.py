@@ -17,13 +17,13 @@ def quick(serve: Serve) -> Server:
     return serve(**SHORT)
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_silent_connection_is_closed(quick: Server) -> None:
     with others_are_served(quick, 0.5), quick.connect() as client, takes(0.6):
         assert client.gone()
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_half_a_head_is_408(quick: Server) -> None:
     with others_are_served(quick, 0.5), quick.connect() as client, takes(0.7):
         answer = client.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n")
@@ -32,7 +32,7 @@ def test_half_a_head_is_408(quick: Server) -> None:
         assert client.gone()
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_dripping_head_is_408(quick: Server) -> None:
     """The deadline counts from the first byte: another byte does not prolong it."""
     with quick.connect() as client, takes(0.7):
@@ -50,7 +50,7 @@ def test_half_a_head_on_a_connection_kept_alive_is_408(quick: Server) -> None:
             assert client.gone()
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_stalled_body_is_408_and_a_disconnect(quick: Server) -> None:
     run = script(quick, ("body",))
     with others_are_served(quick, 0.5), quick.connect() as client:
@@ -71,7 +71,7 @@ def test_stalled_chunked_body_is_408(quick: Server) -> None:
         assert client.gone()
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_body_that_makes_progress_is_no_stall(quick: Server) -> None:
     """Longer in all than the deadline, but never without progress for so long."""
     run = script(quick, ("body",), *answers())
@@ -105,7 +105,7 @@ def test_slow_stream_is_no_timeout(quick: Server) -> None:
         assert client.exchange(run.request()).body == b"ab"
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_stalled_reader_is_disconnected(quick: Server) -> None:
     run = script(quick, start(), ("until_refused", 65536))
     with others_are_served(quick, 0.5), quick.connect(receive_buffer=4096) as client:
@@ -116,7 +116,7 @@ def test_stalled_reader_is_disconnected(quick: Server) -> None:
         assert client.gone()
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_slow_reader_is_not_stalled(quick: Server) -> None:
     run = script(quick, start(), ("pieces", 1, 3_000_000))
     with quick.connect(receive_buffer=4096) as client:
@@ -130,7 +130,7 @@ def test_slow_reader_is_not_stalled(quick: Server) -> None:
                 time.sleep(0.02)  # this reader is slow: that is its part
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_idle_keep_alive_is_closed(quick: Server) -> None:
     with others_are_served(quick, 0.5), quick.connect() as client:
         client.exchange(request("/"))
@@ -138,7 +138,7 @@ def test_idle_keep_alive_is_closed(quick: Server) -> None:
             assert client.closed()
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_requests_begin_the_keep_alive_time_anew(quick: Server) -> None:
     with quick.connect() as client:
         begun = time.monotonic()
@@ -156,7 +156,7 @@ def test_no_body_timeout_after_continue_was_not_asked(quick: Server) -> None:
         assert client.exchange(b"abc").body == b"ok"
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_all_slow_clients_together_are_gone(quick: Server) -> None:
     """Fifty of each kind; the server goes on as if nothing were."""
     starts = [b"", b"GET / HT", b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc"]
@@ -171,7 +171,7 @@ def test_all_slow_clients_together_are_gone(quick: Server) -> None:
             client.close()
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_application_that_does_not_answer_in_time(serve: Serve) -> None:
     """504, the task's stack in the log, and the task is cancelled."""
     server = serve(timeout_request=0.5)
@@ -235,7 +235,7 @@ def test_endless_answer_is_ended_by_the_time_of_the_whole(serve: Serve) -> None:
     assert run.journal()[-1][1][0] == "CancelledError"
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 @pytest.mark.parametrize("option", ["timeout_request", "timeout_response_idle"])
 def test_answer_that_goes_on_is_left_alone(serve: Serve, option: str) -> None:
     """However long it takes: an event stream, say."""
@@ -259,7 +259,7 @@ def test_answer_that_has_begun_is_in_time(serve: Serve) -> None:
 ALL = {"timeout_request": 0.8, "timeout_response_idle": 0.8, "timeout_response": 0.8}
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_upload_is_the_clients_time(serve: Serve) -> None:
     server = serve(**ALL)
     run = script(server, ("body",), *answers())
@@ -277,7 +277,7 @@ def test_upload_is_the_clients_time(serve: Serve) -> None:
         assert connection.response(stream).body == b"ok"
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 @pytest.mark.parametrize("option", ["timeout_request", "timeout_response"])
 def test_what_the_application_takes_adds_up(serve: Serve, option: str) -> None:
     """Half before the upload, half after it."""
@@ -290,7 +290,7 @@ def test_what_the_application_takes_adds_up(serve: Serve, option: str) -> None:
             assert client.exchange(b"x").status == 504
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_slow_reader_is_the_clients_time(serve: Serve) -> None:
     """52 MB to a client that takes a second for them, with a pause in the midst."""
     server = serve(**ALL)
@@ -324,7 +324,7 @@ def test_client_that_asks_late_for_a_body_is_not_late_itself(serve: Serve) -> No
         connection.wait(lambda: connection.streams[stream].over)
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_application_that_answers_in_time_is_left_alone(serve: Serve) -> None:
     server = serve(timeout_request=1)
     run = script(server, ("pause", 0.3), *answers())

@@ -74,7 +74,7 @@ def slow_head(connection: HTTP2, parts: str) -> bytes:
     return b"".join(pieces)[:120]
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 @pytest.mark.parametrize("parts", ["frame", "continuations"])
 def test_a_dripping_head(quick: Server, dial_quick: Dial, parts: str) -> None:
     """The deadline of a head counts from its first byte, as in HTTP/1: another byte does not prolong it."""
@@ -85,7 +85,7 @@ def test_a_dripping_head(quick: Server, dial_quick: Dial, parts: str) -> None:
     other.expect_end()
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 @pytest.mark.parametrize("part", [5, 9, 20])
 def test_half_a_head(quick: Server, dial_quick: Dial, part: int) -> None:
     connection = dial_quick(acknowledges=False)
@@ -94,7 +94,7 @@ def test_half_a_head(quick: Server, dial_quick: Dial, part: int) -> None:
         connection.expect_gone()
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_half_a_head_beside_a_request_under_way(quick: Server, dial_quick: Dial) -> None:
     """Nothing else can come while the block is not complete, so the connection ends, and the application is told."""
     run = script(quick, ("receive",), ("receive",))
@@ -107,7 +107,7 @@ def test_half_a_head_beside_a_request_under_way(quick: Server, dial_quick: Dial)
     assert run.journal()[1] == ("event", {"type": "http.disconnect"})
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 @pytest.mark.parametrize("sent", [1, 14, 23])
 @pytest.mark.parametrize("secure", [False, True], ids=["cleartext", "tls"])
 def test_half_a_preface(serve: Serve, secure: bool, sent: int) -> None:
@@ -117,19 +117,19 @@ def test_half_a_preface(serve: Serve, secure: bool, sent: int) -> None:
         connection.expect_gone()
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_a_dripping_preface(dial_quick: Dial) -> None:
     with takes(0.6):
         drip(dial_quick(preface=False), PREFACE + settings(*[(0x79, 3)] * 20))
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_a_preface_and_nothing_else(quick: Server, dial_quick: Dial) -> None:
     with takes(0.8):
         dial_quick(preface=False, acknowledges=False).send(PREFACE).expect_gone()
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_half_a_frame_on_an_idle_connection(dial_quick: Dial) -> None:
     connection = dial_quick()
     with takes(0.8):
@@ -138,7 +138,7 @@ def test_half_a_frame_on_an_idle_connection(dial_quick: Dial) -> None:
         connection.expect_gone()
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_a_dripping_frame_on_an_idle_connection(dial_quick: Dial) -> None:
     """Bytes that are no request do not keep an idle connection open for ever."""
     connection = dial_quick()
@@ -147,7 +147,7 @@ def test_a_dripping_frame_on_an_idle_connection(dial_quick: Dial) -> None:
         drip(connection, frame(0xEE, 0, 0, bytes(200)))
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_an_answer_that_takes_longer_than_an_idle_connection_may_last(quick: Server, dial_quick: Dial) -> None:
     """The time of an idle connection begins with the end of its last answer, as in HTTP/1."""
     connection = dial_quick()
@@ -159,7 +159,7 @@ def test_an_answer_that_takes_longer_than_an_idle_connection_may_last(quick: Ser
         connection.expect_end()
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_a_dripping_body_is_no_stall_and_one_that_stops_is(quick: Server, dial_quick: Dial) -> None:
     connection, run = dial_quick(), script(quick, ("body",), begins(), body(b"done"))
     stream = connection.open(get(run.target, method="POST"), end=False)
@@ -175,7 +175,7 @@ def test_a_dripping_body_is_no_stall_and_one_that_stops_is(quick: Server, dial_q
         assert connection.response(stream).status == 408
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_an_answered_request_whose_body_never_ends(dial_quick: Dial) -> None:
     """It is broken off without an error (RFC 9113 section 8.1), else such streams would use up the connection."""
     connection = dial_quick()
@@ -187,7 +187,7 @@ def test_an_answered_request_whose_body_never_ends(dial_quick: Dial) -> None:
     assert connection.alive()
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_a_window_that_drips(quick: Server, dial_quick: Dial) -> None:
     """A byte of it now and then is progress; none is not."""
     quick.tracebacks_matter = False
@@ -210,7 +210,7 @@ def descriptors_fall(server: Server, most: int) -> bool:
     return until(lambda: server.descriptors() <= most)
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_an_idle_client_that_does_not_close(quick: Server) -> None:
     """It has GOAWAY and the end; after two seconds the descriptor goes too."""
     quick.get("/")
@@ -222,7 +222,7 @@ def test_an_idle_client_that_does_not_close(quick: Server) -> None:
         assert descriptors_fall(quick, before)
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_an_attacker_that_does_not_close(quick: Server) -> None:
     quick.get("/")
     before = quick.descriptors()
@@ -236,7 +236,7 @@ def test_an_attacker_that_does_not_close(quick: Server) -> None:
             connection.client.close()
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 @pytest.mark.parametrize("secure", [False, True], ids=["cleartext", "tls"])
 def test_a_stop_does_not_wait_for_a_client_that_does_not_close(start: Serve, secure: bool) -> None:
     server = start(secure=secure)

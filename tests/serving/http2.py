@@ -69,9 +69,24 @@ class Stream:
 
     heads: list[list[tuple[str, str]]] = field(default_factory=list)
     """Interim responses, the final one, trailers."""
-    body: bytes = b""
     ended: bool = False
     reset: int | None = None
+    _parts: list[bytes] = field(default_factory=list)
+
+    @property
+    def body(self) -> bytes:
+        """What has come of it."""
+        if len(self._parts) > 1:
+            self._parts[:] = [b"".join(self._parts)]
+        return self._parts[0] if self._parts else b""
+
+    @body.setter
+    def body(self, left: bytes) -> None:
+        self._parts = [left]
+
+    def take(self, payload: bytes) -> None:
+        """Nothing is joined before somebody looks: a large body would be copied for each of its frames."""
+        self._parts.append(payload)
 
     @property
     def status(self) -> int:
@@ -212,7 +227,7 @@ class HTTP2:
                 stream.ended |= self._ends
                 self._block, self._ends = b"", False
         elif found.kind == DATA:
-            stream.body += found.payload
+            stream.take(found.payload)
             stream.ended |= bool(found.flags & END_STREAM)
             if self.window and found.payload:
                 self._answer(self._updates(found))

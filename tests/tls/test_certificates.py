@@ -17,6 +17,7 @@ import pytest
 from serving import Serve, Server, request
 from serving.certificates import Authority
 from serving.waiting import PATIENCE, Stopwatch, until
+from supervised.conftest import amount
 from supervised.supervised import Supervised
 
 PLAIN = re.compile(r"listening on http://127\.0\.0\.2:(\d+)\n")
@@ -154,8 +155,9 @@ def test_a_broken_new_certificate_leaves_the_old_one(start: Serve, authority: Au
     assert server.stderr.text.count("is not renewed") == 1
 
 
+@pytest.mark.slow
 def test_renewals_under_load(start: Serve, authority: Authority) -> None:
-    """Twenty of them; no request fails, of those that keep their connection and those that come anew."""
+    """Several of them, each within a second or two; no request fails, of those that keep their connection and those that come anew."""
     files = authority.certificate("localhost", name="loaded")
     server = served(start, files)
     failures: list[str] = []
@@ -182,7 +184,7 @@ def test_renewals_under_load(start: Serve, authority: Authority) -> None:
     for thread in threads:
         thread.start()
     try:
-        for _ in range(20):
+        for _ in range(amount(8, 50)):
             authority.certificate("localhost", name="loaded")
             wanted = serial(files[0])
             watch = Stopwatch()

@@ -85,7 +85,7 @@ def test_send_waits_for_a_client_that_does_not_read(server: Server) -> None:
     assert "OSError" in run.journal()[0][1]
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_a_client_that_stops_reading_for_good_is_disconnected(serve: Serve) -> None:
     server = serve(timeout_write=0.8)
     run = script(server, ACCEPTED, ("flood", 16_384))
@@ -97,7 +97,7 @@ def test_a_client_that_stops_reading_for_good_is_disconnected(serve: Serve) -> N
 # ---- pings
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_a_client_that_does_not_answer_pings_is_closed_in_time(serve: Serve) -> None:
     server = serve(ws_ping_interval=0.3, ws_ping_timeout=0.4)
     run = script(server, ACCEPTED, ("echoes",))
@@ -113,7 +113,7 @@ def test_a_client_that_does_not_answer_pings_is_closed_in_time(serve: Serve) -> 
     assert run.journal()[0][1]["code"] == 1011
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_a_client_that_answers_pings_stays(serve: Serve) -> None:
     server = serve(ws_ping_interval=0.2, ws_ping_timeout=0.3)
     with server.connect() as client:

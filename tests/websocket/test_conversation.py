@@ -191,7 +191,7 @@ def test_a_return_is_1000(server: Server) -> None:
     assert run.journal() == [("end", None)]
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_s11_a_client_that_does_not_answer_the_close_frame(serve: Serve) -> None:
     server = serve(ws_close_timeout=0.4, timeout_first_byte=30)
     run = script(server, ACCEPTED)

@@ -230,7 +230,7 @@ def test_a_client_that_leaves_before_the_acceptance(server: Server) -> None:
     assert "OSError" in notes[2][1]
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_an_application_that_never_decides_is_answered_for(serve: Serve) -> None:
     server = serve(ws_handshake_timeout=0.4)
     run = script(server, ("receive",), ("wait", "never"))
