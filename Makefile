@@ -93,7 +93,7 @@ test-applications: $(BUILT) $(DEVELOP)  ## published applications, which are lar
 	$(PY) -m pytest tests/applications $(PYTEST)
 
 soak: $(BUILT) $(DEVELOP)  ## reloads, crashes, scaling and upgrades under load, the long way (about half an hour)
-	SOAK=1 $(PY) -m pytest tests/supervised tests/tls/test_certificates.py tests/http2/test_floods.py \
+	SOAK=1 $(PY) -m pytest tests/supervised tests/tls/test_certificates.py tests/http2/test_floods.py tests/http2/test_h2_endurance.py \
 		tests/behaviour/test_standing_still.py $(PYTEST)
 
 stress: $(DEVELOP) $(SANITIZED)  ## random clients against the sanitized server for STRESS=600 seconds

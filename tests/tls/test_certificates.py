@@ -157,7 +157,7 @@ def test_a_broken_new_certificate_leaves_the_old_one(start: Serve, authority: Au
 
 @pytest.mark.slow
 def test_renewals_under_load(start: Serve, authority: Authority) -> None:
-    """Several of them, each within a second or two; no request fails, of those that keep their connection and those that come anew."""
+    """Several of them; no request fails, of those that keep their connection and those that come anew."""
     files = authority.certificate("localhost", name="loaded")
     server = served(start, files)
     failures: list[str] = []
