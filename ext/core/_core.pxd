@@ -276,6 +276,7 @@ cdef class AccessLog:
     cdef void line(self, object client, object method, object raw_path, object query, int version, int status,
                    uint64_t size, uint64_t microseconds, uint64_t now) noexcept
     cdef void flush(self) noexcept
+    cdef void forget(self) noexcept
     cdef bint make_room(self, uint64_t now) noexcept
     cdef void finish(self) noexcept
     cdef void lost(self, int error) noexcept
@@ -370,6 +371,7 @@ cdef class Interface:
     cdef int refusal(self, const fs_request_head *head) noexcept    # why there is no room for its body, FS_OK: there is
     cdef int wake(self) except -1       # a turn was scheduled
     cdef int clear(self) except -1      # drops what is kept for the next request
+    cdef int forget(self) except -1     # in a forked child, as Driver.forget_after_fork
     cdef Py_ssize_t busy(self) noexcept # calls of the application that have not ended
     cdef Py_ssize_t cancel(self) except -1
 
@@ -427,6 +429,7 @@ cdef class Threads:
     cdef int at, n                      # in the batch
     cdef void enter(self) noexcept
     cdef void leave(self) noexcept
+    cdef int forget(self) except -1
     cdef bint leads(self, int me) noexcept
     cdef bint defers(self, int me) noexcept
     cdef int push(self, WSGIExchange exchange) except -1
@@ -471,6 +474,8 @@ cdef class Driver:
     cdef bint buffer_held               # a turn is on the stack, whose unparsed bytes may lie in `buffer`
     cdef bint polling                   # a batch is being worked on, and this thread's turns may end later in it
     cdef bint closed
+    cdef bint forgotten                 # this is a child that the application has forked: the driver is the parent's
+    cdef bint copied                    # the application has forked: others may have the connections' descriptors too
     cdef object idle_callback
     cdef object alarm_callback
     cdef fs_limits limits
@@ -538,6 +543,7 @@ cdef class Driver:
     cdef int accept_rest(self, list listeners, bint last) except -1
     cdef int accept_from(self, Listener listener, int most) except -1
     cdef int forget_watch(self, Watch watch) except -1
+    cdef void forget_status(self) noexcept
     cdef int tell_watches(self) except -1
     cdef int open_connection(self, int fd, fs_address *peer, Listener listener) except -1
     cdef int schedule(self, Connection connection) except -1
@@ -598,6 +604,7 @@ cdef class Connection:
     cdef int drain(self) except -1
     cdef int lost(self, int error) except -1
     cdef int close(self, bint reset) except -1
+    cdef int forget(self) except -1
     # the steps of a turn
     cdef bint wants_bytes(self) noexcept
     cdef bint receive_bytes(self)

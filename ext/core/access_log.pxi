@@ -137,6 +137,13 @@ cdef class AccessLog:
             self.losing = False
             report(self.logger, LOG_WARNING, "The access log is read again: %d lines were lost meanwhile", (n,))
 
+    cdef void forget(self) noexcept:
+        """In a forked child: what waits is the parent's to write."""
+        self.used = self.missed = 0
+        self.oldest = 0
+        self.fd = -1
+        fs_log_file_close(&self.file)
+
     cdef bint make_room(self, uint64_t now) noexcept:
         """Whether another line fits. A reader that has stalled is not asked at each of them."""
         if self.used + LOG_LINE_MAX <= LOG_BUFFER:

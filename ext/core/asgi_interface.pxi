@@ -48,6 +48,15 @@ cdef class ASGI(Interface):
             exchange.cancel()
         return len(working)
 
+    cdef int forget(self) except -1:
+        cdef ASGIExchange exchange
+        for exchange in self.working:
+            exchange.row = NULL
+        try:
+            self.loop.call_soon(self.driver.came_back)
+        except RuntimeError:
+            pass        # it is closed, or in debug mode and the fork another thread's: nobody comes back to it
+
     cdef Exchange open(self, const fs_request_head *head):
         cdef HTTPExchange exchange = self.spare
         if head.flags & FS_HEAD_UPGRADE_WEBSOCKET and self.websocket:

@@ -1062,7 +1062,9 @@ cdef class Connection:
         self.fd = -1
         self.deadline = 0
         fs_wheel_disarm(&driver.wheel, &self.timer)
-        if reset:
+        if driver.copied:
+            fs_close_for_all(fd, reset)
+        elif reset:
             fs_close_reset(fd)
         else:
             fs_close(fd)
@@ -1076,6 +1078,16 @@ cdef class Connection:
         fs_outqueue_clear(&self.queue)
         if self.tls is not None:
             fs_outqueue_clear(&self.tls.wire)
+
+    cdef int forget(self) except -1:
+        """In a forked child: closes its copy of the descriptor. The exchanges stay: what they send goes nowhere, and what the
+        client is told, or others of its end, is the parent's to say."""
+        cdef Exchange exchange
+        fs_close(self.fd)
+        self.fd = -1
+        self.deadline = 0
+        for exchange in self.exchanges():
+            exchange.row = NULL
 
     cdef int cut_off(self) except -1:
         """Tells the exchanges that nothing reaches the client any more."""

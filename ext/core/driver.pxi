@@ -556,6 +556,8 @@ cdef class Driver:
 
     cdef int finish_batch(self) except -1:
         if PyList_GET_SIZE(self.dead) and not self.turning:
+            if self.forgotten:
+                self.came_back()
             self.bury()
             self.check_idle()
             self.check_held()
@@ -765,6 +767,53 @@ cdef class Driver:
         self.check_held()
         self.show_held()
         self.check_idle()
+
+    # ---- processes that the application forks
+
+    def note_fork(self):
+        self.copied = True
+
+    def forget_after_fork(self):
+        cdef Connection connection
+        cdef Listener listener
+        cdef Watch watch
+        if self.closed:
+            return
+        self.closed = self.forgotten = True
+        for connection in self.connections_():
+            connection.forget()
+        for listener in self.listeners():
+            listener.fd = -1
+        for watch in self.owners(Watch):
+            watch.fd = -1
+            watch.callback = None
+        fs_poller_close(&self.poller)
+        self.poller.timer_due = 1       # none is set any more: it is due already
+        self.access_log.forget()
+        self.idle_callback = self.alarm_callback = self.repeat_callback = None
+        self.forget_status()
+        self.dead.append(None)          # so that a batch which is on the stack looks here when it ends
+        self.interface.forget()
+
+    cdef void forget_status(self) noexcept:
+        """Others read the parent's."""
+        cdef fs_status *own
+        if self.status_buffer != NULL:
+            own = <fs_status *>calloc(1, sizeof(fs_status))
+            if own != NULL:
+                PyBuffer_Release(self.status_buffer)
+                free(self.status_buffer)
+                self.status_buffer = NULL
+                self.status = own
+
+    def came_back(self):
+        """A child that the application forked has left the application's code: what follows is the parent's to do."""
+        report(self.logger, LOG_ERROR, "A process that the application has forked came back into the server: it ends here", ())
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(1)
 
     def flush_access_log(self):
         self.access_log.flush()

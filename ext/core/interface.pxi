@@ -26,6 +26,9 @@ cdef class Interface:
     cdef int clear(self) except -1:
         """Drops what is kept for the next request."""
 
+    cdef int forget(self) except -1:
+        """In a child that the application forked: whatever comes back from the application ends there."""
+
     cdef Py_ssize_t busy(self) noexcept:
         return 0
 

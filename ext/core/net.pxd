@@ -111,6 +111,7 @@ cdef extern from "net/relay.h" nogil:
 
     int fs_relay_init(fs_relay *relay)
     void fs_relay_free(fs_relay *relay)
+    void fs_relay_forget(fs_relay *relay)
     bint fs_relay_try(fs_relay *relay)
     void fs_relay_lock(fs_relay *relay)
     void fs_relay_unlock(fs_relay *relay)
@@ -148,3 +149,4 @@ cdef extern from "net/socket.h" nogil:
     int fs_unsent(int fd)
     void fs_close(int fd)
     void fs_close_reset(int fd)
+    void fs_close_for_all(int fd, bint reset)

@@ -37,6 +37,8 @@ cdef class Threads:
 
     cdef void enter(self) noexcept:
         if not fs_relay_try(&self.relay):
+            if self.driver is not None and self.driver.forgotten:
+                self.driver.came_back()
             with nogil:
                 fs_relay_lock(&self.relay)
 
@@ -49,6 +51,16 @@ cdef class Threads:
     cdef bint defers(self, int me) noexcept:
         """Whether an answer may leave together with those that come after it: nobody waits long for them."""
         return self.relay.leader == me and (self.watched or self.slow < SLOW_LIMIT)
+
+    cdef int forget(self) except -1:
+        """In a forked child there is one thread, which is inside the application: it finds no lock to come back by."""
+        self.halted = self.ended = True
+        self.calls.clear()
+        if self.home_read >= 0:
+            fs_close(self.home_read)
+            fs_close(self.home_write)
+            self.home_read = self.home_write = -1
+        fs_relay_forget(&self.relay)
 
     # ---- the steps that wait
 

@@ -69,6 +69,9 @@ cdef class WSGI(Interface):
         if not self.driver.polling:     # the leader itself comes round anyway
             self.threads.awake()
 
+    cdef int forget(self) except -1:
+        self.threads.forget()
+
     cdef Py_ssize_t busy(self) noexcept:
         return self.threads.running + (self.threads.first is not None or self.threads.later is not None)
 

@@ -67,6 +67,14 @@ static void nest(fs_relay *relay, int by)
     __atomic_store_n(&relay->depth, relay->depth + (unsigned)by, __ATOMIC_RELEASE);
 }
 
+void fs_relay_forget(fs_relay *relay)
+{
+    if (is_mine(relay))
+        return;
+    (void)fs_relay_init(relay);
+    (void)pthread_mutex_lock(&relay->mutex);
+}
+
 int fs_relay_try(fs_relay *relay)
 {
     if (is_mine(relay)) {

@@ -49,6 +49,12 @@ typedef struct fs_relay {
 int fs_relay_init(fs_relay *relay);
 /* Nobody may be in any other call. */
 void fs_relay_free(fs_relay *relay);
+/*
+ * In a forked process, where only the calling thread is left. Whoever held the
+ * lock or waited is not there: `try` fails from now on, and `lock` does not
+ * return, unless this thread itself holds it.
+ */
+void fs_relay_forget(fs_relay *relay);
 
 /* 1 when it was taken, or held by this thread already; 0 when another one holds it. */
 int fs_relay_try(fs_relay *relay);

@@ -159,3 +159,13 @@ void fs_close_reset(int fd)
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     fs_close(fd);
 }
+
+void fs_close_for_all(int fd, int reset)
+{
+    const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+
+    /* To disconnect a TCP socket resets its connection. No other socket can be disconnected. */
+    if (!reset || connect(fd, &nobody, sizeof nobody) < 0)
+        (void)shutdown(fd, SHUT_RDWR);
+    fs_close(fd);
+}

@@ -57,5 +57,7 @@ int fs_unsent(int fd);
 void fs_close(int fd);
 /* Close by RST (SO_LINGER 0). */
 void fs_close_reset(int fd);
+/* The same two, by `reset`, where other processes may have the socket too: its end goes out although they keep it open. */
+void fs_close_for_all(int fd, int reset);
 
 #endif

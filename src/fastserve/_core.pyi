@@ -210,6 +210,17 @@ class Driver:
     def when_idle(self, callback: Callable[[], None] | None) -> None:
         """Calls `callback` once, as soon as there is no connection; at once when there is none now."""
 
+    def note_fork(self) -> None:
+        """The application has forked: connections are ended so that it is seen, whoever else has them open."""
+
+    def forget_after_fork(self) -> None:
+        """In a child that the application has forked: closes its copies of the connections and of what else is the
+        driver's, and does no more, for all of that is the parent's too. The driver does nothing from here on; a thread
+        that comes back to it ends the process. The listeners' descriptors are left to the caller."""
+
+    def came_back(self) -> None:
+        """Ends such a child: it has come back from the application."""
+
     def flush_access_log(self) -> None: ...
     def reopen_access_log(self, fd: int) -> None:
         """Writes out what waits, then goes on with this descriptor (-1: no log)."""

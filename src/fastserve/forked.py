@@ -1,13 +1,24 @@
-"""How a process is forked, and how it gets out of the supervisor that forked it."""
+"""Processes that are forked: our own, which leave the frames of the supervisor behind, and those of the application.
+
+What the application forks (multiprocessing, os.fork) has a copy of all that this process has open. It would keep
+connections open that were closed here, take signals and events that are not for it, and hold addresses after the stop.
+So it forgets all of it at once, by `guarded`.
+"""
 
 import gc
 import io
+import logging
 import os
 import select
+import signal
 import sys
+import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
+
+logger = logging.getLogger("fastserve")
 
 
 class Forked(BaseException):
@@ -22,11 +33,20 @@ class Forked(BaseException):
 
 
 def fork() -> int:
-    """`os.fork`. What waits in the buffers of the standard streams leaves first, since both processes would write it;
-    where nobody reads it, it waits in this process alone."""
+    """`os.fork`, for a process of the server's own: nothing is forgotten in it, and nobody is told.
+
+    What waits in the buffers of the standard streams leaves first, since both processes would write it; where nobody
+    reads it, it waits in this process alone.
+    """
+    global _own
     left = [each for each in (sys.stdout, sys.stderr) if not _flushed(each)]
-    pid = os.fork()
+    _own = True
+    try:
+        pid = os.fork()
+    finally:
+        _own = False
     if pid == 0:
+        _guards.clear()
         for each in left:
             _discard(each)
     return pid
@@ -72,3 +92,98 @@ def disown() -> None:
         each.atexit = False
     if "multiprocessing.process" in sys.modules:
         sys.modules["multiprocessing.process"]._children.clear()  # as multiprocessing does in its own children
+
+
+# ---- processes that the application forks
+
+
+def _nothing() -> None: ...
+
+
+class _Guard:
+    def __init__(self, in_child: Callable[[], None], in_parent: Callable[[], None]) -> None:
+        self.in_child = in_child
+        self.in_parent = in_parent
+
+
+_guards: list[_Guard] = []
+_masks: dict[int, set[int]] = {}
+"""The signals that each thread which is forking had blocked before."""
+_own = False
+_registered = False
+
+
+@contextmanager
+def guarded(in_child: Callable[[], None], in_parent: Callable[[], None] = _nothing) -> Iterator[None]:
+    """Has the application's children forget what they have of this process.
+
+    in_child: called in each, once, and not in theirs. It closes descriptors, and does nothing with them that the parent
+    would notice: no shutdown, no epoll_ctl.
+    in_parent: called here after each fork.
+    """
+    _register()
+    guard = _Guard(in_child, in_parent)
+    _guards.append(guard)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # cleared, in a child that came back
+            _guards.remove(guard)
+
+
+def _register() -> None:
+    """Once a process, since it cannot be undone."""
+    global _registered
+    if not _registered:
+        _registered = True
+        os.register_at_fork(before=_before, after_in_child=_in_child, after_in_parent=_in_parent)
+
+
+def _before() -> None:
+    """Signals wait: one that came to the child before it has forgotten our handlers would be lost there."""
+    if _guards and not _own:
+        _masks[threading.get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+
+def _after() -> None:
+    mask = _masks.pop(threading.get_ident(), None)
+    if mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _in_child() -> None:
+    try:
+        if not _own and _guards:
+            _forget()
+    finally:
+        _after()
+
+
+def _forget() -> None:
+    guards = _guards[::-1]
+    _guards.clear()  # the numbers of what is closed now are soon those of other things
+    with suppress(ValueError):
+        signal.set_wakeup_fd(-1)  # it is the parent's
+    for each in guards:
+        try:
+            each.in_child()
+        except Exception:
+            logger.exception("a fault of the server, in a process that the application has forked")
+
+
+def _in_parent() -> None:
+    try:
+        if not _own:
+            for each in _guards:
+                each.in_parent()
+    finally:
+        _after()
+
+
+def came_back() -> None:
+    """In a child that has left the application's code: what follows there is the parent's to do."""
+    logger.error("a process that the application has forked came back into the server: it ends here")
+    with suppress(Exception):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(1)

@@ -56,6 +56,12 @@ class Listeners:
         self._given.update(found)
         return found
 
+    def forget(self) -> None:
+        """In a child that the application has forked: closes its copies. The paths are the parent's."""
+        self._endpoints = ()
+        for each in self.sockets:
+            each.close()
+
     def close(self) -> None:
         """Idempotent. A path that has meanwhile become another server's socket is left alone."""
         for each in self.sockets:

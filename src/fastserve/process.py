@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from fastserve import affinity, application, hooks, logs, open_files, privileges, service
+from fastserve import affinity, application, forked, hooks, logs, open_files, privileges, service
 from fastserve.config import Config
 from fastserve.errors import ExitStatus, StartError, trace_of_application
 from fastserve.forked import Forked
-from fastserve.listen import open_listeners
+from fastserve.listen import Listeners, open_listeners
+from fastserve.signal_handlers import give_back, set_handler
 from fastserve.stop_signals import STOPPING, StopSignals, Urgency
 from fastserve.unheard import unhear
 
@@ -121,11 +122,13 @@ class _Alone:
         self._stops = StopSignals()
         self._stopped = False
         self._service = service.Service(config)
+        self._listeners: Listeners | None = None
+        self._access_log: logs.AccessLog | None = None
 
     def run(self) -> ExitStatus:
         try:
             self._hooks = hooks.load(self._config.hooks, self._config.app_dir)
-            with self._early_signals():
+            with self._early_signals(), forked.guarded(self._forget):
                 clean = self._serve()
         finally:
             self._service.close()
@@ -138,7 +141,7 @@ class _Alone:
         if self._user is not None:
             self._user.set_environment()
         service.set_environment(config)
-        listeners = open_listeners(config)
+        self._listeners = listeners = open_listeners(config)
         self._addresses = listeners.addresses
         try:
             self._access_log = access_log = logs.AccessLog(config)
@@ -169,6 +172,16 @@ class _Alone:
             access_log.give_to(user.uid, user.gid)
             logs.give_files_to(user.uid, user.gid)
             user.drop()
+
+    def _forget(self) -> None:
+        """In a child that the application has forked: its worker forgets the rest."""
+        give_back()
+        if self._service.pid_file is not None:
+            self._service.pid_file.leave_behind()
+        if self._listeners is not None:
+            self._listeners.forget()
+        if self._access_log is not None:
+            self._access_log.close()
 
     def _info(self) -> hooks.SupervisorInfo:
         return hooks.SupervisorInfo(os.getpid(), 1, self._addresses)
@@ -216,6 +229,6 @@ class _Alone:
             signal.raise_signal(number)
 
         for number in STOPPING:
-            signal.signal(number, handle)
+            set_handler(number, handle)
         unhear([signal.SIGUSR1])
         yield

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-from fastserve import application, logs
+from fastserve import application, forked, logs
 from fastserve.application import Application
 from fastserve.config import Config
 from fastserve.errors import StartError
@@ -102,7 +102,7 @@ class Server:
             with self._opened(sockets) as (listeners, access_log):
                 app = application.load(self.config)
                 serve = self._serve_beside if app.interface == "wsgi" else self._serve_here
-                with self._signals():
+                with self._signals(), forked.guarded(self._forget):
                     return await serve(app, listeners, access_log)
         finally:
             self._settled.set()
@@ -179,6 +179,12 @@ class Server:
                 if signal.getsignal(taken) == self.handle_exit:
                     signal.signal(taken, _living(taken, found))
 
+    def _forget(self) -> None:
+        """In a child that the application has forked: its worker forgets the rest."""
+        for number, found in self._handlers_before.items():
+            if signal.getsignal(number) == self.handle_exit:
+                signal.signal(number, _without_loop(number, _living(number, found)))
+
     def _raise_again(self) -> None:
         """A handler of the loop's was called as the signal came, beside ours, and is not called a second time."""
         loop = asyncio.get_running_loop()
@@ -220,7 +226,20 @@ def _living(number: signal.Signals, handler: Any) -> Any:
 
 def _is_of_loop(handler: Any, loop: asyncio.AbstractEventLoop) -> bool:
     """Whether the handler stands for one of `loop.add_signal_handler`, which the loop calls whatever Python calls."""
-    return getattr(handler, "__self__", None) is loop or getattr(handler, "__module__", "") == "asyncio.unix_events"
+    return getattr(handler, "__self__", None) is loop or _is_noop(handler)
+
+
+def _is_noop(handler: Any) -> bool:
+    """Whether it is what asyncio sets for a handler of its loop's."""
+    return getattr(handler, "__module__", "") == "asyncio.unix_events"
+
+
+def _without_loop(number: signal.Signals, handler: Any) -> Any:
+    """A handler for a child, in which no loop runs that could do what this one only passes on."""
+    owner = getattr(getattr(handler, "func", handler), "__self__", None)
+    if not isinstance(owner, asyncio.AbstractEventLoop | asyncio.Runner) and not _is_noop(handler):
+        return handler
+    return signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from fastserve.errors import ExitStatus, StartError
 from fastserve.hooks import SupervisorInfo
 from fastserve.listen import Sockets
 from fastserve.page import Page, State
+from fastserve.signal_handlers import give_back, set_handler
 from fastserve.starter import Equipment
 from fastserve.stop_signals import STOPPING, StopSignals, Urgency
 from fastserve.upgrade import Upgrade
@@ -104,7 +105,9 @@ class Supervisor:
         self._wake, self._woken = socket.socketpair()
         self._arrivals = Arrivals()
         self._attendants: list[Attendant] = []
+        self._first_sockets: Sockets | None = None
         self._admin_sockets: Sockets | None = None
+        self._access_log: logs.AccessLog | None = None
         self._admin: Admin | None = None
         self._watcher: Watcher | None = None
         self._adopts = adoption.adopts()
@@ -119,6 +122,10 @@ class Supervisor:
 
     def run(self) -> ExitStatus:
         """Until a signal ends it; the exit status. Raises StartError, and Forked in each process that it forks."""
+        with forked.guarded(self._forget):
+            return self._run()
+
+    def _run(self) -> ExitStatus:
         self._take_signals()
         try:
             self._open()
@@ -144,7 +151,7 @@ class Supervisor:
         workers = _workers(config)
         self._opening = True
         self._hooks = hooks.load(config.hooks, config.app_dir)
-        sockets = Sockets.open(config, workers, self._upgrade.inherited.get("workers", {}))
+        self._first_sockets = sockets = Sockets.open(config, workers, self._upgrade.inherited.get("workers", {}))
         self._addresses = sockets.addresses
         try:
             self._hooks.call("on_starting", self._info(workers))
@@ -226,14 +233,28 @@ class Supervisor:
         for each in self._crew.all_sockets():
             each.close(keep_paths=True)
 
+    def _forget(self) -> None:
+        """In a process that a preloaded application, or a hook, has forked."""
+        give_back()
+        crew: Crew | None = getattr(self, "_crew", None)  # there is none yet while the application is imported
+        self._close_own(crew)
+        for each in (self._first_sockets, self._admin_sockets, *(crew.all_sockets() if crew is not None else ())):
+            if each is not None:
+                each.close(keep_paths=True)
+        if self._access_log is not None:
+            self._access_log.close()
+
     def _leave(self) -> None:
         forked.disown()
+        self._close_own(self._crew)
+
+    def _close_own(self, crew: Crew | None) -> None:
         self._service.leave_behind()
         self._selector.close()
         self._arrivals.close()
         self._wake.close()
         self._woken.close()
-        for child in self._crew.children.values():
+        for child in crew.children.values() if crew is not None else ():
             child.channel.close()
             os.close(child.faults)
         for attendant in self._attendants:
@@ -256,7 +277,7 @@ class Supervisor:
         self._selector.register(self._arrivals, selectors.EVENT_READ)
         self._woken_before = signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         for number in _SIGNALS:
-            signal.signal(number, self._note_signal)
+            set_handler(number, self._note_signal)
 
     def _note_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signals.append(number)
@@ -401,7 +422,8 @@ class Supervisor:
     def _reopen_logs(self) -> None:
         """Here first: the workers' user may write the files but not make them."""
         logs.reopen_files()
-        self._access_log.reopen()
+        if self._access_log is not None:
+            self._access_log.reopen()
         if self._user is not None:
             logs.give_files_to(self._user.uid, self._user.gid)
         self._crew.signal_all(signal.SIGUSR1)

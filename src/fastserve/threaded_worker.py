@@ -12,10 +12,11 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from fastserve import cpus, logs
+from fastserve import cpus, forked, logs
 from fastserve._core import WSGI, Driver
 from fastserve.config import Config
 from fastserve.errors import ExitStatus, StartError
+from fastserve.signal_handlers import set_handler
 from fastserve.stop_signals import Urgency
 from fastserve.version import version
 from fastserve.worker import CANCEL_GRACE, IDLE_GRACE, SERVER, Place, error_log, new_driver
@@ -81,6 +82,15 @@ class ThreadedWorker:
 
         started: called when connections are served.
         """
+        with forked.guarded(self._forget, self.driver.note_fork):
+            return self._serve(started)
+
+    def _forget(self) -> None:
+        """In a child that the application has forked."""
+        self._listeners.forget()
+        self.driver.forget_after_fork()
+
+    def _serve(self, started: Callable[[], None]) -> bool:
         try:
             started()
             self._wsgi.serve()
@@ -179,7 +189,9 @@ class ThreadedWorker:
             yield
             return
         self._note, self._take = note, take
-        before = {number: signal.signal(number, self.handle_exit) for number in numbers}
+        before = {number: signal.getsignal(number) for number in numbers}
+        for number in numbers:
+            set_handler(number, self.handle_exit)
         # A signal that comes just before the wait for events would else be seen only after it.
         descriptor = signal.set_wakeup_fd(self._wsgi.wake_fd, warn_on_full_buffer=False)
         try:
@@ -190,4 +202,4 @@ class ThreadedWorker:
             signal.set_wakeup_fd(descriptor)
             for number, handler in before.items():
                 if handler is not None:  # what C code has installed cannot be set again
-                    signal.signal(number, handler)
+                    set_handler(number, handler)

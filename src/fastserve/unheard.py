@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from types import FrameType
 
+from fastserve.signal_handlers import set_handler
+
 
 def unhear(numbers: Iterable[signal.Signals]) -> None:
     """System calls that such a signal interrupts are begun anew, as they would be if it were ignored.
@@ -18,7 +20,7 @@ def unhear(numbers: Iterable[signal.Signals]) -> None:
     time do not fit (`_core.unhear`).
     """
     for number in numbers:
-        signal.signal(number, _nothing)
+        set_handler(number, _nothing)
         signal.siginterrupt(number, False)
         _unheard.add(number)
 

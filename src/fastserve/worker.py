@@ -6,12 +6,12 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TypeVar
 
-from fastserve import _core, logs
+from fastserve import _core, forked, logs
 from fastserve._core import ASGI, Driver, Interface
 from fastserve.application import ASGI3
 from fastserve.config import Config
@@ -21,6 +21,7 @@ from fastserve.listen import Listeners
 from fastserve.log_limit import LimitedLogger
 from fastserve.page import counter
 from fastserve.proxy import TrustedProxies
+from fastserve.signal_handlers import set_handler
 
 T = TypeVar("T")
 
@@ -163,6 +164,7 @@ class Worker:
         self._forced = asyncio.Event()
         self._drained = asyncio.Event()
         self._deadline = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def serve(self, started: Callable[[], None]) -> bool:
         """Runs until `stop`; whether the stop was clean: not forced, and no failure in the application's shutdown.
@@ -170,6 +172,11 @@ class Worker:
         started: called when connections are served.
         Raises StartError when the lifespan's startup or the driver's fails.
         """
+        self._loop = asyncio.get_running_loop()
+        with forked.guarded(self._forget, self._note_fork):
+            return await self._serve(started)
+
+    async def _serve(self, started: Callable[[], None]) -> bool:
         clean = True
         try:
             await _unless(self._stopping, self._lifespan.startup())
@@ -199,6 +206,19 @@ class Worker:
         It is a bound method, as uvicorn's is, since applications look there for the server: sse-starlette ends its
         streams when `signal.getsignal(SIGTERM).__self__.should_exit` is true.
         """
+
+    def _note_fork(self) -> None:
+        if self.driver is not None:
+            self.driver.note_fork()
+
+    def _forget(self) -> None:
+        """In a child that the application has forked."""
+        self._place.listeners.forget()
+        if self.driver is not None:
+            self.driver.forget_after_fork()
+        elif self._loop is not None:
+            with suppress(RuntimeError):  # in debug mode, where another thread has forked
+                self._loop.call_soon(forked.came_back)
 
     def stop(self, *, at_once: bool = False) -> None:
         """Begins the graceful stop, or ends everything at once; each says so once. As everything here, only from a
@@ -302,7 +322,7 @@ class Worker:
         before = {number: signal.getsignal(number) for number in numbers}
         for number in numbers:
             loop.add_signal_handler(number, take, number)
-            signal.signal(number, self.handle_exit)
+            set_handler(number, self.handle_exit)
             signal.siginterrupt(number, False)  # as the loop has it
         try:
             yield
@@ -312,7 +332,7 @@ class Worker:
             for number, old in before.items():
                 loop.remove_signal_handler(number)
                 if old is not None:  # what C code has installed cannot be set again
-                    signal.signal(number, old)
+                    set_handler(number, old)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
 

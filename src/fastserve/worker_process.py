@@ -10,12 +10,13 @@ from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from fastserve import affinity, application, title
+from fastserve import affinity, application, forked, title
 from fastserve.assignment import STACKS_SIGNAL, Assignment
 from fastserve.channel import Message
 from fastserve.errors import ExitStatus, StartError, summary, trace_of_application
 from fastserve.hooks import WorkerInfo
 from fastserve.service import set_environment
+from fastserve.signal_handlers import give_back, set_handler
 from fastserve.stop_signals import Urgency
 from fastserve.unheard import unhear
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 LONGEST_TRACEBACK = 32768
 """Characters of a traceback that the supervisor is told; more does not fit into one message."""
+
+_STANDARD_ERROR = 2
 
 _UNHEARD = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU)
 # A terminal, or `kill` with a process group, sends these to workers too; they are meant for the supervisor.
@@ -40,7 +43,8 @@ def run(assignment: Assignment) -> ExitStatus:
     faulthandler.enable(assignment.faults)
     faulthandler.register(STACKS_SIGNAL, assignment.faults)
     try:
-        return ExitStatus.CLEAN if _serve(assignment, post) else ExitStatus.NOT_CLEAN
+        with forked.guarded(post.forget):
+            return ExitStatus.CLEAN if _serve(assignment, post) else ExitStatus.NOT_CLEAN
     except StartError as error:
         assignment.channel.send("failed", reason=str(error), traceback=_told(error.__cause__))
         return ExitStatus.NOT_STARTED
@@ -96,7 +100,7 @@ def _first_signals(post: "_Post") -> None:
     unhear(_UNHEARD)
     for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGCHLD, signal.SIGABRT):
         signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGUSR1, post.reopen_later)
+    set_handler(signal.SIGUSR1, post.reopen_later)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
@@ -128,6 +132,20 @@ class _Post:
     def reopen_later(self, _number: int, _frame: FrameType | None) -> None:
         """Log files were moved away before this worker serves."""
         self._reopen_due = True
+
+    def forget(self) -> None:
+        """In a child that the application has forked."""
+        give_back()
+        assignment = self._assignment
+        faulthandler.unregister(STACKS_SIGNAL)
+        faulthandler.enable(_STANDARD_ERROR)
+        if assignment.faults != _STANDARD_ERROR:
+            os.close(assignment.faults)
+        self._channel.close()
+        self._uncover_all()
+        assignment.listeners.forget()
+        if assignment.access_log is not None:
+            assignment.access_log.close()
 
     def note(self, number: signal.Signals) -> Urgency:
         """The supervisor decides what is urgent: QUIT comes from it when everything is to end at once."""

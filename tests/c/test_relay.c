@@ -8,7 +8,9 @@
 
 #include <pthread.h>
 #include <stdint.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #define LONG_MS 5000 /* waited for only when something is wrong */
 #define SHORT_US 250 /* the watch does not meet a step of this length twice */
@@ -668,6 +670,59 @@ static void the_watch_ends_before_it_begins(void)
     close_scene(&s);
 }
 
+static void *hold(void *argument)
+{
+    scene *s = argument;
+
+    fs_relay_lock(&s->relay);
+    __atomic_store_n(&s->counted, 1, __ATOMIC_RELEASE);
+    while (!__atomic_load_n(&s->over, __ATOMIC_ACQUIRE))
+        nap(100);
+    fs_relay_unlock(&s->relay);
+    return NULL;
+}
+
+/* What a child finds: 0 where the lock cannot be had, 1 where it can. */
+static int in_a_child(scene *s)
+{
+    int status = -1;
+    const pid_t child = fork();
+
+    if (child == 0) {
+        fs_relay_forget(&s->relay);
+        _exit(fs_relay_try(&s->relay));
+    }
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void a_child_finds_no_lock(void)
+{
+    scene s;
+
+    open_scene(&s);
+    CHECK_INT(in_a_child(&s), 0);
+    start(&s.others[0], hold, &s);
+    while (!__atomic_load_n(&s.counted, __ATOMIC_ACQUIRE))
+        nap(100);
+    CHECK_INT(in_a_child(&s), 0);
+    __atomic_store_n(&s.over, 1, __ATOMIC_RELEASE);
+    finish(s.others[0]);
+    close_scene(&s);
+}
+
+static void a_child_keeps_the_lock_that_its_thread_holds(void)
+{
+    scene s;
+
+    open_scene(&s);
+    fs_relay_lock(&s.relay);
+    CHECK_INT(in_a_child(&s), 1);
+    fs_relay_unlock(&s.relay);
+    close_scene(&s);
+}
+
 int main(void)
 {
     RUN(the_lock_nests_in_one_thread);
@@ -689,5 +744,7 @@ int main(void)
     RUN(the_watch_ends_while_it_runs);
     RUN(the_watch_ends_while_it_is_parked);
     RUN(the_watch_ends_before_it_begins);
+    RUN(a_child_finds_no_lock);
+    RUN(a_child_keeps_the_lock_that_its_thread_holds);
     return harness_end();
 }

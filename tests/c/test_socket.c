@@ -284,6 +284,44 @@ static void close_is_a_fin_and_reset_is_not(void)
     fs_close(pair[1]);
 }
 
+/* What read(2) gives at the end of what has arrived: 0 or -errno. */
+static ssize_t end_of(int fd)
+{
+    char byte;
+    ssize_t n;
+
+    do {
+        wait_readable(fd);
+        n = fs_recv(fd, &byte, 1);
+    } while (n > 0);
+    return n;
+}
+
+static void a_close_for_all_reaches_the_peer_past_a_copy(void)
+{
+    int pair[2], copy;
+
+    tcp_pair(pair);
+    copy = dup(pair[0]);
+    fs_close_for_all(pair[0], 0);
+    CHECK_INT(end_of(pair[1]), 0);
+    fs_close(copy);
+    fs_close(pair[1]);
+    tcp_pair(pair);
+    copy = dup(pair[0]);
+    CHECK(write(pair[0], "data that nobody has read", 25) == 25);
+    fs_close_for_all(pair[0], 1);
+    CHECK_INT(end_of(pair[1]), -ECONNRESET);
+    fs_close(copy);
+    fs_close(pair[1]);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    copy = dup(pair[0]);
+    fs_close_for_all(pair[0], 1); /* a Unix socket has no reset */
+    CHECK_INT(end_of(pair[1]), 0);
+    fs_close(copy);
+    fs_close(pair[1]);
+}
+
 static void unsent_falls_to_zero(void)
 {
     static char block[65536];
@@ -355,6 +393,7 @@ int main(void)
     RUN(bytes_then_the_fin);
     RUN(shutdown_write_is_a_fin);
     RUN(close_is_a_fin_and_reset_is_not);
+    RUN(a_close_for_all_reaches_the_peer_past_a_copy);
     RUN(unsent_falls_to_zero);
     RUN(receiving_is_made_again_after_a_signal);
     return harness_end();

@@ -1,0 +1,423 @@
+"""Processes that the application forks: they keep nothing of the server's, and the server goes on as without them."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.conftest import environment
+from serving.client import Client
+from serving.process import Output
+from serving.script import request
+from serving.waiting import PATIENCE, UNHURRIED, until
+from supervised.conftest import Supervise, Write, amount
+from supervised.session import empty
+from supervised.supervised import Load, Supervised, listening
+
+CHILDREN = """
+import ctypes, json, multiprocessing, os, signal, subprocess, sys, threading, time
+from pathlib import Path
+
+fork = multiprocessing.get_context("fork")
+spawn = multiprocessing.get_context("spawn")
+forkserver = multiprocessing.get_context("forkserver")
+children = []
+
+def sleep():
+    time.sleep(3600)
+
+def sleep_and_say(pipe):
+    pipe.send("sleeps")
+    sleep()
+
+def exits():
+    sys.exit(7)
+
+def grandchild():
+    '''A child of a child: what the child has opened meanwhile, under the numbers of what it has closed, stays open.'''
+    files = [open(__file__, "rb") for _ in range(40)]
+    pid = os.fork()
+    if pid == 0:
+        intact = [each.read() for each in files] == [Path(__file__).read_bytes()] * len(files)
+        os._exit(0 if intact and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL else 1)
+    os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+def started(context, target, **options):
+    child = context.Process(target=target, **options)
+    child.start()
+    children.append(child)
+    return child
+
+def joined(child):
+    child.join(30)
+    return child.exitcode
+
+def do(path):
+    match path:
+        case "/fork":
+            return started(fork, sleep, daemon=True).pid
+        case "/fork-in-thread":
+            thread = threading.Thread(target=started, args=(fork, sleep), kwargs={"daemon": True})
+            thread.start()
+            thread.join()
+            return children[-1].pid
+        case "/terminate":
+            for child in children:
+                child.terminate()
+            return [joined(child) for child in children]
+        case "/interrupt":
+            ours, theirs = fork.Pipe()
+            child = started(fork, sleep_and_say, args=(theirs,), daemon=True)
+            ours.recv()  # one that comes during the fork is lost, by Python
+            os.kill(child.pid, signal.SIGINT)
+            return joined(child)
+        case "/exits":
+            return [joined(started(context, exits)) for context in (fork, spawn, forkserver)]
+        case "/grandchild":
+            return joined(started(fork, grandchild))
+        case "/programs":
+            echo = [sys.executable, "-c", "print(7)"]
+            plain = subprocess.run(echo, capture_output=True).stdout.decode()
+            prepared = subprocess.run(echo, capture_output=True, preexec_fn=os.getpid).stdout.decode()
+            return [plain, prepared]
+        case "/back":
+            return os.fork()
+        case "/unseen":
+            pid = ctypes.CDLL(None).fork()
+            if pid == 0:
+                while True:
+                    ctypes.CDLL(None).pause()
+            return pid
+        case "/reap":
+            return [os.waitstatus_to_exitcode(os.wait()[1])]
+        case "/slow":
+            time.sleep(0.5)
+    return os.getpid()
+"""
+APPLICATION = (
+    CHILDREN
+    + """
+async def app(scope, receive, send):
+    body = json.dumps(do(scope["path"])).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+
+def wsgi(environ, start_response):
+    body = json.dumps(do(environ["PATH_INFO"])).encode()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [body]
+"""
+)
+KINDS = {
+    "asyncio": ("served:app", "--lifespan", "off", "--loop", "asyncio"),
+    "uvloop": ("served:app", "--lifespan", "off", "--loop", "uvloop"),
+    "one thread": ("served:wsgi", "--threads", "1"),
+    "threads": ("served:wsgi", "--threads", "8"),
+}
+TWO_KINDS = pytest.mark.parametrize("kind", [KINDS["uvloop"], KINDS["threads"]], ids=["asgi", "wsgi"])
+
+
+@pytest.fixture(autouse=True)
+def application(write: Write) -> None:
+    write(APPLICATION)
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    return KINDS[request.param]
+
+
+@pytest.fixture(params=[(), ("--no-supervisor",)], ids=["supervised", "alone"])
+def way(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    value: tuple[str, ...] = request.param
+    return value
+
+
+def ask(server: Supervised, target: str) -> Any:
+    return json.loads(server.get(target))
+
+
+def lives(pid: int) -> bool:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def of_the_server(pid: int) -> list[str]:
+    """What a process has open that is the server's: addresses, connections, the channel, the driver's epoll."""
+    found = []
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.append(str(each.readlink()))
+    tcp = Path("/proc/net/tcp").read_text()
+    inodes = [each.removeprefix("socket:[").removesuffix("]") for each in found if each.startswith("socket:")]
+    sockets = [inode for inode in inodes if f" {inode} " in tcp]
+    return [*sockets, *(each for each in found if "timerfd" in each or "fastserve" in each)]
+
+
+# ---- connections
+
+
+def test_connections_come_to_their_end(supervise: Supervise, kind: tuple[str, ...], way: tuple[str, ...]) -> None:
+    """Though a child lives that was forked while they were open."""
+    server = supervise(*kind, *way, "--timeout-keep-alive", "5")
+    with server.connect() as idle, server.connect() as closing, server.connect() as forking:
+        assert idle.exchange(request("/")).status == 200
+        assert closing.exchange(request("/")).status == 200
+        child = json.loads(forking.exchange(request("/fork")).body)
+        assert until(lambda: of_the_server(child) == [])
+        assert closing.exchange(request("/", "Connection: close")).closes
+        assert closing.closed()
+        assert forking.closed()
+        assert idle.closed()
+        assert lives(child)
+    assert server.stop() == 0
+
+
+def test_child_that_a_thread_has_forked(supervise: Supervise, kind: tuple[str, ...]) -> None:
+    server = supervise(*kind)
+    child = ask(server, "/fork-in-thread")
+    assert until(lambda: of_the_server(child) == [])
+    assert ask(server, "/terminate") == [-signal.SIGTERM]
+    assert server.stop() == 0
+
+
+@TWO_KINDS
+def test_connections_come_to_their_end_whatever_else_has_them(supervise: Supervise, kind: tuple[str, ...]) -> None:
+    """A fork of a C library's calls no hook. Where the application forks, copies like that are reckoned with."""
+    server = supervise(*kind, "--timeout-keep-alive", "5")
+    with server.connect() as idle, server.connect() as forking:
+        assert idle.exchange(request("/")).status == 200
+        ask(server, "/fork")
+        child = json.loads(forking.exchange(request("/unseen")).body)
+        try:
+            assert of_the_server(child) != []
+            assert idle.closed()
+            assert forking.closed()
+        finally:
+            os.kill(child, signal.SIGKILL)
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+
+
+# ---- signals
+
+
+def test_child_can_be_ended(supervise: Supervise, kind: tuple[str, ...], way: tuple[str, ...]) -> None:
+    """And nobody else with it: its signals are not the server's."""
+    server = supervise(*kind, *way)
+    before = ask(server, "/")
+    for _ in range(3):
+        ask(server, "/fork")
+    assert ask(server, "/terminate") == [-signal.SIGTERM] * 3
+    assert ask(server, "/interrupt") == 1  # KeyboardInterrupt
+    assert ask(server, "/") == before
+    assert server.stop() == 0
+    for text in ("stopping at once", "somebody else", "given up", "Given up", "CRITICAL"):
+        assert text not in server.log.text
+
+
+def test_stop_with_a_child_that_lives(supervise: Supervise, kind: tuple[str, ...], way: tuple[str, ...]) -> None:
+    """A daemon is ended by the exit handlers of multiprocessing; the address is free at once."""
+    server = supervise(*kind, *way)
+    child = ask(server, "/fork")
+    assert server.stop() == 0
+    assert until(lambda: not lives(child))
+    assert empty(server.pid)
+    with socket.create_server(("127.0.0.1", server.port)):
+        pass
+
+
+def test_child_that_is_killed_during_the_stop_of_nobody(supervise: Supervise, kind: tuple[str, ...]) -> None:
+    """SIGTERM to a child while a request of its parent's is at work: with one thread it is that thread's copy."""
+    server = supervise(*kind, "--no-supervisor")
+    child = ask(server, "/fork")
+    with server.connect() as slow:
+        slow.send(request("/slow"))
+        os.kill(child, signal.SIGTERM)
+        assert slow.answer().status == 200
+    assert until(lambda: not lives(child))
+    assert ask(server, "/reap") == [-signal.SIGTERM]
+    assert server.stop() == 0
+
+
+# ---- other children
+
+
+def test_children_of_every_kind(supervise: Supervise, kind: tuple[str, ...], way: tuple[str, ...]) -> None:
+    server = supervise(*kind, *way)
+    before = ask(server, "/")
+    assert ask(server, "/exits") == [7, 7, 7]
+    assert ask(server, "/grandchild") == 0
+    assert ask(server, "/programs") == ["7\n", "7\n"]
+    assert ask(server, "/") == before
+    assert server.stop() == 0
+
+
+def test_child_that_comes_back(
+    supervise: Supervise, tmp_path: Path, kind: tuple[str, ...], way: tuple[str, ...]
+) -> None:
+    """It is no second server: it ends, and the one answer is the parent's."""
+    server = supervise(*kind, *way, "--pid", "server.pid", "--bind", "unix:server", listens=False)
+    assert until((tmp_path / "server").exists)
+    address = str(tmp_path / "server")
+    server.log.wait_for("listening on")
+    with Client(address, PATIENCE) as client:
+        child = json.loads(client.exchange(request("/back")).body)
+        assert child > 0
+        assert json.loads(client.exchange(request("/reap")).body) == [1]
+        assert client.exchange(request("/")).status == 200
+    server.log.wait_for("process that the application has forked came back into the server: it ends here\n")
+    assert (tmp_path / "server.pid").exists()
+    assert (tmp_path / "server").exists()
+    assert server.stop() == 0
+    assert "Traceback" not in server.log.text
+
+
+# ---- workers that come and go
+
+
+@TWO_KINDS
+def test_fewer_workers_while_children_live(supervise: Supervise, kind: tuple[str, ...]) -> None:
+    """A child would keep the socket of a slot that is closed in the kernel's group, and connections would go astray."""
+    server = supervise(*kind, "--workers", "2")
+    server.wait_for_workers(2)
+    forked: set[int] = set()
+    while len(forked) < 6:
+        forked.add(ask(server, "/fork"))
+    with Load(server.address, 12) as load:
+        for _ in range(amount(1, 10)):
+            server.signal(signal.SIGTTOU).wait_for_workers(1)
+            server.signal(signal.SIGTTIN).wait_for_workers(2)
+            ask(server, "/fork")
+        load.end_without_loss()
+    assert server.stop() == 0
+    assert empty(server.pid)
+
+
+POOL = APPLICATION.replace("\nasync def app", "\npool = fork.Pool(2)\nprint(pool.map(abs, [-1]))\n\nasync def app")
+
+
+@TWO_KINDS
+def test_a_pool_in_each_worker(supervise: Supervise, write: Write, tmp_path: Path, kind: tuple[str, ...]) -> None:
+    """Through reloads, scaling and recycling: nothing is lost, nothing is left."""
+    write(POOL)
+    server = supervise(*kind, "--workers", "2", "--max-requests", "4000", "--max-requests-jitter", "2000")
+    server.wait_for_workers(2)
+    with Load(server.address, 12) as load:
+        for _ in range(amount(2, 20)):
+            start = len(server.log.text)
+            server.signal(signal.SIGHUP).log.wait_for("reloaded\n", start=start)
+            server.signal(signal.SIGTTIN).wait_for_workers(3)
+            server.signal(signal.SIGTTOU).wait_for_workers(2)
+        load.end_without_loss()
+    assert server.stop() == 0
+    assert empty(server.pid)
+    assert "ERROR" not in server.log.text
+
+
+# ---- an application that is imported before the fork
+
+
+AT_IMPORT = (
+    "\nchild = started(fork, sleep, daemon=True)\n(Path(__file__).parent / 'child').write_text(str(child.pid))\n"
+)
+
+
+@pytest.mark.parametrize("way", [("--preload",), ("--preload", "--workers", "2"), (), ("--no-supervisor",)])
+@TWO_KINDS
+def test_fork_at_the_import(
+    supervise: Supervise, write: Write, tmp_path: Path, kind: tuple[str, ...], way: tuple[str, ...]
+) -> None:
+    write(APPLICATION.replace("\nasync def app", AT_IMPORT + "\nasync def app"))
+    server = supervise(*kind, *way)
+    server.get("/")
+    child = int((tmp_path / "child").read_text())
+    assert until(lambda: of_the_server(child) == [])
+    assert until(lambda: listening(child) == set())
+    os.kill(child, signal.SIGTERM)
+    assert until(lambda: not lives(child))
+    server.get("/")
+    assert server.stop() == 0
+    assert "somebody else" not in server.log.text
+
+
+# ---- embedded
+
+
+PROGRAM = (
+    CHILDREN
+    + """
+import asyncio
+import fastserve
+
+async def app(scope, receive, send):
+    body = json.dumps(do(scope["path"])).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+
+def wsgi(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [json.dumps(do(environ["PATH_INFO"])).encode()]
+
+def ended():
+    print("the program heard", flush=True)
+
+async def main():
+    kind, loop, handlers = sys.argv[1:]
+    if handlers == "loop":
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended)
+    config = fastserve.Config(globals()[kind], port=0, lifespan="auto", timeout_keep_alive=3)
+    server = fastserve.Server(config)
+    task = asyncio.create_task(server.serve())
+    await server.wait_started()
+    print(server.addresses[0].rpartition(":")[2], flush=True)
+    print("ended", await task, flush=True)
+
+if __name__ == "__main__":
+    if sys.argv[2] == "uvloop":
+        import uvloop
+        uvloop.run(main())
+    else:
+        asyncio.run(main())
+"""
+)
+
+
+@pytest.mark.parametrize("handlers", ["none", "loop"])
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("app", ["app", "wsgi"])
+def test_embedded(tmp_path: Path, app: str, loop: str, handlers: str) -> None:
+    script = tmp_path / "program.py"
+    script.write_text(PROGRAM)
+    command = [sys.executable, str(script), app, loop, handlers]
+    with subprocess.Popen(
+        command, env={**environment(), **UNHURRIED}, cwd=tmp_path, stdout=subprocess.PIPE, start_new_session=True
+    ) as program:
+        assert program.stdout is not None
+        output = Output(program.stdout)
+        try:
+            port = int(output.wait(lambda text: "\n" in text).split()[0])
+            with Client(("127.0.0.1", port), PATIENCE) as client:
+                child = json.loads(client.exchange(request("/fork")).body)
+                assert until(lambda: of_the_server(child) == [])
+                assert client.closed()
+            with Client(("127.0.0.1", port), PATIENCE) as client:
+                assert json.loads(client.exchange(request("/terminate")).body) == [-signal.SIGTERM]
+                assert json.loads(client.exchange(request("/interrupt")).body) == 1
+                assert json.loads(client.exchange(request("/grandchild")).body) == 0
+                assert json.loads(client.exchange(request("/")).body) == program.pid
+            assert "the program heard" not in output.text
+            program.send_signal(signal.SIGTERM)
+            assert program.wait(PATIENCE) == (0 if handlers == "loop" else -signal.SIGTERM)
+            assert empty(program.pid)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(program.pid, signal.SIGKILL)
