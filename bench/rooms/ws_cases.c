@@ -22,7 +22,7 @@ typedef struct message {
 static const message BINARY_32 = {FS_WS_OP_BINARY, 32}, TEXT_32 = {FS_WS_OP_TEXT, 32}, BINARY_64K = {FS_WS_OP_BINARY, LARGEST};
 
 static fs_limits limits;
-static fs_ws_shared shared = {&limits, &fs_system_allocator, &fs_system_allocator};
+static fs_ws_shared shared = {&limits, &fs_system_allocator, &fs_system_allocator, NULL};
 static fs_ws machines[SEATS];
 static char frames[SEATS][ROOM], taken[LARGEST];
 static size_t frame_size;
@@ -52,7 +52,7 @@ static void prepare(const bench_case *one)
 
 static void take(unsigned seat, fs_ws_event *event)
 {
-    if (fs_ws_feed(&machines[seat], frames[seat], frame_size) < 0 || fs_ws_next(&machines[seat], event) < 0 ||
+    if (fs_ws_feed(&machines[seat], frames[seat], frame_size, 0) < 0 || fs_ws_next(&machines[seat], event) < 0 ||
         event->kind != FS_WS_MESSAGE || fs_ws_settle(&machines[seat]) < 0)
         abort();
     if (event->text)

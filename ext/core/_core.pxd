@@ -388,8 +388,10 @@ cdef class ASGI(Interface):
     cdef frozenset offered              # extensions, by the names that scopes have for them
     cdef bint websocket                 # an upgrade to WebSocket is taken up
     cdef bint deflate                   # permessage-deflate may be agreed upon
+    cdef set warned                     # subprotocols that no client had offered, each said once
     cdef fs_ws_shared ws_shared
     cdef HTTPExchange spare             # an exchange with its send and receive that left no trace: used again
+    cdef int warn_of_subprotocol(self, str name, str path) except -1
     cdef int run(self, ASGIExchange exchange) except -1
     cdef int give(self, ASGIExchange exchange) except -1
 
@@ -581,7 +583,6 @@ cdef class Connection:
     cdef Phase phase
     cdef uint32_t answered              # requests, or messages of a WebSocket, of this turn
     cdef uint32_t pulls                 # receives of this turn in the application's own steps
-    cdef uint32_t lingered              # bytes thrown away after the last answer
     cdef uint64_t deadline              # monotonic ms, 0: none
     cdef uint64_t since                 # monotonic ms: when the wait began that `phase` names
     cdef uint64_t stalled               # Driver.stalled at that time
@@ -622,7 +623,7 @@ cdef class Connection:
     cdef int begin_http2(self) except -1
     cdef int flush_socket(self, uint64_t *sent) except? -1
     cdef uint64_t unsent_of(self, Exchange exchange) noexcept
-    cdef int settle_machine(self) noexcept
+    cdef bint settle_machine(self) except -1
     cdef int drain_events(self) except -1
     cdef bint must_pause(self) except -1
     cdef int drain_tunnel(self) except -1
@@ -836,6 +837,7 @@ cdef class WebSocketExchange(ASGIExchange):
     cdef bint own_end                   # the application has closed or refused it
     cdef bint paused                    # its queue is full: nothing is read
     cdef int refusal                    # what is wrong with the handshake, 0
+    cdef tuple offered                  # subprotocols
     cdef bytes key                      # Sec-WebSocket-Key, from begin() to the acceptance
     cdef fs_ws_deflate_params deflate   # what was agreed upon
     cdef object deflate_answer          # and the field's value that says so; None: no compression
@@ -848,6 +850,10 @@ cdef class WebSocketExchange(ASGIExchange):
     cdef uint64_t close_by              # the peer's close frame is due, 0 for none
     cdef uint64_t tell_at               # the application is told that the server stops, 0 for never
     cdef uint32_t ping_number           # of the last ping: its payload
+    cdef uint32_t message_number        # of the message that has begun and is not complete, as ws.begun has it,
+    cdef uint32_t message_progress      # and how far it was at message_at
+    cdef uint64_t message_since         # monotonic ms at which it began, 0 for none
+    cdef uint64_t message_at            # and at which it last went on
 
     cdef Py_ssize_t waiting_messages(self) noexcept
     cdef int read_messages(self) except -1
@@ -860,6 +866,9 @@ cdef class WebSocketExchange(ASGIExchange):
     cdef int late(self) except -1
     cdef int ping(self) except -1
     cdef int no_pong(self) except -1
+    cdef int message_late(self) except -1
+    cdef uint64_t message_by(self) noexcept
+    cdef void time_message(self) noexcept
     cdef int expect(self, dict event, Stage stage) except -1
     cdef list accept_fields(self, dict event)
     cdef object accept(self, dict event)

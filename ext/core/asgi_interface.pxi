@@ -1,5 +1,9 @@
 # How an ASGI application is called: what is the same for all its requests.
 
+cdef enum:
+    WARNINGS_MAX = 100          # an application may make names up
+
+
 @cython.final
 cdef class ASGI(Interface):
     """Calls an ASGI 3 application on an event loop, which watches the driver's descriptor."""
@@ -14,6 +18,7 @@ cdef class ASGI(Interface):
             raise ValueError(f"not an extension: {sorted(self.offered - set(EXTENSIONS))[0]!r}")
         self.scopes = ScopeBuilder(root_path, state, underscores, self.offered)
         self.working = set()
+        self.warned = set()
         self.websocket = websocket
         self.deflate = deflate and FS_HAVE_ZLIB
 
@@ -22,6 +27,7 @@ cdef class ASGI(Interface):
         self.ws_shared.limits = &driver.limits
         self.ws_shared.allocator = &fs_system_allocator
         self.ws_shared.messages = &fs_bytes_allocator
+        self.ws_shared.memory = &driver.memory
 
     def start(self):
         self.loop.add_reader(self.driver.poller.fd, self.driver.poll)
@@ -56,6 +62,13 @@ cdef class ASGI(Interface):
             self.loop.call_soon(self.driver.came_back)
         except RuntimeError:
             pass        # it is closed, or in debug mode and the fork another thread's: nobody comes back to it
+
+    cdef int warn_of_subprotocol(self, str name, str path) except -1:
+        """RFC 6455 section 4.2.2: it is left out, since the client would have to fail the connection."""
+        if name not in self.warned and len(self.warned) < WARNINGS_MAX:
+            self.warned.add(name)
+            report(self.driver.logger, LOG_WARNING, "An application has accepted a WebSocket with the subprotocol %r, which "
+                   "the client does not offer; it is left out: %s", (name, path))
 
     cdef Exchange open(self, const fs_request_head *head):
         cdef HTTPExchange exchange = self.spare

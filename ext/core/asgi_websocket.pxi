@@ -11,6 +11,7 @@ cdef enum CloseCode:
 
 cdef enum:
     MESSAGES_A_TURN = 256       # of one connection: then the others have their turn
+    MESSAGE_TIMES = 10          # the time for more of a message, for all of it
 
 cdef double TOLD_WITHIN = 0.8       # of the time that a drain gives WebSockets: the rest is for those told last
 
@@ -54,6 +55,7 @@ cdef class WebSocketExchange(ASGIExchange):
         scope["asgi"] = {"version": "3.0", "spec_version": "2.5"}
         scope["scheme"] = "wss" if scope["scheme"] in ("https", "wss") else "ws"
         scope["subprotocols"] = subprotocols_of(scope["headers"])
+        self.offered = tuple(scope["subprotocols"])
         if head.version == FS_HTTP_2:   # as the handshake of HTTP/1.1, which is what applications ask for
             scope["headers"] += [(b"connection", b"upgrade"), (b"upgrade", b"websocket")]
         scope["extensions"] = {"websocket.http.response": {}}
@@ -63,7 +65,7 @@ cdef class WebSocketExchange(ASGIExchange):
         self.refusal = fs_ws_handshake_read(head, self.interface.deflate, &handshake)
         if self.refusal == FS_OK:
             self.key = PyBytes_FromStringAndSize(handshake.key.p, handshake.key.n)
-            if handshake.has_deflate:
+            if handshake.has_deflate and not fs_budget_is_tight(&self.driver.memory):
                 self.deflate = handshake.deflate
                 self.deflate_answer = handshake.extensions
         self.log_begin(head, scope)
@@ -93,17 +95,20 @@ cdef class WebSocketExchange(ASGIExchange):
     cdef int on_data(self, char *p, size_t n) except -1:
         cdef int result
         if n:
-            result = fs_ws_feed(&self.ws, p, n)
+            result = fs_ws_feed(&self.ws, p, n, self.driver.now)
             if result < 0:
                 self.failed(result)
                 return 0
         elif fs_ws_unread(&self.ws) == 0:
             return 0
         self.read_messages()
+        if self.opened:
+            self.time_message()
 
     cdef int on_data_end(self) except -1:
-        if self.opened and fs_ws_settle(&self.ws) < 0:
-            self.failed(FS_E_NOMEM)
+        cdef int result = fs_ws_settle(&self.ws) if self.opened else FS_OK
+        if result < 0:
+            self.failed(result)
         elif self.connection is not None and self.connection.answered >= MESSAGES_A_TURN:
             self.driver.schedule(self.connection)
 
@@ -134,6 +139,7 @@ cdef class WebSocketExchange(ASGIExchange):
         cdef fs_status *status = self.driver.status
         cdef size_t n = event.data.n
         cdef object message
+        cdef bint awaited = self.receiver is not None
         self.connection.answered += 1
         if event.buffer != NULL:
             # Memory of `fs_bytes_allocator`: a bytes object from the beginning.
@@ -157,6 +163,21 @@ cdef class WebSocketExchange(ASGIExchange):
         else:
             self.queue.append(message)
         self.wake_receivers(True)
+        if self.held != self.charged and charge(self, self.held, awaited) < 0 and self.opened:
+            fs_ws_fail(&self.ws, FS_E_NO_ROOM)
+            self.failed(FS_E_NO_ROOM)
+
+    cdef void time_message(self) noexcept:
+        """A message that has begun goes on, or its peer is late."""
+        if not fs_ws_unfinished(&self.ws):
+            self.message_since = 0
+            return
+        if self.message_since == 0 or self.message_number != self.ws.begun:
+            self.message_since = self.message_at = self.driver.now
+        elif self.message_progress != self.ws.progress:
+            self.message_at = self.driver.now
+        self.message_number = self.ws.begun
+        self.message_progress = self.ws.progress
 
     cdef int on_disconnect(self) except -1:
         """The peer's FIN: what follows can only be one of ours, and nobody would answer that."""
@@ -221,11 +242,22 @@ cdef class WebSocketExchange(ASGIExchange):
             return self.since + handshake if handshake and self.since and self.stage == STAGE_CONNECTING else 0
         if self.stage == STAGE_ENDED:
             return self.close_by
-        return earliest(earliest(self.ping_at, self.pong_by), stop if self.stage == STAGE_ENDING
-                        else earliest(self.tell_at, stop))
+        return earliest(earliest(self.message_by(), earliest(self.ping_at, self.pong_by)),
+                        stop if self.stage == STAGE_ENDING else earliest(self.tell_at, stop))
+
+    cdef uint64_t message_by(self) noexcept:
+        """When a message that has begun is late, 0 for never."""
+        cdef uint64_t most = self.driver.limits.timeout_ws_message
+        if most == 0 or self.message_since == 0:
+            return 0
+        return earliest(self.message_at + most, self.message_since + MESSAGE_TIMES * most)
 
     cdef bint awaits_peer(self) noexcept:
-        return self.opened and (self.stage == STAGE_ENDED or self.pong_by != 0 and self.pong_by == self.due())
+        cdef uint64_t due
+        if not self.opened or self.stage == STAGE_ENDED:
+            return self.opened
+        due = self.due()
+        return due != 0 and (due == self.pong_by or due == self.message_by())
 
     cdef int on_overdue(self) except -1:
         cdef uint64_t now = self.driver.now
@@ -239,6 +271,8 @@ cdef class WebSocketExchange(ASGIExchange):
             self.tell_at = 0
             self.stage = STAGE_ENDING
             self.ended(CLOSE_RESTART, "service restart")
+        elif self.message_by() and now >= self.message_by():
+            self.message_late()
         elif self.pong_by and now >= self.pong_by:
             self.no_pong()
         elif self.ping_at and now >= self.ping_at:
@@ -263,6 +297,13 @@ cdef class WebSocketExchange(ASGIExchange):
         self.ping_at = self.driver.now + limits.timeout_ws_ping
         if limits.timeout_ws_pong and not self.pong_by:
             self.pong_by = self.driver.now + limits.timeout_ws_pong
+
+    cdef int message_late(self) except -1:
+        if self.paused:
+            self.message_since = self.message_at = self.driver.now      # the rest may be there: it is we who do not read
+            return 0
+        fs_ws_fail(&self.ws, FS_E_WS_MESSAGE_TIMEOUT)
+        self.failed(FS_E_WS_MESSAGE_TIMEOUT)
 
     cdef int no_pong(self) except -1:
         if self.paused:
@@ -354,6 +395,8 @@ cdef class WebSocketExchange(ASGIExchange):
             if PyList_GET_SIZE(self.queue) == 0:
                 self.queue = None
         self.held -= weight(message)
+        if self.charged:
+            charge(self, self.held, True)
         if type(message) is bytes:
             event = {"type": "websocket.receive", "bytes": message}
         else:
@@ -441,7 +484,12 @@ cdef class WebSocketExchange(ASGIExchange):
         if subprotocol is not None:
             if not isinstance(subprotocol, str):
                 raise TypeError(f"'subprotocol' of websocket.accept is a str, not {type(subprotocol).__name__}")
-            pairs.append((b"sec-websocket-protocol", subprotocol.encode()))
+            chosen = (b"sec-websocket-protocol", subprotocol.encode())
+            if subprotocol in self.offered:
+                pairs.append(chosen)
+            else:
+                check_fields([chosen])
+                self.interface.warn_of_subprotocol(subprotocol, self.path_name())
         for name, value in event.get("headers") or ():
             if name.lower() in OWN_FIELDS:
                 raise ValueError(f"{name!r} is not a header of websocket.accept: the server sets it")
@@ -547,5 +595,7 @@ cdef class WebSocketExchange(ASGIExchange):
 
 
 cdef inline Py_ssize_t weight(object message) noexcept:
-    """By which a message that waits counts: bytes or characters."""
-    return PyBytes_GET_SIZE(message) if type(message) is bytes else PyUnicode_GET_LENGTH(message)
+    """The memory of a message that waits."""
+    if type(message) is bytes:
+        return PyBytes_GET_SIZE(message) + FS_BUDGET_OBJECT
+    return PyUnicode_GET_LENGTH(message) * PyUnicode_KIND(message) + FS_BUDGET_OBJECT

@@ -93,15 +93,14 @@ cdef class Connection:
                     driver.schedule(self)
                     break
                 rounds += 1
-                if rounds > 1 and self.settle_machine() < 0:    # the next recv overwrites the shared buffer
-                    self.lost(FS_E_NOMEM)
+                if rounds > 1 and not self.settle_machine():    # the next recv overwrites the shared buffer
                     break
                 if not self.receive_bytes():
                     break
                 self.drain_events()
             # The next connection receives into the same buffer: what must outlive it is copied now.
-            if self.fd >= 0 and self.settle_machine() < 0:
-                self.lost(FS_E_NOMEM)
+            if self.fd >= 0:
+                self.settle_machine()
         except BaseException as failure:
             self.broken(failure)
         finally:
@@ -130,9 +129,20 @@ cdef class Connection:
             self.flags &= ~<uint32_t>CONN_IN_TURN
         return 0
 
-    cdef int settle_machine(self) noexcept:
-        """What must outlive the shared buffer is copied."""
-        return fs_h1_settle(&self.h1) if self.session is None else fs_h2_settle(&self.session.h2)
+    cdef bint settle_machine(self) except -1:
+        """Copies what must outlive the shared buffer. False where it cannot be kept, which is the connection's end."""
+        cdef int result = fs_h1_settle(&self.h1) if self.session is None else fs_h2_settle(&self.session.h2)
+        if result == FS_OK:
+            return True
+        if result == FS_E_NO_ROOM and self.session is not None:
+            fs_h2_fail(&self.session.h2, result)
+            self.session.failed(result)
+        elif result == FS_E_NO_ROOM and self.exchange is None:
+            self.refuse(result)
+        else:
+            self.lost(result)
+        self.driver.say_no_room(result)
+        return False
 
     cdef int broken(self, object failure) except -1:
         """Never raises: whoever calls it has others to serve."""
@@ -185,10 +195,7 @@ cdef class Connection:
             if <size_t>n < room and not self.flags & CONN_PEER_CLOSED:
                 self.flags &= ~<uint32_t>CONN_READABLE      # drained: epoll(7), edge-triggered
             if self.flags & CONN_LINGERING:
-                self.lingered += n
-                if self.lingered > driver.limits.max_drain:
-                    self.close(True)
-                return self.fd >= 0
+                return True         # for how long is the deadline's business
             if self.flags & CONN_PROXIED:
                 taken = self.take_proxy_header(driver.buffer, n)
                 if self.fd < 0 or taken == n:
@@ -643,12 +650,11 @@ cdef class Connection:
         driver.buffer_held = True
         self.flags |= CONN_IN_TURN
         try:
-            if fs_h1_settle(&self.h1) < 0:
-                raise MemoryError()
-            self.receive_bytes()
-            self.drain_events()
-            if self.fd >= 0 and fs_h1_settle(&self.h1) < 0:
-                raise MemoryError()
+            if self.settle_machine():
+                self.receive_bytes()
+                self.drain_events()
+            if self.fd >= 0:
+                self.settle_machine()
         except BaseException as failure:
             self.broken(failure)
         finally:
@@ -839,8 +845,7 @@ cdef class Connection:
                 self.flush()
                 if self.fd < 0:
                     return 0
-            if fs_h2_settle(&self.session.h2) < 0:
-                self.lost(FS_E_NOMEM)
+            if not self.settle_machine() and self.fd < 0:
                 return 0
             if backlog(self) == 0 and not self.flags & CONN_LINGERING and (
                     fs_h2_must_close(&self.session.h2) or self.flags & CONN_EOF and self.session.h2.open == 0):
@@ -886,8 +891,12 @@ cdef class Connection:
         cdef uint64_t deadline = 0
         if self.flags & CONN_LINGERING:
             phase = PHASE_LINGER
+            if self.phase != PHASE_LINGER:
+                self.read_progress = driver.now
             since = self.since if self.phase == PHASE_LINGER else driver.now
-            deadline = since + limits.timeout_linger
+            deadline = min(since + limits.timeout_discard, self.read_progress + limits.timeout_linger)
+            if driver.drain_until:
+                deadline = min(deadline, driver.drain_until + limits.timeout_linger)
         elif self.tls is not None and self.tls.state == TLS_HANDSHAKE:
             phase = PHASE_TLS
             since = self.since

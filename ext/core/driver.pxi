@@ -68,6 +68,7 @@ cdef int set_limits(fs_limits *limits, dict given) except -1:
     limits.timeout_body = given["timeout_body"]
     limits.timeout_write = given["timeout_write"]
     limits.timeout_linger = given["timeout_linger"]
+    limits.timeout_discard = given["timeout_discard"]
     limits.timeout_request = given["timeout_request"]
     limits.timeout_response_idle = given["timeout_response_idle"]
     limits.timeout_response = given["timeout_response"]
@@ -79,6 +80,7 @@ cdef int set_limits(fs_limits *limits, dict given) except -1:
     limits.timeout_ws_close = given["timeout_ws_close"]
     limits.timeout_ws_ping = given["timeout_ws_ping"]
     limits.timeout_ws_pong = given["timeout_ws_pong"]
+    limits.timeout_ws_message = given["timeout_ws_message"]
     limits.timeout_tls_handshake = given["timeout_tls_handshake"]
     limits.h2_max_streams = given["h2_max_streams"]
     limits.h2_stream_window = given["h2_stream_window"]
@@ -165,12 +167,14 @@ cdef class Driver:
             self.head_common.extra_len = PyBytes_GET_SIZE(self.extra_lines)
         if fs_h1_shared_init(&self.h1_shared, &self.limits, &fs_system_allocator, &self.head_common) < 0:
             raise MemoryError()
+        self.h1_shared.memory = &self.memory
         fs_outpool_init(&self.pool, &fs_net_system_allocator, fs_owner_retain, fs_owner_release)
         if fs_h2_shared_init(&self.h2_shared, &self.limits, &fs_system_allocator, &self.head_common) < 0:
             raise MemoryError()
         self.h2_shared.body_size = sizeof(StreamQueue)
         self.h2_shared.open_body = open_body
         self.h2_shared.ctx = &self.pool
+        self.h2_shared.memory = &self.memory
         self.h2_shared.tunnels = interface.takes_websockets()
         fs_wheel_init(&self.wheel, fs_monotonic_ms())
         self.open_poller()
@@ -574,7 +578,7 @@ cdef class Driver:
 
     cdef int check_held(self) except -1:
         """In a debug build: what is charged to clients belongs to somebody. (A file may be its application's still.)"""
-        if FS_DEBUG and self.live == 0 and self.running == 0:
+        if FS_DEBUG and self.live == 0 and self.running == 0 and live_objects["connections"] == 0:
             assert self.memory.used == 0, f"{self.memory.used} bytes are charged to clients that are gone"
 
     cdef int bury(self) except -1:

@@ -29,6 +29,7 @@ cdef extern from "proto/error.h" nogil:
         FS_E_TIMEOUT
         FS_E_OVERLOADED
         FS_E_WS_PING_TIMEOUT
+        FS_E_WS_MESSAGE_TIMEOUT
         FS_E_PEER_GONE
         FS_E_PEER_STALLED
         FS_E_PROXY_HEADER
@@ -99,6 +100,7 @@ cdef extern from "proto/limits.h" nogil:
         uint32_t timeout_body
         uint32_t timeout_write
         uint32_t timeout_linger
+        uint32_t timeout_discard
         uint32_t timeout_request
         uint32_t timeout_response_idle
         uint32_t timeout_response
@@ -107,6 +109,7 @@ cdef extern from "proto/limits.h" nogil:
         uint32_t timeout_ws_close
         uint32_t timeout_ws_ping
         uint32_t timeout_ws_pong
+        uint32_t timeout_ws_message
         uint32_t h2_max_streams
         uint32_t h2_stream_window
         uint32_t h2_connection_window
@@ -128,6 +131,7 @@ cdef extern from "proto/budget.h" nogil:
         uint64_t used
         uint64_t most
 
+    bint fs_budget_is_tight(const fs_budget *budget)
     bint fs_budget_has(const fs_budget *budget, uint64_t n)
     int fs_budget_take(fs_budget *budget, uint64_t n)
     void fs_budget_force(fs_budget *budget, uint64_t n)
@@ -293,6 +297,7 @@ cdef extern from "proto/h1.h" nogil:
         FS_H1_READ_DISCARD
 
     ctypedef struct fs_h1_shared:
+        fs_budget *memory
         int draining
 
     int fs_h1_shared_init(fs_h1_shared *shared, const fs_limits *limits,
@@ -358,15 +363,19 @@ cdef extern from "proto/ws.h" nogil:
         const fs_limits *limits
         const fs_allocator *allocator
         const fs_allocator *messages
+        fs_budget *memory
 
     ctypedef struct fs_ws:
-        pass
+        uint32_t begun
+        uint32_t progress
 
     int fs_ws_init(fs_ws *ws, fs_ws_shared *shared, fs_sink *sink, const fs_ws_deflate_params *deflate)
     void fs_ws_free(fs_ws *ws)
-    int fs_ws_feed(fs_ws *ws, char *p, size_t n)
+    int fs_ws_feed(fs_ws *ws, char *p, size_t n, uint64_t now)
     int fs_ws_next(fs_ws *ws, fs_ws_event *event)
     int fs_ws_settle(fs_ws *ws)
+    int fs_ws_fail(fs_ws *ws, int error)
+    bint fs_ws_unfinished(const fs_ws *ws)
     size_t fs_ws_unread(const fs_ws *ws)
     int fs_ws_send(fs_ws *ws, int text, const char *p, size_t n, void *owner)
     int fs_ws_ping(fs_ws *ws, const char *p, size_t n)
@@ -403,6 +412,7 @@ cdef extern from "proto/h2.h" nogil:
         size_t body_size
         void (*open_body)(void *ctx, fs_body_queue *body) noexcept
         void *ctx
+        fs_budget *memory
         int tunnels
 
     ctypedef struct fs_h2:

@@ -9,7 +9,7 @@
 /*
  * What a worker holds for its clients at a time, and the most of it. Whoever
  * keeps something takes its bytes first, those of the memory and not those of
- * the wire, and gives them back when it lets go.
+ * the wire, and gives them back when it lets go. A NULL budget is unlimited.
  */
 typedef struct fs_budget {
     uint64_t used;
@@ -21,7 +21,13 @@ enum { FS_BUDGET_OBJECT = 64 };
 
 static inline int fs_budget_has(const fs_budget *budget, uint64_t n)
 {
-    return !budget->most || (budget->used < budget->most && n <= budget->most - budget->used);
+    return !budget || !budget->most || (budget->used < budget->most && n <= budget->most - budget->used);
+}
+
+/* More than half is used: what can do without memory gives way to what cannot. */
+static inline int fs_budget_is_tight(const fs_budget *budget)
+{
+    return budget && budget->most && budget->used > budget->most / 2;
 }
 
 /* FS_OK, or FS_E_NO_ROOM with nothing taken. */
@@ -29,18 +35,22 @@ static inline int fs_budget_take(fs_budget *budget, uint64_t n)
 {
     if (!fs_budget_has(budget, n))
         return FS_E_NO_ROOM;
-    budget->used += n;
+    if (budget)
+        budget->used += n;
     return FS_OK;
 }
 
 /* What is there already, and on its way to somebody who waits for it. */
 static inline void fs_budget_force(fs_budget *budget, uint64_t n)
 {
-    budget->used += n;
+    if (budget)
+        budget->used += n;
 }
 
 static inline void fs_budget_give(fs_budget *budget, uint64_t n)
 {
+    if (!budget)
+        return;
     assert(n <= budget->used);
     budget->used -= n;
 }

@@ -49,6 +49,8 @@ static const fs_error_info TABLE[] = {
     {FS_E_H2_CONNECTION, "h2-connection", 0, WS_PROTOCOL, H2_PROTOCOL, "the peer broke the rules of HTTP/2"},
     {FS_E_H2_FLOOD, "h2-flood", 0, WS_POLICY, H2_CALM, "the peer sends too many HTTP/2 frames that carry nothing"},
     {FS_E_H2_PING_TIMEOUT, "h2-ping-timeout", 0, WS_INTERNAL, H2_CANCEL, "the peer did not answer an HTTP/2 ping in time"},
+    {FS_E_WS_FLOOD, "ws-flood", 0, WS_POLICY, H2_CALM, "the peer sends too many WebSocket frames that carry nothing"},
+    {FS_E_WS_MESSAGE_TIMEOUT, "ws-message-timeout", 0, WS_POLICY, H2_CANCEL, "a WebSocket message did not come to its end in time"},
 
     {FS_E_APP_STATUS, "app-status", 500, WS_INTERNAL, H2_INTERNAL, "the application gave an invalid status"},
     {FS_E_APP_FIELD_NAME, "app-field-name", 500, WS_INTERNAL, H2_INTERNAL, "the application gave an invalid field name"},

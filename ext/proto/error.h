@@ -55,6 +55,8 @@ enum {
     FS_E_H2_CONNECTION = -209,       /* the session is broken: GOAWAY */
     FS_E_H2_FLOOD = -210,            /* too much of what costs and carries nothing: ENHANCE_YOUR_CALM */
     FS_E_H2_PING_TIMEOUT = -211,
+    FS_E_WS_FLOOD = -212,            /* too many frames that carry nothing: 1008, as the next */
+    FS_E_WS_MESSAGE_TIMEOUT = -213,  /* a message that does not come to its end */
 
     FS_E_APP_STATUS = -300,
     FS_E_APP_FIELD_NAME = -301,

@@ -2,6 +2,7 @@
 #define FS_PROTO_H1_H
 
 #include "allocator.h"
+#include "budget.h"
 #include "h1_chunked.h"
 #include "head.h"
 #include "limits.h"
@@ -54,6 +55,7 @@ typedef struct fs_h1_shared {
     const fs_allocator *allocator; /* borrowed */
     fs_head_common *common;        /* borrowed */
     fs_field *scratch;             /* limits->max_fields entries, and one for the Host of an absolute target */
+    fs_budget *memory;             /* borrowed: for what is kept of heads and unread bytes; NULL: unlimited */
     int draining;                  /* the worker stops: a head with nothing unread behind its request says Connection: close */
 } fs_h1_shared;
 
@@ -102,7 +104,7 @@ void fs_h1_free(fs_h1 *h1);
  * Gives bytes to be parsed. They are borrowed until settle, and written to:
  * field names are turned to lower case where they lie. Bytes that an earlier
  * turn left in the store come first. Whoever receives again into the same
- * buffer settles before that. FS_OK or FS_E_NOMEM.
+ * buffer settles before that. FS_OK, FS_E_NOMEM or FS_E_NO_ROOM.
  */
 int fs_h1_feed(fs_h1 *h1, char *p, size_t n);
 
@@ -124,7 +126,8 @@ int fs_h1_next(fs_h1 *h1, fs_event *event);
 int fs_h1_eof(fs_h1 *h1);
 
 /* The end of a turn: copies whatever must outlive the caller's buffer, frees
- * the store when nothing is left in it. FS_OK or FS_E_NOMEM. */
+ * the store when nothing is left in it. FS_OK, FS_E_NOMEM, or FS_E_NO_ROOM where
+ * the worker keeps as much as it may (shared->memory). */
 int fs_h1_settle(fs_h1 *h1);
 
 /*

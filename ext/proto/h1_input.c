@@ -43,15 +43,22 @@ static int reserve(fs_h1 *h1, size_t size)
     const fs_allocator *allocator = h1->shared->allocator;
     fs_h1_store *old = h1->store, *store;
     const uintptr_t before = old ? (uintptr_t)old->bytes : 0;
-    size_t room = old ? old->size * 2 : STORE_MIN;
+    const size_t had = old ? old->size : 0;
+    size_t room = old ? had * 2 : STORE_MIN;
 
-    if (old && size <= old->size)
+    if (old && size <= had)
         return FS_OK;
     if (room < size)
         room = size;
+    if (!fs_budget_has(h1->shared->memory, room - had))
+        room = size;
+    if (fs_budget_take(h1->shared->memory, room - had) < 0)
+        return FS_E_NO_ROOM;
     store = allocator->resize(allocator->ctx, old, sizeof *store + room);
-    if (!store)
+    if (!store) {
+        fs_budget_give(h1->shared->memory, room - had);
         return FS_E_NOMEM;
+    }
     if (!old)
         *store = (fs_h1_store){.fields = NULL};
     store->size = room;
@@ -65,11 +72,13 @@ static int reserve(fs_h1 *h1, size_t size)
 static int append(fs_h1 *h1, size_t n)
 {
     fs_h1_store *store;
+    int result;
 
     if (!n)
         return FS_OK;
-    if (reserve(h1, h1->store->len + n) < 0)
-        return FS_E_NOMEM;
+    result = reserve(h1, h1->store->len + n);
+    if (result < 0)
+        return result;
     store = h1->store;
     memcpy(store->bytes + store->len, h1->more, n);
     store->len += n;
@@ -82,13 +91,15 @@ static int append(fs_h1 *h1, size_t n)
 int fs_h1_pull(fs_h1 *h1)
 {
     size_t n = h1->more_len;
+    int result;
 
     if (!n)
         return 0;
     if (h1->mark) {
         const size_t most = h1->store->len > PULL_MIN ? h1->store->len : PULL_MIN;
 
-        return append(h1, n < most ? n : most) < 0 ? FS_E_NOMEM : 1;
+        result = append(h1, n < most ? n : most);
+        return result < 0 ? result : 1;
     }
     h1->input = h1->more;
     h1->input_len = n;
@@ -101,6 +112,7 @@ int fs_h1_pull(fs_h1 *h1)
 static int keep_run(fs_h1 *h1, char *start, size_t n)
 {
     fs_h1_store *store = h1->store;
+    int result;
 
     if (h1->flags & FS_H1_IN_STORE) {
         if ((size_t)(start - store->bytes) < n)
@@ -109,8 +121,9 @@ static int keep_run(fs_h1 *h1, char *start, size_t n)
     } else {
         if (store)
             store->len = 0;
-        if (reserve(h1, n) < 0)
-            return FS_E_NOMEM;
+        result = reserve(h1, n);
+        if (result < 0)
+            return result;
         store = h1->store;
         memcpy(store->bytes, start, n);
         h1->flags |= FS_H1_IN_STORE;
@@ -134,6 +147,7 @@ static int grow_fields(fs_h1 *h1, uint32_t most)
     fields = allocator->resize(allocator->ctx, store->fields, room * sizeof *fields);
     if (!fields)
         return FS_E_NOMEM;
+    fs_budget_force(h1->shared->memory, (room - store->room) * sizeof *fields);
     store->fields = fields;
     store->room = room;
     return FS_OK;
@@ -172,6 +186,7 @@ void fs_h1_store_free(fs_h1 *h1)
     h1->store = NULL;
     if (!store)
         return;
+    fs_budget_give(h1->shared->memory, store->size + store->room * sizeof *store->fields);
     if (store->fields)
         allocator->release(allocator->ctx, store->fields);
     allocator->release(allocator->ctx, store);
@@ -180,21 +195,23 @@ void fs_h1_store_free(fs_h1 *h1)
 int fs_h1_settle(fs_h1 *h1)
 {
     char *start = h1->mark ? h1->mark : h1->input;
+    int result;
 
     if (!h1->mark && !fs_h1_unread(h1)) {
         if (h1->store)
             fs_h1_store_free(h1);
         return FS_OK;
     }
-    if (keep_run(h1, start, (size_t)(h1->input + h1->input_len - start)) < 0)
-        return FS_E_NOMEM;
-    if (h1->mark && keep_fields(h1) < 0)
-        return FS_E_NOMEM;
-    return append(h1, h1->more_len);
+    result = keep_run(h1, start, (size_t)(h1->input + h1->input_len - start));
+    if (result == FS_OK && h1->mark)
+        result = keep_fields(h1);
+    return result < 0 ? result : append(h1, h1->more_len);
 }
 
 int fs_h1_feed(fs_h1 *h1, char *p, size_t n)
 {
+    int result;
+
     if (h1->reading == FS_H1_READ_DISCARD || !n)
         return FS_OK;
     if (!h1->mark && !fs_h1_unread(h1)) {
@@ -203,8 +220,11 @@ int fs_h1_feed(fs_h1 *h1, char *p, size_t n)
         h1->flags &= ~(uint32_t)FS_H1_IN_STORE;
         return FS_OK;
     }
-    if ((!(h1->flags & FS_H1_IN_STORE) || h1->more_len) && fs_h1_settle(h1) < 0)
-        return FS_E_NOMEM;
+    if (!(h1->flags & FS_H1_IN_STORE) || h1->more_len) {
+        result = fs_h1_settle(h1);
+        if (result < 0)
+            return result;
+    }
     h1->more = p;
     h1->more_len = n;
     return FS_OK;

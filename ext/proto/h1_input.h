@@ -13,7 +13,7 @@
 /*
  * Called when `input` is empty: goes on with `more`. Inside a head or trailers
  * (`mark` is set) it is copied to the run in the store, a bounded piece at a
- * time. 1, 0 when there are no more bytes, FS_E_NOMEM.
+ * time. 1, 0 when there are no more bytes, FS_E_NOMEM or FS_E_NO_ROOM.
  */
 int fs_h1_pull(fs_h1 *h1);
 

@@ -45,18 +45,24 @@ int fs_h2_init(fs_h2 *h2, fs_h2_shared *shared, fs_sink *sink, uint64_t now)
     return fs_h2_session_open(h2);
 }
 
+static void drop_store(fs_h2 *h2)
+{
+    if (h2->store)
+        h2->shared->allocator->release(h2->shared->allocator->ctx, h2->store);
+    fs_budget_give(h2->shared->memory, h2->store_size);
+    h2->store = NULL;
+    h2->store_size = 0;
+}
+
 void fs_h2_free(fs_h2 *h2)
 {
-    const fs_allocator *allocator = h2->shared->allocator;
-
     while (h2->streams)
         fs_h2_free_stream(h2->streams);
     fs_h2_head_done(h2);
     nghttp2_session_del(h2->session);
-    if (h2->store)
-        allocator->release(allocator->ctx, h2->store);
+    drop_store(h2);
     h2->session = NULL;
-    h2->store = h2->input = NULL;
+    h2->input = NULL;
     h2->input_len = 0;
 }
 
@@ -66,12 +72,18 @@ void fs_h2_free(fs_h2 *h2)
 static int keep_input(fs_h2 *h2, size_t n)
 {
     const fs_allocator *allocator = h2->shared->allocator;
+    fs_budget *memory = h2->shared->memory;
 
     if (n > h2->store_size) {
-        char *store = allocator->resize(allocator->ctx, NULL, n);
+        char *store;
 
-        if (!store)
+        if (fs_budget_take(memory, n - h2->store_size) < 0)
+            return FS_E_NO_ROOM;
+        store = allocator->resize(allocator->ctx, NULL, n);
+        if (!store) {
+            fs_budget_give(memory, n - h2->store_size);
             return FS_E_NOMEM;
+        }
         if (h2->input_len)
             memcpy(store, h2->input, h2->input_len);
         if (h2->store)
@@ -87,14 +99,17 @@ static int keep_input(fs_h2 *h2, size_t n)
 
 int fs_h2_feed(fs_h2 *h2, char *p, size_t n, uint64_t now)
 {
+    int result;
+
     h2->now = h2->received_at = now;
     if (!h2->input_len) {
         h2->input = p;
         h2->input_len = n;
         return FS_OK;
     }
-    if (keep_input(h2, h2->input_len + n) < 0)
-        return FS_E_NOMEM;
+    result = keep_input(h2, h2->input_len + n);
+    if (result < 0)
+        return result;
     memcpy(h2->input + h2->input_len, p, n);
     h2->input_len += n;
     return FS_OK;
@@ -123,9 +138,7 @@ int fs_h2_settle(fs_h2 *h2)
     if (h2->input_len && h2->input != h2->store)
         return keep_input(h2, h2->input_len);
     if (!h2->input_len && h2->store) {
-        h2->shared->allocator->release(h2->shared->allocator->ctx, h2->store);
-        h2->store = NULL;
-        h2->store_size = 0;
+        drop_store(h2);
     }
     return FS_OK;
 }

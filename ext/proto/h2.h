@@ -3,6 +3,7 @@
 
 #include "allocator.h"
 #include "bucket.h"
+#include "budget.h"
 #include "head.h"
 #include "limits.h"
 #include "stream.h"
@@ -95,6 +96,7 @@ struct fs_h2_stream {
     uint8_t reading, writing;      /* the two enums */
     int64_t body_left;             /* of the answer: bytes that Content-Length still allows; -1: not announced */
     uint64_t received;             /* bytes of the request's body, those thrown away included */
+    uint64_t discarded;            /* these */
     uint64_t progress;             /* when the last of them came, or the application took some */
     uint64_t sent_at;              /* when bytes of the answer last left for the connection */
     size_t unconsumed;             /* ext/core's: bytes of a tunnel that were not taken yet */
@@ -108,6 +110,7 @@ typedef struct fs_h2_shared {
     size_t body_size;              /* bytes of a fs_body_queue and what belongs to it, */
     void (*open_body)(void *ctx, fs_body_queue *body);     /* and what makes one of them */
     void *ctx;
+    fs_budget *memory;             /* for what is kept of unread bytes; NULL: unlimited */
     int tunnels;                   /* extended CONNECT is offered (RFC 8441) */
     struct nghttp2_session_callbacks *callbacks;
     struct nghttp2_option *option;
@@ -173,7 +176,7 @@ int fs_h2_init(fs_h2 *h2, fs_h2_shared *shared, fs_sink *sink, uint64_t now);
 void fs_h2_free(fs_h2 *h2);
 
 /* Gives bytes to be parsed, the preface first. Borrowed until settle, which comes before the next receive into the
- * same buffer. FS_OK or FS_E_NOMEM. */
+ * same buffer. FS_OK, FS_E_NOMEM or FS_E_NO_ROOM. */
 int fs_h2_feed(fs_h2 *h2, char *p, size_t n, uint64_t now);
 
 /*
@@ -190,7 +193,8 @@ int fs_h2_pump(fs_h2 *h2, uint64_t room, uint64_t now);
 /* Whether pump has something to do. */
 int fs_h2_wants_pump(const fs_h2 *h2);
 
-/* The end of a turn: keeps unparsed bytes, frees streams that are over. FS_OK or FS_E_NOMEM. */
+/* The end of a turn: keeps unparsed bytes, frees streams that are over. FS_OK, FS_E_NOMEM, or FS_E_NO_ROOM where the worker
+ * keeps as much as it may (shared->memory). */
 int fs_h2_settle(fs_h2 *h2);
 
 /* Whether next has something to tell though nothing was fed: pump may find that a stream is gone. */

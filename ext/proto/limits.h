@@ -45,7 +45,8 @@ typedef struct fs_limits {
     uint32_t timeout_keep_alive;         /*    75 s   idle between two requests */
     uint32_t timeout_body;               /*    30 s   a body without progress (408) */
     uint32_t timeout_write;              /*    60 s   a reader without progress */
-    uint32_t timeout_linger;             /*     2 s   reading on after the last answer, so that it is not reset */
+    uint32_t timeout_linger;             /*     2 s   reading on after the last answer, so that it is not reset: without a byte */
+    uint32_t timeout_discard;            /*    30 s   and in all: a client that never ends its request */
     uint32_t timeout_request;            /*       0   an application that does not begin its answer (504); 0: never */
     uint32_t timeout_response_idle;      /*       0   and one that does not go on with it; 0: never */
     uint32_t timeout_response;           /*       0   and one that does not complete it; 0: never */
@@ -54,6 +55,7 @@ typedef struct fs_limits {
     uint32_t timeout_ws_close;           /*    10 s   a peer that does not answer a close frame */
     uint32_t timeout_ws_ping;            /*    20 s   between two pings; 0: none */
     uint32_t timeout_ws_pong;            /*    20 s   a peer that has silently gone: no pong (1011); 0: never */
+    uint32_t timeout_ws_message;         /*    60 s   a message without progress, and ten times that for all of it (1008); 0: never */
     uint32_t timeout_tls_handshake;      /*    10 s   a handshake that does not come to its end */
     uint32_t timeout_h2_ping;            /*    20 s   of silence with streams open before a ping; 0: none */
     uint32_t timeout_h2_pong;            /*    20 s   a peer that has silently gone; 0: never */

@@ -18,14 +18,17 @@ enum {
     ROOM_TRUSTED = 64 * 1024    /* an announced length up to which room is made before the bytes have come */
 };
 
+/* Frames that carry nothing, in thousandths: a burst, so many a second, and one for each message. */
+enum { IDLE_BURST = 2000 * 1000, IDLE_RATE = 500, IDLE_EARNED = 1000 };
+
 /* ---- life ------------------------------------------------------------------------ */
 
 int fs_ws_init(fs_ws *ws, fs_ws_shared *shared, fs_sink *sink, const fs_ws_deflate_params *deflate)
 {
-    *ws = (fs_ws){.shared = shared, .sink = sink};
+    *ws = (fs_ws){.shared = shared, .sink = sink, .tokens = IDLE_BURST};
     if (!deflate)
         return FS_OK;
-    ws->deflate = fs_ws_deflate_new(deflate, shared->allocator);
+    ws->deflate = fs_ws_deflate_new(deflate, shared->allocator, shared->memory);
     return ws->deflate ? FS_OK : FS_E_NOMEM;
 }
 
@@ -39,12 +42,20 @@ static void release(const fs_allocator *allocator, char **p)
 static void drop_message(fs_ws *ws)
 {
     release(ws->shared->messages, &ws->message.p);
+    fs_budget_give(ws->shared->memory, ws->message.room);
     ws->message = (fs_ws_buffer){.p = NULL};
+}
+
+static void drop_store(fs_ws *ws)
+{
+    release(ws->shared->allocator, &ws->store);
+    fs_budget_give(ws->shared->memory, ws->store_size);
+    ws->store_size = 0;
 }
 
 static void drop_input(fs_ws *ws)
 {
-    release(ws->shared->allocator, &ws->store);
+    drop_store(ws);
     ws->input = NULL;
     ws->input_len = 0;
 }
@@ -80,33 +91,48 @@ static void go_on(fs_ws *ws, step step)
 
 /* ---- bytes in ---------------------------------------------------------------------- */
 
-int fs_ws_feed(fs_ws *ws, char *p, size_t n)
+/* A store of n bytes, at the budget's cost, beside the one that there may be. */
+static int new_store(fs_ws *ws, size_t n, char **store)
 {
     const fs_allocator *allocator = ws->shared->allocator;
-    char *joined;
 
+    if (fs_budget_take(ws->shared->memory, n) < 0)
+        return FS_E_NO_ROOM;
+    *store = allocator->resize(allocator->ctx, NULL, n);
+    if (*store)
+        return FS_OK;
+    fs_budget_give(ws->shared->memory, n);
+    return FS_E_NOMEM;
+}
+
+int fs_ws_feed(fs_ws *ws, char *p, size_t n, uint64_t now)
+{
+    char *joined;
+    int result;
+
+    ws->now = now;
     if (ws->state == FS_WS_CLOSED || !n)
         return FS_OK;
     if (!ws->input_len) {
-        release(allocator, &ws->store);
+        drop_store(ws);
         ws->input = p;
         ws->input_len = n;
         return FS_OK;
     }
-    joined = allocator->resize(allocator->ctx, NULL, ws->input_len + n);
-    if (!joined)
-        return FS_E_NOMEM;
+    result = new_store(ws, ws->input_len + n, &joined);
+    if (result < 0)
+        return fs_ws_fail(ws, result);
     memcpy(joined, ws->input, ws->input_len);
     memcpy(joined + ws->input_len, p, n);
-    release(allocator, &ws->store);
+    drop_store(ws);
     ws->store = ws->input = joined;
-    ws->input_len += n;
+    ws->store_size = ws->input_len += n;
     return FS_OK;
 }
 
 int fs_ws_settle(fs_ws *ws)
 {
-    const fs_allocator *allocator = ws->shared->allocator;
+    int result;
 
     if (!ws->input_len) {
         drop_input(ws);
@@ -114,9 +140,10 @@ int fs_ws_settle(fs_ws *ws)
     }
     if (ws->store)
         return FS_OK;
-    ws->store = allocator->resize(allocator->ctx, NULL, ws->input_len);
-    if (!ws->store)
-        return FS_E_NOMEM;
+    result = new_store(ws, ws->input_len, &ws->store);
+    if (result < 0)
+        return fs_ws_fail(ws, result);
+    ws->store_size = ws->input_len;
     memcpy(ws->store, ws->input, ws->input_len);
     ws->input = ws->store;
     return FS_OK;
@@ -166,12 +193,13 @@ int fs_ws_send(fs_ws *ws, int text, const char *p, size_t n, void *owner)
 {
     const unsigned opcode = text ? FS_WS_OP_TEXT : FS_WS_OP_BINARY;
     fragments to = {ws, opcode | FS_WS_RSV1};
+    int result = FS_E_NO_ROOM;
 
     if (ws->state != FS_WS_OPEN)
         return FS_E_APP_ORDER;
-    if (!ws->deflate || n < ws->shared->limits->ws_deflate_min_size)
-        return put_frame(ws, opcode | FS_WS_FIN, p, n, owner);
-    return fs_ws_compress(ws->deflate, p, n, put_fragment, &to);
+    if (ws->deflate && n >= ws->shared->limits->ws_deflate_min_size)
+        result = fs_ws_compress(ws->deflate, p, n, put_fragment, &to);
+    return result == FS_E_NO_ROOM ? put_frame(ws, opcode | FS_WS_FIN, p, n, owner) : result;
 }
 
 int fs_ws_ping(fs_ws *ws, const char *p, size_t n)
@@ -228,13 +256,37 @@ static int is_control(const fs_ws *ws)
     return ws->head[0] & 0x8;
 }
 
-static int check_control(const fs_ws *ws)
+static int is_last(const fs_ws *ws)
+{
+    return ws->head[0] & FS_WS_FIN;
+}
+
+static void earn(fs_ws *ws, uint64_t thousandths)
+{
+    const uint64_t tokens = ws->tokens + thousandths;
+
+    ws->tokens = tokens < IDLE_BURST ? (uint32_t)tokens : IDLE_BURST;
+}
+
+/* A frame that carries nothing has to be paid for: its answer costs us as much as the peer's bytes, and more than them. */
+static int pay(fs_ws *ws)
+{
+    if (ws->now > ws->paid)
+        earn(ws, (ws->now - ws->paid) * IDLE_RATE);
+    ws->paid = ws->now;
+    if (ws->tokens < 1000)
+        return FS_E_WS_FLOOD;
+    ws->tokens -= 1000;
+    return FS_OK;
+}
+
+static int check_control(fs_ws *ws)
 {
     const unsigned first = ws->head[0], opcode = first & 0xf;
 
     if (opcode > FS_WS_OP_PONG || !(first & FS_WS_FIN) || first & FS_WS_RSV || ws->payload_left > FS_WS_CONTROL_MAX)
         return FS_E_WS_FRAME; /* RFC 6455 section 5.5 */
-    return FS_OK;
+    return opcode == FS_WS_OP_CLOSE ? FS_OK : pay(ws);
 }
 
 static int check_data(fs_ws *ws)
@@ -250,11 +302,12 @@ static int check_data(fs_ws *ws)
     if (opcode != FS_WS_OP_CONTINUATION) {
         ws->opcode = (uint8_t)opcode;
         ws->utf8 = 0;
+        ws->begun++;
         ws->flags = (ws->flags & ~(uint32_t)COMPRESSED) | (first & FS_WS_RSV1 ? COMPRESSED : 0);
     }
     if (!(ws->flags & COMPRESSED) && (ws->payload_left > most || ws->message.n > most - ws->payload_left))
         return FS_E_WS_TOO_BIG;
-    return FS_OK;
+    return is_last(ws) || ws->payload_left ? FS_OK : pay(ws);
 }
 
 /* 1: the head of a frame is there, and right. */
@@ -337,11 +390,6 @@ static int read_control(fs_ws *ws, fs_ws_event *event)
 
 /* ---- data frames ---------------------------------------------------------------------- */
 
-static int is_last(const fs_ws *ws)
-{
-    return ws->head[0] & FS_WS_FIN;
-}
-
 /* The mask as the byte after the next n sees it. */
 static void turn_mask(fs_ws *ws, size_t n)
 {
@@ -359,11 +407,9 @@ static void turn_mask(fs_ws *ws, size_t n)
 /* Memory follows what has come: an announced length counts only as long as it is small. */
 static int make_room(fs_ws *ws, size_t extra)
 {
-    const fs_allocator *allocator = ws->shared->messages;
     fs_ws_buffer *message = &ws->message;
     const uint64_t announced = message->n + ws->payload_left;
     size_t room = message->n + extra;
-    char *grown;
 
     if (room <= message->room)
         return FS_OK;
@@ -373,12 +419,7 @@ static int make_room(fs_ws *ws, size_t extra)
         room = ROOM_MIN;
     if (is_last(ws) && (announced < room || announced <= ROOM_TRUSTED))
         room = (size_t)announced;
-    grown = allocator->resize(allocator->ctx, message->p, room);
-    if (!grown)
-        return FS_E_NOMEM;
-    message->p = grown;
-    message->room = room;
-    return FS_OK;
+    return fs_ws_buffer_grow(message, room, ws->shared->messages, ws->shared->memory);
 }
 
 static int append(fs_ws *ws, size_t n)
@@ -411,6 +452,8 @@ static int give_message(fs_ws *ws, fs_ws_event *event)
     ws->flags &= ~(uint32_t)(IN_MESSAGE | COMPRESSED);
     if (ws->opcode == FS_WS_OP_TEXT && ws->utf8)
         return FS_E_WS_UTF8;
+    earn(ws, IDLE_EARNED);
+    fs_budget_give(ws->shared->memory, ws->message.room);
     event->kind = FS_WS_MESSAGE;
     event->text = ws->opcode == FS_WS_OP_TEXT;
     event->buffer = ws->message.p;
@@ -426,6 +469,7 @@ static int give_in_place(fs_ws *ws, fs_ws_event *event)
     char *p = advance(ws, n);
 
     end_frame(ws);
+    earn(ws, IDLE_EARNED);
     event->kind = FS_WS_MESSAGE;
     event->text = ws->opcode == FS_WS_OP_TEXT;
     event->data = (fs_slice){p, n};
@@ -452,6 +496,7 @@ static int read_data(fs_ws *ws, fs_ws_event *event)
         return result;
     advance(ws, n);
     ws->payload_left -= n;
+    ws->progress += n || !ws->payload_left;
     if (ws->payload_left)
         return 0;
     end_frame(ws);
@@ -478,7 +523,7 @@ static int read_frame(fs_ws *ws, fs_ws_event *event)
 }
 
 /* RFC 6455 section 7.1.7. That there is no room for the close frame is told by the connection's end. */
-static int fail(fs_ws *ws, int error)
+int fs_ws_fail(fs_ws *ws, int error)
 {
     if (ws->state == FS_WS_OPEN)
         (void)put_close(ws, fs_error_describe(error)->close_code, NULL, 0);
@@ -496,7 +541,12 @@ int fs_ws_next(fs_ws *ws, fs_ws_event *event)
         result = read_frame(ws, event);
     if (result < 0) {
         event->kind = FS_WS_NONE;
-        return fail(ws, result);
+        return fs_ws_fail(ws, result);
     }
     return FS_OK;
+}
+
+int fs_ws_unfinished(const fs_ws *ws)
+{
+    return ws->state == FS_WS_OPEN && (ws->head_len || ws->flags & (IN_FRAME | IN_MESSAGE));
 }

@@ -2,6 +2,8 @@
 #define FS_PROTO_WS_H
 
 #include "allocator.h"
+#include "bucket.h"
+#include "budget.h"
 #include "limits.h"
 #include "stream.h"
 #include "ws_deflate.h"
@@ -10,10 +12,12 @@
  * The WebSocket machine (RFC 6455, permessage-deflate of RFC 7692), server
  * side, sans I/O: bytes of a tunnel in by feed, messages out by next, messages
  * to the peer in through send, bytes out through an fs_sink. It does not know
- * which protocol carries the tunnel. No socket, no clock, no global.
+ * which protocol carries the tunnel. No socket, no global; the time is passed in.
  *
  * Control frames are its own affair: a ping is answered within next, a close
- * frame is answered once, and only what the caller has to know comes out.
+ * frame is answered once, and only what the caller has to know comes out. Too
+ * many of what carries nothing (control frames, empty fragments) for the
+ * messages that come with them are FS_E_WS_FLOOD.
  */
 
 /* The connection's two directions; ws.c makes all transitions. */
@@ -52,6 +56,7 @@ typedef struct fs_ws_shared {
     const fs_limits *limits;       /* borrowed: ws_max_size, ws_deflate_min_size */
     const fs_allocator *allocator; /* borrowed: for everything but messages */
     const fs_allocator *messages;  /* borrowed: for a message that does not arrive whole, or was compressed */
+    fs_budget *memory;             /* borrowed: for what is held of messages and to inflate them; NULL: unlimited */
 } fs_ws_shared;
 
 typedef struct fs_ws {
@@ -61,8 +66,14 @@ typedef struct fs_ws {
     char *input;            /* unread bytes: in the caller's memory until settle, then in `store` */
     size_t input_len;
     char *store;            /* NULL nearly always: a whole input is read in its turn */
+    size_t store_size;
     fs_ws_buffer message;   /* of shared->messages: the message that is being put together */
     uint64_t payload_left;  /* of the frame being read */
+    uint64_t now;           /* of the last feed, */
+    uint64_t paid;          /* of the last token: what comes back since then has not been given */
+    uint32_t tokens;        /* thousandths of a frame that carries nothing; ws.c's */
+    uint32_t begun;         /* messages, */
+    uint32_t progress;      /* and how often a frame of one has gone on: any change says that something came */
     uint32_t mask;          /* of that frame, turned to its next byte */
     uint32_t flags;         /* FS_WS_* of ws.c */
     uint32_t utf8;          /* where a fragmented text stands: fs_utf8's state */
@@ -76,7 +87,7 @@ typedef struct fs_ws {
     char *control;          /* NULL nearly always: payload of a control frame, until the next one begins */
 } fs_ws;
 
-_Static_assert(sizeof(fs_ws) <= 160, "thousands of idle connections are what WebSocket is for");
+_Static_assert(sizeof(fs_ws) <= 176, "thousands of idle connections are what WebSocket is for");
 
 /* `sink` is borrowed for the connection's life. `deflate` is what was negotiated, NULL for none. FS_OK or FS_E_NOMEM. */
 int fs_ws_init(fs_ws *ws, fs_ws_shared *shared, fs_sink *sink, const fs_ws_deflate_params *deflate);
@@ -85,19 +96,26 @@ void fs_ws_free(fs_ws *ws);
 /*
  * Gives bytes of the tunnel. They are borrowed until settle, and written to:
  * payload is unmasked where it lies. Bytes that an earlier turn left come
- * first. FS_OK or FS_E_NOMEM.
+ * first. `now`: milliseconds of any clock. FS_OK, FS_E_NOMEM or FS_E_NO_ROOM,
+ * as by next.
  */
-int fs_ws_feed(fs_ws *ws, char *p, size_t n);
+int fs_ws_feed(fs_ws *ws, char *p, size_t n, uint64_t now);
 
 /*
- * The next event. A negative result is the peer's fault (FS_E_WS_*) or
- * FS_E_NOMEM: the close frame that says so (fs_error_info.close_code) has been
+ * The next event. A negative result is the peer's fault (FS_E_WS_*),
+ * FS_E_NOMEM or FS_E_NO_ROOM: the close frame that says so (fs_error_info.close_code) has been
  * queued unless one had gone before, and the state is FS_WS_CLOSED.
  */
 int fs_ws_next(fs_ws *ws, fs_ws_event *event);
 
-/* The end of a turn: copies what was fed and not read. FS_OK or FS_E_NOMEM. */
+/* The end of a turn: copies what was fed and not read. FS_OK, FS_E_NOMEM or FS_E_NO_ROOM, as by next. */
 int fs_ws_settle(fs_ws *ws);
+
+/* Ends the connection for `error`, as next does for one that it finds; gives it back. */
+int fs_ws_fail(fs_ws *ws, int error);
+
+/* Whether a message has begun that is not complete, or a frame of any kind. */
+int fs_ws_unfinished(const fs_ws *ws);
 
 /* Bytes that were fed and not read. */
 static inline size_t fs_ws_unread(const fs_ws *ws) { return ws->input_len; }

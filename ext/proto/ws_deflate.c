@@ -2,6 +2,23 @@
 
 #include "error.h"
 
+int fs_ws_buffer_grow(fs_ws_buffer *buffer, size_t room, const fs_allocator *allocator, fs_budget *memory)
+{
+    const size_t more = room - buffer->room;
+    char *grown;
+
+    if (fs_budget_take(memory, more) < 0)
+        return FS_E_NO_ROOM;
+    grown = allocator->resize(allocator->ctx, buffer->p, room);
+    if (!grown) {
+        fs_budget_give(memory, more);
+        return FS_E_NOMEM;
+    }
+    buffer->p = grown;
+    buffer->room = room;
+    return FS_OK;
+}
+
 #if FS_HAVE_ZLIB
 
 #include <limits.h>
@@ -11,11 +28,15 @@
 /* RFC 7692 section 7.2.1: what a sync flush ends with is left away in the message, and put back to inflate it. */
 static const unsigned char TAIL[4] = {0x00, 0x00, 0xff, 0xff};
 
-enum { BUFFER_MIN = 512 };
+enum {
+    BUFFER_MIN = 512,
+    STATE = 8192        /* zlib's own, of a stream each way: some 6 and 7 KiB */
+};
 
 struct fs_ws_deflate {
     fs_ws_deflate_params params;
     const fs_allocator *allocator;
+    fs_budget *memory;
     int deflating, inflating;      /* the stream has been made */
     z_stream out, in;
 };
@@ -46,15 +67,26 @@ static void prepare(const fs_ws_deflate *deflate, z_stream *stream)
     stream->opaque = (void *)(uintptr_t)deflate->allocator; /* zlib has no const there */
 }
 
+/* What a stream costs: the sizes are those of ws_deflate.h. */
+static uint64_t cost_out(const fs_ws_deflate *deflate)
+{
+    return (UINT64_C(1) << (deflate->params.server_bits + 2)) + (UINT64_C(1) << (FS_WS_DEFLATE_MEM_LEVEL + 9)) + STATE;
+}
+
+static uint64_t cost_in(const fs_ws_deflate *deflate)
+{
+    return (UINT64_C(1) << deflate->params.client_bits) + STATE;
+}
+
 /* ---- life ------------------------------------------------------------------- */
 
-fs_ws_deflate *fs_ws_deflate_new(const fs_ws_deflate_params *params, const fs_allocator *allocator)
+fs_ws_deflate *fs_ws_deflate_new(const fs_ws_deflate_params *params, const fs_allocator *allocator, fs_budget *memory)
 {
     fs_ws_deflate *deflate = allocator->resize(allocator->ctx, NULL, sizeof *deflate);
 
     if (!deflate)
         return NULL;
-    *deflate = (fs_ws_deflate){.params = *params, .allocator = allocator};
+    *deflate = (fs_ws_deflate){.params = *params, .allocator = allocator, .memory = memory};
     return deflate;
 }
 
@@ -62,10 +94,14 @@ void fs_ws_deflate_free(fs_ws_deflate *deflate)
 {
     if (!deflate)
         return;
-    if (deflate->deflating)
+    if (deflate->deflating) {
         (void)deflateEnd(&deflate->out); /* says only that bytes were left */
-    if (deflate->inflating)
+        fs_budget_give(deflate->memory, cost_out(deflate));
+    }
+    if (deflate->inflating) {
         (void)inflateEnd(&deflate->in);
+        fs_budget_give(deflate->memory, cost_in(deflate));
+    }
     deflate->allocator->release(deflate->allocator->ctx, deflate);
 }
 
@@ -75,27 +111,23 @@ static int begin_inflating(fs_ws_deflate *deflate)
 {
     if (deflate->inflating)
         return FS_OK;
+    if (fs_budget_take(deflate->memory, cost_in(deflate)) < 0)
+        return FS_E_NO_ROOM;
     prepare(deflate, &deflate->in);
-    if (inflateInit2(&deflate->in, -deflate->params.client_bits) != Z_OK)
+    if (inflateInit2(&deflate->in, -deflate->params.client_bits) != Z_OK) {
+        fs_budget_give(deflate->memory, cost_in(deflate));
         return FS_E_NOMEM;
+    }
     deflate->inflating = 1;
     return FS_OK;
 }
 
 /* Room for more: twice as much, one byte beyond `most` at last, which only a message that is too large fills. */
-static int grow(fs_ws_buffer *into, const fs_allocator *allocator, size_t most)
+static int grow(const fs_ws_deflate *deflate, fs_ws_buffer *into, const fs_allocator *allocator, size_t most)
 {
-    size_t room = into->room ? into->room * 2 : BUFFER_MIN;
-    char *grown;
+    const size_t room = into->room ? into->room * 2 : BUFFER_MIN;
 
-    if (room > most)
-        room = most + 1;
-    grown = allocator->resize(allocator->ctx, into->p, room);
-    if (!grown)
-        return FS_E_NOMEM;
-    into->p = grown;
-    into->room = room;
-    return FS_OK;
+    return fs_ws_buffer_grow(into, room > most ? most + 1 : room, allocator, deflate->memory);
 }
 
 /* Room that is left, as zlib counts. */
@@ -114,7 +146,7 @@ static int inflate_run(fs_ws_deflate *deflate, const void *p, size_t n, fs_ws_bu
     in->next_in = (unsigned char *)(uintptr_t)p;
     in->avail_in = (unsigned)n;
     do {
-        if (into->n == into->room && (result = grow(into, allocator, most)) < 0)
+        if (into->n == into->room && (result = grow(deflate, into, allocator, most)) < 0)
             return result;
         in->next_out = (unsigned char *)into->p + into->n;
         in->avail_out = room = left(into);
@@ -158,10 +190,14 @@ static int begin_deflating(fs_ws_deflate *deflate)
 {
     if (deflate->deflating)
         return FS_OK;
+    if (fs_budget_is_tight(deflate->memory) || fs_budget_take(deflate->memory, cost_out(deflate)) < 0)
+        return FS_E_NO_ROOM;
     prepare(deflate, &deflate->out);
     if (deflateInit2(&deflate->out, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -deflate->params.server_bits,
-                     FS_WS_DEFLATE_MEM_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK)
+                     FS_WS_DEFLATE_MEM_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK) {
+        fs_budget_give(deflate->memory, cost_out(deflate));
         return FS_E_NOMEM;
+    }
     deflate->deflating = 1;
     return FS_OK;
 }
@@ -232,10 +268,9 @@ int fs_ws_compress(fs_ws_deflate *deflate, const char *p, size_t n, taker put, v
 
 #else /* without zlib nothing is negotiated, and none of these is called */
 
-fs_ws_deflate *fs_ws_deflate_new(const fs_ws_deflate_params *params, const fs_allocator *allocator)
+fs_ws_deflate *fs_ws_deflate_new(const fs_ws_deflate_params *params, const fs_allocator *allocator, fs_budget *memory)
 {
-    (void)params;
-    (void)allocator;
+    (void)params, (void)allocator, (void)memory;
     return NULL;
 }
 

@@ -2,6 +2,7 @@
 #define FS_PROTO_WS_DEFLATE_H
 
 #include "allocator.h"
+#include "budget.h"
 #include "slice.h"
 
 #include <stdint.h>
@@ -46,8 +47,9 @@ int fs_ws_negotiate(fs_slice offers, fs_ws_deflate_params *params, char text[FS_
 
 typedef struct fs_ws_deflate fs_ws_deflate;
 
-/* NULL when out of memory. `allocator` is borrowed, and serves zlib as well. */
-fs_ws_deflate *fs_ws_deflate_new(const fs_ws_deflate_params *params, const fs_allocator *allocator);
+/* NULL when out of memory. `allocator` is borrowed, and serves zlib as well; `memory` is charged with what its streams
+ * cost. */
+fs_ws_deflate *fs_ws_deflate_new(const fs_ws_deflate_params *params, const fs_allocator *allocator, fs_budget *memory);
 void fs_ws_deflate_free(fs_ws_deflate *deflate);
 
 /* A message that grows: p of `allocator`, NULL while n and room are 0. */
@@ -56,12 +58,15 @@ typedef struct fs_ws_buffer {
     size_t n, room;
 } fs_ws_buffer;
 
+/* Makes room for `room` bytes in all, more than there are, at the budget's cost. FS_OK, FS_E_NOMEM or FS_E_NO_ROOM. */
+int fs_ws_buffer_grow(fs_ws_buffer *buffer, size_t room, const fs_allocator *allocator, fs_budget *memory);
+
 /*
  * Inflates a piece of a message's payload to the end of `into`, which never
  * holds more than `most` bytes: a bomb is stopped while it is inflated. `last`:
  * the message's last piece; the tail of RFC 7692 section 7.2.2 is added here.
- * FS_OK, FS_E_WS_TOO_BIG, FS_E_WS_DEFLATE, FS_E_NOMEM or FS_E_INTERNAL. After
- * an error the stream is not to be used again.
+ * FS_OK, FS_E_WS_TOO_BIG, FS_E_WS_DEFLATE, FS_E_NOMEM, FS_E_NO_ROOM or
+ * FS_E_INTERNAL. After an error the stream is not to be used again.
  */
 int fs_ws_inflate(fs_ws_deflate *deflate, const char *p, size_t n, int last, fs_ws_buffer *into,
                   const fs_allocator *allocator, size_t most);
@@ -71,7 +76,8 @@ int fs_ws_inflate(fs_ws_deflate *deflate, const char *p, size_t n, int last, fs_
  * FS_WS_DEFLATE_PIECE bytes by `put`, in order, `last` set with the last one,
  * which may be empty. A negative result of `put` ends it and is passed on;
  * otherwise FS_OK, FS_E_NOMEM or FS_E_INTERNAL. After an error the stream is
- * not to be used again.
+ * not to be used again, but for FS_E_NO_ROOM: memory is scarce, and the message
+ * has to go as it is.
  */
 enum { FS_WS_DEFLATE_PIECE = 16384 };
 int fs_ws_compress(fs_ws_deflate *deflate, const char *p, size_t n,

@@ -485,6 +485,11 @@ class Options:
         20.0, Seconds(0.0), WEBSOCKET, "For the answer to a ping (closed with 1011); 0 is no limit.",
         peers=(UVICORN,), limit="timeout_ws_pong",
     )  # fmt: skip
+    ws_message_timeout: float = option(
+        60.0, Seconds(0.0), WEBSOCKET,
+        "For more of a message that has begun, and ten times as long for all of it (closed with 1008); 0 is no limit.",
+        limit="timeout_ws_message",
+    )  # fmt: skip
     ws_per_message_deflate: bool | None = option(
         None, Switch(), WEBSOCKET, "Compress messages with clients that offer it (permessage-deflate).",
         default_text="where it was built with zlib", peers=(UVICORN,),
@@ -545,6 +550,11 @@ class Options:
     timeout_write: float = option(
         60.0, Seconds(), TIMEOUTS, "A client that takes nothing of its answer is disconnected.", limit="timeout_write"
     )
+    timeout_discard: float = option(
+        30.0, Seconds(), TIMEOUTS,
+        "A client that still sends after its last answer: what it sends is thrown away, so that no reset overtakes the "
+        "answer. 2 s without a byte end it sooner.", limit="timeout_discard",
+    )  # fmt: skip
     timeout_graceful_shutdown: float = option(
         30.0, Seconds(0.0), TIMEOUTS,
         "For the requests in flight at a stop; at half of it streams are told, at its end requests are cancelled.",

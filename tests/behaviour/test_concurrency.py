@@ -3,15 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from fastserve import _core
-from serving import Client, Server, request
-from serving.driving import Driving, listener
-from serving.http2 import HTTP2, get
+from serving import request
+from serving.http2 import get
+from serving.place import Place
 from serving.waiting import PATIENCE, until
 from serving.websocket import handshake
 
@@ -95,46 +94,32 @@ class Closing:
         return iter(self._pieces)
 
 
-class Place:
-    """Where it is served, with what the driver shows of itself."""
+class Few(Place):
+    """Serves it to LIMIT at a time; the gate opens when the block is left."""
 
-    def __init__(self, held: Held, driving: Driving, address: tuple[str, int]) -> None:
-        self.held, self.driving, self.address = held, driving, address
+    def __init__(self, kind: str) -> None:
+        self.held = Held()
+        super().__init__(kind, asgi=self.held.asgi, wsgi=self.held.wsgi, max_concurrency=LIMIT)
 
-    def connect(self) -> Client:
-        return Client(self.address)
-
-    def http2(self) -> HTTP2:
-        return HTTP2(cast("Server", SimpleNamespace(address=self.address, secure=False)))
-
-    def overloaded(self) -> int:
-        return int(self.driving.do(self.driving.driver.counters)["overloaded"])
-
-
-def serve(kind: str) -> Iterator[Place]:
-    held = Held()
-    options = {"limits": {"max_concurrency": LIMIT}}
-    with Driving(kind, asgi=held.asgi, wsgi=held.wsgi, **options) as driving, listener() as listening:
-        driving.do(lambda: driving.driver.add_listener(listening.fileno()))
-        try:
-            yield Place(held, driving, listening.getsockname())
-        finally:
-            held.gate.set()
-            driving.do(driving.driver.stop_listening)
-            assert until(lambda: held.inside == 0)
+    def __exit__(self, *error: object) -> None:
+        self.held.gate.set()
+        assert until(lambda: self.held.inside == 0)
+        super().__exit__(*error)
 
 
 @pytest.fixture(params=["asyncio", "uvloop", "eight"])
-def place(request: pytest.FixtureRequest) -> Iterator[Place]:
-    yield from serve(request.param)
+def place(request: pytest.FixtureRequest) -> Iterator[Few]:
+    with Few(request.param) as place:
+        yield place
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
-def asgi_place(request: pytest.FixtureRequest) -> Iterator[Place]:
-    yield from serve(request.param)
+def asgi_place(request: pytest.FixtureRequest) -> Iterator[Few]:
+    with Few(request.param) as place:
+        yield place
 
 
-def comes_free(place: Place) -> None:
+def comes_free(place: Few) -> None:
     """When the applications have ended, all is as before."""
     assert place.held.inside == LIMIT
     place.held.gate.set()
@@ -145,7 +130,7 @@ def comes_free(place: Place) -> None:
 
 
 @pytest.mark.parametrize("leaving", ["reset", "close"])
-def test_clients_that_leave(place: Place, leaving: str) -> None:
+def test_clients_that_leave(place: Few, leaving: str) -> None:
     for number in range(CLIENTS):
         client = place.connect()
         client.send(request("/wait"))
@@ -154,11 +139,11 @@ def test_clients_that_leave(place: Place, leaving: str) -> None:
         else:
             assert client.answer().status == 503
         getattr(client, leaving)()
-    assert (place.held.entered, place.overloaded()) == (LIMIT, CLIENTS - LIMIT)
+    assert (place.held.entered, place["overloaded"]) == (LIMIT, CLIENTS - LIMIT)
     comes_free(place)
 
 
-def test_applications_that_go_on_after_their_answer(place: Place) -> None:
+def test_applications_that_go_on_after_their_answer(place: Few) -> None:
     """A background task of Starlette's, a close() of WSGI."""
     clients = [place.connect() for _ in range(LIMIT + 1)]
     try:
@@ -174,7 +159,7 @@ def test_applications_that_go_on_after_their_answer(place: Place) -> None:
 
 
 @http2
-def test_streams_that_are_broken_off(place: Place) -> None:
+def test_streams_that_are_broken_off(place: Few) -> None:
     with place.http2() as client:
         for number in range(CLIENTS):
             stream = client.open(get("/wait"))
@@ -188,7 +173,7 @@ def test_streams_that_are_broken_off(place: Place) -> None:
 
 
 @http2
-def test_connections_whose_streams_run(place: Place) -> None:
+def test_connections_whose_streams_run(place: Few) -> None:
     """The whole connection goes, with the streams on it."""
     for number in range(CLIENTS):
         with place.http2() as client:
@@ -202,7 +187,7 @@ def test_connections_whose_streams_run(place: Place) -> None:
     comes_free(place)
 
 
-def test_websockets(asgi_place: Place) -> None:
+def test_websockets(asgi_place: Few) -> None:
     place = asgi_place
     for number in range(CLIENTS):
         client = place.connect()
@@ -214,7 +199,7 @@ def test_websockets(asgi_place: Place) -> None:
 
 
 @http2
-def test_websockets_over_http2(asgi_place: Place) -> None:
+def test_websockets_over_http2(asgi_place: Few) -> None:
     fields = [
         (":method", "CONNECT"),
         (":protocol", "websocket"),

@@ -2,19 +2,17 @@
 
 import asyncio
 import logging
-import mmap
-import struct
 import threading
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
-from typing import Any, Self, cast
+from typing import Any
 
 import pytest
 
 from fastserve import _core
-from serving import Client, Server, request
-from serving.driving import KINDS, Driving, listener
-from serving.http2 import DATA, HTTP2, frame, get
+from serving import Client, request
+from serving.driving import KINDS
+from serving.http2 import DATA, frame, get
+from serving.place import Place
 from serving.waiting import until
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -58,54 +56,16 @@ class Uploads:
         return [b"%d" % size]
 
 
-class Place:
-    """Where it is served, with what the driver shows of itself."""
+class Bodies(Place):
+    """Serves uploads; what stands at the gate goes on when the block is left."""
 
     def __init__(self, kind: str, **limits: int) -> None:
-        self.kind = kind
         self.uploads = Uploads()
-        self.memory = mmap.mmap(-1, 8192)
-        self.driving = Driving(
-            kind, asgi=self.uploads.asgi, wsgi=self.uploads.wsgi, status=memoryview(self.memory), limits=limits
-        )
-        self.listener = listener()
-        self.address: tuple[str, int] = self.listener.getsockname()
-
-    def __getitem__(self, word: str) -> int:
-        (value,) = struct.unpack_from("=Q", self.memory, 8 * _core.STATUS_FIELDS.index(word))
-        return int(value)
-
-    def __enter__(self) -> Self:
-        self.driving.__enter__()
-        self.driving.do(lambda: self.driving.driver.add_listener(self.listener.fileno()))
-        return self
+        super().__init__(kind, asgi=self.uploads.asgi, wsgi=self.uploads.wsgi, **limits)
 
     def __exit__(self, *error: object) -> None:
         self.uploads.gate.set()
-        self.driving.do(self.driving.driver.stop_listening)
-        self.driving.__exit__(None, None, None)
-        self.listener.close()
-        assert self["buffered"] == self["body_files"] == 0
-
-    @property
-    def wsgi(self) -> bool:
-        return self.kind in ("one", "eight")
-
-    def connect(self) -> Client:
-        return Client(self.address)
-
-    def http2(self) -> HTTP2:
-        return HTTP2(cast("Server", SimpleNamespace(address=self.address, secure=False)))
-
-    def reaches(self, **words: int) -> bool:
-        return until(lambda: all(self[word] >= least for word, least in words.items()))
-
-    def holds(self, least: int) -> bool:
-        return until(lambda: self["buffered"] + self["body_files"] >= least)
-
-    def empty(self) -> bool:
-        """All has been given back."""
-        return until(lambda: self["buffered"] == self["body_files"] == 0)
+        super().__exit__(*error)
 
 
 def upload(target: str, size: int, sent: int | None = None, *fields: str) -> bytes:
@@ -125,21 +85,21 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
-def asgi(request: pytest.FixtureRequest) -> Iterator[Place]:
-    with Place(request.param, buffered=MIB) as place:
+def asgi(request: pytest.FixtureRequest) -> Iterator[Bodies]:
+    with Bodies(request.param, buffered=MIB) as place:
         yield place
 
 
 @pytest.fixture(params=["one", "eight"])
-def wsgi(request: pytest.FixtureRequest) -> Iterator[Place]:
-    with Place(request.param, buffered=MIB, body_files=2 * MIB, body_buffer=256 * KIB) as place:
+def wsgi(request: pytest.FixtureRequest) -> Iterator[Bodies]:
+    with Bodies(request.param, buffered=MIB, body_files=2 * MIB, body_buffer=256 * KIB) as place:
         yield place
 
 
 # ---- what fits, and what does not
 
 
-def fill(place: Place, size: int = 64 * KIB) -> list[Client]:
+def fill(place: Bodies, size: int = 64 * KIB) -> list[Client]:
     """Uploads whose last byte is missing, or which nobody takes, until there is no room for another."""
     clients: list[Client] = []
     while place["buffered"] + size + KIB < MIB:
@@ -149,7 +109,7 @@ def fill(place: Place, size: int = 64 * KIB) -> list[Client]:
     return clients
 
 
-def test_body_without_room_is_503(asgi: Place) -> None:
+def test_body_without_room_is_503(asgi: Bodies) -> None:
     """Its application is not called; requests without a body are served, and with one as soon as there is room."""
     clients = fill(asgi)
     with asgi.connect() as other:
@@ -170,7 +130,7 @@ def test_body_without_room_is_503(asgi: Place) -> None:
         client.close()
 
 
-def test_application_that_waits_for_its_body_gets_it(asgi: Place) -> None:
+def test_application_that_waits_for_its_body_gets_it(asgi: Bodies) -> None:
     """What nobody holds takes no room."""
     with asgi.connect() as waiting:
         waiting.send(upload("/", 3 * MIB, 0))
@@ -181,7 +141,7 @@ def test_application_that_waits_for_its_body_gets_it(asgi: Place) -> None:
         client.close()
 
 
-def test_body_that_grows_out_of_its_room_is_a_disconnect(asgi: Place) -> None:
+def test_body_that_grows_out_of_its_room_is_a_disconnect(asgi: Bodies) -> None:
     clients = fill(asgi)
     with asgi.connect() as client:
         clients.pop().reset()
@@ -197,7 +157,7 @@ def test_body_that_grows_out_of_its_room_is_a_disconnect(asgi: Place) -> None:
 
 
 @http2
-def test_streams_without_room_are_503(asgi: Place) -> None:
+def test_streams_without_room_are_503(asgi: Bodies) -> None:
     """Each stream by itself; the connection and its other streams go on."""
     with asgi.http2() as client:
         streams = [client.open(get("/later", method="POST"), end=False) for _ in range(8)]
@@ -216,7 +176,7 @@ def test_streams_without_room_are_503(asgi: Place) -> None:
         assert asgi.empty()
 
 
-def test_memory_that_is_full_leads_to_files(wsgi: Place) -> None:
+def test_memory_that_is_full_leads_to_files(wsgi: Bodies) -> None:
     """A body that would be held in memory goes to a file as long as there is room for that."""
     clients = fill(wsgi, 200 * KIB)
     with wsgi.connect() as other:
@@ -234,7 +194,7 @@ def test_memory_that_is_full_leads_to_files(wsgi: Place) -> None:
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
-def test_files_that_are_full_are_503(wsgi: Place, chunked: bool) -> None:
+def test_files_that_are_full_are_503(wsgi: Bodies, chunked: bool) -> None:
     """Before anything is sent where the length is known, and before 100 (Continue)."""
     with wsgi.connect() as first, wsgi.connect() as second, wsgi.connect() as third:
         first.send(upload("/", 1900 * KIB, 1800 * KIB))
@@ -253,7 +213,7 @@ def test_files_that_are_full_are_503(wsgi: Place, chunked: bool) -> None:
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
-def test_body_that_could_never_fit_is_413(wsgi: Place, chunked: bool) -> None:
+def test_body_that_could_never_fit_is_413(wsgi: Bodies, chunked: bool) -> None:
     size = 2 * MIB + 1
     with wsgi.connect() as client:
         if chunked:
@@ -282,7 +242,7 @@ ENDS: dict[str, Callable[[Client], object]] = {
 @pytest.mark.parametrize("size", [20 * KIB, 400 * KIB])
 def test_what_a_request_held_is_given_back(kind: str, size: int, end: str) -> None:
     limits = {"buffered": 8 * MIB, "body_files": 8 * MIB, "body_buffer": 100 * KIB, "max_body": MIB}
-    with Place(kind, **limits) as place:
+    with Bodies(kind, **limits) as place:
         clients = [place.connect() for _ in range(4)]
         least = 0
         for client in clients:
@@ -305,7 +265,7 @@ def test_what_an_application_has_taken_or_not_is_given_back(
 ) -> None:
     limits = {"buffered": 8 * MIB, "body_files": 8 * MIB, "body_buffer": 100 * KIB}
     caplog.set_level(logging.CRITICAL, f"driving.{kind}")  # a record would hold the frames, and the input with them
-    with Place(kind, **limits) as place, place.connect() as client:
+    with Bodies(kind, **limits) as place, place.connect() as client:
         for size in (KIB, 90 * KIB, 200 * KIB):
             answer = client.exchange(upload(target, size))
             assert answer.status == (500 if target == "/raise" else 200)
@@ -315,7 +275,7 @@ def test_what_an_application_has_taken_or_not_is_given_back(
 @http2
 def test_what_a_stream_held_is_given_back(kind: str) -> None:
     limits = {"buffered": 8 * MIB, "body_files": 8 * MIB, "body_buffer": 100 * KIB}
-    with Place(kind, **limits) as place:
+    with Bodies(kind, **limits) as place:
         for leaving in ("reset", "connection"):
             with place.http2() as client:
                 streams = [client.open(get("/later", method="POST"), end=False) for _ in range(5)]
@@ -342,7 +302,7 @@ def test_pieces_are_put_together(kind: str, piece: int, framing: str) -> None:
     size = 3000 if piece < 100 else 60_000
     body = bytes(number % 251 for number in range(size))
     limits = {"buffered": 8 * MIB, "body_buffer": 512 * KIB}
-    with Place(kind, **limits) as place, place.connect() as client:
+    with Bodies(kind, **limits) as place, place.connect() as client:
         head = CHUNKED if framing == "chunked" else f"Content-Length: {size + 1}"
         client.send(request("/later", head, method="POST"))
         for at in range(0, size, piece):

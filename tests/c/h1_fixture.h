@@ -14,6 +14,7 @@ static struct machine {
     fs_limits limits;
     fs_head_common common;
     fs_h1_shared shared;
+    fs_budget memory;
     fs_h1 h1;
     struct {
         fs_sink base;      /* first */
@@ -75,6 +76,8 @@ static inline void open_with(const fs_limits *limits)
     m.out.base = (fs_sink){fixture_reserve, fixture_commit, fixture_share, fixture_file};
     fs_head_common_init(&m.common, 0);
     CHECK_INT(fs_h1_shared_init(&m.shared, &m.limits, &harness_allocator, &m.common), FS_OK);
+    m.memory = (fs_budget){0};
+    m.shared.memory = &m.memory;
     fs_h1_init(&m.h1, &m.shared, &m.out.base);
 }
 
@@ -99,6 +102,7 @@ static inline void close_machine(void)
         guarded_release(&m.input);
     fs_h1_free(&m.h1);
     fs_h1_shared_free(&m.shared);
+    CHECK_INT(m.memory.used, 0);
 }
 
 static inline void feed_bytes(const char *p, size_t n)

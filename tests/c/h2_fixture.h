@@ -30,6 +30,7 @@ typedef struct peer {
     fs_limits limits;
     fs_head_common common;
     fs_h2_shared shared;
+    fs_budget memory;
     fs_h2 h2;
     record out, events;
     uint64_t now;
@@ -147,6 +148,7 @@ static inline int peer_open(peer *p)
         p->shared.body_size = sizeof(stored);
         p->shared.open_body = stored_open;
         p->shared.tunnels = 1;
+        p->shared.memory = &p->memory;
         result = fs_h2_init(&p->h2, &p->shared, &p->out.base, p->now);
         p->opened = 1;
     }
@@ -159,6 +161,7 @@ static inline void peer_free(peer *p)
         fs_h2_free(&p->h2);
     if (p->shared.allocator)
         fs_h2_shared_free(&p->shared);
+    CHECK_INT(p->memory.used, 0);
     free(p->out.p);
     free(p->events.p);
     free(p);

@@ -52,6 +52,7 @@ static void times(void)
     CHECK_INT(limits.timeout_body, 30000);
     CHECK_INT(limits.timeout_write, 60000);
     CHECK_INT(limits.timeout_linger, 2000);
+    CHECK_INT(limits.timeout_discard, 30000);
     CHECK_INT(limits.timeout_request, 0);
     CHECK_INT(limits.timeout_response_idle, 0);
     CHECK_INT(limits.timeout_response, 0);
@@ -60,6 +61,7 @@ static void times(void)
     CHECK_INT(limits.timeout_ws_close, 10000);
     CHECK_INT(limits.timeout_ws_ping, 20000);
     CHECK_INT(limits.timeout_ws_pong, 20000);
+    CHECK_INT(limits.timeout_ws_message, 60000);
 }
 
 static void limits_fit_each_other(void)

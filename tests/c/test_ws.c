@@ -393,6 +393,133 @@ static void a_long_message_is_put_together(void)
     expect_of((outcome){events, "", sizeof events, 0, FS_OK});
 }
 
+/* ---- what carries nothing, and what does not come to its end --------------------------------------------- */
+
+static int take_frames(socket_ *s, unsigned first, const char *payload, size_t n, unsigned count)
+{
+    char frame[64];
+    const size_t size = put_client_frame(frame, first, payload, n, MASK);
+
+    for (unsigned i = 0; i < count; i++)
+        if (socket_take(s, frame, size, SIZE_MAX) < 0)
+            break;
+    return s->error;
+}
+
+static void a_flood_of_what_carries_nothing_is_ended(void)
+{
+    static const struct { unsigned first; const char *payload; size_t n; } FLOODS[] = {
+        {PING, "", 0}, {PING, "1234", 4}, {PONG, "", 0}, {FS_WS_OP_BINARY, "", 0},
+    };
+
+    for (size_t i = 0; i < sizeof FLOODS / sizeof *FLOODS; i++) {
+        socket_ *s = socket_new();
+        const unsigned first = FLOODS[i].first;
+        const unsigned others = first == FS_WS_OP_BINARY ? 0 : first; /* the fragments after it */
+
+        harness_note("flood %zu", i);
+        CHECK_INT(socket_open(s, NULL), FS_OK);
+        s->now = 1;
+        CHECK_INT(take_frames(s, first, FLOODS[i].payload, FLOODS[i].n, 1), FS_OK);
+        CHECK_INT(take_frames(s, others, FLOODS[i].payload, FLOODS[i].n, 1999), FS_OK);
+        s->now += 1000; /* five hundred a second come back */
+        CHECK_INT(take_frames(s, others, FLOODS[i].payload, FLOODS[i].n, 500), FS_OK);
+        s->out.n = 0;
+        CHECK_INT(take_frames(s, others, FLOODS[i].payload, FLOODS[i].n, 1), FS_E_WS_FLOOD);
+        CHECK_BYTES(s->out.p, s->out.n, "\x88\x02\x03\xf0");
+        socket_free(s);
+    }
+}
+
+static void messages_pay_for_the_frames_between_them(void)
+{
+    socket_ *s = socket_new();
+
+    CHECK_INT(socket_open(s, NULL), FS_OK);
+    for (unsigned i = 0; i < 10000; i++) {
+        CHECK_INT(take_frames(s, PING, "", 0, 1), FS_OK);
+        CHECK_INT(take_frames(s, BINARY, "", 0, 1), FS_OK);
+    }
+    CHECK_INT(take_frames(s, BINARY, "", 0, 5000), FS_OK); /* a message without a byte is one */
+    CHECK_INT(take_frames(s, FS_WS_OP_TEXT, "a", 1, 1), FS_OK);
+    CHECK_INT(take_frames(s, 0, "a", 1, 10000), FS_OK);    /* and so is each byte that comes */
+    CHECK_INT(take_frames(s, LAST, "", 0, 1), FS_OK);
+    socket_free(s);
+}
+
+static void it_is_known_whether_a_message_is_complete(void)
+{
+    socket_ *s = socket_new();
+    uint32_t progress;
+
+    CHECK_INT(socket_open(s, NULL), FS_OK);
+    CHECK(!fs_ws_unfinished(&s->ws));
+    socket_take(s, "\x81", 1, SIZE_MAX);
+    CHECK(fs_ws_unfinished(&s->ws));
+    socket_take(s, "\x82\0\0\0\0ab", 7, SIZE_MAX);
+    CHECK(!fs_ws_unfinished(&s->ws));
+    take_frames(s, FS_WS_OP_TEXT, "a", 1, 1);
+    CHECK(fs_ws_unfinished(&s->ws));
+    CHECK_INT(s->ws.begun, 2);
+    progress = s->ws.progress;
+    take_frames(s, PING, "a", 1, 3);
+    CHECK_INT(s->ws.progress, progress);
+    socket_take(s, "\x80\x82\0\0\0\0a", 7, SIZE_MAX);
+    CHECK(s->ws.progress != progress);
+    socket_take(s, "b", 1, SIZE_MAX);
+    CHECK(!fs_ws_unfinished(&s->ws));
+    CHECK_INT(s->ws.begun, 2);
+    socket_free(s);
+}
+
+/* ---- the worker's memory ---------------------------------------------------------------------------------- */
+
+static void what_is_held_is_charged_and_given_back(void)
+{
+    static char payload[5000];
+    socket_ *s = socket_new();
+
+    CHECK_INT(socket_open(s, NULL), FS_OK);
+    s->memory.most = 100000;
+    socket_take(s, "\x02\xfe\x13\x88\0\0\0\0", 8, SIZE_MAX);
+    socket_take(s, payload, 2000, SIZE_MAX);
+    CHECK(s->memory.used >= 2000 && s->memory.used < 5000);
+    socket_take(s, payload, 3000, SIZE_MAX);
+    CHECK(s->memory.used >= 5000);
+    socket_take(s, "\x80\x80\0\0\0\0", 6, SIZE_MAX);
+    CHECK_INT(s->memory.used, 0); /* the receiver's now */
+    socket_take(s, "\x82\x81\0\0\0\0x\x82\x81\0\0\0\0y", 14, 1);
+    CHECK_INT(s->memory.used, 7); /* what was not read */
+    socket_take(s, "\x82\x81\0\0\0\0z", 7, 1);
+    CHECK_INT(s->memory.used, 14);
+    socket_take(s, "", 0, SIZE_MAX);
+    CHECK_INT(s->memory.used, 0);
+    CHECK_INT(s->error, FS_OK);
+    socket_free(s);
+}
+
+static void without_room_a_connection_is_told_to_come_later(void)
+{
+    static const struct { uint64_t most; size_t cut, events; } CASES[] = {{1000, SIZE_MAX, SIZE_MAX}, {5, SIZE_MAX, 0}, {10, 3, 0}};
+    static char frames[3000], payload[2900];
+    const size_t n = put_client_frame(frames, FS_WS_OP_BINARY, payload, sizeof payload, MASK);
+
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        socket_ *s = socket_new();
+        const size_t first = CASES[i].cut < n ? CASES[i].cut : n;
+
+        harness_note("case %zu", i);
+        CHECK_INT(socket_open(s, NULL), FS_OK);
+        s->memory.most = CASES[i].most;
+        socket_take(s, frames, first, CASES[i].events);
+        socket_take(s, frames + first, n - first, CASES[i].events);
+        CHECK_INT(s->error, FS_E_NO_ROOM);
+        CHECK_BYTES(s->out.p, s->out.n, "\x88\x02\x03\xf5");
+        CHECK_INT(s->memory.used, 0);
+        socket_free(s);
+    }
+}
+
 /* ---- what goes out ------------------------------------------------------------------------------------- */
 
 static void messages_are_framed(void)
@@ -440,6 +567,11 @@ int main(void)
     RUN(a_message_has_a_largest_size);
     RUN(memory_follows_what_has_come);
     RUN(a_long_message_is_put_together);
+    RUN(a_flood_of_what_carries_nothing_is_ended);
+    RUN(messages_pay_for_the_frames_between_them);
+    RUN(it_is_known_whether_a_message_is_complete);
+    RUN(what_is_held_is_charged_and_given_back);
+    RUN(without_room_a_connection_is_told_to_come_later);
     RUN(messages_are_framed);
     return harness_end();
 }

@@ -72,6 +72,41 @@ static void garbage_fails_and_so_does_text_that_is_not_utf8(void)
     socket_free(s);
 }
 
+static void streams_are_charged_and_give_way(void)
+{
+    socket_ *s = open_deflating(&PLAIN);
+
+    s->memory.most = 1000000;
+    s->memory.used = 500001; /* bodies, say */
+    CHECK_INT(fs_ws_send(&s->ws, 1, "Hello", 5, NULL), FS_OK);
+    CHECK_BYTES(s->out.p, s->out.n, "\x81\x05Hello");
+    CHECK_INT(TAKE(s, TEXT | FS_WS_RSV1, "\xf2\x48\xcd\xc9\xc9\x07\x00"), FS_OK);
+    CHECK(s->memory.used > 500001 + 32768);
+    s->memory.used -= 500001;
+    CHECK_INT(fs_ws_send(&s->ws, 1, "Hello", 5, NULL), FS_OK);
+    CHECK_BYTES(s->out.p, s->out.n, "\x81\x05Hello\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00");
+    CHECK(s->memory.used > 32768 + 131072 + 16384);
+    socket_free(s);
+    s = open_deflating(&PLAIN);
+    s->memory.most = 32768;
+    CHECK_INT(TAKE(s, TEXT | FS_WS_RSV1, "\xf2\x48\xcd\xc9\xc9\x07\x00"), FS_E_NO_ROOM);
+    CHECK_BYTES(s->out.p, s->out.n, "\x88\x02\x03\xf5");
+    socket_free(s);
+}
+
+static void a_message_that_is_inflated_is_charged_with_what_it_pins(void)
+{
+    static char zeros[100000];
+    socket_ *s = open_deflating(&PLAIN), *peer = open_deflating(&PLAIN);
+
+    CHECK_INT(fs_ws_send(&peer->ws, 0, zeros, sizeof zeros, NULL), FS_OK);
+    CHECK(peer->out.n < 200);
+    CHECK_INT(take_frame(s, FS_WS_OP_BINARY | FS_WS_RSV1, peer->out.p + 2, peer->out.n - 2), FS_OK);
+    CHECK(s->memory.used > sizeof zeros / 2);
+    socket_free(s);
+    socket_free(peer);
+}
+
 /* ---- there and back, with zlib itself on the other side ------------------------------------------- */
 
 typedef struct peer {
@@ -247,5 +282,7 @@ int main(void)
     RUN(a_bomb_is_stopped_while_it_is_inflated);
     RUN(exactly_the_largest_message_passes);
     RUN(each_allocation_may_fail);
+    RUN(streams_are_charged_and_give_way);
+    RUN(a_message_that_is_inflated_is_charged_with_what_it_pins);
     return harness_end();
 }

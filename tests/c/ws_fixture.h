@@ -20,6 +20,8 @@ typedef struct recording {
 typedef struct socket_ {
     fs_limits limits;
     fs_ws_shared shared;
+    fs_budget memory;
+    uint64_t now;
     fs_ws ws;
     recording out;
     recording events;       /* `T text`, `B bytes`, `O pong`, `C code reason`, a line each, escaped by nobody */
@@ -72,7 +74,7 @@ static void recording_add(recording *to, const char *p, size_t n)
 static inline int socket_open(socket_ *s, const fs_ws_deflate_params *deflate)
 {
     s->out.base = (fs_sink){recording_reserve, recording_commit, recording_share, NULL};
-    s->shared = (fs_ws_shared){&s->limits, &harness_allocator, &harness_allocator};
+    s->shared = (fs_ws_shared){&s->limits, &harness_allocator, &harness_allocator, &s->memory};
     return fs_ws_init(&s->ws, &s->shared, &s->out.base, deflate);
 }
 
@@ -88,6 +90,7 @@ static inline socket_ *socket_new(void)
 static inline void socket_free(socket_ *s)
 {
     fs_ws_free(&s->ws);
+    CHECK_INT(s->memory.used, 0);
     free(s->out.p);
     free(s->events.p);
     free(s);
@@ -128,7 +131,7 @@ static inline void record(socket_ *s, fs_ws_event *event)
 static inline int socket_take(socket_ *s, const char *p, size_t n, size_t most)
 {
     guarded input = guarded_copy(p, n);
-    int result = fs_ws_feed(&s->ws, input.p, n);
+    int result = fs_ws_feed(&s->ws, input.p, n, s->now);
     fs_ws_event event = {.kind = FS_WS_NONE};
 
     while (result == FS_OK && most--) {
@@ -139,8 +142,9 @@ static inline int socket_take(socket_ *s, const char *p, size_t n, size_t most)
     }
     if (result < 0 && !s->error)
         s->error = result;
-    if (fs_ws_settle(&s->ws) < 0 && !s->error)
-        s->error = FS_E_NOMEM;
+    result = fs_ws_settle(&s->ws);
+    if (result < 0 && !s->error)
+        s->error = result;
     guarded_release(&input);
     return s->error;
 }

@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         CHECK(memchr(text, 0, sizeof text) != NULL && strncmp(text, "permessage-deflate", 18) == 0);
         CHECK(params.server_bits >= 9 && params.server_bits <= FS_WS_WINDOW_BITS);
         CHECK(params.client_bits >= 8 && params.client_bits <= 15);
-        deflate = fs_ws_deflate_new(&params, &harness_allocator);
+        deflate = fs_ws_deflate_new(&params, &harness_allocator, NULL);
         CHECK(deflate != NULL);
         fs_ws_deflate_free(deflate);
     }
