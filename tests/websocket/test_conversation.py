@@ -251,4 +251,4 @@ def test_nothing_is_left(server: Server) -> None:
             assert WebSocket(client).binary(b"x" * 70_000).message()
     left = {"connections": 1, "exchanges": 1, "buffered": 0, "body_files": 0}
     if server.get("/ledger") != b"{}":
-        assert until(lambda: ast.literal_eval(server.get("/ledger").decode()) == left)
+        assert until(lambda: ast.literal_eval(server.get("/ledger").decode()) == left), server.get("/ledger")
