@@ -590,8 +590,9 @@ cdef class Connection:
     cdef uint64_t head_number           # h1.requests when the wait for a head or for a request began
     cdef uint64_t read_progress         # monotonic ms
     cdef uint64_t write_progress
-    cdef uint64_t unsent_at             # write_progress when `unsent` was asked for
-    cdef int unsent                     # bytes that the kernel had not got rid of then
+    cdef uint64_t looked_at             # when it was last asked what the peer has acknowledged
+    cdef uint64_t sent                  # bytes that the kernel has taken,
+    cdef uint64_t acknowledged          # and of them those that the peer's has
     cdef fs_timer timer                 # may be armed earlier than `deadline`: it is then armed again
     cdef fs_address peer
     cdef fs_outqueue queue
@@ -641,7 +642,7 @@ cdef class Connection:
     cdef int finish(self) except -1
     cdef void set_deadline(self) noexcept
     cdef uint64_t request_since(self, Phase phase) noexcept
-    cdef bint peer_reads(self)
+    cdef bint peer_reads(self) noexcept
     cdef int log_rejected(self, int error) except -1
     cdef int log_answer(self, fs_event *event) except -1
     # the PROXY protocol

@@ -19,6 +19,7 @@ cdef int sink_file(fs_sink *sink, int fd, int64_t offset, uint64_t n, void *owne
 
 
 cdef enum:
+    LOOK_MS = 1000              # between two looks at what a peer has acknowledged that does not take all
     FLUSH_BUDGET = 4 << 20      # bytes one connection may send in a turn
     RECEIVES_A_TURN = 16        # a fast sender does not keep the worker from the others
     PULLS_A_TURN = 8            # an application that reads a body keeps the loop from the others no longer than this
@@ -784,7 +785,7 @@ cdef class Connection:
         self.flags &= ~<uint32_t>CONN_FLUSHING
         if sent:
             self.driver.status.bytes_out += sent
-            self.write_progress = self.driver.now
+            self.sent += sent
         if self.fd < 0:
             return 0
         if result == FS_AGAIN:
@@ -903,13 +904,12 @@ cdef class Connection:
             deadline = since + limits.timeout_tls_handshake
         elif backlog(self):
             phase = PHASE_WRITE
-            if self.phase != PHASE_WRITE or self.write_progress > self.unsent_at:
-                if self.phase != PHASE_WRITE:
-                    self.write_progress = driver.now
-                self.unsent_at = self.write_progress
-                self.unsent = fs_unsent(self.fd)
+            if self.phase != PHASE_WRITE:
+                self.peer_reads()
+                self.write_progress = driver.now    # it is late from now on, not from before
             since = self.write_progress
-            deadline = since + limits.timeout_write
+            deadline = min(since + limits.timeout_write,
+                           self.looked_at + max(1, min(<uint32_t>LOOK_MS, limits.timeout_write // 8)))
         elif self.session is not None:
             since = deadline = self.session.due()
             phase = PHASE_STREAMS
@@ -1019,7 +1019,7 @@ cdef class Connection:
         elif self.phase == PHASE_APPLICATION:
             exchange.on_overdue()
         elif self.phase == PHASE_WRITE:
-            if not self.peer_reads():
+            if not self.peer_reads() and driver.now >= self.write_progress + driver.limits.timeout_write + self.grace:
                 self.lost(FS_E_PEER_STALLED)
         elif self.proxy_part is not None:
             self.lost(FS_E_PROXY_HEADER)
@@ -1033,12 +1033,15 @@ cdef class Connection:
         else:
             self.close(False)
 
-    cdef bint peer_reads(self):
-        """Whether the kernel has got rid of bytes since the deadline was set: it takes more of ours only when a third
-        of its buffer is free, so a slow reader makes progress that no flush of ours can see."""
+    cdef bint peer_reads(self) noexcept:
+        """Whether the peer has acknowledged bytes since the last look. What send() took says nothing: the kernel's buffer takes
+        some for a peer that never reads, and for one that reads slowly nothing until a third of it is free."""
         cdef int unsent = fs_unsent(self.fd)
-        if unsent < 0 or unsent >= self.unsent:
+        cdef uint64_t acknowledged = self.sent - unsent if unsent >= 0 and <uint64_t>unsent <= self.sent else 0
+        self.looked_at = self.driver.now
+        if acknowledged <= self.acknowledged:
             return False
+        self.acknowledged = acknowledged
         self.write_progress = self.driver.now
         return True
 
