@@ -195,9 +195,12 @@ cdef class WSGIExchange(Exchange):
         return not self.body_ended
 
     cdef int on_disconnect(self) except -1:
+        cdef Connection connection = self.connection
         self.told = True
         if self.progress == WSGI_READING and not self.body_ended:
-            self.connection.refuse_exchange(self, FS_E_BODY_CUT)
+            # As where it is gone altogether; but it may still read, and hears 400.
+            self.log(499)
+            connection.refuse_exchange(self, FS_E_BODY_CUT)
 
     cdef int on_lost(self) except -1:
         self.told = self.lost = True

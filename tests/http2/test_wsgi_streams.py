@@ -1,6 +1,8 @@
 """HTTP/2 and WSGI applications: streams of one connection on a few threads."""
 
 import ast
+import re
+import socket
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -132,6 +134,20 @@ def test_an_upload_that_is_shorter_than_it_said_is_never_seen(connection: HTTP2,
     stream = connection.open(get(run.target, ("content-length", "10"), method="POST"), end=False)
     connection.data(stream, b"half", end=True)
     connection.expect_stream_error(stream, PROTOCOL_ERROR)
+    assert run.noted() == []
+
+
+@pytest.mark.plain
+def test_an_upload_whose_client_sends_no_more_is_400_and_499_in_the_log(threaded: Server) -> None:
+    """It still reads: FIN closes its half of the connection."""
+    run = script(threaded, *answers())
+    with HTTP2(threaded) as connection:
+        stream = connection.open(get(run.target, method="POST"), end=False)
+        connection.data(stream, b"half").ping()
+        connection.wire.shutdown(socket.SHUT_WR)
+        assert connection.response(stream).status == 400
+    logged = re.compile(re.escape(run.key) + r"\S* HTTP/2\.0\" 499 ")
+    threaded.stdout.wait(lambda text: logged.search(text) is not None)
     assert run.noted() == []
 
 
