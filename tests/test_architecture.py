@@ -66,7 +66,8 @@ MODULES: Mapping[str, set[str]] = {
     "listen": {"config", "endpoint", "inherited", "listen_error", "security", "steering", "tcp_socket"},
     "log_stream": set(),
     "logs": {"config", "errors", "log_stream", "privileges", "safe_open"},
-    "standard_streams": {"logs"},
+    "threads_left": set(),
+    "standard_streams": {"logs", "threads_left"},
     "log_limit": set(),
     "lifespan": {"application", "errors"},
     "affinity": {"errors"},
@@ -82,7 +83,7 @@ MODULES: Mapping[str, set[str]] = {
     "exits": {"errors"},
     "worker": {
         *("_core", "application", "config", "errors", "forked", "lifespan", "listen", "log_limit", "logs", "page"),
-        *("proxy", "signal_handlers"),
+        *("proxy", "signal_handlers", "threads_left"),
     },
     "threaded_worker": {
         *(
@@ -94,11 +95,12 @@ MODULES: Mapping[str, set[str]] = {
             "logs",
             "signal_handlers",
             "stop_signals",
+            "threads_left",
             "version",
             "worker",
         ),
     },
-    "serving": {"application", "config", "logs", "stop_signals", "threaded_worker", "worker"},
+    "serving": {"application", "config", "logs", "stop_signals", "threaded_worker", "threads_left", "worker"},
     "assignment": {"application", "channel", "config", "hooks", "listen", "logs", "page", "privileges"},
     "worker_process": {
         *(
@@ -140,7 +142,8 @@ MODULES: Mapping[str, set[str]] = {
     },
     "process": {
         *("affinity", "application", "config", "errors", "forked", "hooks", "listen", "logs", "open_files"),
-        *("privileges", "service", "serving", "signal_handlers", "stop_signals", "supervisor", "unheard", "worker"),
+        *("privileges", "service", "serving", "signal_handlers", "standard_streams", "stop_signals", "supervisor"),
+        *("unheard", "worker"),
     },
     "check": {
         *("admin_access", "affinity", "application", "config", "errors", "hooks", "listen", "logs", "privileges"),

@@ -151,7 +151,7 @@ def _run(config: str | None, print_config: bool, check: bool, **_values: Any) ->
         return _check(loaded)
     from fastserve.process import run_process  # what is not needed to print the help
 
-    return run_process(loaded, settings.load)
+    return run_process(loaded, settings.load, own=True)
 
 
 def _check(config: Config) -> int:

@@ -1,6 +1,5 @@
 """A whole process that serves: the command's and `run`'s, under a supervisor or by itself."""
 
-import atexit
 import logging
 import os
 import signal
@@ -17,6 +16,7 @@ from fastserve.errors import ExitStatus, StartError, trace_of_application
 from fastserve.forked import Forked
 from fastserve.listen import Listeners, open_listeners
 from fastserve.signal_handlers import give_back, set_handler
+from fastserve.standard_streams import leave_frames
 from fastserve.stop_signals import STOPPING, StopSignals, Urgency
 from fastserve.unheard import unhear
 
@@ -64,10 +64,7 @@ def _be(job: Callable[[], int]) -> None:
     status = 1
     try:
         status = job()
-        threading._shutdown()  # type: ignore[attr-defined]  # as multiprocessing ends a forked process
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        leave_frames(status)
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 1
     except BaseException:
@@ -76,10 +73,11 @@ def _be(job: Callable[[], int]) -> None:
         os._exit(status)
 
 
-def run_process(config: Config, load: Callable[[], Config]) -> ExitStatus:
+def run_process(config: Config, load: Callable[[], Config], *, own: bool = False) -> ExitStatus:
     """Serves until a signal ends it; how it ended. Raises Forked in the processes that a supervisor forks.
 
-    load: reads the configuration again; raises ValueError. The signal handlers are left as they are in the end: the
+    load: reads the configuration again; raises ValueError.
+    own: the process is the server's, and ends with it. The signal handlers are left as they are in the end: the
     process is ending anyway, and a late signal must not make it look killed.
     """
     try:
@@ -95,7 +93,7 @@ def run_process(config: Config, load: Callable[[], Config]) -> ExitStatus:
             from fastserve.supervisor import Supervisor
 
             return Supervisor(config, load).run()
-        return _Alone(config).run()
+        return _Alone(config, own).run()
     except StartError as error:
         cause = error.__cause__
         exc_info = (type(cause), cause, trace_of_application(cause)) if cause is not None else None
@@ -115,9 +113,10 @@ class _Alone:
 
     signals = STOPPING | {signal.SIGUSR1}
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, own: bool) -> None:
         if config.workers != 1:
             raise StartError("off the main thread there is no supervisor, and only one worker")
+        self.owns_process = own
         self._config = config
         self._stops = StopSignals()
         self._stopped = False

@@ -5,6 +5,7 @@ import signal
 from functools import partial
 from typing import Protocol
 
+from fastserve import threads_left
 from fastserve.application import Application
 from fastserve.config import Config
 from fastserve.logs import AccessLog, reopen_files
@@ -17,6 +18,10 @@ AnyWorker = Worker | ThreadedWorker
 
 class Post(Protocol):
     """What a worker answers to."""
+
+    @property
+    def owns_process(self) -> bool:
+        """Whether the process ends with the worker; else it is a program's that goes on."""
 
     @property
     def signals(self) -> frozenset[signal.Signals]:
@@ -55,6 +60,9 @@ def serve(config: Config, app: Application, place: Place, post: Post) -> bool:
         with threaded.signals(post.signals, post.note, partial(post.take, threaded)):
             return threaded.serve(lambda: post.serving(threaded))
     with asyncio.Runner(loop_factory=new_loop_factory(config.loop)) as runner:
+        if post.owns_process:
+            loop = runner.get_loop()
+            loop.shutdown_default_executor = threads_left.shutdown_of_executors(loop)  # type: ignore[method-assign]
         return runner.run(_serve(config, app, place, post))
 
 

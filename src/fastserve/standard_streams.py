@@ -28,7 +28,31 @@ def open_missing() -> None:
 
 
 def leave(status: int) -> None:
-    """Ends the process: what was written leaves, as far as somebody reads it within a moment."""
+    """Ends the process: threads that the application has left get a moment, and what was written leaves, as far as
+    somebody reads it within another one."""
+    from fastserve import threads_left
+
+    threads_left.end(_finish, status)
+    if not _finish():
+        with suppress(Exception):
+            atexit._run_exitfuncs()
+        os._exit(status)  # the interpreter would wait for the reader
+    sys.exit(status)
+
+
+def leave_frames(status: int) -> None:
+    """Likewise, in a forked process whose frames below this one are those of the program that it was forked from."""
+    from fastserve import threads_left
+
+    threads_left.end(_finish, status)
+    with suppress(Exception):
+        atexit._run_exitfuncs()
+    _finish()
+    os._exit(status)
+
+
+def _finish() -> bool:
+    """Whether all that was written has left."""
     from fastserve import logs  # loaded by everything that has logged
 
     logs.finish()
@@ -38,11 +62,7 @@ def leave(status: int) -> None:
         flushed.join(FINISH)
     except RuntimeError:  # not one more thread can be started
         _flush()
-    if flushed.is_alive():
-        with suppress(Exception):
-            atexit._run_exitfuncs()
-        os._exit(status)  # the interpreter would wait for the reader
-    sys.exit(status)
+    return not flushed.is_alive()
 
 
 def _flush() -> None:

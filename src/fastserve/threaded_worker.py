@@ -12,7 +12,7 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from fastserve import cpus, forked, logs
+from fastserve import cpus, forked, logs, threads_left
 from fastserve._core import WSGI, Driver
 from fastserve.config import Config
 from fastserve.errors import ExitStatus, StartError
@@ -131,6 +131,7 @@ class ThreadedWorker:
         if self._stopping:
             return
         self._stopping = True
+        threads_left.stop_begins(self._patience)
         self.driver.stop_listening()
         self._listeners.close()
         self.driver.drain(min(IDLE_GRACE, self._patience / 2))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TypeVar
 
-from fastserve import _core, forked, logs
+from fastserve import _core, forked, logs, threads_left
 from fastserve._core import ASGI, Driver, Interface
 from fastserve.application import ASGI3
 from fastserve.config import Config
@@ -264,6 +264,7 @@ class Worker:
     def _begin_drain(self, driver: Driver) -> None:
         """Takes nobody new, and lets the connections come to their end."""
         patience = self._config.timeout_graceful_shutdown
+        threads_left.stop_begins(patience)
         self._deadline = asyncio.get_running_loop().time() + patience
         driver.stop_listening()
         self._place.listeners.close()

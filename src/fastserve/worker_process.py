@@ -116,6 +116,8 @@ def _told(error: BaseException | None, *, whole: bool = False) -> str:
 class _Post:
     """The worker's side of the channel, and what its signals mean."""
 
+    owns_process = True
+
     signals = frozenset({signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1})
 
     def __init__(self, assignment: Assignment) -> None:

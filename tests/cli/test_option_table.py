@@ -159,7 +159,8 @@ def parse(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Parse:
     monkeypatch.delenv("FASTSERVE_APP", raising=False)
     seen: list[Config] = []
 
-    def record(config: Config, load: Callable[[], Config]) -> ExitStatus:
+    def record(config: Config, load: Callable[[], Config], *, own: bool) -> ExitStatus:
+        assert own
         assert load() == config
         seen.append(config)
         return ExitStatus.CLEAN

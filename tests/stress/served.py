@@ -185,6 +185,7 @@ class Watching:
         self.post = post
         self.inside = inside
         self.signals = post.signals
+        self.owns_process = post.owns_process
 
     def note(self, number: signal.Signals) -> Urgency:
         return self.post.note(number)

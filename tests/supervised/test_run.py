@@ -16,7 +16,7 @@ from supervised.session import empty
 from supervised.supervised import LISTENING, WORKER, children, title
 
 PROGRAM = """
-import atexit, multiprocessing, os, signal, sys, tempfile, time
+import atexit, multiprocessing, os, signal, sys, tempfile, threading, time
 from pathlib import Path
 
 import fastserve
@@ -28,6 +28,7 @@ async def app(scope, receive, send):
     if not hasattr(app, "served"):
         app.served = True
         atexit.register(say, "exit handler of the application")
+        threading.Thread(target=time.sleep, args=(600,), name="the one that is left").start()
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"hello"})
 
@@ -93,6 +94,7 @@ def test_program_around_run(program: "subprocess.Popen[bytes]") -> None:
         f"the program's own handler {program.pid}",
         f"end {program.pid}",
     ]
+    assert log.text.count("threads that did not end: the one that is left\n") == 1
     assert empty(program.pid)
 
 

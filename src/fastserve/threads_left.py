@@ -1,0 +1,110 @@
+"""Threads that an application leaves behind: they get a moment at the end, and the process does not wait for ever.
+
+Python's own end joins every thread that is no daemon, and those of executors even if they are, however long they last:
+a worker that has said goodbye to its clients would hang until it is killed. Here, in a process of our own, the same is
+done with a watch beside it, which ends the process when the moment is over.
+"""
+
+import atexit
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
+
+MOMENT = 1.0
+"""Seconds that threads have when nothing is served any more: the rest of the graceful time where that is less."""
+
+LEAST = 0.1
+"""Seconds that they have in any case: those of an executor that idle have to hear of it."""
+
+logger = logging.getLogger("fastserve")
+
+_graceful_until: float | None = None
+_until: float | None = None
+
+
+def stop_begins(patience: float) -> None:
+    """The graceful time runs from now on, `patience` seconds."""
+    global _graceful_until
+    _graceful_until = time.monotonic() + patience
+
+
+def _left() -> float:
+    """Seconds of the moment that are left; it begins when this is asked first."""
+    global _until
+    now = time.monotonic()
+    if _until is None:
+        rest = MOMENT if _graceful_until is None else _graceful_until - now
+        _until = now + max(LEAST, min(MOMENT, rest))
+    return max(LEAST, _until - now)
+
+
+def shutdown_of_executors(loop: "asyncio.AbstractEventLoop") -> Callable[..., Coroutine[Any, Any, None]]:
+    """What `loop.shutdown_default_executor` is to do: asyncio's own waits for minutes, or for ever.
+
+    The loop turns meanwhile, so that jobs which end in time can say so.
+    """
+    from asyncio import Event, timeout  # not at the top: the command's help needs no event loop
+
+    async def shut_down(*_timeout: Any) -> None:
+        ended = Event()
+
+        def tell() -> None:
+            tell_executors()
+            with suppress(RuntimeError):  # the loop is closed by now
+                loop.call_soon_threadsafe(ended.set)
+
+        try:
+            threading.Thread(target=tell, name="fastserve-end", daemon=True).start()
+        except RuntimeError:  # not one more thread can be started
+            return
+        with suppress(TimeoutError):
+            async with timeout(_left()):
+                await ended.wait()
+
+    return shut_down
+
+
+def tell_executors() -> None:
+    """Tells the threads of all executors to end, and waits until they have."""
+    futures = sys.modules.get("concurrent.futures.thread")
+    if futures is not None:
+        futures._python_exit()
+
+
+def end(finish: Callable[[], object], status: int) -> None:
+    """Joins the threads, as Python itself would do next; in the main thread. Where they do not end in time, the process
+    ends.
+
+    finish: what remains to be done then: logs and standard streams.
+    """
+    ended = threading.Event()
+    watch = threading.Thread(target=_watch, args=(ended, finish, status), name="fastserve-end", daemon=True)
+    with suppress(RuntimeError):
+        watch.start()
+    threading._shutdown()  # type: ignore[attr-defined]
+    ended.set()
+
+
+def _watch(ended: threading.Event, finish: Callable[[], object], status: int) -> None:
+    if ended.wait(_left()):
+        return
+    logger.warning("threads that did not end: %s", ", ".join(_names()))
+    with suppress(Exception):
+        atexit._run_exitfuncs()
+    finish()
+    os._exit(status)
+
+
+def _names() -> list[str]:
+    """Of those that Python would wait for."""
+    executors = getattr(sys.modules.get("concurrent.futures.thread"), "_threads_queues", {})
+    others = [each for each in threading.enumerate() if each is not threading.main_thread()]
+    return sorted(each.name for each in others if not each.daemon or each in executors)
