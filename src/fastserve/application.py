@@ -64,6 +64,7 @@ def import_object(target: str, app_dir: str) -> Any:
     if not module_name or not attribute:
         raise StartError(f"{target!r} does not name an application; it is written module:attribute")
     directory = str(Path(app_dir).resolve())
+    _directories.add(directory)
     if sys.path[:1] != [directory]:
         sys.path.insert(0, directory)
     try:
@@ -79,6 +80,30 @@ def import_object(target: str, app_dir: str) -> Any:
             raise StartError(f"module {module_name!r} has no attribute {attribute!r}")
         found = getattr(found, part)
     return found
+
+
+_directories = {str(Path(sys.path[0]).resolve())} if sys.path and sys.path[0] else set()
+"""Those that modules of the application were looked for in: `python -m` begins with the current one."""
+
+
+def forget_directories() -> None:
+    """Forgets the modules of another release: what is imported from here on is looked for where it is now.
+
+    What is installed below such a directory, a virtual environment say, stays.
+    """
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and name != "__main__" and _home(file) in _directories:
+            del sys.modules[name]
+    sys.path[:] = [each for each in sys.path if each not in _directories]
+    _directories.clear()
+    importlib.invalidate_caches()
+
+
+def _home(file: str) -> str:
+    """The entry of the search path that a file is below, the nearest one; empty for none."""
+    above = {str(each) for each in Path(file).parents}
+    return max((each for each in sys.path if each in above), key=len, default="")
 
 
 def _make(factory: Any, name: str) -> Any:

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from fastserve import directory
 from fastserve.kinds import Octal, Repeatable, Secret, Variables
 from fastserve.options import OPTIONS, Option
 
@@ -22,7 +23,7 @@ class ConfigFile:
     """
 
     def __init__(self, path: str | None = None) -> None:
-        self._directory = Path.cwd()  # the server may leave it
+        self._directory = Path(directory.current())  # by its name; the server may leave it
         self._name = path
 
     @property

@@ -62,6 +62,10 @@ class Hooks:
         self._functions = dict(functions)
         self.failures = 0
 
+    def take(self, other: "Hooks") -> None:
+        """Goes on with the functions of another version."""
+        self._functions = other._functions
+
     def call(self, name: str, info: SupervisorInfo | WorkerInfo) -> None:
         """Calls a hook. What it raises is logged, and changes nothing.
 
@@ -83,7 +87,8 @@ class Hooks:
 def load(name: str | None, app_dir: str) -> Hooks:
     """The hooks of a module, which is looked for in `app_dir` first; None has none.
 
-    A module that is imported already is not imported again: after a reload the hooks are the same.
+    A module that is imported already is not imported again: after a reload the hooks are the same, but where the
+    directory is another one.
     Raises StartError for a module that cannot be imported, or a hook that cannot be called with one argument.
     """
     if name is None:

@@ -4,7 +4,7 @@ import logging
 import os
 from pathlib import Path
 
-from fastserve import environment_file, privileges, title
+from fastserve import directory, environment_file, privileges, title
 from fastserve.config import Config
 from fastserve.errors import StartError
 from fastserve.notify import Notifier
@@ -13,26 +13,24 @@ from fastserve.pidfile import PidFile
 logger = logging.getLogger("fastserve")
 
 
-def _current_directory() -> str:
-    try:
-        return os.getcwd()  # noqa: PTH109
-    except FileNotFoundError:
-        return "/"  # it has been removed
-
-
-START_DIRECTORY = _current_directory()
-"""Where the process was started: what its arguments say is seen from here, whatever --chdir does."""
-
-
 def enter(config: Config) -> None:
     """Takes the directory and the mask for new files on, before anything is opened. Raises StartError."""
     if config.chdir:
         try:
-            os.chdir(config.chdir)
+            directory.enter(config.chdir)
         except OSError as error:
             raise StartError(f"--chdir {config.chdir}: {(error.strerror or str(error)).lower()}") from None
     if config.umask is not None:
         os.umask(config.umask)
+
+
+def reenter() -> bool:
+    """Takes the directory anew, by its name; whether it is another one now. Raises StartError where it is gone."""
+    try:
+        return directory.again()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise StartError(f"the working directory {directory.name()}: {reason}") from None
 
 
 def set_environment(config: Config) -> None:

@@ -458,6 +458,7 @@ class Supervisor:
     def _reload(self) -> None:
         """Reads the configuration again, and replaces the workers; what cannot be had changes nothing."""
         try:
+            hooks_of_release = self._enter_release()
             config = _impatient(self._load())
             if self._admin is not None:
                 self._admin.read_again()
@@ -475,8 +476,21 @@ class Supervisor:
         if changed:
             logger.warning("not changed by a reload but by a restart, or SIGUSR2: %s", ", ".join(changed))
         self._config = config
+        if hooks_of_release is not None:
+            self._hooks.take(hooks_of_release)
         self._hooks.call("on_reload", self._info(workers))
         self._crew.reload(config, workers, sockets)
+
+    def _enter_release(self) -> hooks.Hooks | None:
+        """Takes the working directory anew, whose name may stand for another release by now; its hooks, if it does.
+
+        An application that was imported here stays what it was, and so does its directory. Raises StartError.
+        """
+        start = self._config_at_start
+        if start.preload or not isinstance(start.app, str) or not service.reenter():
+            return None
+        application.forget_directories()
+        return hooks.load(start.hooks, start.app_dir)
 
     def _scale(self, workers: int) -> None:
         if workers < 1 or self._upgrade.others_serve:

@@ -12,10 +12,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from fastserve import open_files
+from fastserve import directory, open_files
 from fastserve.errors import StartError
 from fastserve.forked import fork
-from fastserve.service import START_DIRECTORY, Service
+from fastserve.service import Service
 
 VARIABLE = "FASTSERVE_UPGRADE"
 """Tells a supervisor whom it follows, and which descriptors it takes over."""
@@ -117,7 +117,7 @@ def _exec(descriptors: list[int], environment: dict[str, str]) -> None:
     try:
         for fd in descriptors:
             os.set_inheritable(fd, True)
-        os.chdir(START_DIRECTORY)
+        os.chdir(directory.START)
         open_files.give_back()
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)

@@ -15,7 +15,7 @@ from fastserve.assignment import STACKS_SIGNAL, Assignment
 from fastserve.channel import Message
 from fastserve.errors import ExitStatus, StartError, summary, trace_of_application
 from fastserve.hooks import WorkerInfo
-from fastserve.service import set_environment
+from fastserve.service import reenter, set_environment
 from fastserve.signal_handlers import give_back, set_handler
 from fastserve.stop_signals import Urgency
 from fastserve.unheard import unhear
@@ -70,6 +70,8 @@ def _serve(assignment: Assignment, post: "_Post") -> bool:
     for number in _UNHEARD:
         unhear_in_c(number)
 
+    if assignment.app is None and assignment.hooks is not None and reenter():
+        application.forget_directories()
     if assignment.privileges is not None:
         assignment.privileges.set_environment()
         assignment.privileges.drop()
