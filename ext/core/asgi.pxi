@@ -145,7 +145,7 @@ cdef class ASGIExchange(Exchange):
             return 0
         self.client_came()
         self.receiver = self.more_receivers = None
-        if others is None and here and driver.idle_stack:
+        if others is None and here and driver.idle_stack and not self.interface.may_nest():
             driver.idle_stack = False
             try:
                 wakeup.fire(True)

@@ -4,6 +4,10 @@ cdef enum:
     WARNINGS_MAX = 100          # an application may make names up
 
 
+cdef extern from "slots.h":
+    unsigned fs_type_version(object o)
+
+
 @cython.final
 cdef class ASGI(Interface):
     """Calls an ASGI 3 application on an event loop, which watches the driver's descriptor."""
@@ -93,12 +97,40 @@ cdef class ASGI(Interface):
             self.spare.let_go()
             self.spare = None
 
+    cdef inline bint may_nest(self) except -1:
+        """Whether the application may run the loop within itself: nest_asyncio, which libraries apply at any time, patches the
+        loop's class so that it can. What runs inside of the driver then keeps it from serving, and its callback cannot be entered
+        again, so no step of the application may run there."""
+        if fs_type_version(self.loop) != self.loop_version:
+            self.look_at_loop()
+        return self.nests
+
+    cdef int look_at_loop(self) except -1:
+        cdef object kind = type(self.loop)
+        base = asyncio.BaseEventLoop
+        self.nests = issubclass(kind, base) and (kind.run_forever is not base.run_forever
+                                                 or kind.run_until_complete is not base.run_until_complete)
+        self.loop_version = fs_type_version(self.loop)      # the looks have given it one
+
+    cdef int run_by_the_loop(self, ASGIExchange exchange) except -1:
+        """Calls the application in a task like any other."""
+        cdef dict scope = exchange.request_scope
+        cdef Task task
+        exchange.request_scope = None
+        task = Task(call_application(self.application, scope, exchange.receive, exchange.send), loop=self.loop,
+                    context=self.runner.base.copy())
+        exchange.task = task
+        self.working.add(exchange)
+        task.watch(exchange, application_ended)
+
     cdef int run(self, ASGIExchange exchange) except -1:
         """Calls the application and runs its first step here and now. One that never suspends costs the loop nothing."""
         cdef Driver driver = self.driver
         cdef Task task
         cdef dict scope = exchange.request_scope
         cdef bint idle_stack = driver.idle_stack
+        if self.may_nest():
+            return self.run_by_the_loop(exchange)
         exchange.request_scope = None
         driver.idle_stack = False
         try:
@@ -134,6 +166,10 @@ cdef void application_ended(object owner, Task task) noexcept:
         driver.check_idle()
     except BaseException as failure:
         report(driver.logger, LOG_CRITICAL, "Internal error at the end of a request", (), failure)
+
+
+async def call_application(application, scope, receive, send):
+    await application(scope, receive, send)
 
 
 async def as_coroutine(awaitable):

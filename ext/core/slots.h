@@ -116,6 +116,9 @@ static inline PyObject *fs_call_or(fs_call call, fs_failed failed, PyObject *sel
     return result ? result : failed(self);
 }
 
+/* Another one each time that the type is changed, by a library that patches a class, say; 0 where it has none. */
+static inline unsigned fs_type_version(PyObject *o) { return Py_TYPE(o)->tp_version_tag; }
+
 /* The result of a call as Cython wants it: NULL is an exception that is set. Takes the reference. */
 static inline PyObject *fs_owned(PyObject *result) { return result; }
 

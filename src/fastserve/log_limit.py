@@ -83,6 +83,19 @@ class LimitedLogger(logging.LoggerAdapter[logging.Logger]):
         for text, count in left_out.items():
             self.logger.warning("%d lines like %r were left out", count, text)
 
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record of another logger may pass: for `Logger.addFilter`. Its kind is its first line."""
+        if not self._rate:
+            return True
+        with self._lock:
+            allowed, left_out = self._take(self._kind(str(record.msg).partition("\n")[0]))
+        if not allowed:
+            self._count()
+        elif left_out:
+            record.msg = f"{record.getMessage()} ({left_out} like it were left out)"
+            record.args = None
+        return allowed
+
     def _kind(self, text: str) -> _Kind:
         if text not in self._kinds and len(self._kinds) >= MOST_KINDS:
             text = "other lines"

@@ -28,6 +28,9 @@ T = TypeVar("T")
 logger = logging.getLogger("fastserve")
 error_logger = logging.getLogger("fastserve.error")
 
+asyncio_logger = logging.getLogger("asyncio")
+"""The loop's. A callback of the application that fails again and again is held to a rate too."""
+
 SERVER = b"fastserve"
 
 IDLE_GRACE = 1.0
@@ -258,6 +261,7 @@ class Worker:
             underscores=self._config.header_underscores == "allow",
         )
         self.driver = driver = new_driver(interface, self._config, self._place, self._log)
+        asyncio_logger.addFilter(self._log)
         interface.start()
         return driver
 
@@ -302,6 +306,7 @@ class Worker:
         if lost and self._forced.is_set():
             logger.warning("requests that were cancelled: %d", lost)
         driver.close()
+        asyncio_logger.removeFilter(self._log)
         self._log.close()
 
     async def _end_lifespan(self) -> bool:

@@ -104,3 +104,11 @@ def test_files_are_compressed(framework: Open) -> None:
     response = client.get("/stamped/file", headers={"accept-encoding": "gzip"})
     assert response.headers["content-encoding"] == "gzip"
     assert response.content == FILE
+
+
+def test_files_are_packed_by_brotli(framework: Open) -> None:
+    _, client = framework("with_starlette:app")
+    response = client.get("/packed/file.bin", headers={"accept-encoding": "br"})
+    assert response.status_code == 200
+    assert response.headers["content-encoding"] == "br"
+    assert response.content == FILE

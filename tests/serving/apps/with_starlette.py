@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from brotli_asgi import BrotliMiddleware
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
@@ -14,6 +15,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 done: list[str] = []
@@ -129,5 +131,7 @@ routes = [
     Route("/fail", fail),
     Route("/disconnected", disconnected, methods=["POST"]),
 ]
+packed = BrotliMiddleware(StaticFiles(directory=folder.name))
 stamped = Starlette(routes=list(routes), middleware=[Middleware(Stamp), Middleware(GZipMiddleware)])
-app = Starlette(routes=[*routes, Mount("/stamped", stamped), WebSocketRoute("/ws", conversation)], lifespan=lifespan)
+mounts = [Mount("/stamped", stamped), Mount("/packed", packed), WebSocketRoute("/ws", conversation)]
+app = Starlette(routes=[*routes, *mounts], lifespan=lifespan)
