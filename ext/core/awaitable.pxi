@@ -317,6 +317,14 @@ cdef int drained_step(PyObject *raw, PyObject **result) except -1:
     self.future = exchange.interface.loop.create_future()
     exchange.add_sender(self.future)
     self.iterator = self.future.__await__()
+    # Making them may have run the application's code, by the garbage collection: is there still something to wait for?
+    if exchange.lost or exchange.connection is None or not exchange.connection.full(exchange):
+        self.close()
+        if exchange.lost or exchange.cut:
+            raise exchange.disconnected()
+        Py_INCREF(None)
+        result[0] = <PyObject *>None
+        return PYGEN_RETURN
     return PyIter_Send(<PyObject *>self.iterator, <PyObject *>None, result)
 
 

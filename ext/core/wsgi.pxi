@@ -596,11 +596,12 @@ cdef class WSGIExchange(Exchange):
         whoever was to tell of room may have come to an end."""
         cdef Threads threads = self.threads
         self.driver.finish_batch()      # this connection's deadline may be the first of all
-        while self.stream != NULL:
+        while self.stream != NULL and self.connection.unsent_of(self) > self.driver.limits.low_water:
             if not threads.watched or not threads.is_driven(self.worker if self.leads() else 0):
                 return self.wait_alone()
             if self.room is None:
                 self.room = threading.Event()
+                continue        # the garbage collection may have run the application's code: look again
             room = self.room
             threads.leave()
             try:
@@ -608,6 +609,7 @@ cdef class WSGIExchange(Exchange):
                     return 0
             finally:
                 threads.enter()
+        self.room = None
 
     cdef int wait_alone(self) except -1:
         """There is nobody else to drive: this connection alone is served until it has room."""
