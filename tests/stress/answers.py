@@ -144,6 +144,11 @@ class HTTP1Reader:
             )
             rest, self.data = bytes(self.data), bytearray()
             self.messages.feed(rest)
+        elif request.method == "HEAD" and not request.answer_mark:
+            # Refused before its head was there: nobody could know yet that it was to be one without a body.
+            self.over()
+            self.left = int(fields.get(b"content-length", b"0"))
+            self.need = "doubtful"
         elif request.method == "HEAD" or status in (204, 304):
             self.over()
         elif fields.get(b"transfer-encoding") == b"chunked":
@@ -175,6 +180,13 @@ class HTTP1Reader:
         self.take(self.left)
         if self.left == 0:
             self.over()
+        return True
+
+    def read_doubtful(self) -> bool:
+        """A body, or none and the next answer."""
+        if not b"HTTP/1.1 ".startswith(self.data[:9]):
+            del self.data[: self.left]
+        self.need = "head"
         return True
 
     def read_rest(self) -> bool:

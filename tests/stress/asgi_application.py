@@ -245,20 +245,14 @@ class Call:
         raise asyncio.CancelledError
 
     async def step_i(self, _argument: str) -> None:
-        """A turn of the loop inside this one."""
-        loop = asyncio.get_running_loop()
-        once = getattr(loop, "_run_once", None)
-        if once is None:
-            return
-        task = asyncio.current_task()
-        loop.call_soon(lambda: None)
-        if task is not None:
-            asyncio.tasks._leave_task(loop, task)
+        """A turn of the driver inside this one, as loops that are nested bring it about: they put the task aside."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        asyncio.tasks._leave_task(loop, task)
         try:
-            once()
+            witness.turn()
         finally:
-            if task is not None:
-                asyncio.tasks._enter_task(loop, task)
+            asyncio.tasks._enter_task(loop, task)
 
     # ---- steps: others, and what is left
 

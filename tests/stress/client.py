@@ -88,6 +88,7 @@ class Client:
         self._tls: ssl.SSLObject | None = None
         self._shaken = False
         self._farewell = False
+        self._broken = False
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._cipher = bytearray()
@@ -199,7 +200,8 @@ class Client:
         except BlockingIOError:
             pass
         except OSError:
-            data.clear()  # what had come before it is still to be read, and tells how it ended
+            data.clear()  # what had come before it is still to be read
+            self._broken = True
 
     def _encipher(self) -> None:
         assert self._tls is not None
@@ -236,9 +238,9 @@ class Client:
             self._take(data)
 
     def _orderly(self) -> End:
-        """A FIN; but TLS that ends without a farewell was broken off, and so may have been a Unix socket, which has no
-        other way to say so."""
-        broken_off = (self._tls is not None and not self._farewell) or self.way is Way.UNIX
+        """A FIN; but a reset is said once, and `send` may have heard it; TLS that ends without a farewell was broken
+        off; and so may have been a Unix socket, which has no other way to say so."""
+        broken_off = self._broken or (self._tls is not None and not self._farewell) or self.way is Way.UNIX
         return End.RESET if broken_off else End.FIN
 
     def _take(self, data: bytes) -> None:

@@ -14,7 +14,7 @@ def letters(steps: str) -> list[str]:
     return steps.split()
 
 
-BEFORE = letters("y w z k G K R r q g d D P v S j o c l h h1 Q")
+BEFORE = letters("y w z k G K R r q g d D P v S j o c l h h1 Q i")
 BETWEEN = letters("y w z k K G N d D d v j o c B A m f fm fn m P P K O O1 O2 g l r R q x X C S mL dL fmL")
 ENDS = ["e"] * 12 + letters("M p x X C c fe fme none ML u t fmeL")
 BETWEEN_WSGI = letters("y w k K N d D v B B b b O O1 O2 O3 g l x X P S h h1 dL DL cw cx cz B")

@@ -90,7 +90,6 @@ class Run:
         until = time.monotonic() + self.seconds
         scene = self.part.first
         self.base = process.ask("look")
-        process.ask("obstacle", on=True)
         checked = scene
         while time.monotonic() < until and scene <= self.part.last:
             self.result.between = (checked, scene)
@@ -104,11 +103,9 @@ class Run:
                 self.wait_until_nothing_is_left(process, stage)
                 checked = scene
         if self.setting.busy_stop and self.part.last == 1 << 30:
-            process.ask("obstacle", on=False)
             process.stop(BUSY_STOP_WITHIN)
             return
         self.wait_until_nothing_is_left(process, stage)
-        process.ask("obstacle", on=False)
         process.stop(STOP_WITHIN)
 
     def wait_until_nothing_is_left(self, process: Process, stage: Stage) -> None:
@@ -116,12 +113,13 @@ class Run:
         while stage.waiting:
             stage.look_after(stage.waiting, 1.0)
             process.judge()
-        deadline = time.monotonic() + QUIET_WITHIN
+        begun = time.monotonic() - process.waited()
         while left := self.left(self.look(process)):
-            if time.monotonic() > deadline:
+            if time.monotonic() - process.waited() - begun > QUIET_WITHIN:
                 raise Broken(f"left when all clients are gone: {left}\n{process.ask('tasks')}\n{process.stacks()}")
             time.sleep(0.05)
         self.judge_growth(process.ask("look"))
+        process.serves()
         if self.part.leaks:
             process.ask("leaks")
         process.judge()

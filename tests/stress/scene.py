@@ -42,7 +42,7 @@ class Stage:
 
     def play(self, draw: Draw) -> None:
         rng = draw.rng
-        clients = [draw.client(number) for number in range(rng.choice([1, 2, 3, 5, 8, 12]))]
+        clients = [draw.client(number) for number in range(rng.choice([1, 2, 3, 5, 8, 12, 12, 30]))]
         if self.only is not None:
             clients = [each for each in clients if each.name in self.only]
         if self.shown:
@@ -134,7 +134,7 @@ class Stage:
             states = self.process.ask("ended", marks=open_requests)
             raise Broken(
                 f"client {client.name} ({client.way.value}) waits in vain: {states}\n"
-                f"{self.process.ask('look')}\n{self.process.ask('tasks')}"
+                f"{self.process.ask('look')}\n{self.process.ask('tasks')}\n{self.process.stacks()}"
             )
         unanswered = client.unanswered() if client.over else []
         if unanswered:

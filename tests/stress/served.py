@@ -34,6 +34,9 @@ from fastserve.worker import Place
 from stress.witness import report_unraisable, witness
 
 ROWS = struct.Struct("=Q")
+ALWAYS = ("heartbeat", "turns")
+"""Of what is of the moment in the shared page: what is there when nobody is."""
+
 STACKS_SIGNAL = signal.SIGUSR2
 SANITIZER = ctypes.CDLL(None)
 LOOK_FOR_LEAKS = SANITIZER["__lsan_do_recoverable_leak_check"]
@@ -47,11 +50,10 @@ class Obstacle(logging.Handler):
     def __init__(self, share: float, seed: str) -> None:
         super().__init__()
         self.share = share
-        self.on = False
         self.random = random.Random(seed)
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self.on and self.random.random() < self.share:
+        if self.random.random() < self.share:
             raise RuntimeError("the handler of the log raises")
 
 
@@ -69,7 +71,6 @@ class Inside:
             "look": lambda _: self.look(),
             "ended": lambda question: {mark: witness.ended.get(mark) for mark in question["marks"]},
             "forget": lambda _: self.forget(),
-            "obstacle": self.set_obstacle,
             "leaks": lambda _: self.leaks(),
             "tasks": lambda _: self.tasks(),
         }
@@ -78,10 +79,17 @@ class Inside:
         self.worker = worker
         assert worker.driver is not None
         worker.driver.watch(self.socket.fileno(), self.read)
+        witness.turn = self.turn
         if self.setting["gc_threshold"]:
             gc.set_threshold(self.setting["gc_threshold"], 10, 10)
         if self.setting["switch_interval"]:
             sys.setswitchinterval(self.setting["switch_interval"])
+
+    def turn(self) -> None:
+        driver: Any = self.worker.driver if self.worker is not None else None
+        if driver is not None:
+            driver.poll()
+            driver.sweep()
 
     def read(self) -> None:
         data = self.socket.recv(1 << 16)
@@ -102,9 +110,6 @@ class Inside:
         witness.forget()
         gc.collect()
 
-    def set_obstacle(self, question: dict[str, Any]) -> None:
-        self.obstacle.on = question["on"]
-
     def leaks(self) -> int:
         """Memory that nothing refers to any more is reported on the standard error."""
         gc.collect()
@@ -122,7 +127,7 @@ class Inside:
             "ledger": _core.ledger(),
             "connections": driver.connections,
             "requests": driver.requests,
-            "words": {name: words[name] for name in ("connections", "in_flight", "websockets")},
+            "words": {name: words[name] for name in page._MOMENTARY if name in words and name not in ALWAYS},
             "rows": self.rows(),
             "tasks": self.task_count(),
             "threads": threading.active_count(),

@@ -2,6 +2,7 @@
 
 import sys
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,8 @@ class Witness:
     kept: deque[Kept] = field(default_factory=lambda: deque(maxlen=MOST_KEPT))
     left_behind: set[Any] = field(default_factory=set)
     """Tasks, or threads, which nobody awaits."""
+    turn: Callable[[], None] = lambda: None
+    """Has the driver take a turn."""
     faults: list[str] = field(default_factory=list)
     """What no application should ever see."""
 
