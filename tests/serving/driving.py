@@ -48,6 +48,7 @@ class Driving:
 
     def __init__(self, kind: str, *, asgi: Any = hello_asgi, wsgi: Any = hello_wsgi, **options: Any) -> None:
         self.logger = logging.getLogger(f"driving.{kind}")
+        self.logger.disabled = False  # a configuration that another test has tried may have done that
         self._loop: asyncio.AbstractEventLoop | None = None
         if kind in ("asyncio", "uvloop"):
             self._loop = asyncio.SelectorEventLoop() if kind == "asyncio" else uvloop.new_event_loop()

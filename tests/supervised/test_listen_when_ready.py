@@ -175,8 +175,10 @@ def test_address_that_a_reload_adds(supervise: Supervise, write: Write, tmp_path
     assert int(server.get("/", ("127.0.0.1", ports[0]))) == before
     (tmp_path / "later0").touch()
     server.log.wait_for("reloaded\n")
+    assert until(lambda: server.wait_for_workers(1)[0] != before)
+    after = server.wait_for_workers(1)[0]
     for port in ports:
-        assert int(server.get("/", ("127.0.0.1", port))) == server.wait_for_workers(1)[0] != before
+        assert until(lambda port=port: int(server.get("/", ("127.0.0.1", port))) == after)  # type: ignore[misc]
     assert server.stop() == 0
 
 
