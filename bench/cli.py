@@ -3,7 +3,6 @@
 import argparse
 import os
 import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from bench.memory import measure_memory
 from bench.peers import PYTHON as PEER_PYTHON
 from bench.peers import build_peers, missing, up_to_date
 from bench.plan import DEFAULT_SERVERS, Plan, Scenario, Server, choose, load_plan
+from bench.process import ending_by_signals
 from bench.publish import publish
 from bench.report import machine_lines, progress_line, table
 from bench.results import Result, default_path, read_result, write_result
@@ -53,11 +53,10 @@ python -m bench.perf      where a server's time goes, as a flame graph
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0 when all went well, 1 when a row has errors or a threshold is missed, 2 when nothing could run."""
-    for number in (signal.SIGTERM, signal.SIGINT):  # unwinds, so that every server is stopped
-        signal.signal(number, lambda received, _frame: sys.exit(128 + received))
     options = parse(arguments)
     try:
-        return ACTIONS[options.action](load_plan(), options)
+        with ending_by_signals():
+            return ACTIONS[options.action](load_plan(), options)
     except (LoadError, ValueError, subprocess.CalledProcessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2

@@ -24,7 +24,7 @@ from bench.load import find_wrk, load_command, run_load
 from bench.measure import Settings, check_server, load_errors, server_command
 from bench.peers import PYTHON as PEER_PYTHON
 from bench.plan import HERE, Plan, Scenario, Server, choose, load_plan, participants
-from bench.process import ServerError, cores, free_port, started
+from bench.process import ServerError, cores, ending_by_signals, free_port, started
 
 FREQUENCY = 999  # samples a second: not in step with what happens each millisecond
 STACK = 32768  # bytes copied with each sample, as nothing keeps frame pointers; libuv alone has 12 KiB of events there
@@ -38,9 +38,12 @@ class PerfError(Exception):
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0, or 2 when there is no profile."""
-    for number in (signal.SIGTERM, signal.SIGINT):  # unwinds, so that the server is stopped
-        signal.signal(number, lambda received, _frame: sys.exit(128 + received))
     options = _parser().parse_args(arguments)
+    with ending_by_signals():
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     try:
         check_perf()
         find_wrk()

@@ -6,6 +6,7 @@ import random
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,6 +42,20 @@ class Running:
     def last_words(self, lines: int = 5) -> str:
         text = self.log.read_text(errors="replace").strip().splitlines()[-lines:]
         return "".join(f"\n    {line}" for line in text)
+
+
+@contextlib.contextmanager
+def ending_by_signals() -> Iterator[None]:
+    """TERM and INT unwind what runs in this block, so that every server is stopped, and end the program."""
+    before = {
+        number: signal.signal(number, lambda received, _frame: sys.exit(128 + received))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def free_port() -> int:

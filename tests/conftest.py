@@ -75,6 +75,15 @@ def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     assert not left, f"left in the temporary folder: {', '.join(left)}"
 
 
+@pytest.fixture(autouse=True)
+def handlers_of_signals() -> Iterator[None]:
+    """What a test has done to this process's signals, another one would find: each leaves them as they were."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
 class Pool:
     """Servers that live as long as the session, one for each application and set of options."""
 
