@@ -351,8 +351,9 @@ cdef class WSGIExchange(Exchange):
         if found is None or self.stream == NULL:
             return found is not None
         file, offset, size = found
-        if self.said_length is not None and self.said_length.isdecimal():
-            size = min(size, <uint64_t>int(self.said_length))
+        said = "" if self.said_length is None else str.strip(self.said_length, " \t")    # a subclass may have its own
+        if said.isdecimal():
+            size = min(size, <uint64_t>int(said))
         if not self.stream.head_sent:
             self.write_head(True, size)
         if self.after_body(self.stream.ops.file(self.stream, file.fd, offset, size, <void *>file, 1)):
@@ -562,7 +563,7 @@ cdef class WSGIExchange(Exchange):
         for i in range(PyTuple_GET_SIZE(fields)):
             id = check_text_field(<object>PyTuple_GET_ITEM(fields, i))
             if id == FS_FIELD_CONTENT_LENGTH:
-                said = str.strip(fields[i][1], " \t")
+                said = fields[i][1]
             elif is_hop_by_hop(id):
                 self.interface.leave_out(fields[i], id)
         self.code = code
