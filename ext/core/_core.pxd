@@ -122,6 +122,7 @@ cdef extern from "status.h":
         uint64_t body_files
         uint64_t no_room
         uint64_t never_fits
+        uint64_t threads_overdue_since
         uint64_t bytes_in
         uint64_t bytes_out
         uint64_t overloaded
@@ -372,6 +373,7 @@ cdef class Interface:
     cdef int wake(self) except -1       # a turn was scheduled
     cdef int clear(self) except -1      # drops what is kept for the next request
     cdef int forget(self) except -1     # in a forked child, as Driver.forget_after_fork
+    cdef int beat(self) except -1       # as often as the worker shows that it is alive
     cdef Py_ssize_t busy(self) noexcept # calls of the application that have not ended
     cdef Py_ssize_t cancel(self) except -1
 
@@ -425,6 +427,8 @@ cdef class Threads:
     cdef unsigned count                 # threads alive
     cdef int number                     # of the newest one
     cdef unsigned running               # calls of the application at this moment
+    cdef bint timed                     # there is a deadline by which a thread may be overdue
+    cdef list inside                    # then: the exchanges of those calls
     cdef uint32_t slow                  # share of slow steps lately, SLOW_ONE when all were
     cdef uint64_t last_step             # monotonic us at which the last step of this batch began, 0 for none
     cdef WSGIExchange first, last       # those that wait for a step
@@ -447,6 +451,7 @@ cdef class Threads:
     cdef int life(self, int me) except -1
     cdef int lead(self, int me) except -1
     cdef int step(self, int me) except -1
+    cdef int note_overdue(self) except -1
     cdef int come_round(self) except -1
     cdef int wait(self, int timeout_ms) except -1
     cdef int spell(self, int me) except -1
@@ -913,6 +918,8 @@ cdef class WSGIExchange(Exchange):
     cdef bint overdue                   # was answered 504; whoever runs it is still inside the application
     cdef int worker                     # number of the thread whose step it is
     cdef unsigned long ident            # of that thread, as Python has it; 0 outside a step
+    cdef uint64_t seen_us               # where threads are timed: when that thread last gave a sign, monotonic
+    cdef uint64_t seen_sent             # bytes of the answer that had been sent then
     cdef WSGIExchange next              # in the queue, or in the chain of spares
     cdef dict environ                   # from begin() to the call
     # the request's body
@@ -962,6 +969,7 @@ cdef class WSGIExchange(Exchange):
     cdef int wait_alone(self) except -1
     cdef int make_room(self) except -1
     cdef bint leads(self) noexcept
+    cdef bint is_overdue(self) noexcept
     cdef bint client_is_gone(self) except -1
 
 

@@ -73,6 +73,7 @@ cdef int set_limits(fs_limits *limits, dict given) except -1:
     limits.timeout_response_idle = given["timeout_response_idle"]
     limits.timeout_response = given["timeout_response"]
     limits.timeout_client_gone = given["timeout_client_gone"]
+    limits.timeout_threads = given["timeout_threads"]
     limits.ws_max_size = given["ws_max_size"]
     limits.ws_max_queue = given["ws_max_queue"]
     limits.ws_deflate_min_size = given["ws_deflate_min_size"]
@@ -619,6 +620,7 @@ cdef class Driver:
                     report(self.logger, LOG_CRITICAL, "Internal error in the alarm callback", (), failure)
             elif timer == &self.beat_timer:
                 fs_wheel_arm(&self.wheel, &self.beat_timer, self.now + self.beat_ms)
+                self.interface.beat()
             elif timer == &self.repeat_timer:
                 self.repeat_due = True
                 fs_wheel_arm(&self.wheel, &self.repeat_timer, self.now + self.repeat_ms)

@@ -80,7 +80,8 @@ cdef class Exchange:
 
     cdef int await_client(self) except -1:
         """From now on it waits for the client: for a piece of the body, or for room."""
-        if self.awaiting_since == 0 and (self.driver.limits.timeout_request or self.driver.limits.timeout_response):
+        cdef const fs_limits *limits = &self.driver.limits
+        if self.awaiting_since == 0 and (limits.timeout_request or limits.timeout_response or limits.timeout_threads):
             self.awaiting_since = fs_monotonic_ms()
         return 0
 

@@ -29,6 +29,9 @@ cdef class Interface:
     cdef int forget(self) except -1:
         """In a child that the application forked: whatever comes back from the application ends there."""
 
+    cdef int beat(self) except -1:
+        """Shows in the status what takes a look to know."""
+
     cdef Py_ssize_t busy(self) noexcept:
         return 0
 

@@ -105,6 +105,7 @@ cdef extern from "proto/limits.h" nogil:
         uint32_t timeout_response_idle
         uint32_t timeout_response
         uint32_t timeout_client_gone
+        uint32_t timeout_threads
         uint32_t timeout_ws_handshake
         uint32_t timeout_ws_close
         uint32_t timeout_ws_ping

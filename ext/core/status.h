@@ -75,7 +75,8 @@
     X(buffered)           /* bytes in memory that are held for clients */         \
     X(body_files)         /* and in files */                                      \
     X(no_room)            /* what was refused because of the one or the other */  \
-    X(never_fits)         /* and what could never fit */
+    X(never_fits)         /* and what could never fit */                          \
+    X(threads_overdue_since) /* monotonic ms: since when no thread of a WSGI worker is in time, 0: one is */
 
 enum {
 #define FS_STATUS_INDEX(name) FS_STATUS_##name,
@@ -127,7 +128,7 @@ _Static_assert(FS_STATUS_ROWS <= 64, "a word has a bit for each row");
 static inline void fs_status_init(fs_status *status)
 {
     status->connections = status->in_flight = status->running = status->websockets = 0;
-    status->buffered = status->body_files = 0;
+    status->buffered = status->body_files = status->threads_overdue_since = 0;
     for (size_t i = 0; i < FS_STATUS_ROWS; i++)
         status->rows[i].start = 0;
 }

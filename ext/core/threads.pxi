@@ -24,6 +24,7 @@ cdef class Threads:
         self.most = most
         self.watched = watched
         self.calls = []
+        self.inside = []
         self.home_read = self.home_write = -1
 
     def __dealloc__(self):
@@ -324,6 +325,9 @@ cdef class Threads:
         driver.polling = False
         self.running += 1
         exchange.worker = me
+        if self.timed:
+            exchange.seen_us = began
+            self.inside.append(exchange)
         if leading and self.watched:
             fs_relay_begin_step(&self.relay)
             exchange.perform()
@@ -333,6 +337,9 @@ cdef class Threads:
             if not leading:
                 self.learn(fs_monotonic_us() - began > SLOW_US)
         self.running -= 1
+        if self.timed:
+            self.inside.remove(exchange)
+            driver.status.threads_overdue_since = 0
         overdue = exchange.overdue
         following, exchange.following = exchange.following, None
         if exchange.progress == WSGI_DONE and not exchange.queued:
@@ -346,6 +353,18 @@ cdef class Threads:
         if driver.idle_callback is not None:
             driver.check_idle()
         return overdue and self.watched
+
+    cdef int note_overdue(self) except -1:
+        """Notes whether there is a thread on which the worker can count, for those who could replace it. What has answered for a
+        late thread does not bring it back."""
+        cdef WSGIExchange exchange
+        cdef unsigned overdue = 0
+        for exchange in self.inside:
+            overdue += exchange.is_overdue()
+        if overdue < self.most:
+            self.driver.status.threads_overdue_since = 0
+        elif not self.driver.status.threads_overdue_since:
+            self.driver.status.threads_overdue_since = self.driver.now
 
     cdef void learn(self, bint slow) noexcept:
         cdef int32_t target = SLOW_ONE if slow else 0

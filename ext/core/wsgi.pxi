@@ -76,7 +76,7 @@ cdef class WSGIExchange(Exchange):
         self.body = None
         self.started = self.told = self.lost = self.body_ended = self.logged = False
         self.paused = self.overdue = self.single = False
-        self.since = self.awaiting_since = self.quiet_since = 0
+        self.since = self.awaiting_since = self.quiet_since = self.seen_sent = 0
         self.progress = WSGI_READING
 
     cdef int let_go(self) except -1:
@@ -247,6 +247,23 @@ cdef class WSGIExchange(Exchange):
         report(driver.logger, LOG_ERROR, "The application %s: %s %s\n%s",
                (lateness, self.method_name(), self.path_name(), stack_of(self.ident)))
         self.fail(FS_E_APP_TIMEOUT)
+
+    cdef bint is_overdue(self) noexcept:
+        """Whether its thread is late, in a step: it has neither come back nor sent anything for too long. That it has answered
+        is of no account, nor that its client has left."""
+        cdef const fs_limits *limits = &self.driver.limits
+        cdef uint64_t quiet_ms
+        if self.overdue:
+            return True
+        if self.stream != NULL and (self.awaiting_since or self.stream.body_sent != self.seen_sent):
+            self.seen_us = self.driver.now_us       # or it waits for its client
+            self.seen_sent = self.stream.body_sent
+        quiet_ms = (max(self.driver.now_us, self.seen_us) - self.seen_us) // 1000
+        if limits.timeout_threads and quiet_ms >= limits.timeout_threads:
+            return True
+        # An answer that has begun may take its time.
+        return (limits.timeout_request and quiet_ms >= limits.timeout_request
+                and (self.stream == NULL or not self.stream.head_sent))
 
     cdef int detach(self) except -1:
         Exchange.detach(self)

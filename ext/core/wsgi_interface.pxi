@@ -38,6 +38,8 @@ cdef class WSGI(Interface):
         cdef int result
         Interface.attach(self, driver)
         self.threads.driver = driver
+        self.threads.timed = driver.limits.timeout_threads or driver.limits.timeout_request or (
+            driver.limits.timeout_response or driver.limits.timeout_response_idle)
         self.threads.open_home()
         result = fs_poller_open_wake(&driver.poller)
         if result < 0:
@@ -71,6 +73,9 @@ cdef class WSGI(Interface):
 
     cdef int forget(self) except -1:
         self.threads.forget()
+
+    cdef int beat(self) except -1:
+        self.threads.note_overdue()
 
     cdef Py_ssize_t busy(self) noexcept:
         return self.threads.running + (self.threads.first is not None or self.threads.later is not None)

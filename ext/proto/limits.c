@@ -48,6 +48,7 @@ void fs_limits_default(fs_limits *limits)
         .timeout_response_idle = 0,
         .timeout_response = 0,
         .timeout_client_gone = 0,
+        .timeout_threads = 0,
         .timeout_ws_handshake = 10 * SECONDS,
         .timeout_ws_close = 10 * SECONDS,
         .timeout_ws_ping = 20 * SECONDS,

@@ -51,6 +51,7 @@ typedef struct fs_limits {
     uint32_t timeout_response_idle;      /*       0   and one that does not go on with it; 0: never */
     uint32_t timeout_response;           /*       0   and one that does not complete it; 0: never */
     uint32_t timeout_client_gone;        /*       0   an application that goes on though its client has left; 0: it may */
+    uint32_t timeout_threads;            /*       0   a call from which a thread does not come back; 0: it may last */
     uint32_t timeout_ws_handshake;       /*    10 s   an application that neither accepts nor refuses (504); 0: never */
     uint32_t timeout_ws_close;           /*    10 s   a peer that does not answer a close frame */
     uint32_t timeout_ws_ping;            /*    20 s   between two pings; 0: none */

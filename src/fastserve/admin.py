@@ -84,8 +84,11 @@ def unready(page: Page, fresh: float) -> str:
     serving = [each for each in page.workers() if each.state is State.SERVING]
     if not serving:
         return "no worker is ready"
-    if min(_silence(each) for each in serving) > fresh:
+    alive = [each for each in serving if _silence(each) <= fresh]
+    if not alive:
         return f"no worker has shown a sign of life for {fresh:g} s"
+    if all(each["threads_overdue_since"] for each in alive):
+        return "no worker has a thread that is not late"
     return ""
 
 
@@ -106,11 +109,12 @@ def _worker(block: WorkerBlock, queries: bool) -> dict[str, Any]:
         "generation": block["generation"],
         "state": block.state.name.lower(),
         "age": (now() - block["spawned"]) / 1000,
-        "heartbeat_age": _silence(block) if block["heartbeat"] else None,
+        "heartbeat_age": _since(block["heartbeat"]),
         "requests": block["requests_total"],
         "connections": block["connections"],
         "in_flight": block["in_flight"],
         "running": block["running"],
+        "threads_overdue": _since(block["threads_overdue_since"]),
         "serving": [{"request": text, "seconds": milliseconds / 1000} for text, milliseconds in serving],
         "bytes_in": block["bytes_in"],
         "bytes_out": block["bytes_out"],
@@ -121,6 +125,11 @@ def _worker(block: WorkerBlock, queries: bool) -> dict[str, Any]:
 def _silence(block: WorkerBlock) -> float:
     """Seconds since a worker's last sign of life."""
     return max(now() - block["heartbeat"], 0) / 1000
+
+
+def _since(moment: int) -> float | None:
+    """Seconds since a moment of the page's clock; None where it is 0, and there was none."""
+    return max(now() - moment, 0) / 1000 if moment else None
 
 
 def _death(page: Page) -> str:

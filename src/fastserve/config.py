@@ -13,7 +13,7 @@ _OF_ADMIN = ("admin_token_file", "admin_host", "admin_queries")
 
 _OF_SUPERVISOR = (
     *("reload", "preload", "admin", *_OF_ADMIN),
-    *("max_requests", "max_requests_jitter", "max_worker_age", "max_worker_memory"),
+    *("max_requests", "max_requests_jitter", "max_worker_age", "max_worker_memory", "timeout_threads"),
 )
 """What only a supervisor can do."""
 
@@ -53,6 +53,8 @@ class Config(Options):
         for name in _OF_SUPERVISOR if not self.supervisor else ():
             if self._differs(name):
                 raise ValueError(f"{name}: cannot be without a supervisor")
+        if self.timeout_threads and not self.timeout_worker:
+            raise ValueError("timeout_threads: needs timeout_worker, the time that late threads have to come back")
         for name in _OF_ADMIN if self.admin is None else ():
             if self._differs(name):
                 raise ValueError(f"{name}: there is no admin address without admin")

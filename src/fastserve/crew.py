@@ -100,7 +100,7 @@ class Crew:
         self._listen_to_workers()
         self._say_who_left(moment)
         self._end_overdue(moment)
-        self._look_after()
+        self._look_after(moment)
         self._close_slots(moment)
         self._start_missing(moment)
         self._replace(moment)
@@ -110,8 +110,9 @@ class Crew:
 
     def due(self) -> float | None:
         """When `step` has something to do at the latest, as far as it is known; None when only events matter."""
-        times = [child.deadline for child in self.children.values() if child.deadline is not None]
-        times += [time.monotonic() + health.TURNING for child in self.children.values() if child.hangs]
+        children = self.children.values()
+        times = [each for child in children for each in (child.deadline, child.stacks_due) if each is not None]
+        times += [time.monotonic() + health.TURNING for child in children if child.hangs]
         times += [slot.not_before for slot in self._wanted_slots() if slot.current is None and slot.coming is None]
         times += [slot.closing_until for slot in self.slots if slot.closing is Closing.STEERED]
         times += [when for when, _ in self._left[:1]]
@@ -364,9 +365,16 @@ class Crew:
             if slot.current is not None and moment >= slot.not_before:
                 cause = health.worn_out(slot.current, moment)
                 if cause is not None:
-                    logger.info("%s is replaced: %s", slot.current.name, cause.replace("_", " "))
+                    self._say_worn_out(slot.current, cause)
                     self._start(slot, cause)
                     return
+
+    def _say_worn_out(self, child: Child, cause: Cause) -> None:
+        if cause is Cause.THREADS:
+            late = child.threads_overdue()
+            ending.show_stacks(child, f"is replaced: all its threads are late, and none has come back for {late:.1f} s")
+        else:
+            logger.info("%s is replaced: %s", child.name, cause.replace("_", " "))
 
     def _go_on_with(self, reload: Reload, moment: float) -> None:
         for slot in self._wanted_slots():
@@ -411,8 +419,11 @@ class Crew:
 
     # ---- health
 
-    def _look_after(self) -> None:
+    def _look_after(self, moment: float) -> None:
         for child in list(self.children.values()):
+            if child.stacks_due is not None and moment >= child.stacks_due:
+                child.stacks_due = None
+                ending.log_faults(child)
             if child.serving and child.cause is None:
                 child.block["resident"] = health.resident(child.pid)
                 limit = child.config.timeout_worker

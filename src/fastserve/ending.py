@@ -52,9 +52,15 @@ def force(child: Child) -> None:
 
 def ask_for_stacks(child: Child, what: str) -> None:
     """The first step against a worker that cannot be told anything: its stacks."""
+    show_stacks(child, what)
+    child.ending, child.deadline, child.stacks_due = Ending.STACKS, child.stacks_due, None
+
+
+def show_stacks(child: Child, what: str) -> None:
+    """Asks a worker for its stacks, which are logged a moment later; it goes on."""
     logger.error("%s %s; its stacks follow%s", child.name, what, _serving(child))
     send(child, STACKS_SIGNAL)
-    child.ending, child.deadline = Ending.STACKS, time.monotonic() + STACKS_GRACE
+    child.stacks_due = time.monotonic() + STACKS_GRACE
 
 
 def go_on(child: Child) -> None:
@@ -85,6 +91,7 @@ def report(child: Child, end: Exit, explained: str) -> None:
     explained: the end in words.
     """
     expected = child.cause is not None and (end.clean or child.ready is None or child.ending is not Ending.NONE)
+    expected |= child.cause is Cause.THREADS and not end.signal  # calls that do not end are why it was replaced
     if expected:
         logger.debug("%s ended (%s): %s", child.name, child.cause, explained)
     elif child.ready is not None:

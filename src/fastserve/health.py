@@ -35,6 +35,8 @@ def resident(pid: int) -> int:
 def worn_out(child: Child, moment: float) -> Cause | None:
     """Why a worker should be replaced; None when it should not."""
     config = child.config
+    if config.timeout_worker and child.threads_overdue() > config.timeout_worker:
+        return Cause.THREADS
     if child.request_limit and child.block["requests_total"] >= child.request_limit:
         return Cause.REQUESTS
     if config.max_worker_age and child.ready is not None and moment - child.ready >= config.max_worker_age:

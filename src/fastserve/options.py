@@ -542,6 +542,12 @@ class Options:
         "client (504, or broken off); 0 is no limit. It cannot fire while the event loop is blocked.",
         limit="timeout_response",
     )  # fmt: skip
+    timeout_threads: float = option(
+        0.0, Seconds(0.0), TIMEOUTS,
+        "For a thread of a WSGI application to return or to send something. A worker all of whose threads are late by "
+        "this or by --timeout-request, and of whom none comes back within --timeout-worker, is replaced; 0 is never.",
+        limit="timeout_threads",
+    )  # fmt: skip
     timeout_client_gone: float = option(
         0.0, Seconds(0.0), TIMEOUTS,
         "An ASGI application whose client has left before its answer was complete is cancelled; 0 is no limit.",
@@ -562,7 +568,8 @@ class Options:
     )  # fmt: skip
     timeout_worker: float = option(
         30.0, Seconds(0.0), TIMEOUTS,
-        "A worker that shows no sign of life is logged with its stacks and killed; 0 is no limit.",
+        "A worker that shows no sign of life is logged with its stacks and killed, and one whose threads have all been "
+        "late for so long is replaced; 0 is no limit.",
     )  # fmt: skip
     timeout_startup: float = option(
         60.0, Seconds(0.0), TIMEOUTS, "For a worker's start, until it can answer; 0 is no limit."

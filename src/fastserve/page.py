@@ -81,11 +81,15 @@ CORE_FIELDS = (
     "body_files",
     "no_room",
     "never_fits",
+    "threads_overdue_since",  # CLOCK_MONOTONIC in milliseconds
 )
 """What the compiled driver counts, in the order of its words; the same as `_core.STATUS_FIELDS`."""
 
 _MOMENTARY = frozenset(
-    {"heartbeat", "turns", "connections", "in_flight", "running", "websockets", "buffered", "body_files"}
+    (
+        *("heartbeat", "turns", "connections", "in_flight", "running", "websockets", "buffered", "body_files"),
+        "threads_overdue_since",
+    )
 )
 TOTALS = tuple(name for name in CORE_FIELDS if name not in _MOMENTARY)
 """Those that only grow, and are kept when their worker ends."""
@@ -124,6 +128,7 @@ class Cause(enum.StrEnum):
     SIGNAL = "signal"
     MEMORY = "out_of_memory"
     STUCK = "stuck"
+    THREADS = "stuck_threads"
     START = "start_failed"
     RELOAD = "reload"
     DRAINED = "drained"

@@ -62,6 +62,8 @@ class Child:
     listening: bool = True
     """Whether it may still have its own slot's sockets."""
     faults_read: int = 0
+    stacks_due: float | None = None
+    """When the stacks that it was asked for, though it goes on, are to be read."""
     hangs: bool = False
     """Whether connections wait for it while it does not turn."""
 
@@ -77,6 +79,11 @@ class Child:
     def silence(self) -> float:
         """Seconds since its driver last turned."""
         return max(now() - self.block["heartbeat"], 0) / 1000
+
+    def threads_overdue(self) -> float:
+        """Seconds for which all threads of a WSGI worker have been late; 0 while one is not."""
+        since = self.block["threads_overdue_since"]
+        return max(now() - since, 0) / 1000 if since else 0.0
 
 
 class Closing(enum.Enum):

@@ -62,7 +62,7 @@ class ThreadedWorker:
         self._timers: dict[Urgency, threading.Timer] = {}
         # One thread that nobody may take over from needs no others; a deadline has to be kept by somebody.
         deadlines = (config.timeout_request, config.timeout_response_idle, config.timeout_response)
-        self._watched = config.threads > 1 or any(deadlines)
+        self._watched = config.threads > 1 or any(deadlines) or config.timeout_threads > 0
         self._wsgi = WSGI(
             app,
             threads=config.threads,

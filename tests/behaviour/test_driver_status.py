@@ -142,9 +142,10 @@ def test_the_fields_are_words_in_a_fixed_order() -> None:
         "body_files",
         "no_room",
         "never_fits",
+        "threads_overdue_since",
     )
     assert _core.STATUS_FIELDS[52:] == last
-    assert len(set(_core.STATUS_FIELDS)) == len(_core.STATUS_FIELDS) == 60
+    assert len(set(_core.STATUS_FIELDS)) == len(_core.STATUS_FIELDS) == 61
 
 
 def test_connections_and_bytes(address: tuple[str, int], status: Status) -> None:

@@ -57,6 +57,7 @@ static void times(void)
     CHECK_INT(limits.timeout_response_idle, 0);
     CHECK_INT(limits.timeout_response, 0);
     CHECK_INT(limits.timeout_client_gone, 0);
+    CHECK_INT(limits.timeout_threads, 0);
     CHECK_INT(limits.timeout_ws_handshake, 10000);
     CHECK_INT(limits.timeout_ws_close, 10000);
     CHECK_INT(limits.timeout_ws_ping, 20000);

@@ -74,6 +74,7 @@ SAMPLES = {
     "timeout_response_idle": ("2.5", 2.5),
     "timeout_response": ("60", 60.0),
     "timeout_client_gone": ("2", 2.0),
+    "timeout_threads": ("2", 2.0),
     "timeout_write": ("5", 5.0),
     "timeout_graceful_shutdown": ("0", 0.0),
     "timeout_worker": ("0", 0.0),
