@@ -30,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     OVER.set(config.getoption("--over"))
     take_what_may_be_had()
-    # A shell without job control starts what goes into the background with SIGINT ignored, and the servers would inherit that.
+    # A shell without job control starts background jobs with SIGINT ignored, which servers would inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -16,7 +16,7 @@ LIFE = """
 import asyncio, sys
 
 def say(*words):
-    print(*words, file=sys.stderr, flush=True)
+    sys.stderr.write(" ".join(map(str, words)) + "\\n")
 
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":

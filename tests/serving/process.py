@@ -58,10 +58,14 @@ def flags(options: Mapping[str, Option]) -> list[str]:
 
 
 class Output:
-    """What a process writes to one of its streams; a thread reads it, so waiting for a text is waiting for an event."""
+    """What a process writes to one of its streams; a thread reads it, so waiting for a text is waiting for an event.
+
+    stream: is closed. The thread has a descriptor of its own, which nobody else can close under it.
+    """
 
     def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
+        self._fd = os.dup(stream.fileno())
+        stream.close()
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._changed = threading.Condition()  # is held to read, so that what has been read is in the text
         self._text = ""
@@ -71,22 +75,22 @@ class Output:
 
     def _read(self) -> None:
         readable = select.poll()
-        readable.register(self._stream, select.POLLIN)
+        readable.register(self._fd, select.POLLIN)
         while not self._ended:
             readable.poll()
             with self._changed:
-                data = os.read(self._stream.fileno(), 1 << 16)
+                data = os.read(self._fd, 1 << 16)
                 self._text += self._decoder.decode(data, final=not data)
                 if not data:
                     self._ended = True
-                    self._stream.close()
+                    os.close(self._fd)
                 self._changed.notify_all()
 
     def _all_is_read(self) -> bool:
         if self._ended:
             return True
         waiting = array("i", [0])
-        fcntl.ioctl(self._stream, termios.FIONREAD, waiting)
+        fcntl.ioctl(self._fd, termios.FIONREAD, waiting)
         return waiting[0] == 0
 
     @property

@@ -17,7 +17,7 @@ import os, sys, time
 from pathlib import Path
 
 def wait_for(name):
-    print("waits for", name, file=sys.stderr, flush=True)
+    sys.stderr.write(f"waits for {name}\\n")  # at once: other workers write too
     while not Path(name).exists():
         time.sleep(0.01)
 

@@ -11,7 +11,7 @@ __all__ = ["app"]
 
 def show() -> None:
     gc.collect()
-    print(f"ledger: {ledger()!r}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"ledger: {ledger()!r}\n")
 
 
 atexit.register(show)

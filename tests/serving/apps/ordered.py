@@ -9,7 +9,7 @@ import scripted  # type: ignore[import-not-found]  # beside it in --app-dir
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     async def loud_receive() -> Any:
         event = await receive()
-        print(event["type"], file=sys.stderr, flush=True)
+        sys.stderr.write(f"{event['type']}\n")
         return event
 
     await scripted.app(scope, loud_receive if scope["type"] == "lifespan" else receive, send)

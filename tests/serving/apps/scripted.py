@@ -204,7 +204,7 @@ class Performer:
 
     async def do_say(self, text: str) -> None:
         """To stderr: for what happens while the server stops and answers no questions any more."""
-        print(text, file=sys.stderr, flush=True)
+        sys.stderr.write(f"{text}\n")
 
     async def do_say_received(self, text: str) -> None:
         event = await self.receive()

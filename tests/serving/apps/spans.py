@@ -12,7 +12,7 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 def say(text: str) -> None:
-    print(f"application: {text}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"application: {text}\n")
 
 
 async def respond(send: Send) -> None:

@@ -17,7 +17,7 @@ async def app(
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        print(f"application: {told} were told 1012", file=sys.stderr, flush=True)
+        sys.stderr.write(f"application: {told} were told 1012\n")
         await send({"type": "lifespan.shutdown.complete"})
         return
     await receive()
