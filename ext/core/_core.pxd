@@ -123,6 +123,9 @@ cdef extern from "status.h":
         uint64_t no_room
         uint64_t never_fits
         uint64_t threads_overdue_since
+        uint64_t queued
+        uint64_t queued_since
+        uint64_t queue_timeouts
         uint64_t bytes_in
         uint64_t bytes_out
         uint64_t overloaded
@@ -452,6 +455,7 @@ cdef class Threads:
     cdef int lead(self, int me) except -1
     cdef int step(self, int me) except -1
     cdef int note_overdue(self) except -1
+    cdef int show_queue(self) except -1
     cdef int come_round(self) except -1
     cdef int wait(self, int timeout_ms) except -1
     cdef int spell(self, int me) except -1
@@ -519,6 +523,11 @@ cdef class Driver:
     cdef uint32_t live                  # connections
     cdef uint32_t in_flight             # requests whose client waits
     cdef uint32_t running               # and with those whose application goes on without it: max_concurrency counts these
+    cdef bint queues                    # requests may wait for a place, or only so long for their application (queue.pxi)
+    cdef object queue                   # an OrderedDict of the exchanges that wait for a place, the oldest first
+    cdef uint32_t queue_length
+    cdef list admitted                  # those that have been given one, and are called when the driver comes round
+    cdef uint64_t queue_said            # monotonic ms at which the log was told last that some wait too long, 0: never
     cdef fs_status *status              # the counters
     # Whose memory that is; NULL: ours. A pointer, because the garbage collector must not see it: it clears a memoryview
     # that it finds in a cycle with us, though we count there until the end.
@@ -598,6 +607,7 @@ cdef class Connection:
     cdef uint64_t stalled               # Driver.stalled at that time
     cdef uint32_t grace                 # ms by which the deadline has moved, because the worker stood still meanwhile
     cdef uint64_t head_number           # h1.requests when the wait for a head or for a request began
+    cdef uint64_t free_since            # where there are queues: when its last answer ended (HTTP/1), monotonic ms
     cdef uint64_t read_progress         # monotonic ms
     cdef uint64_t write_progress
     cdef uint64_t looked_at             # when it was last asked what the peer has acknowledged
@@ -699,6 +709,8 @@ cdef class Exchange:
     cdef bint queued                    # a step in the application is due, and after it another turn
     cdef bint running                   # it has not returned yet
     cdef bint counts                    # it has a place among Driver.running
+    cdef int waits                      # for a place, or for its call after that (queue.pxi)
+    cdef uint64_t queued_since          # where there are queues: since when it waits for its application, monotonic ms
     cdef bint left                      # the client has closed its half, or is gone
     cdef bint told                      # http.disconnect is due: the client has left or the worker stops
     cdef bint lost                      # nothing can be sent any more
@@ -720,6 +732,7 @@ cdef class Exchange:
     cdef int on_drained(self) except -1
     cdef int on_refused(self) except -1
     cdef int on_overdue(self) except -1
+    cdef int admitted(self) except -1
     cdef bint wants_body(self) noexcept
     cdef uint64_t due(self) noexcept
     cdef bint awaits_peer(self) noexcept
@@ -970,6 +983,7 @@ cdef class WSGIExchange(Exchange):
     cdef int make_room(self) except -1
     cdef bint leads(self) noexcept
     cdef bint is_overdue(self) noexcept
+    cdef int refuse_late(self) except -1
     cdef bint client_is_gone(self) except -1
 
 

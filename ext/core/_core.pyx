@@ -29,6 +29,7 @@ from proto cimport *
 
 import asyncio
 import binascii
+import collections
 import contextvars
 import hashlib
 import io
@@ -95,6 +96,7 @@ include "access_log.pxi"
 include "awaitable.pxi"
 include "interface.pxi"
 include "exchange.pxi"
+include "queue.pxi"
 include "pieces.pxi"
 include "asgi_interface.pxi"
 include "asgi.pxi"

@@ -50,9 +50,19 @@ cdef class ASGIExchange(Exchange):
 
     cdef int start(self) except -1:
         self.started = True
+        if self.driver.queues and is_held_back(self):
+            return 0
         self.running = True
         self.since = self.driver.now
         self.interface.run(self)
+
+    cdef int admitted(self) except -1:
+        if self.started:
+            self.running = True
+            self.since = self.driver.now
+            if self.left:
+                self.client_left()      # its time begins with the call
+            self.interface.run(self)
 
     cdef int log_begin(self, const fs_request_head *head, dict scope) except -1:
         """Keeps what the access log's line will say."""
@@ -183,11 +193,12 @@ cdef class ASGIExchange(Exchange):
         return result
 
     cdef int detach(self) except -1:
+        cdef bint uncalled = not self.started or self.waits
         Exchange.detach(self)
         if not self.running:
             end_row(self)
             leave_place(self)
-        if not self.started:
+        if uncalled:
             self.forget_alarm()
             self.let_go()       # the client broke it off before the application was called, which nothing does any more
         self.wake_receivers(False)

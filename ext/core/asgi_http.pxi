@@ -172,6 +172,8 @@ cdef class HTTPExchange(ASGIExchange):
             self.start()
 
     cdef uint64_t due(self) noexcept:
+        if self.waits:
+            return queue_due(self)
         if not self.holds_head():
             return self.application_due()
         if self.held_since == 0:
@@ -180,6 +182,8 @@ cdef class HTTPExchange(ASGIExchange):
 
     cdef int on_overdue(self) except -1:
         cdef Task task = self.task
+        if self.waits:
+            return give_up_waiting(self) if is_late(self) else 0
         if self.holds_head():
             return self.release_head() if self.driver.now >= self.due() else 0
         lateness = self.lateness()

@@ -56,7 +56,7 @@ cdef class ASGI(Interface):
         working = list(self.working)
         for exchange in working:
             exchange.cancel()
-        return len(working)
+        return len(working) + refuse_queue(self.driver)
 
     cdef int forget(self) except -1:
         cdef ASGIExchange exchange

@@ -239,6 +239,8 @@ cdef class WebSocketExchange(ASGIExchange):
         cdef uint64_t handshake = self.driver.limits.timeout_ws_handshake
         cdef uint64_t stop = self.driver.spread_until
         if not self.opened:
+            if self.waits:
+                return queue_due(self)
             return self.since + handshake if handshake and self.since and self.stage == STAGE_CONNECTING else 0
         if self.stage == STAGE_ENDED:
             return self.close_by
@@ -261,7 +263,10 @@ cdef class WebSocketExchange(ASGIExchange):
 
     cdef int on_overdue(self) except -1:
         cdef uint64_t now = self.driver.now
-        if not self.opened:
+        if self.waits:
+            if is_late(self):
+                give_up_waiting(self)
+        elif not self.opened:
             self.late()
         elif self.stage == STAGE_ENDED:
             self.leave()                # the peer does not answer our close frame

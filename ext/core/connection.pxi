@@ -520,14 +520,17 @@ cdef class Connection:
         cdef Driver driver = self.driver
         cdef Exchange exchange
         cdef int error
+        cdef bint waits = False
         self.answered += 1
         driver.status.requests_total += 1
         if self.flags & CONN_REDIRECT:
             self.redirect(event)
             return 0
         if driver.limits.max_concurrency and driver.running >= driver.limits.max_concurrency:
-            self.refuse_unopened(event, FS_E_OVERLOADED)
-            return 0
+            if driver.queue_length >= driver.limits.max_queue:
+                self.refuse_unopened(event, FS_E_OVERLOADED)
+                return 0
+            waits = True
         if not event.head.flags & (FS_HEAD_END | FS_HEAD_UPGRADE_WEBSOCKET):
             error = driver.interface.refusal(&event.head)
             if error < 0:
@@ -543,7 +546,10 @@ cdef class Connection:
             self.session.attach(exchange, event.stream)
         driver.in_flight += 1
         driver.status.in_flight = driver.in_flight
-        take_place(exchange)
+        if waits:
+            join_queue(exchange)
+        else:
+            take_place(exchange)
         exchange.begun_us = driver.now_us
         exchange.row = fs_status_begin_row(driver.status, &driver.free_rows, driver.now, event.head.method,
                                            event.head.target)
@@ -690,6 +696,8 @@ cdef class Connection:
         if ended is None or ended is not exchange:
             return 0
         ended.log(ended.stream.status)
+        if self.driver.queues:
+            self.free_since = fs_monotonic_ms()
         if self.exchange is ended:
             self.exchange = None
             ended.detach()

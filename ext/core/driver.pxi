@@ -55,6 +55,7 @@ cdef int set_limits(fs_limits *limits, dict given) except -1:
     limits.max_pipelined = given["max_pipelined"]
     limits.max_requests = given["max_requests"]
     limits.max_concurrency = given["max_concurrency"]
+    limits.max_queue = given["max_queue"]
     limits.high_water = given["high_water"]
     limits.low_water = given["low_water"]
     limits.body_high_water = given["body_high_water"]
@@ -72,6 +73,7 @@ cdef int set_limits(fs_limits *limits, dict given) except -1:
     limits.timeout_request = given["timeout_request"]
     limits.timeout_response_idle = given["timeout_response_idle"]
     limits.timeout_response = given["timeout_response"]
+    limits.timeout_queue = given["timeout_queue"]
     limits.timeout_client_gone = given["timeout_client_gone"]
     limits.timeout_threads = given["timeout_threads"]
     limits.ws_max_size = given["ws_max_size"]
@@ -150,6 +152,9 @@ cdef class Driver:
         self.extra_lines = own_date + header_lines([field for field in headers if field[0].lower() not in own])
         self.open_status(status)
         self.access_log = AccessLog(access_log_fd, self, logger)
+        self.queues = self.limits.max_queue or self.limits.timeout_queue
+        self.queue = collections.OrderedDict()
+        self.admitted = []
         self.scheduled = []
         self.dead = []
         self.told = []
@@ -660,6 +665,8 @@ cdef class Driver:
         cdef list scheduled = self.scheduled
         cdef Connection connection
         self.scheduled = []
+        if PyList_GET_SIZE(self.admitted):
+            start_admitted(self)        # their connections' turns follow
         for connection in scheduled:
             connection.flags &= ~<uint32_t>CONN_SCHEDULED
             connection.turn()
@@ -680,7 +687,7 @@ cdef class Driver:
             self.status.never_fits += 1
         if fs_error_is_application(error):
             self.status.application_errors += 1
-        elif fs_error_is_peer(error) and error not in (FS_E_OVERLOADED, FS_E_NO_ROOM, FS_E_PEER_GONE):
+        elif fs_error_is_peer(error) and error not in (FS_E_OVERLOADED, FS_E_QUEUE_TIMEOUT, FS_E_NO_ROOM, FS_E_PEER_GONE):
             self.status.peer_errors += 1
 
     cdef void say_no_room(self, int error) noexcept:
@@ -769,6 +776,7 @@ cdef class Driver:
         self.repeat_due = False
         self.bury()
         self.scheduled.clear()
+        self.admitted.clear()
         self.access_log.finish()
         self.check_held()
         self.show_held()

@@ -119,6 +119,10 @@ cdef class Exchange:
             return f"did not go on with its answer within {limits.timeout_response_idle / 1000.0:g} seconds"
         return f"did not answer within {limits.timeout_request / 1000.0:g} seconds"
 
+    cdef int admitted(self) except -1:
+        """Its place has come free: what would have been called by now is called."""
+        raise NotImplementedError
+
     cdef bint awaits_peer(self) noexcept:
         """Whether `due` is a time by which the peer has to do something, and not the application."""
         return False
@@ -249,6 +253,10 @@ cdef inline void leave_place(Exchange exchange) noexcept:
         exchange.counts = False
         exchange.driver.running -= 1
         exchange.driver.status.running = exchange.driver.running
+        if exchange.driver.queue_length:
+            admit(exchange.driver)
+    elif exchange.waits:
+        leave_queue(exchange)
 
 
 cdef fs_field text_fields[2]

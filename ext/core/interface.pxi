@@ -31,6 +31,7 @@ cdef class Interface:
 
     cdef int beat(self) except -1:
         """Shows in the status what takes a look to know."""
+        show_queue(self.driver, 0, 0)
 
     cdef Py_ssize_t busy(self) noexcept:
         return 0

@@ -37,6 +37,7 @@ cdef extern from "proto/error.h" nogil:
         FS_E_H2_MALFORMED
         FS_E_NO_ROOM
         FS_E_NEVER_FITS
+        FS_E_QUEUE_TIMEOUT
         FS_E_TLS
         FS_E_VERSION
         FS_E_H2_CONNECTION
@@ -84,6 +85,7 @@ cdef extern from "proto/limits.h" nogil:
         uint32_t max_pipelined
         uint64_t max_requests
         uint32_t max_concurrency
+        uint32_t max_queue
         uint32_t high_water
         uint32_t low_water
         uint32_t body_high_water
@@ -104,6 +106,7 @@ cdef extern from "proto/limits.h" nogil:
         uint32_t timeout_request
         uint32_t timeout_response_idle
         uint32_t timeout_response
+        uint32_t timeout_queue
         uint32_t timeout_client_gone
         uint32_t timeout_threads
         uint32_t timeout_ws_handshake

@@ -76,7 +76,10 @@
     X(body_files)         /* and in files */                                      \
     X(no_room)            /* what was refused because of the one or the other */  \
     X(never_fits)         /* and what could never fit */                          \
-    X(threads_overdue_since) /* monotonic ms: since when no thread of a WSGI worker is in time, 0: one is */
+    X(threads_overdue_since) /* monotonic ms: since when no thread of a WSGI worker is in time, 0: one is */ \
+    X(queued)             /* requests whose application is not called yet, for want of a place or a thread */ \
+    X(queued_since)       /* monotonic ms: since when the oldest of them waits, 0: there is none */ \
+    X(queue_timeouts)     /* answered 503 by timeout_queue */
 
 enum {
 #define FS_STATUS_INDEX(name) FS_STATUS_##name,
@@ -129,6 +132,7 @@ static inline void fs_status_init(fs_status *status)
 {
     status->connections = status->in_flight = status->running = status->websockets = 0;
     status->buffered = status->body_files = status->threads_overdue_since = 0;
+    status->queued = status->queued_since = 0;
     for (size_t i = 0; i < FS_STATUS_ROWS; i++)
         status->rows[i].start = 0;
 }

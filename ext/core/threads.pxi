@@ -366,6 +366,17 @@ cdef class Threads:
         elif not self.driver.status.threads_overdue_since:
             self.driver.status.threads_overdue_since = self.driver.now
 
+    cdef int show_queue(self) except -1:
+        """With those that wait for a thread. What went on meanwhile, or whose client has left, is none of them."""
+        cdef WSGIExchange exchange = self.first
+        cdef uint64_t length = 0, since = 0
+        while exchange is not None:
+            if exchange.progress == WSGI_CALL:
+                length += 1
+                since = earliest(since, exchange.since)
+            exchange = exchange.next
+        show_queue(self.driver, length, since)
+
     cdef void learn(self, bint slow) noexcept:
         cdef int32_t target = SLOW_ONE if slow else 0
         self.slow += (target - <int32_t>self.slow) // SLOW_PART

@@ -188,11 +188,23 @@ cdef class WSGIExchange(Exchange):
 
     cdef int enqueue(self) except -1:
         self.progress = WSGI_CALL
+        if self.driver.queues and is_held_back(self):
+            return 0
         self.since = self.driver.now
         self.threads.push(self)
 
+    cdef int admitted(self) except -1:
+        if self.progress == WSGI_CALL:
+            self.since = self.driver.now
+            self.threads.push(self)
+
     cdef bint wants_body(self) noexcept:
         return not self.body_ended
+
+    cdef uint64_t due(self) noexcept:
+        if self.driver.queues and self.progress == WSGI_CALL:
+            return earliest(queue_due(self), self.application_due())
+        return self.application_due()
 
     cdef int on_disconnect(self) except -1:
         cdef Connection connection = self.connection
@@ -233,6 +245,8 @@ cdef class WSGIExchange(Exchange):
 
     cdef int on_overdue(self) except -1:
         cdef Driver driver = self.driver
+        if driver.queues and self.progress == WSGI_CALL and is_late(self):
+            return give_up_waiting(self)
         lateness = self.lateness()
         if lateness is None:
             return 0
@@ -288,7 +302,10 @@ cdef class WSGIExchange(Exchange):
         self.ident = PyThread_get_thread_ident()
         try:
             if self.progress == WSGI_CALL:
-                self.call()
+                if self.driver.queues and is_late(self):
+                    self.refuse_late()
+                else:
+                    self.call()
             if self.progress == WSGI_PULL:
                 self.pull()
         except BaseException as failure:
@@ -300,6 +317,19 @@ cdef class WSGIExchange(Exchange):
             end_row(self)
             if self.progress == WSGI_DONE:
                 leave_place(self)
+
+    cdef int refuse_late(self) except -1:
+        """A thread is free, too late. The turn follows here, as after a call."""
+        cdef Connection connection = self.connection
+        self.drop_call()
+        if connection is None:
+            return 0
+        connection.flags |= CONN_IN_TURN
+        try:
+            give_up_waiting(self)
+        finally:
+            connection.flags &= ~<uint32_t>CONN_IN_TURN
+        self.give_turn(connection)
 
     cdef int call(self) except -1:
         cdef PyObject *arguments[2]

@@ -76,6 +76,7 @@ cdef class WSGI(Interface):
 
     cdef int beat(self) except -1:
         self.threads.note_overdue()
+        self.threads.show_queue()
 
     cdef Py_ssize_t busy(self) noexcept:
         return self.threads.running + (self.threads.first is not None or self.threads.later is not None)

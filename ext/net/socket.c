@@ -145,6 +145,17 @@ int fs_unsent(int fd)
     return ioctl(fd, SIOCOUTQ, &unsent) < 0 ? -errno : unsent;
 }
 
+int64_t fs_quiet_ms(int fd)
+{
+    struct tcp_info info;
+    socklen_t length = sizeof info;
+
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0 ||
+        length < offsetof(struct tcp_info, tcpi_last_data_recv) + sizeof info.tcpi_last_data_recv)
+        return -1;
+    return info.tcpi_last_data_recv;
+}
+
 void fs_close(int fd)
 {
     /* Linux frees the descriptor whatever close(2) returns; a second try could close another's. */

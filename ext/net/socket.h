@@ -54,6 +54,9 @@ int fs_shutdown_write(int fd);
  * not read, the kernel's own overhead included), or -errno. */
 int fs_unsent(int fd);
 
+/* Milliseconds since the last byte came from the peer, -1 where the kernel does not say: TCP alone has it. */
+int64_t fs_quiet_ms(int fd);
+
 void fs_close(int fd);
 /* Close by RST (SO_LINGER 0). */
 void fs_close_reset(int fd);

@@ -36,6 +36,7 @@ static const fs_error_info TABLE[] = {
     {FS_E_H2_MALFORMED, "h2-malformed", 400, WS_PROTOCOL, H2_PROTOCOL, "the HTTP/2 message is malformed"},
     {FS_E_NO_ROOM, "no-room", 503, WS_LATER, H2_CALM, "the worker holds as much as it may: --limit-buffered or --limit-body-files"},
     {FS_E_NEVER_FITS, "never-fits", 413, WS_TOO_BIG, H2_CANCEL, "the body is larger than --limit-body-files"},
+    {FS_E_QUEUE_TIMEOUT, "queue-timeout", 503, WS_LATER, H2_REFUSED, "the request has waited for longer than --queue-timeout"},
 
     {FS_E_PEER_GONE, "peer-gone", 0, WS_ABNORMAL, H2_CANCEL, "the peer has closed or reset the connection"},
     {FS_E_PEER_STALLED, "peer-stalled", 0, WS_ABNORMAL, H2_CANCEL, "the peer does not read what it asked for"},

@@ -42,6 +42,7 @@ enum {
     FS_E_H2_MALFORMED = -123,        /* a message that RFC 9113 section 8 calls malformed */
     FS_E_NO_ROOM = -124,             /* 503: the worker holds as much as it may, at this time */
     FS_E_NEVER_FITS = -125,          /* 413: more than it may ever hold */
+    FS_E_QUEUE_TIMEOUT = -126,       /* 503: it has waited for its application for too long */
 
     FS_E_PEER_GONE = -200,
     FS_E_PEER_STALLED = -201,        /* does not read: write deadline */

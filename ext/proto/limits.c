@@ -17,6 +17,7 @@ void fs_limits_default(fs_limits *limits)
         .max_pipelined = 64,
         .max_requests = 0,
         .max_concurrency = 0,
+        .max_queue = 0,
 
         .high_water = 64 * KIB,
         .low_water = 16 * KIB,
@@ -47,6 +48,7 @@ void fs_limits_default(fs_limits *limits)
         .timeout_request = 0,
         .timeout_response_idle = 0,
         .timeout_response = 0,
+        .timeout_queue = 0,
         .timeout_client_gone = 0,
         .timeout_threads = 0,
         .timeout_ws_handshake = 10 * SECONDS,

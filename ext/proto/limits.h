@@ -20,6 +20,7 @@ typedef struct fs_limits {
     uint32_t max_pipelined;              /*      64   requests a turn: one client takes the whole worker */
     uint64_t max_requests;               /*       0   requests a connection; 0: unlimited */
     uint32_t max_concurrency;            /*       0   requests in the worker whose application or client is there; 0: unlimited (503) */
+    uint32_t max_queue;                  /*       0   and of those that wait for one of these to end (503) */
 
     uint32_t high_water;                 /*  64 KiB   queued output above which `send` waits */
     uint32_t low_water;                  /*  16 KiB   and below which it goes on */
@@ -50,6 +51,7 @@ typedef struct fs_limits {
     uint32_t timeout_request;            /*       0   an application that does not begin its answer (504); 0: never */
     uint32_t timeout_response_idle;      /*       0   and one that does not go on with it; 0: never */
     uint32_t timeout_response;           /*       0   and one that does not complete it; 0: never */
+    uint32_t timeout_queue;              /*       0   a request whose application is not called: nobody waits for it any more (503); 0: it waits */
     uint32_t timeout_client_gone;        /*       0   an application that goes on though its client has left; 0: it may */
     uint32_t timeout_threads;            /*       0   a call from which a thread does not come back; 0: it may last */
     uint32_t timeout_ws_handshake;       /*    10 s   an application that neither accepts nor refuses (504); 0: never */

@@ -114,6 +114,8 @@ def _worker(block: WorkerBlock, queries: bool) -> dict[str, Any]:
         "connections": block["connections"],
         "in_flight": block["in_flight"],
         "running": block["running"],
+        "queued": block["queued"],
+        "queue_age": _since(block["queued_since"]),
         "threads_overdue": _since(block["threads_overdue_since"]),
         "serving": [{"request": text, "seconds": milliseconds / 1000} for text, milliseconds in serving],
         "bytes_in": block["bytes_in"],

@@ -53,8 +53,8 @@ class Config(Options):
         for name in _OF_SUPERVISOR if not self.supervisor else ():
             if self._differs(name):
                 raise ValueError(f"{name}: cannot be without a supervisor")
-        if self.timeout_threads and not self.timeout_worker:
-            raise ValueError("timeout_threads: needs timeout_worker, the time that late threads have to come back")
+        if self.limit_queue and not self.limit_concurrency:
+            raise ValueError("limit_queue: needs limit_concurrency, the places that are waited for")
         for name in _OF_ADMIN if self.admin is None else ():
             if self._differs(name):
                 raise ValueError(f"{name}: there is no admin address without admin")

@@ -35,6 +35,7 @@ COUNTERS = (
     ("bytes_in", "received_bytes", "Bytes received from clients."),
     ("bytes_out", "sent_bytes", "Bytes sent to clients."),
     ("overloaded", "requests_overloaded", "Requests answered 503 because of --limit-concurrency."),
+    ("queue_timeouts", "requests_queued_too_long", "Requests answered 503 because of --queue-timeout."),
     ("no_room", "requests_without_room", "Refusals (503) because of --limit-buffered or --limit-body-files."),
     ("never_fits", "requests_never_fitting", "Requests answered 413 because their body exceeds --limit-body-files."),
     ("accept_errors", "accept_errors", "Connections that could not be accepted, such as for want of descriptors."),
@@ -79,6 +80,14 @@ def _families(page: Page) -> "Iterator[Metric]":
         "Requests whose client waits or whose application has not ended: what --limit-concurrency counts.",
         sum(each["running"] for each in workers),
     )
+    yield _gauge(
+        "requests_queued",
+        "Requests whose application is not called yet: they wait for a thread, or by --limit-queue.",
+        sum(each["queued"] for each in workers),
+    )
+    since = [each["queued_since"] for each in workers if each["queued_since"]]
+    oldest = max(now() - min(since), 0) / 1000 if since else 0
+    yield _gauge("queue_oldest_seconds", "For how long the first of them has waited.", oldest)
     yield _gauge("buffered_bytes", "Memory that holds what clients sent.", sum(each["buffered"] for each in workers))
     yield _gauge("body_file_bytes", "Bodies in files.", sum(each["body_files"] for each in workers))
     yield _gauge("connections_open", "Open connections.", sum(each["connections"] for each in workers))
@@ -167,7 +176,7 @@ def _one_a_slot(workers: Iterable[WorkerBlock]) -> Iterator[tuple[str, WorkerBlo
     return ((str(slot), serving[slot]) for slot in sorted(serving))
 
 
-def _gauge(name: str, text: str, value: int) -> "Metric":
+def _gauge(name: str, text: str, value: float) -> "Metric":
     from prometheus_client.core import GaugeMetricFamily
 
     return GaugeMetricFamily(f"fastserve_{name}", text, value=value)

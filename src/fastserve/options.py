@@ -423,6 +423,11 @@ class Options:
         "answered 503 with Retry-After. 0 is no limit.",
         peers=(UVICORN,), limit="max_concurrency",
     )  # fmt: skip
+    limit_queue: int = option(
+        0, Integer(0, _UINT32), LIMITS,
+        "Requests that wait for one of --limit-concurrency to end, before others are answered 503; 0 lets none wait.",
+        limit="max_queue",
+    )  # fmt: skip
 
     http: str = option(
         "auto", Choice(("auto", "1.1", "2")), HTTP2,
@@ -541,6 +546,12 @@ class Options:
         "For a whole answer, from the application's call to its last piece, without the time in which it waits for the "
         "client (504, or broken off); 0 is no limit. It cannot fire while the event loop is blocked.",
         limit="timeout_response",
+    )  # fmt: skip
+    queue_timeout: float = option(
+        0.0, Seconds(0.0), TIMEOUTS,
+        "For a request to wait until the application is called: in the kernel while the worker is busy, for a thread, "
+        "or by --limit-queue (answered 503 with Retry-After); 0 is no limit. It costs a system call a request.",
+        limit="timeout_queue",
     )  # fmt: skip
     timeout_threads: float = option(
         0.0, Seconds(0.0), TIMEOUTS,

@@ -82,13 +82,16 @@ CORE_FIELDS = (
     "no_room",
     "never_fits",
     "threads_overdue_since",  # CLOCK_MONOTONIC in milliseconds
+    "queued",
+    "queued_since",  # likewise
+    "queue_timeouts",
 )
 """What the compiled driver counts, in the order of its words; the same as `_core.STATUS_FIELDS`."""
 
 _MOMENTARY = frozenset(
     (
         *("heartbeat", "turns", "connections", "in_flight", "running", "websockets", "buffered", "body_files"),
-        "threads_overdue_since",
+        *("threads_overdue_since", "queued", "queued_since"),
     )
 )
 TOTALS = tuple(name for name in CORE_FIELDS if name not in _MOMENTARY)

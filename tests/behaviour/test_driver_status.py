@@ -143,9 +143,12 @@ def test_the_fields_are_words_in_a_fixed_order() -> None:
         "no_room",
         "never_fits",
         "threads_overdue_since",
+        "queued",
+        "queued_since",
+        "queue_timeouts",
     )
     assert _core.STATUS_FIELDS[52:] == last
-    assert len(set(_core.STATUS_FIELDS)) == len(_core.STATUS_FIELDS) == 61
+    assert len(set(_core.STATUS_FIELDS)) == len(_core.STATUS_FIELDS) == 64
 
 
 def test_connections_and_bytes(address: tuple[str, int], status: Status) -> None:

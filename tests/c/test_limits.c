@@ -24,6 +24,7 @@ static void sizes(void)
     CHECK_INT(limits.max_pipelined, 64);
     CHECK_INT(limits.max_requests, 0);
     CHECK_INT(limits.max_concurrency, 0);
+    CHECK_INT(limits.max_queue, 0);
     CHECK_INT(limits.ws_max_size, 16777216);
     CHECK_INT(limits.ws_max_queue, 32);
     CHECK_INT(limits.ws_deflate_min_size, 256);
@@ -56,6 +57,7 @@ static void times(void)
     CHECK_INT(limits.timeout_request, 0);
     CHECK_INT(limits.timeout_response_idle, 0);
     CHECK_INT(limits.timeout_response, 0);
+    CHECK_INT(limits.timeout_queue, 0);
     CHECK_INT(limits.timeout_client_gone, 0);
     CHECK_INT(limits.timeout_threads, 0);
     CHECK_INT(limits.timeout_ws_handshake, 10000);

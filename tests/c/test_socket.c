@@ -342,6 +342,27 @@ static void unsent_falls_to_zero(void)
     fs_close(pair[1]);
 }
 
+static void quiet_grows_until_bytes_come(void)
+{
+    int pair[2];
+
+    tcp_pair(pair);
+    for (int turn = 0; turn < 1000 && fs_quiet_ms(pair[0]) < 100; turn++)
+        CHECK(poll(NULL, 0, 10) == 0);
+    CHECK(fs_quiet_ms(pair[0]) >= 100);
+    CHECK(write(pair[1], "x", 1) == 1);
+    struct pollfd waits = {.fd = pair[0], .events = POLLIN};
+    CHECK(poll(&waits, 1, 10000) == 1);
+    CHECK(fs_quiet_ms(pair[0]) < fs_quiet_ms(pair[1]));
+    fs_close(pair[0]);
+    fs_close(pair[1]);
+    CHECK(fs_quiet_ms(pair[0]) == -1);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    CHECK(fs_quiet_ms(pair[0]) == -1);
+    fs_close(pair[0]);
+    fs_close(pair[1]);
+}
+
 /* Signals without SA_RESTART rain on blocking calls: EINTR must not be seen. */
 static int interrupted_fd = -1;
 static volatile sig_atomic_t alarms;
@@ -395,6 +416,7 @@ int main(void)
     RUN(close_is_a_fin_and_reset_is_not);
     RUN(a_close_for_all_reaches_the_peer_past_a_copy);
     RUN(unsent_falls_to_zero);
+    RUN(quiet_grows_until_bytes_come);
     RUN(receiving_is_made_again_after_a_signal);
     return harness_end();
 }

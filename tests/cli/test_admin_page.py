@@ -288,6 +288,8 @@ def test_the_workers_with_what_they_serve(ask: Ask, page: Page) -> None:
         "connections": 2,
         "in_flight": 2,
         "running": 3,
+        "queued": 0,
+        "queue_age": None,
         "threads_overdue": None,
         "bytes_in": 10,
         "bytes_out": 20,
