@@ -61,6 +61,8 @@ class Crew:
         self.booted = False
         self.leaving = False
         """Whether the supervisor has been told to stop."""
+        self.shared = False
+        """Whether another supervisor has the same sockets."""
         self.failure: tuple[str, str] | None = None
         self.clean = True
         """Whether every worker that was told to end did so by itself, without an error."""
@@ -519,7 +521,7 @@ class Crew:
     def _close_slot(self, index: int) -> None:
         for each in self.all_sockets():
             if each.slots > index:
-                each.close_slot(index)
+                each.close_slot(index, shared=self.shared)
 
     def _unsteer(self) -> None:
         for each in self.all_sockets():

@@ -36,10 +36,11 @@ def send(child: Child, number: signal.Signals) -> None:
 
 
 def expect(child: Child, cause: Cause) -> None:
-    """Notes that a worker is to end, and has a time for it."""
+    """Notes that a worker is to end, and has a time for it. One that does not serve yet has no requests to end."""
     child.cause = cause
     child.block.state = State.DRAINING
-    child.deadline = time.monotonic() + child.config.timeout_graceful_shutdown + END_GRACE
+    requests = child.config.timeout_graceful_shutdown if child.ready is not None else 0.0
+    child.deadline = time.monotonic() + requests + END_GRACE
     child.releasing.update(child.covers)
     child.covers.clear()
 

@@ -16,6 +16,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Any
 
 logger = logging.getLogger("fastserve")
@@ -129,6 +130,15 @@ def guarded(in_child: Callable[[], None], in_parent: Callable[[], None] = _nothi
     finally:
         with suppress(ValueError):  # cleared, in a child that came back
             _guards.remove(guard)
+
+
+def within(frame: FrameType | None) -> bool:
+    """Whether a frame is of what is done here around a fork, where an exception is not passed on."""
+    while frame is not None:
+        if frame.f_code in (_before.__code__, _in_parent.__code__):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _register() -> None:

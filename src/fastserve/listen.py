@@ -175,12 +175,15 @@ class Sockets:
         self._slots += 1
         return self._slots - 1
 
-    def close_slot(self, index: int) -> None:
-        """Only the last slot. Connections that wait there are lost, unless another process has its sockets too."""
+    def close_slot(self, index: int, *, shared: bool = False) -> None:
+        """Only the last slot. Connections that wait there are lost.
+
+        shared: another supervisor has its sockets too, and goes on with them.
+        """
         if index != self._slots - 1 or index == 0:
             raise ValueError(f"slot {index} of {self._slots} is not the last one, or the only one")
         for group in self._groups:
-            tcp_socket.close_all(group[index:])
+            (tcp_socket.close_all if shared else tcp_socket.end_all)(group[index:])
             del group[index:]
         self._slots -= 1
 

@@ -328,6 +328,7 @@ class Supervisor:
             self._reload()
         for each in self._crew.all_sockets():
             each.renew_keys()
+        self._crew.shared = self._upgrade.others_serve
         self._crew.step()
         if self._phase is Phase.SERVING and self._upgrade.alone():
             self._crew.scale(self._crew.wanted)  # sockets that only the predecessor needed are given up now

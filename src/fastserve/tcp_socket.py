@@ -10,6 +10,7 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 
 from fastserve.address_syntax import TCPAddress
 from fastserve.listen_error import cannot_listen
@@ -82,6 +83,15 @@ def grow(groups: Sequence[list[socket.socket]], count: int, backlog: int) -> Non
 def close_all(sockets: Sequence[socket.socket]) -> None:
     for each in sockets:
         each.close()
+
+
+def end_all(sockets: Sequence[socket.socket]) -> None:
+    """Closes them, though a process that was forked just now, a worker or a child of the application's, may have copies
+    for a moment. Connections would go on to come to those, and be reset when they are closed."""
+    for each in sockets:
+        with suppress(OSError):  # it does not listen
+            each.shutdown(socket.SHUT_RDWR)
+    close_all(sockets)
 
 
 def _resolve(wanted: TCPAddress) -> list[tuple[socket.AddressFamily, str]]:

@@ -5,6 +5,8 @@ import logging
 import os
 import signal
 import socket
+import threading
+import time
 import traceback
 from contextlib import suppress
 from types import FrameType
@@ -28,10 +30,15 @@ if TYPE_CHECKING:
 LONGEST_TRACEBACK = 32768
 """Characters of a traceback that the supervisor is told; more does not fit into one message."""
 
+MOMENT = 1.0
+"""Seconds that an import has which has forked and is to end."""
+
 _STANDARD_ERROR = 2
 
 _UNHEARD = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU)
 # A terminal, or `kill` with a process group, sends these to workers too; they are meant for the supervisor.
+
+_AT_THE_END = (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1)  # the end has come: one more changes nothing
 
 logger = logging.getLogger("fastserve")
 
@@ -39,11 +46,23 @@ logger = logging.getLogger("fastserve")
 def run(assignment: Assignment) -> ExitStatus:
     """Serves until the supervisor or a signal ends it, in the main thread of a process that was forked for it."""
     post = _Post(assignment)
+    try:
+        try:
+            return _run(assignment, post)
+        finally:
+            unhear(_AT_THE_END)
+    except _ToldToEnd:
+        unhear(_AT_THE_END)
+        assignment.channel.send("failed", reason="SIGTERM has ended it before it was ready", traceback="")
+        return ExitStatus.NOT_STARTED
+
+
+def _run(assignment: Assignment, post: "_Post") -> ExitStatus:
     _first_signals(post)
     faulthandler.enable(assignment.faults)
     faulthandler.register(STACKS_SIGNAL, assignment.faults)
     try:
-        with forked.guarded(post.forget):
+        with forked.guarded(post.forget, post.note_fork):
             return ExitStatus.CLEAN if _serve(assignment, post) else ExitStatus.NOT_CLEAN
     except StartError as error:
         assignment.channel.send("failed", reason=str(error), traceback=_told(error.__cause__))
@@ -53,8 +72,6 @@ def run(assignment: Assignment) -> ExitStatus:
             "failed", reason=f"a fault of the server: {summary(error)}", traceback=_told(error, whole=True)
         )
         return ExitStatus.NOT_STARTED
-    finally:
-        unhear((signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1))  # the end has come: one more changes nothing
 
 
 def _serve(assignment: Assignment, post: "_Post") -> bool:
@@ -82,6 +99,7 @@ def _serve(assignment: Assignment, post: "_Post") -> bool:
     if assignment.hooks is not None:
         assignment.hooks.call("post_fork", post.info)
     app = assignment.app if assignment.app is not None else application.load(config)
+    post.end_where_told()
     place = Place(
         assignment.listeners,
         assignment.access_log.fd if assignment.access_log is not None else -1,
@@ -95,13 +113,14 @@ def _serve(assignment: Assignment, post: "_Post") -> bool:
 
 
 def _first_signals(post: "_Post") -> None:
-    """Until the worker's own handlers: SIGTERM ends an import at once, SIGQUIT as well; the rest is not for workers, or
-    has time. The supervisor blocked all of them before it forked.
+    """Until the worker's own handlers: SIGTERM ends an import, by way of the exit handlers, and SIGQUIT at once; the
+    rest is not for workers, or has time. The supervisor blocked all of them before it forked.
     """
     signal.set_wakeup_fd(-1)
     unhear(_UNHEARD)
-    for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGCHLD, signal.SIGABRT):
+    for number in (signal.SIGQUIT, signal.SIGCHLD, signal.SIGABRT):
         signal.signal(number, signal.SIG_DFL)
+    set_handler(signal.SIGTERM, post.end_start)
     set_handler(signal.SIGUSR1, post.reopen_later)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
@@ -113,6 +132,11 @@ def _told(error: BaseException | None, *, whole: bool = False) -> str:
     trace = error.__traceback__ if whole else trace_of_application(error)
     text = "".join(traceback.format_exception(type(error), error, trace))
     return text.rstrip("\n")[-LONGEST_TRACEBACK:]
+
+
+class _ToldToEnd(BaseException):
+    """SIGTERM before the worker serves. What the application has started by then is ended by its exit handlers: the
+    processes of a pool would else be left behind."""
 
 
 class _Post:
@@ -131,7 +155,44 @@ class _Post:
         self._covered: dict[int, tuple[int, ...]] = {}
         self._draining = False
         self._reopen_due = False
+        self._told_to_end = False
+        self._ending = False
+        self._has_forked = False
+        self._started = False
         self._watched = -1
+
+    def end_start(self, _number: int, frame: FrameType | None) -> None:
+        """Ends an import wherever it is. One that has forked has a moment to come to its end: it may be in the midst of
+        making a pool, whose processes nobody would know."""
+        if self._started or self._ending:
+            return
+        if not self._told_to_end:
+            self._told_to_end = True
+            insists = threading.Timer(MOMENT, self._insist)
+            insists.daemon = True
+            insists.start()
+            if self._has_forked or forked.within(frame):
+                return
+        self._end_start()
+
+    def _insist(self) -> None:
+        """In a thread: whatever the import does, or has caught, its moment is over."""
+        while not self._started and not self._ending:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(MOMENT)
+
+    def _end_start(self) -> None:
+        self._ending = True  # exit handlers of the application are not interrupted
+        raise _ToldToEnd
+
+    def end_where_told(self) -> None:
+        """At the end of an import: it may have caught what was to end it."""
+        if self._told_to_end:
+            self._end_start()
+
+    def note_fork(self) -> None:
+        """The application has forked."""
+        self._has_forked = True
 
     def reopen_later(self, _number: int, _frame: FrameType | None) -> None:
         """Log files were moved away before this worker serves."""
@@ -158,6 +219,7 @@ class _Post:
         return Urgency.GRACEFUL if number == signal.SIGTERM else Urgency.NONE
 
     def take(self, worker: "AnyWorker", number: signal.Signals) -> None:
+        self._started = True
         if number == signal.SIGTERM:
             self._drain(worker)
         elif number == signal.SIGQUIT:
@@ -167,6 +229,7 @@ class _Post:
 
     def serving(self, worker: "AnyWorker") -> None:
         assert worker.driver is not None
+        self._started = True
         self._watched = self._channel.fileno()
         worker.driver.watch(self._watched, lambda: self._read(worker))
         self._title("serving")

@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+from collections import Counter
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +21,8 @@ from serving.process import Output
 from serving.script import request
 from serving.waiting import PATIENCE, UNHURRIED, until
 from supervised.conftest import Supervise, Write, amount
-from supervised.session import empty
-from supervised.supervised import Load, Supervised, listening
+from supervised.session import empty, members
+from supervised.supervised import Load, Supervised, children, listening
 
 CHILDREN = """
 import ctypes, json, multiprocessing, os, signal, subprocess, sys, threading, time
@@ -121,6 +124,8 @@ KINDS = {
     "one thread": ("served:wsgi", "--threads", "1"),
     "threads": ("served:wsgi", "--threads", "8"),
 }
+TIME_WAIT = "06"
+"""In /proc/net/tcp."""
 TWO_KINDS = pytest.mark.parametrize("kind", [KINDS["uvloop"], KINDS["threads"]], ids=["asgi", "wsgi"])
 
 
@@ -160,6 +165,28 @@ def of_the_server(pid: int) -> list[str]:
     inodes = [each.removeprefix("socket:[").removesuffix("]") for each in found if each.startswith("socket:")]
     sockets = [inode for inode in inodes if f" {inode} " in tcp]
     return [*sockets, *(each for each in found if "timerfd" in each or "fastserve" in each)]
+
+
+def opened(server: Supervised) -> Counter[str]:
+    """How many processes there are of a server with two workers, and descriptors in them, by their kind."""
+    server.wait_for_workers(2)
+    found: Counter[str] = Counter()
+    for pid in sorted(members(server.pid)):
+        role = "supervisor" if pid == server.pid else "worker" if pid in children(server.pid) else "child"
+        with suppress(FileNotFoundError, ProcessLookupError):
+            links = [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
+            found.update([role, *(re.sub(r"\d+", "", f"{role}: {each}") for each in links)])
+    return found
+
+
+def alone(server: Supervised, worker: int) -> bool:
+    return set(members(server.pid)) == {server.pid, worker}
+
+
+def sockets_at(port: int) -> list[str]:
+    """Lines of /proc/net/tcp with a socket of that port that some process might have: none in TIME_WAIT."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [" ".join(line) for line in lines if line[1].endswith(f":{port:04X}") and line[3] != TIME_WAIT]
 
 
 # ---- connections
@@ -302,25 +329,86 @@ def test_fewer_workers_while_children_live(supervise: Supervise, kind: tuple[str
     assert empty(server.pid)
 
 
-POOL = APPLICATION.replace("\nasync def app", "\npool = fork.Pool(2)\nprint(pool.map(abs, [-1]))\n\nasync def app")
+POOL = """
+import atexit, concurrent.futures
+
+if os.environ["POOL"] == "multiprocessing":
+    pool = fork.Pool(2)
+    work = lambda number: pool.apply(abs, (number,))
+else:
+    executor = concurrent.futures.ProcessPoolExecutor(2, fork)
+    work = lambda number: executor.submit(abs, number).result()
+assert work(-1) == 1
+asked = 0
+
+def do(path):
+    '''Every tenth request is the pool's, which is at work whenever the worker is.'''
+    global asked
+    asked += 1
+    if asked % 10 == 0:
+        assert work(-asked) > 0
+    return "served"
+"""
+OF_A_POOL = APPLICATION.replace("\nasync def app", POOL + "\nasync def app")
 
 
+@pytest.mark.parametrize("pool", ["multiprocessing", "futures"])
 @TWO_KINDS
-def test_a_pool_in_each_worker(supervise: Supervise, write: Write, tmp_path: Path, kind: tuple[str, ...]) -> None:
+def test_a_pool_in_each_worker(supervise: Supervise, write: Write, kind: tuple[str, ...], pool: str) -> None:
     """Through reloads, scaling and recycling: nothing is lost, nothing is left."""
-    write(POOL)
-    server = supervise(*kind, "--workers", "2", "--max-requests", "4000", "--max-requests-jitter", "2000")
-    server.wait_for_workers(2)
+    write(OF_A_POOL)
+    recycling = ("--max-requests", "300", "--max-requests-jitter", "200", "--log-level", "debug")
+    server = supervise(*kind, "--workers", "2", *recycling, POOL=pool)
+    before = opened(server)
     with Load(server.address, 12) as load:
         for _ in range(amount(2, 20)):
             start = len(server.log.text)
             server.signal(signal.SIGHUP).log.wait_for("reloaded\n", start=start)
-            server.signal(signal.SIGTTIN).wait_for_workers(3)
-            server.signal(signal.SIGTTOU).wait_for_workers(2)
-        load.end_without_loss()
+            server.signal(signal.SIGTTIN)
+            assert until(lambda: 2 in server.workers("serving"))
+            server.signal(signal.SIGTTOU)
+            assert until(lambda: 2 not in server.workers())
+            server.log.wait_for("is replaced: max requests", start=start)
+        seen = load.end_without_loss()
+    assert seen["bodies"].keys() == {'"served"'}
+    assert until(lambda: opened(server) <= before), f"too many: {opened(server) - before}"
     assert server.stop() == 0
     assert empty(server.pid)
+    assert sockets_at(server.port) == []
+    with socket.create_server(("127.0.0.1", server.port)):
+        pass
     assert "ERROR" not in server.log.text
+    assert "Traceback" not in server.log.text
+
+
+SLEEPS = OF_A_POOL + "\n(Path(__file__).parent / 'pooled').touch()\nsleep()\n"
+SWALLOWS = OF_A_POOL + "\n(Path(__file__).parent / 'pooled').touch()\ntry:\n    sleep()\nexcept:\n    pass\n"
+
+
+@pytest.mark.parametrize("pool", ["multiprocessing", "futures"])
+@pytest.mark.parametrize("source", [SLEEPS, SWALLOWS], ids=["ends", "swallows"])
+@TWO_KINDS
+def test_a_worker_that_is_ended_during_its_import(
+    supervise: Supervise, write: Write, tmp_path: Path, kind: tuple[str, ...], source: str, pool: str
+) -> None:
+    """By a reload that overtakes another, and by a stop: its pool ends with it."""
+    server = supervise(*kind, POOL=pool)
+    for _ in range(2):
+        write(source)
+        server.signal(signal.SIGHUP)
+        assert until((tmp_path / "pooled").exists)
+        (tmp_path / "pooled").unlink()
+        write(APPLICATION)
+        start = len(server.log.text)
+        server.signal(signal.SIGHUP).log.wait_for("reloaded\n", start=start)
+        [worker] = server.wait_for_workers(1).values()
+        assert until(partial(alone, server, worker))
+    write(source)
+    server.signal(signal.SIGHUP)
+    assert until((tmp_path / "pooled").exists)
+    assert server.stop() == 0
+    assert empty(server.pid)
+    assert "Traceback" not in server.log.text
 
 
 # ---- an application that is imported before the fork

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from serving.client import Client
 from serving.script import request
+from serving.waiting import until
 from supervised.conftest import CONNECTIONS, Supervise, Write, amount
-from supervised.supervised import Load, Supervised
+from supervised.supervised import Load, Supervised, listening
 
 BLOCKING = """
 import os, time
@@ -61,6 +62,30 @@ def test_nothing_is_lost_when_it_goes_to_and_fro(supervise: Supervise) -> None:
         load.end_without_loss()
     served = {supervised.get() for _ in range(40)}  # no socket is left that nobody serves
     assert served == {f"1 {pid}".encode() for pid in pids.values()}
+    assert supervised.stop() == 0
+
+
+SLOW_FORK = """
+import os, time
+
+def on_starting(supervisor):
+    os.register_at_fork(after_in_child=lambda: time.sleep(0.5))
+"""
+
+
+def test_nothing_is_lost_to_a_process_that_was_forked_just_now(supervise: Supervise, tmp_path: Path) -> None:
+    """It has copies of all sockets, for half a second here, and they are closed when it comes to that."""
+    (tmp_path / "slow_fork.py").write_text(SLOW_FORK)
+    supervised = supervise("served:app", "--workers", "2", "--hooks", "slow_fork", "--max-requests", "150")
+    supervised.wait_for_workers(2)
+    with Load(supervised.address, CONNECTIONS) as load:
+        for _ in range(amount(2, 6)):
+            supervised.signal(signal.SIGTTIN)
+            assert until(lambda: 2 in supervised.workers("serving"))
+            assert until(lambda: len(listening(supervised.pid)) == 3)
+            supervised.signal(signal.SIGTTOU)
+            assert until(lambda: len(listening(supervised.pid)) == 2)
+        load.end_without_loss()
     assert supervised.stop() == 0
 
 
