@@ -3,7 +3,7 @@
 Switches, all by environment:
 
 - FASTSERVE_DEBUG=1: assertions, and the ledger of live objects (macro FS_DEBUG).
-- FASTSERVE_SANITIZE=1: AddressSanitizer and UndefinedBehaviorSanitizer.
+- FASTSERVE_SANITIZE=1: AddressSanitizer and UndefinedBehaviorSanitizer; =thread: ThreadSanitizer.
 - FASTSERVE_WERROR=1: warnings in the C rooms are errors. Cython's C is not ours to mend and stays out of it.
 - FASTSERVE_SYSTEM_LLHTTP=1: the system's llhttp, found by pkg-config, in place of the fetched one.
 """
@@ -50,9 +50,13 @@ COMPILE = [*QUOTED, "-std=gnu11", "-fvisibility=hidden", "-fno-plt", "-g1"]
 # is often missing, so it goes without.
 LTO = [] if DEBUG or SANITIZE or "clang" in os.environ.get("CC", "") else ["-flto=auto"]
 COMPILE += ["-O1", "-UNDEBUG", "-DFS_DEBUG=1"] if DEBUG else ["-O1"] if SANITIZE else ["-O3", *LTO]
-SANITIZERS = (
-    ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-fno-sanitize-recover=undefined"] if SANITIZE else []
-)
+SANITIZERS = []
+RACES = os.environ.get("FASTSERVE_SANITIZE") == "thread"
+if RACES:
+    # It does not know fences. The one in status.h orders what other processes read, which it does not see either.
+    SANITIZERS = ["-fsanitize=thread", "-fno-omit-frame-pointer", "-Wno-tsan"]
+elif SANITIZE:
+    SANITIZERS = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-fno-sanitize-recover=undefined"]
 COMPILE += SANITIZERS
 LINK = ["-Wl,-z,now", "-Wl,-z,relro", *(["-O3", *LTO] if LTO else []), *SANITIZERS]
 
@@ -74,7 +78,7 @@ DIRECTIVES = {
 
 def variant() -> str:
     """Names the folder of object files that the current interpreter and switches may share."""
-    return "-".join([str(sysconfig.get_config_var("SOABI")), *ON])
+    return "-".join([str(sysconfig.get_config_var("SOABI")), *ON, *(["THREAD"] if RACES else [])])
 
 
 def sources(*patterns: str) -> list[str]:
