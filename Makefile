@@ -23,6 +23,8 @@ BENCH_PEERS := --servers all --within 35 --scenarios hello,pipelined,browser,str
 # Seconds of `make stress`, and more arguments for it, such as --seed 17.3 to run one again (python -m stress --help).
 STRESS ?= 600
 STRESS_ARGS ?=
+# Seconds of `make fleet`, in which each server is upgraded in both ways at least once.
+FLEET ?= 120
 AGAINST ?= $(wildcard bench/results/reference/result.json)
 # Files of tests that run at the same time: the tests mostly wait, so one more than there are cores.
 JOBS ?= $(shell expr $$(nproc) + 1)
@@ -60,7 +62,7 @@ C_ROOMS := $(wildcard ext/net/*.c ext/proto/*.c)
 C_COMPILERS := $(shell for cc in gcc clang; do command -v $$cc; done)
 
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-applications soak stress conformance test-c test-threads test-over lint analyze bench bench-peers bench-check bench-micro profile fuzz fuzz-core llhttp clean distclean
+.PHONY: help run build test test-applications soak fleet stress conformance test-c test-threads test-over lint analyze bench bench-peers bench-check bench-micro profile fuzz fuzz-core llhttp clean distclean
 
 help:  ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,6 +101,9 @@ test-applications: $(BUILT) $(DEVELOP)  ## published applications, which are lar
 soak: $(BUILT) $(DEVELOP)  ## reloads, crashes, scaling and upgrades under load, the long way (about half an hour)
 	SOAK=1 $(PY) -m pytest tests/supervised tests/tls/test_certificates.py tests/http2/test_floods.py tests/http2/test_h2_endurance.py \
 		tests/behaviour/test_standing_still.py $(PYTEST)
+
+fleet: $(BUILT) $(DEVELOP)  ## three servers behind HAProxy, upgraded one after the other under load for FLEET=120 seconds
+	PYTHONPATH=tests $(PY) -m fleet --seconds $(FLEET)
 
 stress: $(DEVELOP) $(SANITIZED)  ## random clients against the sanitized server for STRESS=600 seconds
 	PYTHONPATH=tests $(PY) -m stress --build $(dir $(SANITIZED)) --seconds $(STRESS) $(STRESS_ARGS)

@@ -52,7 +52,7 @@ def test_every_flag_that_is_named_exists(path: Path) -> None:
 
 
 def test_every_file_is_explained_and_nothing_else() -> None:
-    linked = set(re.findall(r"\]\(([\w.]+)\)", text("README.md")))
+    linked = set(re.findall(r"\]\(([\w.-]+)\)", text("README.md")))
     assert linked == {path.name for path in FOLDER.iterdir()} - {"README.md"}
 
 
@@ -98,16 +98,21 @@ def test_the_proxies_take_less_time_than_we_give() -> None:
     config = sample()
     assert float(re.findall(r"keepalive_timeout (\d+)s", text("nginx.conf"))[0]) < config.timeout_keep_alive
     assert float(re.findall(r"proxy_read_timeout (\d+)s", text("nginx.conf"))[0]) > config.timeout_request
-    client, server = re.findall(r"timeout (?:client|server) (\d+)s", text("haproxy.cfg"))
+    client, server = re.findall(r"timeout (?:client|server) (\d+)s", text("haproxy-tcp.cfg"))
     assert min(float(client), float(server)) > max(config.timeout_keep_alive, config.timeout_request_body)
-    interval, fall = re.findall(r"inter (\d+)s fall (\d+)", text("haproxy.cfg"))[0]
-    assert int(interval) * int(fall) < config.drain_delay
+    assert float(re.findall(r"timeout server (\d+)s", text("haproxy.cfg"))[0]) > config.timeout_request
+
+
+@pytest.mark.parametrize("name", ["haproxy.cfg", "haproxy-tcp.cfg"])
+def test_haproxy_notices_a_stop_in_time(name: str) -> None:
+    interval, fall = re.findall(r"inter (\d+)s fall (\d+)", text(name))[0]
+    assert int(interval) * int(fall) < sample().drain_delay
 
 
 @pytest.fixture
 def copies(tmp_path: Path) -> Path:
     """The files with what a check needs here: a program that exists, and no port that somebody else might have."""
-    for name in ("fastserve.service", "fastserve.socket", "haproxy.cfg"):
+    for name in ("fastserve.service", "fastserve.socket", "haproxy.cfg", "haproxy-tcp.cfg"):
         (tmp_path / name).write_text(re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", text(name), flags=re.MULTILINE))
     assert "listen 8080;" in text("nginx.conf")  # which nginx binds even when it only tests
     (tmp_path / "nginx.conf").write_text(text("nginx.conf").replace("listen 8080;", f"listen unix:{tmp_path}/web;"))
@@ -119,9 +124,10 @@ def copies(tmp_path: Path) -> Path:
     [
         ("systemd-analyze", "verify", "{0}/fastserve.service", "{0}/fastserve.socket"),
         ("haproxy", "-c", "-f", "{0}/haproxy.cfg"),
+        ("haproxy", "-c", "-f", "{0}/haproxy-tcp.cfg"),
         ("nginx", "-t", "-p", "{0}", "-c", "{0}/nginx.conf"),
     ],
-    ids=lambda command: command[0],
+    ids=lambda command: f"{command[0]} {command[-1].rpartition('/')[2]}",
 )
 def test_the_program_that_reads_it_finds_it_valid(copies: Path, command: tuple[str, ...]) -> None:
     program = shutil.which(

@@ -24,6 +24,7 @@ class Client:
         timeout: seconds that any single wait may take; TimeoutError after that.
         receive_buffer: SO_RCVBUF in bytes, set before the connect so that the window is small from the start.
         context: speaks TLS; HTTP/1.1 is what it asks for.
+        source: the address to connect from, where the system is not to choose.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Client:
         timeout: float = PATIENCE,
         receive_buffer: int | None = None,
         context: ssl.SSLContext | None = None,
+        source: str | None = None,
     ) -> None:
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_STREAM)
@@ -39,6 +41,8 @@ class Client:
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         try:
+            if source is not None:
+                self.socket.bind((source, 0))
             self.socket.connect(address)
             if context is not None:
                 self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
