@@ -193,14 +193,15 @@ cdef class ASGIExchange(Exchange):
         return result
 
     cdef int detach(self) except -1:
-        cdef bint uncalled = not self.started or self.waits
+        cdef bint uncalled
         Exchange.detach(self)
         if not self.running:
+            uncalled = not self.started or self.waits
             end_row(self)
             leave_place(self)
-        if uncalled:
-            self.forget_alarm()
-            self.let_go()       # the client broke it off before the application was called, which nothing does any more
+            if uncalled:
+                self.forget_alarm()
+                self.let_go()   # the client broke it off before the application was called, which nothing does any more
         self.wake_receivers(False)
         self.wake_senders()
 

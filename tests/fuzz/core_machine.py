@@ -65,6 +65,12 @@ LIMITS = {
     "timeout_h2_pong": 1000,
     "max_body": 1 << 20,
 }
+QUEUES: tuple[dict[str, int], ...] = (
+    {},
+    {"max_concurrency": 1, "max_queue": 3},
+    {"max_concurrency": 2, "max_queue": 2, "timeout_queue": 1000},
+    {"timeout_queue": 1},
+)
 
 
 class Meddling:
@@ -266,8 +272,8 @@ def http1(route: str, body: int, chunked: bool, close: bool) -> bytes:
 class Core(RuleBasedStateMachine):
     uvloop = False
 
-    @initialize(log=st.booleans())
-    def start(self, log: bool) -> None:
+    @initialize(log=st.booleans(), queue=st.sampled_from(QUEUES))
+    def start(self, log: bool, queue: dict[str, int]) -> None:
         self.before = dict(_core.ledger())
         self.loop: asyncio.AbstractEventLoop = uvloop.new_event_loop() if self.uvloop else asyncio.SelectorEventLoop()
         self.loop.set_exception_handler(lambda _, context: self.note(context))
@@ -280,7 +286,9 @@ class Core(RuleBasedStateMachine):
         self.logger.addHandler(self.handler)
         self.log = os.open(os.devnull, os.O_WRONLY)
         self.asgi = _core.ASGI(self.application, loop=self.loop)
-        self.driver = _core.Driver(self.asgi, logger=self.logger, limits=LIMITS, access_log_fd=self.log if log else -1)
+        self.driver = _core.Driver(
+            self.asgi, logger=self.logger, limits={**LIMITS, **queue}, access_log_fd=self.log if log else -1
+        )
         self.application.driver = self.driver
         self.asgi.start()
         self.peers: list[Peer] = []
