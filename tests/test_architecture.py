@@ -102,7 +102,8 @@ MODULES: Mapping[str, set[str]] = {
         ),
     },
     "serving": {"application", "config", "logs", "stop_signals", "threaded_worker", "threads_left", "worker"},
-    "assignment": {"application", "channel", "config", "hooks", "listen", "logs", "page", "privileges"},
+    "mailbox": set(),
+    "assignment": {"application", "channel", "config", "hooks", "listen", "logs", "mailbox", "page", "privileges"},
     "worker_process": {
         *(
             "_core",
@@ -121,16 +122,18 @@ MODULES: Mapping[str, set[str]] = {
         ),
         *("unheard", "worker"),
     },
-    "slots": {"channel", "config", "page"},
+    "slots": {"channel", "config", "mailbox", "page"},
     "health": {"config", "page", "slots"},
     "adoption": set(),
     "arrivals": set(),
     "ending": {"assignment", "exits", "page", "slots"},
     "starter": {
-        *("application", "assignment", "channel", "config", "forked", "health", "hooks", "listen", "logs", "page"),
-        *("privileges", "slots", "worker_process"),
+        *("application", "assignment", "channel", "config", "forked", "health", "hooks", "listen", "logs", "mailbox"),
+        *("page", "privileges", "slots", "worker_process"),
     },
-    "crew": {"config", "ending", "errors", "exits", "health", "hooks", "listen", "page", "slots", "starter"},
+    "crew": {
+        *("config", "ending", "errors", "exits", "health", "hooks", "listen", "mailbox", "page", "slots", "starter"),
+    },
     "attendant": {
         *("admin", "admin_access", "assignment", "channel", "config", "exits", "forked", "health", "listen"),
         *("metrics", "page", "privileges", "watch", "worker_process"),

@@ -8,7 +8,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from cpython.ref cimport PyObject
 
-from net cimport (FS_POLL_BATCH, fs_address, fs_log_file, fs_outpool, fs_outqueue, fs_poller, fs_ready, fs_relay, fs_timer, fs_wheel)
+from net cimport (FS_POLL_BATCH, fs_address, fs_handover, fs_log_file, fs_outpool, fs_outqueue, fs_poller, fs_ready, fs_relay, fs_timer, fs_wheel)
 from proto cimport (fs_budget, fs_event, fs_field, fs_h1, fs_h1_shared, fs_head_common, fs_limits, fs_proxy_header, fs_request_head, fs_sink,
                     fs_body_queue, fs_h2, fs_h2_shared, fs_h2_stream, fs_slice, fs_stream, fs_ws, fs_ws_deflate_params, fs_ws_event,
                     fs_ws_shared)
@@ -142,6 +142,9 @@ cdef extern from "status.h":
         uint64_t tls_handshakes
         uint64_t http2_connections
         uint64_t http2_resets
+        uint64_t mailbox
+        uint64_t handed_over
+        uint64_t taken_over
 
     void fs_status_init(fs_status *status)
     void fs_status_count_response(fs_status *status, int code)
@@ -352,10 +355,22 @@ cdef class TLSFilter:
 cdef class Listener:
     cdef int fd                         # not owned; -1 once it is no longer watched
     cdef bint shared
+    cdef bint mailbox                   # no listener, but where siblings put connections that they have accepted
+    cdef uint64_t name                  # the same for this address in every worker; 0: what it accepts is not handed over
     cdef object tls                     # fastserve.tls.TLS, or None: its connections are plain
     cdef int redirect                   # the https port that a plain one redirects to, 0
     cdef uint32_t slot
     cdef tuple server                   # (host, port) or (path, None); None where each connection has its own
+
+
+cdef class Sibling:
+    cdef object number                  # by which it is forgotten
+    cdef int fd                         # owned: leads to its mailbox
+    cdef Py_buffer *memory              # owned: where its status lies; hidden from the garbage collector like the driver's own
+    cdef const fs_status *status
+    cdef uint64_t turns                 # of it, when it was last given a connection
+    cdef uint32_t given                 # connections that it may not have taken yet
+    cdef int close(self) except -1
 
 
 cdef class Watch:
@@ -534,6 +549,9 @@ cdef class Driver:
     cdef Py_buffer *status_buffer
     cdef uint64_t free_rows             # of its table of requests
     cdef uint64_t errors[512]           # by -code
+    cdef list siblings                  # those that connections may be handed over to
+    cdef dict by_name                   # listeners, as siblings call them
+    cdef uint64_t handover_number       # of the last one; its upper half is this process's ID
     cdef uint64_t accept_paused_until   # no descriptors left: monotonic ms, 0 when not paused
     cdef fs_timer accept_timer
     cdef fs_timer log_timer
@@ -563,6 +581,13 @@ cdef class Driver:
     cdef Listener listener_of(self, int fd)
     cdef int accept_rest(self, list listeners, bint last) except -1
     cdef int accept_from(self, Listener listener, int most) except -1
+    cdef int accept_handed(self, Listener mailbox, int most) except -1
+    cdef bint hand_over(self, int fd, const fs_address *peer, Listener listener) except -1
+    cdef int forget_sibling(self, Sibling sibling) except -1
+    cdef int forget_siblings(self) except -1
+    cdef int shut_mailbox(self, Listener mailbox) except -1
+    cdef int open_handed(self, int fd, const fs_handover *handover) except -1
+    cdef int watch_listener(self, Listener listener) except 1
     cdef int forget_watch(self, Watch watch) except -1
     cdef void forget_status(self) noexcept
     cdef int tell_watches(self) except -1

@@ -4,7 +4,7 @@ Joins the C rooms `net` and `proto` to Python. Each included file is one idea; _
 """
 
 cimport cython
-from cpython.buffer cimport PyBUF_READ, PyBUF_WRITABLE, PyBUF_WRITE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_READ, PyBUF_SIMPLE, PyBUF_WRITABLE, PyBUF_WRITE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport (PyDict_Check, PyDict_Contains, PyDict_Copy, PyDict_DelItem, PyDict_Next, PyDict_SetItem,
@@ -19,7 +19,7 @@ from cpython.tuple cimport PyTuple_GET_SIZE, PyTuple_Pack
 from cpython.unicode cimport (PyUnicode_AsUTF8AndSize, PyUnicode_DecodeLatin1, PyUnicode_DecodeUTF8,
                               PyUnicode_GET_LENGTH)
 
-from libc.errno cimport (EAGAIN, EBADF, EINTR, EINVAL, EIO, EMFILE, ENFILE, ENOBUFS, ENODATA, ENOMEM, ENOTSOCK, errno)
+from libc.errno cimport (EAGAIN, EBADF, EINTR, EINVAL, EIO, EMFILE, ENFILE, ENOBUFS, ENODATA, ENOMEM, ENOTSOCK, EPIPE, errno)
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 from libc.time cimport gmtime_r, strftime, time_t, tm
@@ -112,6 +112,7 @@ include "threads.pxi"
 include "tls.pxi"
 include "h2_session.pxi"
 include "connection.pxi"
+include "sibling.pxi"
 include "driver.pxi"
 
 fill_field_names()

@@ -17,15 +17,19 @@ cdef uint64_t TOKEN = <uint64_t>1 << 63     # no pointer has this bit: the polle
 cdef class Listener:
     """A listening socket; the descriptor stays the caller's."""
 
-    def __cinit__(self, int fd, bint shared, object tls, int redirect):
+    def __cinit__(self, int fd, bint shared, object tls, int redirect, uint64_t name, bint mailbox=False):
         cdef fs_address address
         cdef char text[FS_ADDRESS_TEXT]
         self.fd = fd
+        self.name = name
+        self.mailbox = mailbox
         self.shared = shared
         self.tls = tls
         self.redirect = redirect
         if fs_local_address(fd, &address) < 0:
             raise OSError(errno, "not a socket")
+        if mailbox:
+            return
         if address.family == FS_FAMILY_UNIX:
             self.server = (unix_path(fd), None)
         elif address.family in (FS_FAMILY_INET, FS_FAMILY_INET6):
@@ -158,6 +162,8 @@ cdef class Driver:
         self.scheduled = []
         self.dead = []
         self.told = []
+        self.siblings = []
+        self.by_name = {}
         self.buffer = <char *>malloc(RECEIVE_BUFFER)
         if self.buffer == NULL:
             raise MemoryError()
@@ -185,6 +191,7 @@ cdef class Driver:
         fs_wheel_init(&self.wheel, fs_monotonic_ms())
         self.open_poller()
         self.clock()
+        self.handover_number = <uint64_t>os.getpid() << 32
         interface.attach(self)
         self.interface = interface
 
@@ -267,16 +274,24 @@ cdef class Driver:
 
     # ---- listening
 
-    def add_listener(self, int fd, *, bint shared=False, tls=None, int redirect=0):
-        cdef Listener listener = Listener(fd, shared, tls, redirect)
+    def add_listener(self, int fd, *, bint shared=False, tls=None, int redirect=0, uint64_t name=0):
+        cdef Listener listener = Listener(fd, shared, tls, redirect, name)
         cdef int result = fs_listener_prepare(fd)
         if result == 0:
-            listener.slot = self.take_slot(listener)
-            result = fs_poller_add_listener(&self.poller, fd, self.token(listener.slot), shared)
-            if result < 0:
-                self.free_slot(listener.slot)
+            result = self.watch_listener(listener)
         if result < 0:
             raise OSError(-result, os.strerror(-result))
+        if name:
+            self.by_name.setdefault(name, listener)
+
+    cdef int watch_listener(self, Listener listener) except 1:
+        """0 or -errno."""
+        cdef int result
+        listener.slot = self.take_slot(listener)
+        result = fs_poller_add_listener(&self.poller, listener.fd, self.token(listener.slot), listener.shared)
+        if result < 0:
+            self.free_slot(listener.slot)
+        return result
 
     def remove_listener(self, int fd):
         self.accept_rest([self.listener_of(fd)], True)
@@ -285,6 +300,8 @@ cdef class Driver:
         self.accept_rest(self.listeners(), False)
 
     def stop_listening(self):
+        self.forget_siblings()      # what is accepted from here on is served here: they may be stopping, too
+        self.status.mailbox = 0
         self.accept_rest(self.listeners(), True)
 
     cdef Listener listener_of(self, int fd):
@@ -306,6 +323,8 @@ cdef class Driver:
                     # First: of several that share a socket the kernel wakes one, and counts on it. A connection that
                     # comes after this wakes another one, what came before is taken here.
                     fs_poller_remove(&self.poller, listener.fd)
+                    if listener.mailbox:
+                        self.shut_mailbox(listener)
                 self.accept_from(listener, ACCEPT_REST)
                 if last:
                     self.forget_listener(listener)
@@ -328,9 +347,13 @@ cdef class Driver:
     cdef int accept_from(self, Listener listener, int most) except -1:
         cdef fs_address peer
         cdef int fd, i
+        if listener.mailbox:
+            return self.accept_handed(listener, most)
         for i in range(most):
             fd = fs_accept(listener.fd, &peer)
             if fd >= 0:
+                if PyList_GET_SIZE(self.siblings) and self.hand_over(fd, &peer, listener):
+                    continue
                 self.status.connections_total += 1
                 self.open_connection(fd, &peer, listener)
             elif fd == FS_AGAIN:
@@ -353,6 +376,7 @@ cdef class Driver:
                    "--limit-concurrency below it", (os.strerror(error),))
         self.status.accept_errors += 1
         self.accept_paused_until = self.now + ACCEPT_PAUSE_MS
+        self.status.mailbox = 0
         for listener in self.listeners():
             fs_poller_remove(&self.poller, (<Listener>listener).fd)
         fs_wheel_arm(&self.wheel, &self.accept_timer, self.accept_paused_until)
@@ -362,6 +386,8 @@ cdef class Driver:
         for listener in self.listeners():
             fs_poller_add_listener(&self.poller, (<Listener>listener).fd, self.token((<Listener>listener).slot),
                                    (<Listener>listener).shared)
+            if (<Listener>listener).mailbox:
+                self.status.mailbox = 1
 
     cdef int forget_listener(self, Listener listener) except -1:
         if listener.fd >= 0:
@@ -403,6 +429,96 @@ cdef class Driver:
             memset(&peer, 0, sizeof(peer))
         os.set_blocking(fd, False)
         self.open_connection(fd, &peer, None)
+
+    # ---- connections that one worker accepts and another one serves
+
+    def add_mailbox(self, int fd):
+        cdef int result = self.watch_listener(Listener(fd, False, None, 0, 0, True))
+        if result < 0:
+            raise OSError(-result, os.strerror(-result))
+        self.status.mailbox = 1
+
+    cdef int shut_mailbox(self, Listener mailbox) except -1:
+        """Nothing comes any more; what lies there is still to be taken."""
+        cdef int result = fs_mailbox_shut(mailbox.fd)
+        self.status.mailbox = 0
+        if result < 0:
+            report(self.logger, LOG_ERROR, "Internal error: a mailbox cannot be shut: %s", (os.strerror(-result),))
+
+    cdef int accept_handed(self, Listener mailbox, int most) except -1:
+        cdef fs_handover handover
+        cdef int fd, i
+        for i in range(most):
+            fd = fs_take_over(mailbox.fd, &handover)
+            if fd >= 0:
+                self.open_handed(fd, &handover)
+            elif fd == FS_AGAIN:
+                return 0
+            elif -fd == EMFILE:
+                self.pause_accepting(EMFILE)
+                return 0
+            else:
+                self.status.accept_errors += 1
+                report(self.logger, LOG_ERROR, "A connection that a sibling handed over is lost: %s", (os.strerror(-fd),))
+
+    cdef int open_handed(self, int fd, const fs_handover *handover) except -1:
+        cdef fs_address peer = handover.peer
+        listener = self.by_name.get(handover.listener)
+        if listener is None:
+            self.status.accept_errors += 1
+            report(self.logger, LOG_ERROR, "A connection that a sibling handed over is closed: its address is not served here", ())
+            fs_close(fd)
+            return 0
+        self.status.connections_total += 1
+        self.status.taken_over += 1
+        self.open_connection(fd, &peer, <Listener>listener)
+
+    def add_sibling(self, number, int fd, status):
+        cdef Sibling sibling
+        self.remove_sibling(number)
+        sibling = Sibling(number, fd, status)
+        self.siblings.append(sibling)
+
+    def remove_sibling(self, number):
+        cdef Sibling sibling
+        for sibling in list(self.siblings):
+            if sibling.number == number:
+                self.forget_sibling(sibling)
+
+    cdef int forget_siblings(self) except -1:
+        cdef Sibling sibling
+        for sibling in list(self.siblings):
+            self.forget_sibling(sibling)
+
+    cdef int forget_sibling(self, Sibling sibling) except -1:
+        self.siblings.remove(sibling)
+        sibling.close()
+
+    cdef bint hand_over(self, int fd, const fs_address *peer, Listener listener) except -1:
+        """Whether a sibling that has less to do has the accepted connection now, and this worker has it no more."""
+        cdef fs_handover handover
+        cdef Sibling sibling
+        cdef int result
+        if not listener.name:
+            return False
+        sibling = least_busy(self.siblings, self.in_flight, self.live, self.now, self.limits.max_concurrency)
+        if sibling is None:
+            return False
+        memset(&handover, 0, sizeof(handover))
+        self.handover_number += 1
+        handover.number = self.handover_number
+        handover.listener = listener.name
+        handover.peer = peer[0]
+        result = fs_hand_over(sibling.fd, fd, &handover)
+        if result < 0:
+            if result == -EPIPE:
+                self.forget_sibling(sibling)    # it stops
+            return False                        # no room, or no more descriptors may be on their way: it stays here
+        fs_close(fd)
+        sibling.turns = sibling.status.turns
+        sibling.given += 1
+        self.status.handed_over += 1
+        return True
 
     # ---- descriptors of others
 
@@ -768,6 +884,7 @@ cdef class Driver:
             self.forget_listener(listener)
         for watch in self.owners(Watch):
             self.forget_watch(watch)
+        self.forget_siblings()
         self.drop_connections()
         self.closed = True
         self.interface.clear()
@@ -801,6 +918,7 @@ cdef class Driver:
         for watch in self.owners(Watch):
             watch.fd = -1
             watch.callback = None
+        self.forget_siblings()
         fs_poller_close(&self.poller)
         self.poller.timer_due = 1       # none is set any more: it is due already
         self.access_log.forget()

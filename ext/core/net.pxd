@@ -151,3 +151,14 @@ cdef extern from "net/socket.h" nogil:
     void fs_close(int fd)
     void fs_close_reset(int fd)
     void fs_close_for_all(int fd, bint reset)
+
+
+cdef extern from "net/handover.h" nogil:
+    ctypedef struct fs_handover:
+        uint64_t number
+        uint64_t listener
+        fs_address peer
+
+    int fs_hand_over(int to, int fd, const fs_handover *handover)
+    int fs_take_over(int mailbox, fs_handover *handover)
+    int fs_mailbox_shut(int mailbox)

@@ -79,7 +79,10 @@
     X(threads_overdue_since) /* monotonic ms: since when no thread of a WSGI worker is in time, 0: one is */ \
     X(queued)             /* requests whose application is not called yet, for want of a place or a thread */ \
     X(queued_since)       /* monotonic ms: since when the oldest of them waits, 0: there is none */ \
-    X(queue_timeouts)     /* answered 503 by timeout_queue */
+    X(queue_timeouts)     /* answered 503 by timeout_queue */                        \
+    X(mailbox)            /* 1: siblings may hand connections over to this worker */ \
+    X(handed_over)        /* connections that a sibling got, */                   \
+    X(taken_over)         /* and that came from one */
 
 enum {
 #define FS_STATUS_INDEX(name) FS_STATUS_##name,
@@ -94,9 +97,9 @@ static const char *const fs_status_names[FS_STATUS_COUNT] = {
 #undef FS_STATUS_NAME
 };
 
-#define FS_STATUS_WORDS 64 /* ours; those that no field has are kept for fields to come */
+#define FS_STATUS_WORDS 80 /* ours; those that no field has are kept for fields to come */
 #define FS_STATUS_OTHERS 16
-#define FS_STATUS_ROWS 59
+#define FS_STATUS_ROWS 58
 #define FS_STATUS_ROW_TEXT 119
 
 /* A request that is being served. */
@@ -121,7 +124,7 @@ typedef struct fs_status {
 
 _Static_assert(FS_STATUS_COUNT <= FS_STATUS_WORDS, "the fields fit their words");
 _Static_assert(sizeof(fs_status_row) == 128, "two lines of the cache");
-_Static_assert(offsetof(fs_status, others) == 512 && offsetof(fs_status, rows) == 640, "as the readers have it");
+_Static_assert(offsetof(fs_status, others) == 640 && offsetof(fs_status, rows) == 768, "as the readers have it");
 _Static_assert(sizeof(fs_status) == 8192, "two pages");
 _Static_assert(FS_STATUS_ROWS <= 64, "a word has a bit for each row");
 
@@ -132,7 +135,7 @@ static inline void fs_status_init(fs_status *status)
 {
     status->connections = status->in_flight = status->running = status->websockets = 0;
     status->buffered = status->body_files = status->threads_overdue_since = 0;
-    status->queued = status->queued_since = 0;
+    status->queued = status->queued_since = status->mailbox = 0;
     for (size_t i = 0; i < FS_STATUS_ROWS; i++)
         status->rows[i].start = 0;
 }

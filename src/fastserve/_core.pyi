@@ -146,13 +146,32 @@ class Driver:
         opened.
         """
 
-    def add_listener(self, fd: int, *, shared: bool = False, tls: TLS | None = None, redirect: int = 0) -> None:
+    def add_listener(
+        self, fd: int, *, shared: bool = False, tls: TLS | None = None, redirect: int = 0, name: int = 0
+    ) -> None:
         """Watches a listening socket, which stays the caller's to close.
 
         shared: other processes watch it too.
         tls: what its connections begin with; None: they are plain.
         redirect: the port of https to which every request is redirected with 308; 0: they are served.
+        name: a number below 2**64 by which siblings know the address; 0: its connections are not handed over to them.
         """
+
+    def add_mailbox(self, fd: int) -> None:
+        """Takes connections over from siblings that put them into this socket's other end, and shows that it does. It
+        is shut, and emptied, when the driver stops listening; to close it is the caller's. Raises OSError."""
+
+    def add_sibling(self, number: int, fd: int, status: memoryview) -> None:
+        """Hands connections that are accepted over to this process as long as it has clearly less to do.
+
+        number: by which it is forgotten; the one before with the same is.
+        fd: leads to its mailbox; the driver owns it from here on.
+        status: its status, to read.
+        Raises ValueError for too little memory.
+        """
+
+    def remove_sibling(self, number: int) -> None:
+        """Forgets it. Nothing happens where there is none of this number."""
 
     def remove_listener(self, fd: int) -> None:
         """Stops watching it, then takes what waits in its queue. Does not close it. Raises ValueError when it is not

@@ -9,7 +9,8 @@ from fastserve.config import Config
 from fastserve.hooks import Hooks
 from fastserve.listen import Listeners
 from fastserve.logs import AccessLog
-from fastserve.page import WorkerBlock
+from fastserve.mailbox import Mailbox
+from fastserve.page import Page, WorkerBlock
 from fastserve.privileges import Privileges
 
 STACKS_SIGNAL = signal.SIGRTMAX
@@ -33,6 +34,10 @@ class Assignment:
     siblings: bool
     """There are other workers."""
     block: WorkerBlock | None = None
+    page: Page | None = None
+    """Where its siblings' blocks are."""
+    mailbox: Mailbox | None = None
+    """None: no sibling hands connections over to it."""
     access_log: AccessLog | None = None
     """Opened by the supervisor, for whom files can be created that the worker's user may only write."""
     privileges: Privileges | None = None

@@ -2,9 +2,10 @@
 
 A worker says `ready`, `failed` (with the reason and the traceback), and `draining` once it has stopped to listen. The
 supervisor says `cover` (serve these listening sockets of another slot too), `uncover`, which the worker answers with
-`uncovered` once it has closed them, `look` (accept what waits: a sibling that was woken for it is gone), and
-`listening` (your sockets do from now on: --listen-when-ready). Everything else goes by signals, which a worker takes
-before its driver runs, too.
+`uncovered` once it has closed them, `look` (accept what waits: a sibling that was woken for it is gone), `sibling`
+(another worker that connections may be handed over to, with the entry of its mailbox), `parted` (it is to end, or has
+ended), and `listening` (your sockets do from now on: --listen-when-ready). Everything else goes by signals, which a
+worker takes before its driver runs, too.
 """
 
 import array
@@ -60,10 +61,10 @@ class Channel:
             return None
         room = socket.CMSG_SPACE(_MOST_DESCRIPTORS * array.array("i").itemsize)
         try:
-            text, ancillary, _, _ = self._socket.recvmsg(_LONGEST, room)
+            text, ancillary, _, _ = self._socket.recvmsg(_LONGEST, room, socket.MSG_CMSG_CLOEXEC)
         except ConnectionResetError:
             # It has closed with something of ours unread, which the kernel says once, and before what it had sent.
-            text, ancillary, _, _ = self._socket.recvmsg(_LONGEST, room)
+            text, ancillary, _, _ = self._socket.recvmsg(_LONGEST, room, socket.MSG_CMSG_CLOEXEC)
         if not text:
             self.close()
             return None

@@ -17,6 +17,7 @@ from fastserve.errors import StartError
 from fastserve.exits import Exit, OutOfMemory
 from fastserve.hooks import WorkerInfo
 from fastserve.listen import Sockets
+from fastserve.mailbox import Mailbox
 from fastserve.page import Cause, State
 from fastserve.slots import Child, Closing, Ending, Slot
 from fastserve.starter import Equipment, NotForkedError, Version, start
@@ -71,6 +72,10 @@ class Crew:
         self._equipment = equipment
         self._reload: Reload | None = None
         self._left: list[tuple[float, str]] = []
+        self._parted: list[Child] = []
+        """Those that are to end, or have ended, and in whose mailboxes there may be something for others."""
+        self._emptied: list[Mailbox] = []
+        """Of workers that are no more. Closed when the next step begins: by then nobody watches them."""
         self._generation = 0
         self._memory = OutOfMemory()
         self._note()
@@ -99,6 +104,8 @@ class Crew:
     def step(self) -> None:
         """Does what is due. Raises Forked in a new worker."""
         moment = time.monotonic()
+        while self._emptied:
+            self._emptied.pop().close()
         self._listen_to_workers()
         self._say_who_left(moment)
         self._end_overdue(moment)
@@ -179,6 +186,7 @@ class Crew:
         child.block["ready"] = int(child.ready * 1000)
         slot.failed_starts = 0
         old, slot.current, slot.coming = slot.current, child, None
+        self._introduce(child)
         logger.debug("%s is ready", child.name)
         if old is not None:
             self._tell_to_end(old, slot.cause or Cause.RELOAD)
@@ -235,6 +243,7 @@ class Crew:
         if slot.coming is child:
             slot.coming = None
         ending.expect(child, cause)
+        self._part(child)
 
     def end_all(self) -> None:
         """Every worker ends gracefully; none is started."""
@@ -293,6 +302,7 @@ class Crew:
         memory = end.signal == signal.SIGKILL and child.ending is not Ending.KILLED and self._memory.happened()
         explained = "killed by the kernel: the memory of its control group was used up" if memory else str(end)
         ending.report(child, end, explained)
+        self._part(child)
         if child.cause is not None and child.ready is not None and not end.clean:
             self.clean = False
         self._equipment.hooks.call("worker_exit", WorkerInfo(child.slot, child.pid, child.generation, explained))
@@ -443,6 +453,7 @@ class Crew:
             for child in self.children.values()
             if child.serving and not child.hangs and child.silence() < health.FRESH
         ]
+        self._deliver(able)
         for slot in self.slots[: self.sockets.slots]:
             served = slot.current.holds if slot.current in able else ()
             alone = tuple(each for each in self.sockets.of_slot(slot.index) if each not in served)
@@ -464,8 +475,13 @@ class Crew:
         no sibling could take it."""
         if self.serving < 2:
             return {}
-        slots = [slot for slot in self.slots[: self.sockets.slots] if slot.current is not None and slot.closing is None]
-        return {each.fileno(): slot.index for slot in slots for each in self.sockets.of_slot(slot.index)}
+        found: dict[int, int] = {}
+        for slot in self.slots[: self.sockets.slots]:
+            if slot.current is not None and slot.closing is None:
+                found |= {each.fileno(): slot.index for each in self.sockets.of_slot(slot.index)}
+                if slot.current.mailbox is not None:
+                    found[slot.current.mailbox.box.fileno()] = slot.index
+        return found
 
     def note_waiting(self, slots: set[int]) -> bool:
         """Connections have been waiting in these slots; whether one of the workers hangs and is to be covered for."""
@@ -481,6 +497,48 @@ class Crew:
         if child.channel.send("uncover", slot=slot.index):
             del child.covers[slot.index]
             child.releasing.add(slot.index)
+
+    # ---- connections that workers hand over to one another
+
+    def _introduce(self, child: Child) -> None:
+        """A worker that is ready and its siblings of the same configuration hand connections over to one another."""
+        for other in self.children.values():
+            if other is not child and other.serving and other.generation == child.generation:
+                self._tell_of(other, child)
+                self._tell_of(child, other)
+
+    def _tell_of(self, other: Child, child: Child) -> None:
+        if other.mailbox is not None and child.mailbox is not None:
+            block = self._equipment.page.number(child.block)
+            other.channel.send("sibling", [child.mailbox.entry.fileno()], number=child.pid, block=block)
+
+    def _part(self, child: Child) -> None:
+        """Nothing is handed over to it any more: by its mailbox, whether or not its siblings know already."""
+        if child.mailbox is None or child in self._parted:
+            return
+        child.mailbox.shut()
+        self._parted.append(child)
+        for other in self.children.values() if not self.resting else ():
+            if other is not child and other.generation == child.generation:
+                other.channel.send("parted", number=child.pid)
+
+    def _deliver(self, able: list[Child]) -> None:
+        """What lies in the mailbox of a worker that ends or hangs goes to others, first to who knows its addresses."""
+        for child in (*(each for each in self.children.values() if each.hangs), *self._parted):
+            if child.mailbox is None:
+                continue
+            others = [each for each in able if each is not child and each not in self._parted]
+            others.sort(key=lambda each: each.generation != child.generation)
+            empty = child.mailbox.move([each.mailbox for each in others if each.mailbox is not None])
+            if empty and child in self._parted and self.children.get(child.pid) is not child:
+                self._parted.remove(child)
+                self._emptied.append(child.mailbox)
+
+    def mailboxes(self) -> Iterator[Mailbox]:
+        """All that this process has."""
+        known = {*self.children.values(), *self._parted}
+        yield from (child.mailbox for child in known if child.mailbox is not None)
+        yield from self._emptied
 
     # ---- more or fewer
 

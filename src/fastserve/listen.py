@@ -56,6 +56,11 @@ class Listeners:
         self._given.update(found)
         return found
 
+    @property
+    def all_given(self) -> bool:
+        """Whether none is left for `fresh`."""
+        return len(self._given) == len(self.sockets)
+
     def forget(self) -> None:
         """In a child that the application has forked: closes its copies. The paths are the parent's."""
         self._endpoints = ()

@@ -39,6 +39,8 @@ COUNTERS = (
     ("no_room", "requests_without_room", "Refusals (503) because of --limit-buffered or --limit-body-files."),
     ("never_fits", "requests_never_fitting", "Requests answered 413 because their body exceeds --limit-body-files."),
     ("accept_errors", "accept_errors", "Connections that could not be accepted, such as for want of descriptors."),
+    ("handed_over", "connections_handed_over", "Connections that a worker handed over to one with less to do."),
+    ("taken_over", "connections_taken_over", "Connections that a worker took over from another one."),
     ("websockets_total", "websockets_accepted", "WebSockets that were accepted."),
     ("websocket_messages_in", "websocket_received_messages", "WebSocket messages received from clients."),
     ("websocket_messages_out", "websocket_sent_messages", "WebSocket messages sent to clients."),

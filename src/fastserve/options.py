@@ -262,6 +262,10 @@ class Options:
         True, Switch(), WORKERS,
         "Run the workers under a supervising process; without one, this process serves and is the only worker.",
     )  # fmt: skip
+    balance_connections: bool = option(
+        True, Switch(), WORKERS,
+        "Have a worker that is clearly busier than a sibling hand connections that it accepts over to it.",
+    )  # fmt: skip
     preload: bool = option(
         False, Switch(), WORKERS, "Import the application once, before the workers are forked.", peers=(GUNICORN,)
     )

@@ -14,8 +14,8 @@ from typing import NamedTuple
 BLOCK = 8192
 """Bytes of a block."""
 
-_CORE_WORDS = 64
-_ROWS_AT = 640
+_CORE_WORDS = 80
+_ROWS_AT = 768
 _ROW = 128
 
 _PATIENCE = 1000  # readings: the supervisor moves the totals of a worker within microseconds, unless it died in it
@@ -85,13 +85,16 @@ CORE_FIELDS = (
     "queued",
     "queued_since",  # likewise
     "queue_timeouts",
+    "mailbox",
+    "handed_over",
+    "taken_over",
 )
 """What the compiled driver counts, in the order of its words; the same as `_core.STATUS_FIELDS`."""
 
 _MOMENTARY = frozenset(
     (
         *("heartbeat", "turns", "connections", "in_flight", "running", "websockets", "buffered", "body_files"),
-        *("threads_overdue_since", "queued", "queued_since"),
+        *("threads_overdue_since", "queued", "queued_since", "mailbox"),
     )
 )
 TOTALS = tuple(name for name in CORE_FIELDS if name not in _MOMENTARY)
@@ -254,6 +257,14 @@ class Page:
             self.supervisor[name] += block[name]
         block.state = State.NONE
         self.supervisor["edition"] += 1
+
+    def number(self, block: WorkerBlock) -> int:
+        """By which `memory` knows it, in a forked process too."""
+        return self._blocks.index(block)
+
+    def memory(self, number: int) -> memoryview:
+        """A block's bytes, whoever has it."""
+        return self._blocks[number].memory
 
     def workers(self) -> Iterator[WorkerBlock]:
         """The blocks of the workers that there are."""

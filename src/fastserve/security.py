@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from fastserve import endpoint
@@ -32,6 +33,12 @@ class Security:
     def redirect_of(self, listener: socket.socket) -> int:
         """The port of https that its requests are redirected to, 0 where they are served."""
         return self.redirect if listener.getsockname() in self.plain else 0
+
+    @staticmethod
+    def name(listener: socket.socket) -> int:
+        """A number for its address (FNV-1a), the same in every worker and after a reload, and not 0."""
+        text = repr(listener.getsockname()).encode()
+        return reduce(lambda found, byte: (found ^ byte) * 0x100000001B3 % (1 << 64), text, 0xCBF29CE484222325) or 1
 
     def address(self, listener: socket.socket) -> str:
         """The address of a socket as a person would type it: a URL, or `unix:` and the path."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from fastserve.channel import Channel
 from fastserve.config import Config
+from fastserve.mailbox import Mailbox
 from fastserve.page import Cause, State, WorkerBlock, now
 
 SHORT_LIFE = 1.0
@@ -64,6 +65,8 @@ class Child:
     faults_read: int = 0
     stacks_due: float | None = None
     """When the stacks that it was asked for, though it goes on, are to be read."""
+    mailbox: Mailbox | None = None
+    """None: it neither hands connections over nor takes them."""
     hangs: bool = False
     """Whether connections wait for it while it does not turn."""
 

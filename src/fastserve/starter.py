@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastserve import health
 from fastserve.application import Application
@@ -17,6 +17,7 @@ from fastserve.forked import Forked, fork
 from fastserve.hooks import Hooks, WorkerInfo
 from fastserve.listen import Listeners, Sockets
 from fastserve.logs import AccessLog
+from fastserve.mailbox import Mailbox
 from fastserve.page import Page, WorkerBlock
 from fastserve.privileges import Privileges
 from fastserve.slots import Child
@@ -69,17 +70,25 @@ def start(
             taken.callback(theirs.close)
             faults = os.memfd_create("fastserve-faults")
             taken.callback(os.close, faults)
+            mailbox = Mailbox.new() if version.config.balance_connections else None
+            if mailbox is not None:
+                taken.callback(mailbox.close)
             pid = _fork()
         except OSError as error:
             raise NotForkedError(os.strerror(error.errno or 0).lower()) from None
         taken.pop_all()
     if pid == 0:
         ours.close()
+        if mailbox is not None:
+            mailbox.entry.close()
         equipment.leave_behind()
         listeners = _take_along(slot, version.sockets, all_sockets)
-        raise Forked(_job(_assignment(slot, version, equipment, listeners, theirs, faults, block, siblings)))
+        assignment = _assignment(slot, version, equipment, listeners, theirs, faults, block, siblings)
+        raise Forked(_job(replace(assignment, mailbox=mailbox)))
     theirs.close()
-    return _child(pid, slot, version, block, ours, faults)
+    child = _child(pid, slot, version, block, ours, faults)
+    child.mailbox = mailbox
+    return child
 
 
 def _fork() -> int:
@@ -122,6 +131,7 @@ def _assignment(
         beat=health.beat(version.config),
         siblings=siblings,
         block=block,
+        page=equipment.page,
         access_log=equipment.access_log,
         privileges=equipment.privileges,
         app=equipment.app,

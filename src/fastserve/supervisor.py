@@ -257,6 +257,8 @@ class Supervisor:
         for child in crew.children.values() if crew is not None else ():
             child.channel.close()
             os.close(child.faults)
+        for mailbox in crew.mailboxes() if crew is not None else ():
+            mailbox.close()
         for attendant in self._attendants:
             attendant.close_channel()
 
@@ -527,6 +529,8 @@ class Supervisor:
     def _end(self) -> ExitStatus:
         for attendant in self._attendants:
             attendant.end()
+        for mailbox in self._crew.mailboxes():
+            mailbox.close()
         if self._admin_sockets is not None:
             self._admin_sockets.close(keep_paths=self._upgrade.others_serve)
         self._hooks.call("on_exit", self._info(self._crew.wanted))

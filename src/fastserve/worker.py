@@ -145,7 +145,11 @@ def watch_listeners(driver: Driver, place: Place) -> None:
     security = place.listeners.security
     for each in place.listeners.fresh():
         driver.add_listener(
-            each.fileno(), shared=place.shared, tls=security.of(each), redirect=security.redirect_of(each)
+            each.fileno(),
+            shared=place.shared,
+            tls=security.of(each),
+            redirect=security.redirect_of(each),
+            name=security.name(each),
         )
 
 

@@ -160,6 +160,7 @@ class _Post:
         self._has_forked = False
         self._started = False
         self._watched = -1
+        self._mailbox_open = False
 
     def end_start(self, _number: int, frame: FrameType | None) -> None:
         """Ends an import wherever it is. One that has forked has a moment to come to its end: it may be in the midst of
@@ -208,6 +209,8 @@ class _Post:
             os.close(assignment.faults)
         self._channel.close()
         self._uncover_all()
+        if assignment.mailbox is not None:
+            assignment.mailbox.close()
         assignment.listeners.forget()
         if assignment.access_log is not None:
             assignment.access_log.close()
@@ -232,6 +235,7 @@ class _Post:
         self._started = True
         self._watched = self._channel.fileno()
         worker.driver.watch(self._watched, lambda: self._read(worker))
+        self._open_mailbox(worker.driver)
         self._title("serving")
         if self._reopen_due:
             self._reopen(worker)
@@ -261,6 +265,10 @@ class _Post:
             self._covered[message.values["slot"]] = message.descriptors
             for fd in message.descriptors:
                 self._serve_for_sibling(driver, fd)
+        elif message.kind == "sibling":
+            self._meet(driver, message)
+        elif message.kind == "parted":
+            driver.remove_sibling(message.values["number"])
         elif message.kind == "uncover":
             covered = self._covered.pop(message.values["slot"], ())
             for fd in covered:
@@ -277,12 +285,32 @@ class _Post:
         from fastserve.worker import watch_listeners
 
         watch_listeners(driver, self.place)
+        self._open_mailbox(driver)
+
+    def _open_mailbox(self, driver: "Driver") -> None:
+        """Once there is nothing that a sibling accepts from and this worker does not know."""
+        if self._assignment.mailbox is not None and self.place.listeners.all_given and not self._mailbox_open:
+            self._mailbox_open = True
+            driver.add_mailbox(self._assignment.mailbox.box.fileno())
+
+    def _meet(self, driver: "Driver", message: Message) -> None:
+        """A sibling that connections may be handed over to. Without a descriptor for it they stay here."""
+        page = self._assignment.page
+        for fd in message.descriptors:
+            if page is not None:
+                driver.add_sibling(message.values["number"], fd, page.memory(message.values["block"]))
 
     def _serve_for_sibling(self, driver: "Driver", fd: int) -> None:
         listener = socket.socket(fileno=fd)  # it looks at the address, and leaves the descriptor to us
         try:
             security = self._assignment.listeners.security
-            driver.add_listener(fd, shared=True, tls=security.of(listener), redirect=security.redirect_of(listener))
+            driver.add_listener(
+                fd,
+                shared=True,
+                tls=security.of(listener),
+                redirect=security.redirect_of(listener),
+                name=security.name(listener),
+            )
         finally:
             listener.detach()
 

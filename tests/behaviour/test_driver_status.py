@@ -146,9 +146,12 @@ def test_the_fields_are_words_in_a_fixed_order() -> None:
         "queued",
         "queued_since",
         "queue_timeouts",
+        "mailbox",
+        "handed_over",
+        "taken_over",
     )
     assert _core.STATUS_FIELDS[52:] == last
-    assert len(set(_core.STATUS_FIELDS)) == len(_core.STATUS_FIELDS) == 64
+    assert len(set(_core.STATUS_FIELDS)) == len(_core.STATUS_FIELDS) == 67
 
 
 def test_connections_and_bytes(address: tuple[str, int], status: Status) -> None:
@@ -272,7 +275,7 @@ def test_more_requests_than_rows(address: tuple[str, int], steps: Steps, status:
             client.send(request("/wait"))
         for _ in clients:
             assert steps.entered.acquire(timeout=PATIENCE)
-        assert len(status.rows()) == 59
+        assert len(status.rows()) == 58
         assert status["in_flight"] == 70
         steps.gate.set()
         for client in clients:

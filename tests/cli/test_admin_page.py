@@ -268,7 +268,7 @@ def test_the_workers_with_what_they_serve(ask: Ask, page: Page) -> None:
     words = {"pid": 71, "slot": 1, "generation": 4, "requests_total": 9, "connections": 2, "in_flight": 2, "running": 3}
     block = worker(page, State.SERVING, spawned=now() - 5000, bytes_in=10, bytes_out=20, resident=1 << 20, **words)
     for row, (text, age) in enumerate([(b"GET /quick", 10), (b"POST /slow?q=\xe9", 3000)]):
-        ROW.pack_into(block.memory, 640 + 128 * row, now() - age, len(text), text)
+        ROW.pack_into(block.memory, 768 + 128 * row, now() - age, len(text), text)
     worker(page, State.STARTING, pid=70, slot=0, heartbeat=0)
     found = ask("/workers")
     assert found.fields["content-type"] == "application/json"
@@ -299,7 +299,7 @@ def test_the_workers_with_what_they_serve(ask: Ask, page: Page) -> None:
 
 def test_query_strings_are_shown_to_who_asks_for_them(page: Page) -> None:
     block = worker(page)
-    ROW.pack_into(block.memory, 640, now(), 15, b"GET /?token=abc")
+    ROW.pack_into(block.memory, 768, now(), 15, b"GET /?token=abc")
     shown = [workers(page)[0], workers(page, queries=True)[0]]
     assert [each["serving"][0]["request"] for each in shown] == ["GET /", "GET /?token=abc"]
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from fastserve import _core
 
 BLOCK = 8192
-ROWS_AT = 640
+ROWS_AT = 768
 ROW = 128
 BUCKETS = tuple(name for name in _core.STATUS_FIELDS if name.startswith("duration_") and name != "duration_sum_us")
 
