@@ -91,6 +91,8 @@ def draw_options(rng: random.Random) -> dict[str, str]:
         "timeout-response-idle": rng.choice(["0", "0", "0.5"]),
         "timeout-response": rng.choice(["0", "0", "0.7"]),
         "timeout-client-gone": rng.choice(["0", "0.2"]),
+        "limit-queue": rng.choice(["0", "0", "1", "8"]),
+        "queue-timeout": rng.choice(["0", "0", "0.05", "0.3"]),
         "log-rate-limit": "0",
         "proxy-protocol": "",
         "proxy-allow-from": "127.0.0.2",
