@@ -1,11 +1,13 @@
 """A page of nicegui's; it says by which way a browser is connected."""
 
+import os
 import sys
 
 from fastapi import FastAPI
 from nicegui import Client, ui
 from nicegui import app as nicegui_app
 
+os.environ.pop("PYTEST_CURRENT_TEST", None)  # where that is set, nicegui does not compress
 app = FastAPI()
 
 
