@@ -97,6 +97,8 @@ def draw_options(rng: random.Random) -> dict[str, str]:
         "proxy-protocol": "",
         "proxy-allow-from": "127.0.0.2",
     }
+    if options["limit-concurrency"] == "0":
+        options["limit-queue"] = "0"
     if rng.random() < 0.5:
         options["no-access-log"] = ""
     return options
