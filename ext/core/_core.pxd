@@ -757,6 +757,7 @@ cdef class Exchange:
     cdef int on_drained(self) except -1
     cdef int on_refused(self) except -1
     cdef int on_overdue(self) except -1
+    cdef bint calls(self) noexcept
     cdef int admitted(self) except -1
     cdef bint wants_body(self) noexcept
     cdef uint64_t due(self) noexcept

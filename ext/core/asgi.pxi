@@ -57,12 +57,11 @@ cdef class ASGIExchange(Exchange):
         self.interface.run(self)
 
     cdef int admitted(self) except -1:
-        if self.started:
-            self.running = True
-            self.since = self.driver.now
-            if self.left:
-                self.client_left()      # its time begins with the call
-            self.interface.run(self)
+        self.running = True
+        self.since = self.driver.now
+        if self.left:
+            self.client_left()      # its time begins with the call
+        self.interface.run(self)
 
     cdef int log_begin(self, const fs_request_head *head, dict scope) except -1:
         """Keeps what the access log's line will say."""

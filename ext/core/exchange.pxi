@@ -119,8 +119,12 @@ cdef class Exchange:
             return f"did not go on with its answer within {limits.timeout_response_idle / 1000.0:g} seconds"
         return f"did not answer within {limits.timeout_request / 1000.0:g} seconds"
 
+    cdef bint calls(self) noexcept:
+        """Whether its application would have been called, had there been a place."""
+        return self.started
+
     cdef int admitted(self) except -1:
-        """Its place has come free: what would have been called by now is called."""
+        """Its place has come free, and `calls` says yes."""
         raise NotImplementedError
 
     cdef bint awaits_peer(self) noexcept:

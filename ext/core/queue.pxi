@@ -53,7 +53,9 @@ cdef int start_admitted(Driver driver) except -1:
         if connection is None:
             continue                # its client has left meanwhile
         try:
-            if is_late(exchange):
+            if not exchange.calls():
+                exchange.waits = WAITS_NOT      # it has its place, and is called when more of it has come
+            elif is_late(exchange):
                 give_up_waiting(exchange)
             else:
                 exchange.waits = WAITS_NOT

@@ -193,10 +193,12 @@ cdef class WSGIExchange(Exchange):
         self.since = self.driver.now
         self.threads.push(self)
 
+    cdef bint calls(self) noexcept:
+        return self.progress == WSGI_CALL
+
     cdef int admitted(self) except -1:
-        if self.progress == WSGI_CALL:
-            self.since = self.driver.now
-            self.threads.push(self)
+        self.since = self.driver.now
+        self.threads.push(self)
 
     cdef bint wants_body(self) noexcept:
         return not self.body_ended

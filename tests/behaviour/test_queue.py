@@ -438,6 +438,34 @@ def test_slow_upload_is_no_wait(serve: Serve, kind: str) -> None:
     assert place["queue_timeouts"] == 0
 
 
+@pytest.mark.parametrize("protocol", ["1.1", pytest.param("2", marks=http2)])
+def test_slow_upload_that_waits_for_a_place_meanwhile(serve: Serve, protocol: str) -> None:
+    """A WSGI application is called when all of it is there. Until then only its client is late."""
+    place = serve("eight", timeout_queue=SHORT, max_concurrency=1, max_queue=1)
+    (inside,) = place.fill(1)
+    if protocol == "2":
+        with place.http2() as client:
+            stream = client.open(get("/", method="POST"), end=False)
+            client.data(stream, b"sl")
+            free_a_place(place, inside)
+            client.data(stream, b"ow", end=True)
+            assert client.response(stream).body == b"/slow"
+    else:
+        (upload,) = place.queue(request("/", "Content-Length: 4", method="POST") + b"sl")
+        free_a_place(place, inside)
+        assert upload.send(b"ow").answer().body == b"/slow"
+    assert place["queue_timeouts"] == 0
+
+
+def free_a_place(place: Served, inside: Client) -> None:
+    """After longer than anybody is to wait."""
+    assert until(lambda: place["queued"] == 1)
+    assert not inside.readable(SHORT * 3 / 1000)
+    place.held.gate.set()
+    assert inside.answer().status == 200
+    assert until(lambda: (place["queued"], place["running"]) == (0, 1))
+
+
 @everything
 def test_patient(serve: Serve, kind: str) -> None:
     place = serve(kind, timeout_queue=LONG, max_concurrency=1, max_queue=QUEUE)
