@@ -153,10 +153,10 @@ bench-check: $(BUILT) $(DEVELOP)  ## fails where CPU time has grown since the re
 	$(PY) -m bench check --against $(AGAINST) $(BENCH)
 
 bench-micro: $(BUILT) llhttp  ## what single things cost in the C rooms and the core: nanoseconds, and instructions with valgrind
-	$(PY) -m bench.micro $(BENCH)
+	$(PY) -m bench.profile.micro $(BENCH)
 
 profile: $(BUILT)  ## where the time goes in SCENARIO (hello): samples of perf as a flame graph
-	$(PY) -m bench.perf $(SCENARIO) $(if $(SERVER),--server $(SERVER)) $(BENCH)
+	$(PY) -m bench.profile.perf $(SCENARIO) $(if $(SERVER),--server $(SERVER)) $(BENCH)
 
 fuzz: llhttp  ## every parser under libFuzzer for a while
 	$(MAKE) -C tests/fuzz fuzz

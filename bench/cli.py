@@ -9,27 +9,26 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from bench.adopt import adopt
-from bench.budget import Work
-from bench.compare import compare, regressions
-from bench.counted import LoadError
-from bench.floor import FLOOR, build_limit, build_websocket_floor
-from bench.gate import Gate, gated, run_gate
-from bench.lineup import ALL, OWN, Lineup, asked_for, lineup, servers_of
-from bench.load import find_wrk
-from bench.machine import describe, versions
-from bench.measure import Sample, Settings
-from bench.memory import measure_memory
-from bench.peers import PYTHON as PEER_PYTHON
-from bench.peers import build_peers, missing, up_to_date
-from bench.plan import DEFAULT_SERVERS, Plan, Scenario, Server, choose, load_plan
+from bench.field.adopt import adopt
+from bench.field.peers import build_peers, missing, up_to_date
+from bench.field.publish import publish
+from bench.loads.counted import LoadError
+from bench.loads.floor import FLOOR, build_limit, build_websocket_floor
+from bench.loads.load import find_wrk
+from bench.measure.budget import Work
+from bench.measure.compare import compare, regressions
+from bench.measure.gate import Gate, gated, run_gate
+from bench.measure.lineup import ALL, OWN, Lineup, asked_for, lineup, servers_of
+from bench.measure.machine import describe, versions
+from bench.measure.memory import measure_memory
+from bench.measure.report import machine_lines, progress_line, table
+from bench.measure.results import Result, default_path, read_result, write_result
+from bench.measure.rounds import run_rounds
+from bench.measure.sample import Sample, Settings
+from bench.measure.slow import measure_slow
+from bench.measure.thresholds import judge
+from bench.plan import DEFAULT_SERVERS, PEER_PYTHON, Plan, Scenario, Server, choose, load_plan
 from bench.process import ending_by_signals
-from bench.publish import publish
-from bench.report import machine_lines, progress_line, table
-from bench.results import Result, default_path, read_result, write_result
-from bench.rounds import run_rounds
-from bench.slow import measure_slow
-from bench.thresholds import judge
 
 SLOW_SERVERS = ("fastserve-wsgi-1", "fastserve-wsgi-8")
 ROUNDS = 3
@@ -46,8 +45,8 @@ slow      what a slow client costs the others
 peers     build the peers' environment
 
 Programs of their own, each with its --help:
-python -m bench.micro     what single things cost in the C rooms and the core
-python -m bench.perf      where a server's time goes, as a flame graph
+python -m bench.profile.micro     what single things cost in the C rooms and the core
+python -m bench.profile.perf      where a server's time goes, as a flame graph
 """
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 HERE = Path(__file__).resolve().parent
+PEERS = HERE / ".venv-peers"  # the peers' own environment
+PEER_PYTHON = PEERS / "bin" / "python"
 T = TypeVar("T")
 Interface = Literal["asgi", "wsgi"]
 Figure = Literal["cpu_us", "per_second", "p99_us"]

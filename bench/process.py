@@ -16,6 +16,7 @@ from typing import Any
 START_DEADLINE = 15.0
 STOP_DEADLINE = 10.0
 HOST = "127.0.0.1"
+SEARCH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))  # where daemons are too
 
 
 class ServerError(Exception):

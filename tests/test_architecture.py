@@ -176,6 +176,21 @@ THIRD_PARTY: Mapping[str, set[str]] = {
     "worker": {"uvloop"},
 }
 
+# What each folder of bench/ may import of it, each line only from lines above it. Every folder stands on the
+# modules `plan` and `process`; the others at its top are what is run by name.
+BENCH = ROOT / "bench"
+BENCH_FOLDERS: Mapping[str, set[str]] = {
+    "apps": set(),
+    "process": set(),
+    "plan": set(),
+    "loads": {"plan", "process"},
+    "measure": {"loads", "plan", "process"},
+    "field": {"loads", "measure", "plan", "process"},
+    "profile": {"apps", "loads", "measure", "plan", "process"},
+    "cli": {"apps", "field", "loads", "measure", "plan", "process"},
+    "__main__": {"cli"},
+}
+
 LIBC = re.compile(
     r"(assert|ctype|errno|fcntl|inttypes|limits|malloc|netdb|poll|pthread|signal|stdarg|stdatomic|stdbool|stddef|stdint|"
     r"stdio|stdlib|string|strings|time|unistd|(sys|netinet|arpa|linux)/\w+)\.h"
@@ -333,6 +348,24 @@ def test_modules_import_each_other_in_no_circle() -> None:
     }
     assert graph
     assert_no_circle(graph)
+
+
+def test_the_table_of_benchs_folders_runs_downwards() -> None:
+    seen: set[str] = set()
+    for folder, allowed in BENCH_FOLDERS.items():
+        assert allowed - {folder} <= seen, f"{folder} would import {sorted(allowed - seen)} from below"
+        seen.add(folder)
+
+
+def bench_files() -> list[Path]:
+    return sorted(path for path in BENCH.glob("**/*.py") if ".venv-peers" not in path.parts)
+
+
+@pytest.mark.parametrize("path", bench_files(), ids=lambda path: path.relative_to(BENCH).as_posix())
+def test_a_file_of_bench_imports_only_what_its_folder_may(path: Path) -> None:
+    part = path.relative_to(BENCH).parts[0].removesuffix(".py")
+    used = {name.split(".")[1] for name in imports(path.read_text(encoding="utf-8")) if name.startswith("bench.")}
+    assert used <= BENCH_FOLDERS.get(part, set()) | {part}, f"bench/{part} may not import {sorted(used)}"
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.measure import Settings
+from bench.measure.sample import Settings
 from bench.plan import Answer, Scenario, Server
 
 HERE = Path(__file__).parent

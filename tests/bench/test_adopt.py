@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.adopt import PERFORMANCE, README, REFERENCE, ahead, between, readme_figures, replaced, without_places
-from bench.gate import Gate
-from bench.measure import Sample
+from bench.field.adopt import PERFORMANCE, README, REFERENCE, ahead, between, readme_figures, replaced, without_places
+from bench.measure.gate import Gate
+from bench.measure.results import NAME, Result, read_result
+from bench.measure.sample import Sample
 from bench.plan import load_plan
-from bench.results import NAME, Result, read_result
 
 MACHINE = {
     "rounds": 3,

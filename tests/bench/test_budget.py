@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from bench import cli
-from bench.budget import LADDER, Work
-from bench.gate import gated
-from bench.lineup import lineup, servers_of
+from bench.measure.budget import LADDER, Work
+from bench.measure.gate import gated
+from bench.measure.lineup import lineup, servers_of
 from bench.plan import load_plan
 
 ROOT = Path(__file__).resolve().parents[2]

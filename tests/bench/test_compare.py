@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bench import cli
-from bench.compare import Change, Spread, compare, costs_beside_floor, regressions
-from bench.results import Result, write_result
+from bench.measure.compare import Change, Spread, compare, costs_beside_floor, regressions
+from bench.measure.results import Result, write_result
 from measured import result
 
 FLOOR = [5.0, 5.0, 5.0]

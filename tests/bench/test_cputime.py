@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from bench.cputime import VanishedError, read_cpu, resident, spent, tree
+from bench.measure.cputime import VanishedError, read_cpu, resident, spent, tree
 from bench.process import stop
 
 pytestmark = pytest.mark.alone

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import flame, perf, stacks
-from bench.measure import Settings
+from bench.measure.sample import Settings
 from bench.plan import Scenario, Server, load_plan
-from bench.stacks import KERNEL, Frame
+from bench.profile import flame, perf, stacks
+from bench.profile.stacks import KERNEL, Frame
 
 SAMPLE = Path(__file__).with_name("perf_script.txt").read_text()
 CORE = "_core.cpython-311-x86_64-linux-gnu.so"

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import cli, strict_client
-from bench.gate import CHECKS, Gate, gated, run_gate
-from bench.measure import Settings
+from bench import cli
+from bench.loads import strict_client
+from bench.loads.strict_client import BrokenAnswerError, SilentError, StrictClient
+from bench.measure.gate import CHECKS, Gate, gated, run_gate
+from bench.measure.sample import Settings
 from bench.plan import Server, load_plan
-from bench.strict_client import BrokenAnswerError, SilentError, StrictClient
 
 FAKE = Path(__file__).with_name("gate_server.py")
 PIPELINED, HEAD, COOKIES, INJECTED, BROKEN, HALF_SENT = CHECKS
@@ -85,7 +86,7 @@ def test_a_crash_is_a_crash_and_the_other_checks_are_made_all_the_same(
 
 
 def test_a_server_that_does_not_begin_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.gate.READY_DEADLINE", 0.2)
+    monkeypatch.setattr("bench.measure.gate.READY_DEADLINE", 0.2)
     assert "no right answer to an ordinary request" in run_gate(fake("deaf"), Settings()).error
     broken = Server("broken", ("/bin/sh", "-c", "echo no such module; exit 7"))
     assert "no such module" in run_gate(broken, Settings()).error

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from bench import check_http2
-from bench.check_answer import WrongAnswerError
-from bench.counted import LoadError
-from bench.h2load import find_h2load, h2load_command, parse_h2load
-from bench.measure import Settings, load_errors, measure
+from bench.loads.counted import LoadError
+from bench.loads.h2load import find_h2load, h2load_command, parse_h2load
+from bench.measure import check_http2
+from bench.measure.check_answer import WrongAnswerError
+from bench.measure.sample import Settings, load_errors, measure
 from bench.plan import HERE, load_plan
 from bench.process import free_port, started
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cputime import tree
+from bench.measure.cputime import tree
 from bench.plan import HERE
 
 pytestmark = pytest.mark.skipif(not (shutil.which("wrk") and shutil.which("cc")), reason="needs wrk and a C compiler")

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from bench.latency import as_measured, interval, parse, percentile
+from bench.loads.latency import as_measured, interval, parse, percentile
 
 
 def corrected(measured: dict[int, int], expected: int) -> dict[int, int]:

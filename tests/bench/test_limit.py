@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.check_answer import WrongAnswerError, check_answer
-from bench.floor import build_limit
-from bench.measure import Settings, server_command
+from bench.loads.floor import build_limit
+from bench.measure.check_answer import WrongAnswerError, check_answer
+from bench.measure.sample import Settings, server_command
 from bench.plan import HERE, Scenario, load_plan
 from bench.process import cores, free_port, started
 

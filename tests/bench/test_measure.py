@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from bench import load
-from bench.latency import Histogram
-from bench.measure import Settings, measure
+from bench.loads import load
+from bench.loads.latency import Histogram
+from bench.measure.rounds import run_rounds, summarize
+from bench.measure.sample import Settings, measure
 from bench.plan import Scenario, Server
-from bench.rounds import run_rounds, summarize
 
 pytestmark = [pytest.mark.alone, pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")]
 
@@ -96,7 +96,7 @@ def test_missing_access_log_lines_are_reported(fake: Fake, scenario: Scenario, s
 def test_a_result_does_not_say_where_the_project_is(fake: Fake, scenario: Scenario, settings: Settings) -> None:
     sample = measure(scenario, fake("right", 1_000_000), settings)
     assert "tests/bench/fake_server.py" in sample.command
-    assert "bench/wrk/report.lua" in sample.load_command
+    assert "bench/loads/wrk/report.lua" in sample.load_command
 
 
 def test_rounds_interleave_and_leave_no_process_behind(

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.floor import build_limit
-from bench.idle import IdleError, idle_connections
-from bench.measure import Settings, server_command
-from bench.memory import MemoryResult, measure_memory
+from bench.loads.floor import build_limit
+from bench.loads.idle import IdleError, idle_connections
+from bench.measure.memory import MemoryResult, measure_memory
+from bench.measure.sample import Settings, server_command
 from bench.plan import Answer, MemoryPlan, load_plan
 from bench.process import free_port, started
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import c_rooms, callgrind, core_cases, micro
-from bench.c_rooms import Cost, build_rooms
+from bench.profile import c_rooms, callgrind, core_cases, micro
+from bench.profile.c_rooms import Cost, build_rooms
 
 needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 needs_valgrind = pytest.mark.skipif(not callgrind.available(), reason="valgrind is not installed")

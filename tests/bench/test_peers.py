@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.measure import Settings, check_server, server_command
-from bench.peers import REQUIREMENTS, SEARCH, build_peers, missing, up_to_date
+from bench.field.peers import REQUIREMENTS, build_peers, missing, up_to_date
+from bench.measure.rounds import run_rounds, summarize
+from bench.measure.sample import Settings, check_server, server_command
 from bench.plan import HERE, Answer, Scenario, Server, load_plan
-from bench.process import cores, free_port, started
-from bench.rounds import run_rounds, summarize
+from bench.process import SEARCH, cores, free_port, started
 
 BJOERN = Server("bjoern", ("false",), packages=("bjoern",), peer=True, needs="libev's headers")
 PLAN = load_plan()

@@ -17,11 +17,11 @@ from wsgiref.validate import validator
 import pytest
 
 from bench import cli
-from bench.measure import Sample
+from bench.measure.rounds import summarize
+from bench.measure.sample import Sample
+from bench.measure.slow import APP
+from bench.measure.thresholds import judge
 from bench.plan import HERE, Interface, Scenario, SlowTransfer, Threshold, choose, load_plan, participants
-from bench.rounds import summarize
-from bench.slow import APP
-from bench.thresholds import judge
 
 PLAN = load_plan()
 
@@ -181,7 +181,7 @@ def application(name: str) -> Any:
 
 def test_scripts_and_servers_exist() -> None:
     for scenario in PLAN.scenarios.values():
-        assert (HERE / "wrk" / scenario.script).is_file()
+        assert (HERE / "loads" / "wrk" / scenario.script).is_file()
         chosen = participants(PLAN, scenario, None)
         everyone = participants(PLAN, scenario, list(PLAN.servers))
         assert {server.interface for server in chosen} <= {None, *scenario.interfaces}

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from bench import cli
-from bench.gate import Gate
-from bench.markdown import grid, markdown
-from bench.pictures import bars, curves, draw
+from bench.field.markdown import grid, markdown
+from bench.field.pictures import bars, curves, draw
+from bench.field.publish import publish
+from bench.measure.gate import Gate
+from bench.measure.report import load_warning, table
+from bench.measure.results import Result, write_result
+from bench.measure.rounds import summarize
 from bench.plan import Duty, Plan, Scenario, load_plan
-from bench.publish import publish
-from bench.report import load_warning, table
-from bench.results import Result, write_result
-from bench.rounds import summarize
 from measured import MACHINE, result, sample
 
 CURVE = {"50": 1000, "90": 2000, "99": 3000, "99.9": 4000, "100": 5000}

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from bench import cli
-from bench.gate import Gate
-from bench.machine import describe, versions
-from bench.measure import Settings
+from bench.measure.gate import Gate
+from bench.measure.machine import describe, versions
+from bench.measure.results import FORMAT, Result, default_path, read_result, write_result
+from bench.measure.sample import Settings
 from bench.plan import Server
-from bench.results import FORMAT, Result, default_path, read_result, write_result
 from measured import MACHINE, sample
 
 
@@ -61,7 +61,7 @@ def test_a_folder_is_named_after_time_and_machine() -> None:
 
 
 def test_the_machine_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.machine.find_wrk", lambda: "echo")
+    monkeypatch.setattr("bench.measure.machine.find_wrk", lambda: "echo")
     machine = describe(Settings(seconds=2, warm=1))
     assert machine.keys() | {"command", "rounds", "versions"} == MACHINE.keys() | {"machine"}
     assert machine["memory"] > 2**20
@@ -72,7 +72,7 @@ def test_the_version_of_a_program_is_what_it_says(monkeypatch: pytest.MonkeyPatc
     program = tmp_path / "daemon"
     program.write_text("#!/bin/sh\necho daemon 1.2.3 >&2\n")
     program.chmod(0o755)
-    monkeypatch.setattr("bench.machine.SEARCH", str(tmp_path))
+    monkeypatch.setattr("bench.measure.machine.SEARCH", str(tmp_path))
     settings = Settings(python=sys.executable)
     assert versions(Server("daemon", (), program="daemon"), settings)["daemon"] == "daemon 1.2.3"
     assert versions(Server("absent", (), program="absent"), settings)["absent"] is None

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import cli, results
-from bench.gate import Gate
+from bench import cli
+from bench.measure import results
+from bench.measure.gate import Gate
+from bench.measure.results import read_result
 from bench.plan import Plan, Scenario, Server, load_plan
-from bench.results import read_result
 
 pytestmark = [
     pytest.mark.alone,

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.measure import Settings
+from bench.measure.sample import Settings
+from bench.measure.slow import SlowClientError, SlowResult, measure_slow, slow_client
 from bench.plan import HERE, Server, SlowTransfer, load_plan
 from bench.process import cores, free_port, started
-from bench.slow import SlowClientError, SlowResult, measure_slow, slow_client
 
 FAKE = Path(__file__).with_name("slow_server.py")
 UPLOAD = SlowTransfer("POST", "/upload", bytes=100_000, per_second=200_000, grows_by=2**20)
@@ -37,7 +37,7 @@ def port(tmp_path: Path) -> Iterator[int]:
 
 def run_to_its_end(port: int, transfer: SlowTransfer) -> tuple[int, str, str]:
     words = (port, transfer.method, transfer.path, transfer.bytes, transfer.per_second)
-    command = [sys.executable, "-m", "bench.slow_client", *map(str, words)]
+    command = [sys.executable, "-m", "bench.loads.slow_client", *map(str, words)]
     with subprocess.Popen(
         command, cwd=HERE.parent, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as client:

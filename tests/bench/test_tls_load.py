@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from bench import certificate, floor
-from bench.certificate import CertificateError, make_certificate
-from bench.check_answer import WrongAnswerError, check_answer
-from bench.counted import Load, LoadError
-from bench.floor import build_handshake_load
-from bench.load import load_command, run_load
-from bench.measure import Settings, measure
+from bench.loads import floor
+from bench.loads.counted import Load, LoadError
+from bench.loads.floor import build_handshake_load
+from bench.loads.load import load_command, run_load
+from bench.measure import certificate
+from bench.measure.certificate import CertificateError, make_certificate
+from bench.measure.check_answer import WrongAnswerError, check_answer
+from bench.measure.sample import Settings, measure
 from bench.plan import load_plan
 from bench.process import free_port, started
 

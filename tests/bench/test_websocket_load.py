@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.check_answer import WrongAnswerError
-from bench.check_websocket import check_websocket
-from bench.counted import Load
-from bench.floor import build_websocket_floor, build_websocket_load
-from bench.load import load_command, run_load
-from bench.measure import Settings, measure
+from bench.loads.counted import Load
+from bench.loads.floor import build_websocket_floor, build_websocket_load
+from bench.loads.load import load_command, run_load
+from bench.measure.check_answer import WrongAnswerError
+from bench.measure.check_websocket import check_websocket
+from bench.measure.sample import Settings, measure
 from bench.plan import Scenario, load_plan
 from bench.process import free_port, started
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from bench.measure import Sample
-from bench.results import Result
+from bench.measure.results import Result
+from bench.measure.sample import Sample
 
 MACHINE: dict[str, Any] = {
     "command": "python -m bench",

@@ -1,0 +1,1 @@
+"""Measuring: a server under one load, its CPU time and memory, and what rounds of it say beside an earlier result."""
