@@ -18,8 +18,6 @@ SCENARIO ?= hello
 SERVER ?=
 # Autobahn's cases for `make conformance`, such as '12.*'; all without any.
 CASES ?=
-BENCH_OWN := --servers own --scenarios hello,pipelined,browser,stream,wsgi-hello,ws-echo-32,ws-echo-64k,tls-hello,h2-hello-32 --within 2.85
-BENCH_PEERS := --servers all --within 35 --scenarios hello,pipelined,browser,stream,close,body-out,upload,file-100k,ws-echo-32,ws-echo-64k,ws-deflate-4k,ws-idle-10k,idle-10k,starlette,wsgi-hello,wsgi-stream,flask,tls-hello,tls-handshake,tls-body-out,tls-upload,h2c-hello-1,h2c-hello-32,h2-hello-1,h2-hello-32,h2-body-out,h2-upload
 # Seconds of `make stress`, and more arguments for it, such as --seed 17.3 to run one again (python -m stress --help).
 STRESS ?= 600
 STRESS_ARGS ?=
@@ -143,20 +141,20 @@ analyze: llhttp  ## the C rooms under clang's static analyser
 	@echo "clang --analyze: $(words $(C_ROOMS)) files without a finding"
 
 bench: $(BUILT) $(DEVELOP) $(PICTURES)  ## CPU time per request beside the limit program, within 3 minutes
-	$(PY) -m bench $(or $(BENCH),$(BENCH_OWN))
+	$(PY) -m bench $(or $(BENCH),--set own)
 
 bench-peers: $(BUILT) $(DEVELOP) $(PICTURES)  ## more scenarios, beside every peer that can be installed, within 40 minutes
-	$(PY) -m bench $(or $(BENCH),$(BENCH_PEERS))
+	$(PY) -m bench $(or $(BENCH),--set peers)
 
 bench-check: $(BUILT) $(DEVELOP)  ## fails where CPU time has grown since the result AGAINST
 	@[ -n "$(AGAINST)" ] || { echo 'make bench-check AGAINST=bench/results/.../result.json: name an earlier result'; exit 2; }
 	$(PY) -m bench check --against $(AGAINST) $(BENCH)
 
 bench-micro: $(BUILT) llhttp  ## what single things cost in the C rooms and the core: nanoseconds, and instructions with valgrind
-	$(PY) -m bench.profile.micro $(BENCH)
+	$(PY) -m bench.micro $(BENCH)
 
 profile: $(BUILT)  ## where the time goes in SCENARIO (hello): samples of perf as a flame graph
-	$(PY) -m bench.profile.perf $(SCENARIO) $(if $(SERVER),--server $(SERVER)) $(BENCH)
+	$(PY) -m bench.perf $(SCENARIO) $(if $(SERVER),--server $(SERVER)) $(BENCH)
 
 fuzz: llhttp  ## every parser under libFuzzer for a while
 	$(MAKE) -C tests/fuzz fuzz

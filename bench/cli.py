@@ -1,4 +1,4 @@
-"""`python -m bench`: run (the default), check, compare, adopt, report, gate, memory, slow and peers."""
+"""`python -m bench`: run (the default), check, compare, adopt, report, pictures, gate, memory, slow and peers."""
 
 import argparse
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.field.adopt import adopt
 from bench.field.peers import build_peers, missing, up_to_date
+from bench.field.pictures import PicturesError, draw
 from bench.field.publish import publish
 from bench.loads.counted import LoadError
 from bench.loads.floor import FLOOR, build_limit, build_websocket_floor
@@ -39,14 +40,15 @@ check     judge a run by the thresholds of scenarios.toml, or by an earlier resu
 compare   two results: what has changed by more than the rounds differ
 adopt     make a result the reference, and write its figures into README.md and docs/performance.md
 report    write the report and the pictures of a result anew, beside it
+pictures  draw every picture of a result, beside it, and leave its report as it is
 gate      what every server has to get right before its figures mean anything: by default ours, `all` for every one
 memory    what idle connections cost, and whether broken ones leave anything behind
 slow      what a slow client costs the others
 peers     build the peers' environment
 
 Programs of their own, each with its --help:
-python -m bench.profile.micro     what single things cost in the C rooms and the core
-python -m bench.profile.perf      where a server's time goes, as a flame graph
+python -m bench.micro     what single things cost in the C rooms and the core
+python -m bench.perf      where a server's time goes, as a flame graph
 """
 
 
@@ -55,7 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         with ending_by_signals():
-            return ACTIONS[options.action](load_plan(), options)
+            plan = load_plan()
+            return ACTIONS[options.action](plan, with_set(plan, options))
     except (LoadError, ValueError, subprocess.CalledProcessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
@@ -67,11 +70,22 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Exits where they cannot be understood."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    wanted = {"compare": 2, "report": 1, "adopt": 1}.get(options.action, 0)
+    wanted = {"compare": 2, "report": 1, "pictures": 1, "adopt": 1}.get(options.action, 0)
     if len(options.files) != wanted:
         parser.error(f"{options.action} takes {wanted} files, not {len(options.files)}")
     if options.within and (options.rounds or options.seconds):
         parser.error("--within chooses --rounds and --seconds itself")
+    return options
+
+
+def with_set(plan: Plan, options: argparse.Namespace) -> argparse.Namespace:
+    """Fills in what was not given, from the set or by default. Raises ValueError for an unknown set."""
+    if options.set:
+        [chosen] = choose(plan.sets, [options.set], "set")
+        options.scenarios = options.scenarios or list(chosen.scenarios)
+        options.servers = options.servers or list(chosen.servers) or None
+        if not (options.rounds or options.seconds):
+            options.within = options.within or chosen.within
     options.rounds = options.rounds or ROUNDS
     options.seconds = options.seconds or SECONDS
     return options
@@ -85,7 +99,10 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("action", nargs="?", choices=ACTIONS, default="run")
-    parser.add_argument("files", nargs="*", type=Path, help="compare: two results, the older first; report, adopt: one")
+    parser.add_argument(
+        "files", nargs="*", type=Path, help="compare: two results, the older first; report, pictures, adopt: one"
+    )
+    parser.add_argument("--set", metavar="NAME", help="of sets.toml: what is not given here is taken from there")
     parser.add_argument("--scenarios", type=_names, help="comma-separated; all by default")
     parser.add_argument(
         "--servers",
@@ -163,6 +180,16 @@ def _compare(_plan: Plan, options: argparse.Namespace) -> int:
 def _report(plan: Plan, options: argparse.Namespace) -> int:
     (path,) = options.files
     _publish(plan, read_result(path), path.parent)
+    return 0
+
+
+def _pictures(plan: Plan, options: argparse.Namespace) -> int:
+    (path,) = options.files
+    try:
+        drawn = draw(read_result(path), plan.scenarios.values(), path.parent)
+    except PicturesError as error:
+        raise ValueError(error) from error
+    print("\n".join(str(picture) for pictures in drawn.values() for picture in pictures))
     return 0
 
 
@@ -286,6 +313,7 @@ ACTIONS: dict[str, Callable[[Plan, argparse.Namespace], int]] = {
     "compare": _compare,
     "adopt": _adopt,
     "report": _report,
+    "pictures": _pictures,
     "gate": _gate,
     "memory": _memory,
     "slow": _slow,

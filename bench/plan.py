@@ -174,6 +174,16 @@ class SlowTransfer:
 
 
 @dataclass(frozen=True)
+class ScenarioSet:
+    """What is measured together; `pictures` are the scenarios whose pictures are kept where README shows the set."""
+
+    scenarios: tuple[str, ...]
+    servers: tuple[str, ...] = ()
+    within: float = 0  # minutes
+    pictures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Plan:
     scenarios: dict[str, Scenario]
     servers: dict[str, Server]
@@ -181,13 +191,15 @@ class Plan:
     memory: MemoryPlan
     slow: dict[str, SlowTransfer]
     duties: dict[str, Duty]
+    sets: dict[str, ScenarioSet]
 
 
 def load_plan(folder: Path = HERE) -> Plan:
-    """Read the three files. Raises ValueError for a name or key that does not exist."""
+    """Read the four files. Raises ValueError for a name or key that does not exist."""
     tables = tomllib.loads((folder / "scenarios.toml").read_text())
     server_tables = tomllib.loads((folder / "servers.toml").read_text())
     duty_tables = tomllib.loads((folder / "duties.toml").read_text())
+    set_tables = tomllib.loads((folder / "sets.toml").read_text())
     try:
         plan = Plan(
             {name: _scenario(name, table) for name, table in tables["scenario"].items()},
@@ -196,14 +208,17 @@ def load_plan(folder: Path = HERE) -> Plan:
             MemoryPlan(**tables["memory"]),
             {name: SlowTransfer(**table) for name, table in tables["slow"].items()},
             {name: Duty(**table) for name, table in duty_tables["duty"].items()},
+            {name: ScenarioSet(**_frozen(table)) for name, table in set_tables["set"].items()},
         )
     except TypeError as error:
-        raise ValueError(f"scenarios.toml, servers.toml or duties.toml: {error}") from error
+        raise ValueError(f"scenarios.toml, servers.toml, duties.toml or sets.toml: {error}") from error
     for scenario in plan.scenarios.values():
         choose(plan.servers, [*scenario.servers, *scenario.also], "server")
     for server in plan.servers.values():
         choose(plan.scenarios, list(server.scenarios), "scenario")
     choose(plan.servers, list(plan.duties), "server")
+    for chosen in plan.sets.values():
+        choose(plan.scenarios, [*chosen.scenarios, *chosen.pictures], "scenario")
     for threshold in plan.thresholds:
         choose(plan.scenarios, [threshold.scenario], "scenario")
         choose(plan.servers, [threshold.server], "server")

@@ -188,6 +188,8 @@ BENCH_FOLDERS: Mapping[str, set[str]] = {
     "field": {"loads", "measure", "plan", "process"},
     "profile": {"apps", "loads", "measure", "plan", "process"},
     "cli": {"apps", "field", "loads", "measure", "plan", "process"},
+    "micro": {"profile"},
+    "perf": {"profile"},
     "__main__": {"cli"},
 }
 

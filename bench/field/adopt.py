@@ -19,18 +19,11 @@ REFERENCE = FOLDER / "reference"
 README, PERFORMANCE = HERE.parent / "README.md", HERE.parent / "docs" / "performance.md"
 BEGIN, END = "<!-- {}: begin -->", "<!-- {}: end -->"
 
-SHOWN = (
-    "hello", "pipelined", "browser", "json", "stream", "close", "body-out", "upload", "file-100k", "ws-echo-32",
-    "ws-echo-64k", "ws-deflate-4k", "tls-hello", "tls-handshake", "tls-body-out", "tls-upload", "h2c-hello-1",
-    "h2c-hello-32", "h2-hello-1", "h2-hello-32", "h2-body-out", "h2-upload", "wsgi-hello", "wsgi-stream", "starlette",
-    "fastapi", "flask",
-)  # fmt: skip
-"""The scenarios of README's table, in this order, those that the reference has."""
-
 OWN: Mapping[str, str] = {"fastserve": "", "fastserve-wsgi-8": " with 8 threads", "fastserve-wsgi-1": " with 1 thread"}
 """Ours, the first that was measured, and what is said of it; 8 threads are the default."""
 
-PICTURES = ("hello", "ws-echo-32", "wsgi-hello")
+SHOWN = "readme"
+"""The set of README's table."""
 
 
 def adopt(path: Path, plan: Plan) -> list[Path]:
@@ -41,7 +34,7 @@ def adopt(path: Path, plan: Plan) -> list[Path]:
     """
     result = read_result(path)
     if not shown(result, plan):
-        raise ValueError(f"{path} has none of README's scenarios: {', '.join(SHOWN)}")
+        raise ValueError(f"{path} has none of README's scenarios: {', '.join(plan.sets[SHOWN].scenarios)}")
     pages = {
         README: replaced(README.read_text(), "figures", readme_figures(result, plan)),
         PERFORMANCE: replaced(PERFORMANCE.read_text(), "who is ahead", ahead(result, plan)),
@@ -51,14 +44,17 @@ def adopt(path: Path, plan: Plan) -> list[Path]:
     kept = REFERENCE / NAME
     kept.write_text(without_places(path.read_text()))
     result = read_result(kept)
-    report, complaint = publish(result, plan, REFERENCE)
+    report, complaint = publish(result, plan, REFERENCE, [picture_of(name) for name in plan.sets[SHOWN].pictures])
     if complaint:
         raise ValueError(complaint)
-    for picture in REFERENCE.glob("*.png"):
-        picture.unlink()  # the report shows the SVG
     for page, text in pages.items():
         page.write_text(text)
     return [kept, report, *pages]
+
+
+def picture_of(scenario: str) -> str:
+    """The one that is kept in the reference; of the others there are the figures, and `python -m bench pictures`."""
+    return f"{scenario}-cpu.svg"
 
 
 def without_places(text: str) -> str:
@@ -83,7 +79,7 @@ def between(page: str, name: str) -> str:
 
 def shown(result: Result, plan: Plan) -> list[tuple[str, Row]]:
     """README's scenarios with the row of ours."""
-    pairs = ((name, _ours(result, name)) for name in SHOWN if name in plan.scenarios)
+    pairs = ((name, _ours(result, name)) for name in plan.sets[SHOWN].scenarios)
     return [(name, row) for name, row in pairs if row]
 
 
@@ -109,7 +105,7 @@ def readme_figures(result: Result, plan: Plan) -> str:
             ]
         )
     titles = ["µs of CPU", "fastserve", "floor", "to the floor", "cheapest peer", "uvicorn", "to uvicorn"]
-    pictures = ", ".join(f"[{name}](bench/results/reference/{name}-cpu.svg)" for name in PICTURES)
+    pictures = ", ".join(f"[{name}](bench/results/reference/{picture_of(name)})" for name in plan.sets[SHOWN].pictures)
     return "\n\n".join([grid(titles, lines), _caveats(result), f"Pictures: {pictures}."])
 
 

@@ -24,8 +24,8 @@ What a server does in this run beside answering, and what it leaves out. Deadlin
 stalled clients, limits those of head and body; a reload is a new application without a lost request."""
 
 
-def markdown(result: Result, plan: Plan, pictures: Mapping[str, Iterable[str]] = NONE) -> str:
-    """`pictures` are file names beside the report, by scenario."""
+def markdown(result: Result, plan: Plan, pictures: Mapping[str, Iterable[str]] = NONE, remark: str = "") -> str:
+    """`pictures` are file names beside the report, by scenario; the `remark` is on them."""
     rows = result.rows
     measured = list(dict.fromkeys(row.scenario for row in rows))
     scenarios = [scenario for scenario in plan.scenarios.values() if scenario.name in measured]
@@ -33,6 +33,7 @@ def markdown(result: Result, plan: Plan, pictures: Mapping[str, Iterable[str]] =
     parts = [
         "# CPU time per request",
         _machine(result.machine),
+        remark,
         *(_scenario(each, rows, result.failing, pictures.get(each.name, ())) for each in scenarios),
         f"Not shown, as bench/scenarios.toml has them no more: {unknown}." if unknown else "",
         _gates(result),

@@ -2,7 +2,7 @@
 
 import importlib
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,13 @@ class PicturesError(Exception):
     """There can be no pictures; the message says what to do."""
 
 
-def draw(result: Result, scenarios: Iterable[Scenario], folder: Path) -> dict[str, list[Path]]:
-    """Two pictures for each scenario that has figures, each in all KINDS, by scenario. Raises PicturesError."""
+def draw(
+    result: Result, scenarios: Iterable[Scenario], folder: Path, only: Container[str] | None = None
+) -> dict[str, list[Path]]:
+    """Two pictures for each scenario that has figures, each in all KINDS, by scenario; of these `only` some file names.
+
+    Raises PicturesError.
+    """
     try:
         matplotlib = importlib.import_module("matplotlib")
         figure = importlib.import_module("matplotlib.figure").Figure
@@ -36,10 +41,10 @@ def draw(result: Result, scenarios: Iterable[Scenario], folder: Path) -> dict[st
             stem = folder / scenario.name
             if servers := bars(rows):
                 picture = _draw_bars(figure, scenario, servers, find(rows, scenario.name, FLOOR))
-                paths.setdefault(scenario.name, []).extend(_save(picture, f"{stem}-cpu"))
+                paths.setdefault(scenario.name, []).extend(_save(picture, f"{stem}-cpu", only))
             if lines := curves(rows):
                 picture = _draw_curves(figure, scenario, lines)
-                paths.setdefault(scenario.name, []).extend(_save(picture, f"{stem}-latency"))
+                paths.setdefault(scenario.name, []).extend(_save(picture, f"{stem}-latency", only))
     return paths
 
 
@@ -92,8 +97,8 @@ def _draw_curves(figure: Any, scenario: Scenario, lines: dict[str, list[tuple[fl
     return picture
 
 
-def _save(picture: Any, stem: str) -> list[Path]:
-    paths = [Path(f"{stem}.{kind}") for kind in KINDS]
+def _save(picture: Any, stem: str, only: Container[str] | None) -> list[Path]:
+    paths = [path for path in (Path(f"{stem}.{kind}") for kind in KINDS) if only is None or path.name in only]
     for path in paths:
         metadata = {"Date": None} if path.suffix == ".svg" else None  # the same figures make the same file
         picture.savefig(path, dpi=120, metadata=metadata)

@@ -1,4 +1,4 @@
-"""`python -m bench.profile.micro`: nanoseconds and instructions of single things, in the C rooms and in the core.
+"""`python -m bench.micro`: nanoseconds and instructions of single things, in the C rooms and in the core.
 
 Nanoseconds are the least of many averages; they still depend on the machine and on what else it does. Instructions do
 not: the same build gives the same figures again, within a thousandth where Python has a part in them.
@@ -57,7 +57,7 @@ def line(cost: Cost) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench.profile.micro", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.micro", description=__doc__)
     parser.add_argument("--milliseconds", type=int, default=300, help="for which each thing is timed")
     parser.add_argument(
         "--json", type=Path, help="where the result is written; bench/results/micro-<time>.json by default"

@@ -1,4 +1,4 @@
-"""`python -m bench.profile.perf SCENARIO`: where a server's time goes under the load of a scenario, as a flame graph.
+"""`python -m bench.perf SCENARIO`: where a server's time goes under the load of a scenario, as a flame graph.
 
 Writes bench/results/profile-SCENARIO.svg, and beside it the stacks as text, and prints the functions that ran most.
 """
@@ -147,7 +147,7 @@ def _write(picture: Path, found: stacks.Stacks, scenario: Scenario, server: Serv
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench.profile.perf", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.perf", description=__doc__)
     parser.add_argument("scenario", nargs="?", default="hello", help="of bench/scenarios.toml; hello by default")
     parser.add_argument("--server", help="of bench/servers.toml; fastserve's first in the scenario by default")
     parser.add_argument("--seconds", type=int, default=5, help="for which it is watched")

@@ -5,7 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from bench.field.adopt import PERFORMANCE, README, REFERENCE, ahead, between, readme_figures, replaced, without_places
+from bench.field.adopt import (
+    PERFORMANCE,
+    README,
+    REFERENCE,
+    SHOWN,
+    ahead,
+    between,
+    picture_of,
+    readme_figures,
+    replaced,
+    without_places,
+)
 from bench.measure.gate import Gate
 from bench.measure.results import NAME, Result, read_result
 from bench.measure.sample import Sample
@@ -37,6 +48,12 @@ def test_readme_shows_the_references_figures(reference: Result) -> None:
 
 def test_who_is_ahead_is_the_references_too(reference: Result) -> None:
     assert between(PERFORMANCE.read_text(), "who is ahead") == ahead(reference, load_plan())
+
+
+def test_the_reference_keeps_the_pictures_that_readme_shows_and_its_report_no_others(reference: Result) -> None:
+    kept = [picture_of(name) for name in load_plan().sets[SHOWN].pictures]
+    assert all((REFERENCE / name).is_file() for name in kept)
+    assert sorted(re.findall(r"!\[.*?\]\((.+?)\)", (REFERENCE / "report.md").read_text())) == sorted(kept)
 
 
 def result(**cpu: float) -> Result:

@@ -3,6 +3,7 @@
 import os
 import shlex
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,13 +41,27 @@ def test_a_target_keeps_to_its_time(target: str, minutes: float) -> None:
         ["make", "-n", target], cwd=ROOT, env=apart, capture_output=True, text=True, check=True
     ).stdout
     words = shlex.split(shown.splitlines()[-1])
-    options = cli.parse(words[words.index("bench") + 1 :])
-    groups = lineup(load_plan(), options.scenarios, options.servers)
+    plan = load_plan()
+    options = cli.with_set(plan, cli.parse(words[words.index("bench") + 1 :]))
+    groups = lineup(plan, options.scenarios, options.servers)
     assert options.within < minutes
     measurements = sum(len(servers) for _, servers in groups)
     Work(len(gated(servers_of(groups))), measurements, options.warm).fit(options.within)
     assert {"fastserve", "limit"} <= {server.name for server in servers_of(groups)}
     assert any(server.peer for server in servers_of(groups)) is (target == "bench-peers")
+
+
+def test_what_is_given_beside_a_set_wins() -> None:
+    plan = load_plan()
+    given = cli.with_set(plan, cli.parse(["--set", "own", "--scenarios", "hello", "--rounds", "2"]))
+    assert (given.scenarios, given.servers, given.rounds, given.within) == (["hello"], ["own"], 2, None)
+    whole = cli.with_set(plan, cli.parse(["--set", "own"]))
+    assert (tuple(whole.scenarios), whole.within) == (plan.sets["own"].scenarios, plan.sets["own"].within)
+
+
+def test_a_set_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--set", "nobody"]) == 2
+    assert "unknown set 'nobody'; there are: own, peers, readme" in capsys.readouterr().err
 
 
 def test_a_run_says_first_how_long_it_takes() -> None:
@@ -62,6 +77,13 @@ def test_every_action_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None
     for action in cli.ACTIONS:
         assert f"\n{action:<10}" in text
     assert "5 % and the spread" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("program", ["bench", "bench.micro", "bench.perf"])
+def test_what_is_run_by_name_says_how(program: str) -> None:
+    command = [sys.executable, "-m", program, "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"usage: python -m {program} ")
 
 
 @pytest.mark.parametrize(

@@ -256,10 +256,13 @@ def test_every_server_says_what_it_leaves_out() -> None:
         ("scenarios.toml", '[scenario.hello]\ntitle = "t"\n', "needs one of `app` and `apps`"),
         ("scenarios.toml", '[scenario.hello]\napp = "a"\nhandshakes = true\n', "has handshakes but no `tls`"),
         ("duties.toml", '[duty.nowhere]\nprocesses = "1"\n', "duties.toml"),
+        ("sets.toml", '[set.own]\nserver = ["own"]\n', "sets.toml"),
+        ("sets.toml", '[set.own]\nscenarios = ["helo"]\n', "unknown scenario 'helo'"),
+        ("sets.toml", '[set.readme]\nscenarios = []\npictures = ["helo"]\n', "unknown scenario 'helo'"),
     ],
 )
 def test_a_plan_that_is_not_whole_is_refused(file: str, text: str, why: str, tmp_path: Path) -> None:
-    for name in ("scenarios.toml", "servers.toml", "duties.toml"):
+    for name in ("scenarios.toml", "servers.toml", "duties.toml", "sets.toml"):
         (tmp_path / name).write_text((HERE / name).read_text())
     (tmp_path / file).write_text(text)
     with pytest.raises(ValueError, match=why):

@@ -165,6 +165,22 @@ def test_pictures_name_every_server(scenario: Scenario, tmp_path: Path) -> None:
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths[1::2])
 
 
+@pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="bench/requirements.txt is not installed")
+def test_few_pictures_are_kept_and_the_others_are_drawn_on_demand(
+    plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured = Result(MACHINE, [sample("fastserve", 7.0, curve=CURVE)])
+    path, _ = publish(measured, plan, tmp_path, [SVG])
+    kept = path.read_text()
+    assert {each.name for each in tmp_path.iterdir()} == {"report.md", SVG}
+    assert kept.count("![") == 1
+    assert "`python -m bench pictures`" in kept
+    assert cli.main(["pictures", str(write_result(tmp_path / "result.json", measured))]) == 0
+    assert f"{tmp_path / 'hello-latency.svg'}\n" in capsys.readouterr().out
+    assert len(list(tmp_path.glob("*.svg"))) == 2
+    assert path.read_text() == kept
+
+
 def test_a_report_is_made_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_result(tmp_path / "result.json", result({"limit": [5.0], "fastserve": [6.0]}))
     assert cli.main(["report", str(path)]) == 0

@@ -1,0 +1,5 @@
+import sys
+
+from bench.profile.micro import main
+
+sys.exit(main())

@@ -1,0 +1,5 @@
+import sys
+
+from bench.profile.perf import main
+
+sys.exit(main())
