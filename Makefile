@@ -60,7 +60,7 @@ C_ROOMS := $(wildcard ext/net/*.c ext/proto/*.c)
 C_COMPILERS := $(shell for cc in gcc clang; do command -v $$cc; done)
 
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-applications soak fleet stress conformance test-c test-threads test-over lint analyze bench bench-peers bench-check bench-micro profile fuzz fuzz-core llhttp clean distclean
+.PHONY: help run build test test-applications soak fleet stress conformance test-c test-threads test-over lint lint-python lint-c analyze bench bench-peers bench-check bench-micro profile fuzz fuzz-core llhttp clean distclean
 
 help:  ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -119,10 +119,14 @@ test-threads: $(DEVELOP) $(RACES)  ## the threads of WSGI workers under ThreadSa
 test-c: llhttp  ## the C rooms alone, under sanitizers
 	$(MAKE) -C tests/c test threads
 
-lint: $(DEVELOP) llhttp  ## ruff, mypy, and the C rooms with every warning an error
+lint: lint-python lint-c  ## ruff, mypy, and the C rooms with every warning an error
+
+lint-python: $(DEVELOP)  ## ruff and mypy alone
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+lint-c: llhttp  ## the warnings of the C rooms alone, on gcc and clang
 	@set -e; for cc in $(C_COMPILERS); do for file in $(C_ROOMS); do \
 		$$cc -std=gnu11 -Wall -Wextra -Werror -fsyntax-only -iquote ext -Ibuild/llhttp/include $$file; \
 	done; echo "$$cc: $(words $(C_ROOMS)) files without a warning"; done
