@@ -369,7 +369,10 @@ cdef class Sibling:
     cdef Py_buffer *memory              # owned: where its status lies; hidden from the garbage collector like the driver's own
     cdef const fs_status *status
     cdef uint64_t turns                 # of it, when it was last given a connection
-    cdef uint32_t given                 # connections that it may not have taken yet
+    cdef uint64_t taken                 # what it had taken over when it was last looked at
+    cdef uint64_t given                 # connections that it may not have taken yet
+    cdef uint64_t on_their_way(self) noexcept
+    cdef void give(self) noexcept
     cdef int close(self) except -1
 
 
@@ -551,6 +554,9 @@ cdef class Driver:
     cdef uint64_t errors[512]           # by -code
     cdef list siblings                  # those that connections may be handed over to
     cdef dict by_name                   # listeners, as siblings call them
+    cdef uint32_t short_lived           # connections that have ended soon, since the last accept
+    cdef uint32_t short_lives           # and how many of them have ended from one accept to the next, at most, lately; in sixteenths
+    cdef uint32_t passing               # so many connections are expected to go by themselves, soon
     cdef uint64_t handover_number       # of the last one; its upper half is this process's ID
     cdef uint64_t accept_paused_until   # no descriptors left: monotonic ms, 0 when not paused
     cdef fs_timer accept_timer
@@ -585,6 +591,7 @@ cdef class Driver:
     cdef bint hand_over(self, int fd, const fs_address *peer, Listener listener) except -1
     cdef int forget_sibling(self, Sibling sibling) except -1
     cdef int forget_siblings(self) except -1
+    cdef void note_short_lives(self) noexcept
     cdef int shut_mailbox(self, Listener mailbox) except -1
     cdef int open_handed(self, int fd, const fs_handover *handover) except -1
     cdef int watch_listener(self, Listener listener) except 1
@@ -631,6 +638,7 @@ cdef class Connection:
     cdef uint64_t since                 # monotonic ms: when the wait began that `phase` names
     cdef uint64_t stalled               # Driver.stalled at that time
     cdef uint32_t grace                 # ms by which the deadline has moved, because the worker stood still meanwhile
+    cdef uint64_t opened                # monotonic ms
     cdef uint64_t head_number           # h1.requests when the wait for a head or for a request began
     cdef uint64_t free_since            # where there are queues: when its last answer ended (HTTP/1), monotonic ms
     cdef uint64_t read_progress         # monotonic ms

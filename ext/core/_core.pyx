@@ -111,8 +111,8 @@ include "wsgi.pxi"
 include "threads.pxi"
 include "tls.pxi"
 include "h2_session.pxi"
-include "connection.pxi"
 include "sibling.pxi"
+include "connection.pxi"
 include "driver.pxi"
 
 fill_field_names()

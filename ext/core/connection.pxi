@@ -1092,6 +1092,7 @@ cdef class Connection:
         driver.free_slot(self.slot)
         driver.live -= 1
         driver.status.connections = driver.live
+        driver.short_lived += driver.now < self.opened + SHORT_LIFE_MS
         if not driver.polling:
             driver.schedule_sweep()
         self.cut_off()

@@ -352,8 +352,11 @@ cdef class Driver:
         for i in range(most):
             fd = fs_accept(listener.fd, &peer)
             if fd >= 0:
-                if PyList_GET_SIZE(self.siblings) and self.hand_over(fd, &peer, listener):
-                    continue
+                if PyList_GET_SIZE(self.siblings):
+                    if i == 0:
+                        self.note_short_lives()
+                    if self.hand_over(fd, &peer, listener):
+                        continue
                 self.status.connections_total += 1
                 self.open_connection(fd, &peer, listener)
             elif fd == FS_AGAIN:
@@ -406,6 +409,7 @@ cdef class Driver:
             raise
         connection.peer = peer[0]
         connection.listener = listener
+        connection.opened = self.now
         self.live += 1
         self.status.connections = self.live
         if listener is not None:
@@ -494,6 +498,13 @@ cdef class Driver:
         self.siblings.remove(sibling)
         sibling.close()
 
+    cdef void note_short_lives(self) noexcept:
+        """Where clients ask once a connection, as many as have just come are about to go: they are no reason to hand
+        others over. How many, is learnt from those that have gone from one accept to the next, at most, lately."""
+        self.short_lives = max(16 * self.short_lived, self.short_lives - (self.short_lives + 15) // 16)
+        self.short_lived = 0
+        self.passing = self.short_lives // 16
+
     cdef bint hand_over(self, int fd, const fs_address *peer, Listener listener) except -1:
         """Whether a sibling that has less to do has the accepted connection now, and this worker has it no more."""
         cdef fs_handover handover
@@ -501,7 +512,8 @@ cdef class Driver:
         cdef int result
         if not listener.name:
             return False
-        sibling = least_busy(self.siblings, self.in_flight, self.live, self.now, self.limits.max_concurrency)
+        sibling = least_busy(self.siblings, self.in_flight, max(self.live, self.passing) - self.passing, self.now,
+                             self.limits.max_concurrency)
         if sibling is None:
             return False
         memset(&handover, 0, sizeof(handover))
@@ -515,8 +527,7 @@ cdef class Driver:
                 self.forget_sibling(sibling)    # it stops
             return False                        # no room, or no more descriptors may be on their way: it stays here
         fs_close(fd)
-        sibling.turns = sibling.status.turns
-        sibling.given += 1
+        sibling.give()
         self.status.handed_over += 1
         return True
 

@@ -3,6 +3,7 @@
 cdef enum:
     SPREAD_MARGIN = 4           # requests in flight, or connections, that a sibling has fewer at least,
     SPREAD_SHARE = 8            # and at least this part of what it has: to hand over costs as much as some requests
+    SHORT_LIFE_MS = 1000        # a connection that ends within it says nothing of how much there is to do
     SILENT_BUSY_MS = 100        # a sibling with requests has turned within it,
     SILENT_IDLE_MS = 1500       # and one without, which shows once a second that it is alive
 
@@ -24,6 +25,7 @@ cdef class Sibling:
         if view.len < <Py_ssize_t>sizeof(fs_status) or <size_t>view.buf % sizeof(uint64_t):
             raise ValueError(f"status is {sizeof(fs_status)} bytes of memory at least, aligned to {sizeof(uint64_t)}")
         self.status = <const fs_status *>view.buf
+        self.taken = self.status.taken_over
         self.fd = fd
 
     def __dealloc__(self):
@@ -39,6 +41,20 @@ cdef class Sibling:
             self.fd = -1
 
 
+    cdef uint64_t on_their_way(self) noexcept:
+        """Connections that it was given and does not show yet."""
+        cdef uint64_t taken = self.status.taken_over
+        self.given -= min(self.given, taken - self.taken)   # or others' ones, which leaves it underrated for a moment
+        self.taken = taken
+        if self.status.turns > self.turns + 1:
+            self.given = 0      # it has turned since, and begun after that: it takes all that there is
+        return self.given
+
+    cdef void give(self) noexcept:
+        self.turns = self.status.turns
+        self.given += 1
+
+
 cdef bint clearly_fewer(uint64_t few, uint64_t many) noexcept:
     return many > few + max(<uint64_t>SPREAD_MARGIN, few // SPREAD_SHARE)
 
@@ -52,8 +68,8 @@ cdef bint less_busy(uint64_t in_flight, uint64_t connections, uint64_t than_in_f
 
 
 cdef Sibling least_busy(list siblings, uint64_t in_flight, uint64_t connections, uint64_t now, uint32_t max_running):
-    """The sibling that has clearly less to do than so many requests and connections; of several one that none is clearly
-    less busy than. None: there is none. Whoever stops, hangs or is full is passed over."""
+    """The sibling that has clearly less to do than so many requests and connections that will stay; of several one that
+    none is clearly less busy than. None: there is none. Whoever stops, hangs or is full is passed over."""
     cdef Sibling each, least = None
     cdef uint64_t its_in_flight, its_connections
     if connections < SPREAD_MARGIN and in_flight < SPREAD_MARGIN:
@@ -66,9 +82,7 @@ cdef Sibling least_busy(list siblings, uint64_t in_flight, uint64_t connections,
             continue            # it turns, but has no thread that serves
         if now > each.status.heartbeat + (SILENT_BUSY_MS if its_in_flight else SILENT_IDLE_MS):
             continue
-        if each.status.turns > each.turns + 1:
-            each.given = 0      # it has turned since, and begun after that: it takes all that there is
-        its_connections = each.status.connections + each.given
+        its_connections = each.status.connections + each.on_their_way()
         if less_busy(its_in_flight, its_connections, in_flight, connections):
             least, in_flight, connections = each, its_in_flight, its_connections
     return least

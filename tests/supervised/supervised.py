@@ -4,9 +4,10 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -210,3 +211,12 @@ def listening(pid: int) -> set[tuple[int, str]]:
     ports = {line[9]: int(line[1].partition(":")[2], 16) for line in lines if line[3] == TCP_LISTEN}
     opened = [re.fullmatch(r"socket:\[(\d+)\]", str(each.readlink())) for each in Path(f"/proc/{pid}/fd").iterdir()]
     return {(ports[match[1]], match[1]) for match in opened if match is not None and match[1] in ports}
+
+
+def acquainted(pids: Iterable[int]) -> bool:
+    """Whether workers know each other: each has its channel, its mailbox, and a way to that of each sibling."""
+    lines = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
+    packets = {f"socket:[{line[6]}]" for line in lines if int(line[4], 16) == socket.SOCK_SEQPACKET}
+    workers = list(pids)
+    opened = [[str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()] for pid in workers]
+    return all(sum(link in packets for link in links) == 2 + len(workers) - 1 for links in opened)

@@ -22,7 +22,7 @@ from serving.script import request
 from serving.waiting import PATIENCE, UNHURRIED, until
 from supervised.conftest import Supervise, Write, amount
 from supervised.session import empty, members
-from supervised.supervised import Load, Supervised, children, listening
+from supervised.supervised import Load, Supervised, acquainted, children, listening
 
 CHILDREN = """
 import ctypes, json, multiprocessing, os, signal, subprocess, sys, threading, time
@@ -177,16 +177,6 @@ def opened(server: Supervised) -> Counter[str]:
             links = [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
             found.update([role, *(re.sub(r"\d+", "", f"{role}: {each}") for each in links)])
     return found
-
-
-def acquainted(server: Supervised) -> bool:
-    """Whether both workers of a server know each other: each has its channel, its mailbox, and a way to the other's."""
-    lines = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
-    packets = {f"socket:[{line[6]}]" for line in lines if int(line[4], 16) == socket.SOCK_SEQPACKET}
-    workers = server.wait_for_workers(2).values()
-    return all(
-        sum(str(each.readlink()) in packets for each in Path(f"/proc/{pid}/fd").iterdir()) == 3 for pid in workers
-    )
 
 
 def alone(server: Supervised, worker: int) -> bool:
@@ -369,7 +359,7 @@ def test_a_pool_in_each_worker(supervise: Supervise, write: Write, kind: tuple[s
     write(OF_A_POOL)
     recycling = ("--max-requests", "300", "--max-requests-jitter", "200", "--log-level", "debug")
     server = supervise(*kind, "--workers", "2", *recycling, POOL=pool)
-    assert until(lambda: acquainted(server))
+    assert until(lambda: acquainted(server.wait_for_workers(2).values()))
     before = opened(server)
     with Load(server.address, 12) as load:
         for _ in range(amount(2, 20)):

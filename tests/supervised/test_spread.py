@@ -20,7 +20,7 @@ from serving.client import Client
 from serving.script import request
 from serving.waiting import PATIENCE, until
 from supervised.conftest import Supervise, Write, amount
-from supervised.supervised import Load, Supervised, listening
+from supervised.supervised import Load, Supervised, acquainted, listening
 
 APPLICATION = """
 import os, sys, time
@@ -76,7 +76,14 @@ def start(supervise: Supervise, *options: str) -> tuple[Supervised, int, int]:
     supervised = supervise(*options, "--workers", "2", *ADMIN)
     workers = supervised.wait_for_workers(2)
     assert until(lambda: all(len(listening(pid)) == 1 for pid in workers.values()))
+    assert "--no-balance-connections" in options or until(lambda: acquainted(workers.values()))
     return supervised, workers[0], workers[1]
+
+
+def scale_up(supervised: Supervised) -> None:
+    """One worker more, which has nothing to do yet."""
+    workers = supervised.signal(signal.SIGTTIN).wait_for_workers(2)
+    assert until(lambda: acquainted(workers.values()))
 
 
 class FromPort(Client):
@@ -141,6 +148,17 @@ def test_a_busier_worker_hands_over_what_it_accepts(supervise: Supervise, option
     assert supervised.stop() == 0
 
 
+@pytest.mark.alone
+@pytest.mark.parametrize("options", KINDS[1:3])
+def test_connections_that_go_soon_are_left_where_they_are(supervise: Supervise, options: tuple[str, ...]) -> None:
+    """A burst of clients that ask once makes a worker look busy for a moment: handing over would be for nothing."""
+    supervised, _, _ = start(supervise, *options)
+    with Load(supervised.address, 64) as load:
+        assert until(lambda: metric(supervised, "connections_accepted") > 5000)
+        load.end_without_loss()
+    assert metric(supervised, "connections_handed_over") < metric(supervised, "connections_accepted") / 4
+
+
 def test_it_can_be_turned_off(supervise: Supervise) -> None:
     supervised, one, other = start(supervise, "served:app", "--no-balance-connections")
     chosen = ports(supervised, {one: 20, other: 1})
@@ -162,7 +180,7 @@ def test_tls_is_spoken_by_whoever_gets_it(supervise: Supervise) -> None:
     with ExitStack() as stack:
         for _ in range(24):
             stack.enter_context(Client(("127.0.0.2", plain))).exchange(request("/"))
-        supervised.signal(signal.SIGTTIN).wait_for_workers(2)
+        scale_up(supervised)
         context = shared().context()
         schemes = set()
         for _ in range(12):
@@ -184,7 +202,7 @@ def test_a_unix_socket_that_all_share(supervise: Supervise, options: tuple[str, 
     with ExitStack() as stack:
         for _ in range(40):
             stack.enter_context(supervised.connect()).exchange(request("/"))
-        supervised.signal(signal.SIGTTIN).wait_for_workers(2)
+        scale_up(supervised)
         for _ in range(40):
             stack.enter_context(supervised.connect()).exchange(request("/"))
         share = {each["slot"]: each["connections"] for each in supervised.seen()}
