@@ -99,7 +99,7 @@ def _serve(assignment: Assignment, post: "_Post") -> bool:
     if assignment.hooks is not None:
         assignment.hooks.call("post_fork", post.info)
     app = assignment.app if assignment.app is not None else application.load(config)
-    post.end_where_told()
+    post.imported()
     place = Place(
         assignment.listeners,
         assignment.access_log.fd if assignment.access_log is not None else -1,
@@ -158,6 +158,7 @@ class _Post:
         self._told_to_end = False
         self._ending = False
         self._has_forked = False
+        self._imported = False
         self._started = False
         self._watched = -1
         self._mailbox_open = False
@@ -172,7 +173,7 @@ class _Post:
             insists = threading.Timer(MOMENT, self._insist)
             insists.daemon = True
             insists.start()
-            if self._has_forked or forked.within(frame):
+            if not self._imported and (self._has_forked or forked.within(frame)):
                 return
         self._end_start()
 
@@ -186,8 +187,9 @@ class _Post:
         self._ending = True  # exit handlers of the application are not interrupted
         raise _ToldToEnd
 
-    def end_where_told(self) -> None:
-        """At the end of an import: it may have caught what was to end it."""
+    def imported(self) -> None:
+        """The import has come to its end. It may have been told to before, or have caught what was to end it."""
+        self._imported = True
         if self._told_to_end:
             self._end_start()
 
@@ -241,6 +243,8 @@ class _Post:
             self._reopen(worker)
         if not self._channel.send("ready"):
             self._orphaned(worker)
+        if self._told_to_end:  # and what was raised was lost in a place from which Python passes on no exception
+            self._drain(worker)
 
     def _title(self, state: str) -> None:
         title.set_title(self._assignment.config.proc_name, self._assignment.role, state)

@@ -38,7 +38,8 @@ def sleep():
 
 def sleep_and_say(pipe):
     pipe.send("sleeps")
-    sleep()
+    while True:
+        time.sleep(0.05)  # a signal that comes just before a sleep is heard after it, by Python
 
 def exits():
     sys.exit(7)
@@ -410,6 +411,34 @@ def test_a_worker_that_is_ended_during_its_import(
     assert server.stop() == 0
     assert empty(server.pid)
     assert "Traceback" not in server.log.text
+
+
+AFTER_THE_IMPORT = """
+import asyncio
+from fastserve import threaded_worker
+
+def late(call):
+    def called(*arguments, **named):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return call(*arguments, **named)
+    return called
+
+started(fork, sleep, daemon=True)
+asyncio.Runner.__enter__ = late(asyncio.Runner.__enter__)
+threaded_worker.room_for_bodies = late(threaded_worker.room_for_bodies)
+"""
+
+
+@TWO_KINDS
+def test_a_worker_that_is_ended_between_its_import_and_its_first_connection(
+    supervise: Supervise, write: Write, kind: tuple[str, ...]
+) -> None:
+    server = supervise(*kind)
+    write(APPLICATION + AFTER_THE_IMPORT)
+    server.signal(signal.SIGHUP).log.wait_for("the reload failed, the workers go on as they are: SIGTERM has ended it")
+    [worker] = server.wait_for_workers(1).values()
+    assert until(partial(alone, server, worker))
+    assert server.stop() == 0
 
 
 # ---- an application that is imported before the fork
