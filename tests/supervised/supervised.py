@@ -96,14 +96,15 @@ class Supervised:
         return found
 
     def wait_for_workers(self, count: int, state: str = "serving", timeout: float = PATIENCE) -> dict[int, int]:
-        """Waits until exactly so many workers, of all, are in that state, and no other worker is there."""
+        """Waits until exactly so many workers, of all, are in that state, and no other worker is there: the supervisor
+        has heard of those that have ended."""
         assert until(lambda: len(self.workers(state)) == count == len(self._all_workers()), timeout), (
             f"never {count} workers that are {state}: {[title(pid) for pid in children(self.pid)]}\n{self.log.text}"
         )
         return self.workers(state)
 
     def _all_workers(self) -> list[int]:
-        return [pid for pid in children(self.pid) if WORKER.match(title(pid))]
+        return [pid for pid in children(self.pid) if WORKER.match(title(pid)) or ended(pid)]
 
     def connect(self, timeout: float = PATIENCE) -> Client:
         return Client(self.address, timeout)
@@ -203,6 +204,14 @@ def title(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def ended(pid: int) -> bool:
+    """Whether a process has ended, and its parent has not taken its exit status."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def listening(pid: int) -> set[tuple[int, str]]:

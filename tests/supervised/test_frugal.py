@@ -54,7 +54,7 @@ def test_supervisor_loads_little_and_sleeps(supervise: Supervise, write: Write) 
     write(f"{APPLICATION}import {extension}\n")
     supervised = supervise("served:app", "--workers", "2", "--admin", "unix:admin.sock")
     worker = supervised.wait_for_workers(2)[0]
-    assert supervised.admin("/readyz").status == 200
+    assert until(lambda: supervised.admin("/readyz").status == 200)
     for name in ("uvloop/loop", "fastserve/_core", extension):
         assert name in mapped(worker)
         assert name not in mapped(supervised.pid)

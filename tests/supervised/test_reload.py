@@ -184,7 +184,7 @@ def test_no_worker_is_left(supervise: Supervise, write: Write) -> None:
     """All have died, no other one can start; a reload after the repair does not wait for the back-off."""
     supervised = supervise("served:app", "--workers", "2", "--admin", "unix:admin.sock")
     assert until((supervised.directory / "admin.sock").exists)
-    assert supervised.admin("/readyz").status == 200
+    assert until(lambda: supervised.admin("/readyz").status == 200)
     write("import nothing_like_that")
     for pid in supervised.wait_for_workers(2).values():
         os.kill(pid, signal.SIGKILL)
@@ -198,7 +198,7 @@ def test_no_worker_is_left(supervise: Supervise, write: Write) -> None:
         write(APPLICATION)
         reload(supervised)
         assert client.answer().status == 200
-    assert supervised.admin("/readyz").status == 200
+    assert until(lambda: supervised.admin("/readyz").status == 200)
     supervised.wait_for_workers(2)
 
 

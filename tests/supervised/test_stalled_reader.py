@@ -117,7 +117,7 @@ def test_a_reader_that_reads_again_hears_how_much_was_lost(tmp_path: Path) -> No
         with Client(str(tmp_path / "served.sock")) as client:
             for _ in range(4000):
                 assert client.exchange(request("/" + "a" * 100)).status == 200
-        assert metrics(tmp_path)['fastserve_log_lines_dropped_total{log="access"}'] > 0
+        assert until(lambda: metrics(tmp_path)['fastserve_log_lines_dropped_total{log="access"}'] > 0)
         seen = b""
         while b"lines were lost meanwhile" not in seen:
             seen += reader.read1(1 << 16)

@@ -84,7 +84,7 @@ def replaced(supervised: Supervised, before: dict[int, int]) -> dict[int, int]:
     assert until(lambda: supervised.workers() not in ({}, before))
     after = supervised.wait_for_workers(1)
     assert int(supervised.get()) == after[0] != before[0]
-    assert readiness(supervised) == (200, b"ok\n")
+    assert until(lambda: readiness(supervised) == (200, b"ok\n"))
     ended = 'fastserve_workers_ended_total{cause="stuck_threads"} 1.0\n'
     assert until(lambda: ended in supervised.admin("/metrics").body.decode())
     assert "ended unexpectedly" not in supervised.log.text

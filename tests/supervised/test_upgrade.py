@@ -129,7 +129,7 @@ def test_admin_address_goes_along(supervise: Supervise) -> None:
         after = {each["pid"] for each in supervised.seen()}
         assert after == set(workers_of(new))
         assert after.isdisjoint(before)
-        assert supervised.admin("/readyz").status == 200
+        assert until(lambda: supervised.admin("/readyz").status == 200)
     assert not (supervised.directory / "admin.sock").exists()
 
 
