@@ -242,7 +242,7 @@ def test_what_lies_in_a_mailbox_is_not_lost_with_its_worker(
         """Whether it was tried often enough, and not only when it was too late to hand anything over."""
         nonlocal rounds
         rounds += 1
-        return rounds > amount(3, 20) and metric(supervised, "connections_handed_over") > 0
+        return rounds > amount(3, 6) and metric(supervised, "connections_handed_over") > 0
 
     while not look():
         assert rounds < 100
