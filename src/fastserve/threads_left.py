@@ -1,8 +1,8 @@
-"""Threads that an application leaves behind: they get a moment at the end, and the process does not wait for ever.
+"""Threads and processes that an application leaves behind: they get a moment at the end, which does not wait for ever.
 
-Python's own end joins every thread that is no daemon, and those of executors even if they are, however long they last:
-a worker that has said goodbye to its clients would hang until it is killed. Here, in a process of our own, the same is
-done with a watch beside it, which ends the process when the moment is over.
+Python's own end joins every thread that is no daemon, and those of executors even if they are, however long they last,
+and multiprocessing its processes: a worker that has said goodbye to its clients would hang until it is killed. Here, in
+a process of our own, the same is done with a watch beside it, which ends the process when the moment is over.
 """
 
 import atexit
@@ -85,22 +85,48 @@ def end(finish: Callable[[], object], status: int) -> None:
 
     finish: what remains to be done then: logs and standard streams.
     """
-    ended = threading.Event()
+    ended = threading.Lock()
+    ended.acquire()
     watch = threading.Thread(target=_watch, args=(ended, finish, status), name="fastserve-end", daemon=True)
-    with suppress(RuntimeError):
+    with suppress(RuntimeError):  # not one more thread can be started
         watch.start()
     threading._shutdown()  # type: ignore[attr-defined]
-    ended.set()
+    ended.release()
+    with suppress(RuntimeError):
+        watch.join()  # for ever, where it ends the process
+    _end_processes(_left())
 
 
-def _watch(ended: threading.Event, finish: Callable[[], object], status: int) -> None:
-    if ended.wait(_left()):
+def _watch(ended: threading.Lock, finish: Callable[[], object], status: int) -> None:
+    if ended.acquire(timeout=_left()):
         return
     logger.warning("threads that did not end: %s", ", ".join(_names()))
+    _end_processes(0.0)
     with suppress(Exception):
         atexit._run_exitfuncs()
     finish()
     os._exit(status)
+
+
+def _end_processes(seconds: float) -> None:
+    """Those of multiprocessing that are no daemons, which end anyway: they have so long, and then are ended."""
+    module = sys.modules.get("multiprocessing.process")
+    if module is None:
+        return
+    until = time.monotonic() + seconds
+    left = [each for each in module.active_children() if not each.daemon]
+    for each in left:
+        each.join(max(0.0, until - time.monotonic()))
+    left = [each for each in left if each.is_alive()]
+    if not left:
+        return
+    logger.warning("processes that did not end: %s", ", ".join(sorted(each.name for each in left)))
+    for each in left:
+        each.terminate()
+    for each in left:
+        each.join(LEAST)
+        if each.is_alive():
+            each.kill()
 
 
 def _names() -> list[str]:

@@ -413,6 +413,40 @@ def test_a_worker_that_is_ended_during_its_import(
     assert "Traceback" not in server.log.text
 
 
+BUSY = """
+import concurrent.futures
+executor = concurrent.futures.ProcessPoolExecutor(2, fork)
+
+def stubborn():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sleep()
+
+def do(path):
+    if path == "/pool":
+        executor.submit(sleep)
+        executor.submit(abs, 1).result()
+    elif path == "/process":
+        started(fork, sleep)
+    elif path == "/stubborn":
+        started(fork, stubborn)
+    return os.getpid()
+"""
+
+
+@pytest.mark.parametrize("target", ["/pool", "/process", "/stubborn"])
+@TWO_KINDS
+def test_stop_while_a_process_is_at_work(
+    supervise: Supervise, write: Write, kind: tuple[str, ...], way: tuple[str, ...], target: str
+) -> None:
+    """Python would wait for it as long as it lasts."""
+    write(APPLICATION.replace("\nasync def app", BUSY + "\nasync def app"))
+    server = supervise(*kind, *way)
+    ask(server, target)
+    assert server.stop() == 0
+    assert "processes that did not end: " in server.log.text
+    assert empty(server.pid)
+
+
 AFTER_THE_IMPORT = """
 import asyncio
 from fastserve import threaded_worker
