@@ -1,6 +1,7 @@
 """Descriptors, of which an ordinary user may have 1,024."""
 
 import resource
+from contextlib import suppress
 from pathlib import Path
 
 ENOUGH = 8192
@@ -22,3 +23,12 @@ def affordable(connections: int) -> int:
     if limit == resource.RLIM_INFINITY:
         return connections
     return min(connections, limit - len(list(Path("/proc/self/fd").iterdir())) - SPARE)
+
+
+def opened(pid: int | str) -> dict[int, str]:
+    """What each descriptor of a process leads to. Those that it closes meanwhile are none of them."""
+    found = {}
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found[int(each.name)] = str(each.readlink())
+    return found

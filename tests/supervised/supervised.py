@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from serving.answer import Answer
 from serving.client import Address, Client
+from serving.descriptors import opened
 from serving.process import Output
 from serving.script import request
 from serving.waiting import PATIENCE, UNHURRIED, until
@@ -218,8 +219,8 @@ def listening(pid: int) -> set[tuple[int, str]]:
     """The ports that a process listens on, each with the socket's inode."""
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     ports = {line[9]: int(line[1].partition(":")[2], 16) for line in lines if line[3] == TCP_LISTEN}
-    opened = [re.fullmatch(r"socket:\[(\d+)\]", str(each.readlink())) for each in Path(f"/proc/{pid}/fd").iterdir()]
-    return {(ports[match[1]], match[1]) for match in opened if match is not None and match[1] in ports}
+    sockets = [re.fullmatch(r"socket:\[(\d+)\]", each) for each in opened(pid).values()]
+    return {(ports[match[1]], match[1]) for match in sockets if match is not None and match[1] in ports}
 
 
 def acquainted(pids: Iterable[int]) -> bool:
@@ -227,5 +228,4 @@ def acquainted(pids: Iterable[int]) -> bool:
     lines = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
     packets = {f"socket:[{line[6]}]" for line in lines if int(line[4], 16) == socket.SOCK_SEQPACKET}
     workers = list(pids)
-    opened = [[str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()] for pid in workers]
-    return all(sum(link in packets for link in links) == 2 + len(workers) - 1 for links in opened)
+    return all(sum(link in packets for link in opened(pid).values()) == 2 + len(workers) - 1 for pid in workers)

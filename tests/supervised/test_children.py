@@ -17,6 +17,7 @@ import pytest
 
 from cli.conftest import environment
 from serving.client import Client
+from serving.descriptors import opened
 from serving.process import Output
 from serving.script import request
 from serving.waiting import PATIENCE, UNHURRIED, until
@@ -158,24 +159,21 @@ def lives(pid: int) -> bool:
 
 def of_the_server(pid: int) -> list[str]:
     """What a process has open that is the server's: addresses, connections, the channel, the driver's epoll."""
-    found = []
-    for each in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):
-            found.append(str(each.readlink()))
+    found = list(opened(pid).values())
     tcp = Path("/proc/net/tcp").read_text()
     inodes = [each.removeprefix("socket:[").removesuffix("]") for each in found if each.startswith("socket:")]
     sockets = [inode for inode in inodes if f" {inode} " in tcp]
     return [*sockets, *(each for each in found if "timerfd" in each or "fastserve" in each)]
 
 
-def opened(server: Supervised) -> Counter[str]:
+def what_there_is(server: Supervised) -> Counter[str]:
     """How many processes there are of a server with two workers, and descriptors in them, by their kind."""
     server.wait_for_workers(2)
     found: Counter[str] = Counter()
     for pid in sorted(members(server.pid)):
         role = "supervisor" if pid == server.pid else "worker" if pid in children(server.pid) else "child"
         with suppress(FileNotFoundError, ProcessLookupError):
-            links = [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
+            links = opened(pid).values()
             found.update([role, *(re.sub(r"\d+", "", f"{role}: {each}") for each in links)])
     return found
 
@@ -361,7 +359,7 @@ def test_a_pool_in_each_worker(supervise: Supervise, write: Write, kind: tuple[s
     recycling = ("--max-requests", "300", "--max-requests-jitter", "200", "--log-level", "debug")
     server = supervise(*kind, "--workers", "2", *recycling, POOL=pool)
     assert until(lambda: acquainted(server.wait_for_workers(2).values()))
-    before = opened(server)
+    before = what_there_is(server)
     with Load(server.address, 12) as load:
         for _ in range(amount(2, 20)):
             start = len(server.log.text)
@@ -373,7 +371,7 @@ def test_a_pool_in_each_worker(supervise: Supervise, write: Write, kind: tuple[s
             server.log.wait_for("is replaced: max requests", start=start)
         seen = load.end_without_loss()
     assert seen["bodies"].keys() == {'"served"'}
-    assert until(lambda: opened(server) <= before), f"too many: {opened(server) - before}"
+    assert until(lambda: what_there_is(server) <= before), f"too many: {what_there_is(server) - before}"
     assert server.stop() == 0
     assert empty(server.pid)
     assert sockets_at(server.port) == []

@@ -4,12 +4,12 @@ import os
 import re
 import signal
 import time
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from serving.descriptors import opened
 from serving.waiting import until
 from supervised.conftest import APPLICATION, Supervise, Write, amount
 from supervised.supervised import Supervised, listening
@@ -33,11 +33,7 @@ def wake_ups(pid: int) -> int:
 
 def descriptors(pid: int) -> list[str]:
     """What the process has open, by kind; a socket is one of many."""
-    found = []
-    for each in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):  # closed meanwhile
-            found.append(re.sub(r"\d+", "", str(each.readlink())))
-    return sorted(found)
+    return sorted(re.sub(r"\d+", "", each) for each in opened(pid).values())
 
 
 def an_extension() -> str:

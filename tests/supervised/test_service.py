@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from serving.descriptors import opened
 from serving.waiting import PATIENCE, until
 from supervised.conftest import Supervise, Write
 from supervised.supervised import Supervised, children, title
@@ -331,7 +332,7 @@ def test_log_directory_of_roots(open_directory: Path) -> None:
 
 def opened_by(pid: int) -> list[str]:
     """What the descriptors of a process beyond the standard ones lead to."""
-    return [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir() if int(each.name) > 2]
+    return [link for number, link in opened(pid).items() if number > 2]
 
 
 def owner(found: Path | int) -> int:

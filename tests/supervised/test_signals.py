@@ -11,6 +11,7 @@ import pytest
 
 from serving.answer import Answer
 from serving.client import Client
+from serving.descriptors import opened
 from serving.script import request
 from serving.waiting import until
 from supervised.conftest import Supervise, Write
@@ -189,7 +190,7 @@ def test_logs_are_opened_again(supervise: Supervise, tmp_path: Path, app: str) -
 
 def writes(pid: int, path: Path) -> bool:
     """Whether the process has the file open."""
-    return any(os.path.realpath(each) == str(path) for each in Path(f"/proc/{pid}/fd").iterdir())
+    return str(path) in opened(pid).values()
 
 
 def test_logs_are_opened_again_by_a_worker_that_starts(supervise: Supervise, write: Write, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from serving import Client, Serve, Server, default_command, request
+from serving.descriptors import opened
 from serving.waiting import until
 from wsgi.steps import Gate, answers, cut_off, said, script
 
@@ -170,12 +171,7 @@ def files_in(server: Server, folder: Path) -> list[str]:
 
 
 def descriptors(server: Server) -> list[str]:
-    names = []
-    for link in Path(f"/proc/{server.pid}/fd").iterdir():
-        try:
-            names.append(str(link.readlink()))
-        except FileNotFoundError:  # closed in the meantime
-            continue
+    names = opened(server.pid).values()
     return sorted(name for name in names if not name.startswith("socket:"))
 
 
