@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from serving import Client, Serve, Server, script
+from serving import Client, Serve, Server, request, script
 from serving.access_log import line_with
 from serving.driving import Driving, listener
 from serving.http2 import HTTP2, get
@@ -149,8 +149,10 @@ def test_starlette_and_fastapi(serve: Serve) -> None:
         server = serve(application)
         for leave in (Client.half_close, Client.reset):
             with server.connect() as client:
-                fields = "Host: a\r\nContent-Type: application/json\r\nContent-Length: 10"
-                client.send(f"POST {target}?{leave.__name__} HTTP/1.1\r\n{fields}\r\n\r\n".encode() + b'{"a"')
+                fields = "Content-Type: application/json", "Content-Length: 10", "Expect: 100-continue"
+                client.send(request(f"{target}?{leave.__name__}", *fields, method="POST"))
+                assert client.receive_once() == b"HTTP/1.1 100 Continue\r\n\r\n"  # a reset overtakes what was sent
+                client.send(b'{"a"')
                 leave(client)
                 if leave is Client.half_close:
                     assert client.answer().status == 400
