@@ -213,8 +213,9 @@ cdef class Threads:
         return fs_relay_can_wake(&self.relay) or self.count <= self.most and self.new_thread()
 
     cdef bint hand_over(self) except -1:
-        """Gives the lead away, where there is somebody to take it."""
-        if not self.has_follower():
+        """Gives the lead away, where there is somebody to take it. Who has just come out of a step does not rest yet, and finds
+        that nobody leads: to keep the lead from it would be to wait for the watch."""
+        if self.count <= self.running + 1 and not self.has_follower():
             return False
         self.relay.leader = 0
         fs_relay_wake(&self.relay)      # a new thread comes by itself

@@ -9,6 +9,7 @@
 /files/KEY          (closed, reads) of each file that a run has opened
 /peak               the most ("inside", ...) steps that there were at the same time
 /ticker, /reset     (ticks, longest gap in seconds) of a thread that does nothing else than to tick; begins it anew
+/nap                sleeps for 10 ms
 /thread             the name of the thread
 /threads            names of all threads
 /stack              the size of the thread's stack
@@ -617,6 +618,7 @@ def report(word: str, key: str) -> bytes:
     of_process: dict[str, Callable[[], Any]] = {
         "peak": inside.read,
         "ticker": ticker.read,
+        "nap": lambda: time.sleep(0.01),
         "thread": lambda: threading.current_thread().name,
         "threads": lambda: sorted(thread.name for thread in threading.enumerate()),
         "stack": stack_size,
