@@ -13,6 +13,16 @@ cdef enum:
 cdef uint64_t TOKEN = <uint64_t>1 << 63     # no pointer has this bit: the poller's own watch is one
 
 
+def came_back(logger):
+    """A child that the application forked has left the application's code: what follows is the parent's to do."""
+    report(logger, LOG_ERROR, "A process that the application has forked came back into the server: it ends here", ())
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(1)
+
+
 @cython.final
 cdef class Listener:
     """A listening socket; the descriptor stays the caller's."""
@@ -478,9 +488,12 @@ cdef class Driver:
         self.open_connection(fd, &peer, <Listener>listener)
 
     def add_sibling(self, number, int fd, status):
-        cdef Sibling sibling
-        self.remove_sibling(number)
-        sibling = Sibling(number, fd, status)
+        try:
+            self.remove_sibling(number)
+            sibling = Sibling(number, fd, status)
+        except BaseException:
+            fs_close(fd)
+            raise
         self.siblings.append(sibling)
 
     def remove_sibling(self, number):
@@ -950,13 +963,7 @@ cdef class Driver:
                 self.status = own
 
     def came_back(self):
-        """A child that the application forked has left the application's code: what follows is the parent's to do."""
-        report(self.logger, LOG_ERROR, "A process that the application has forked came back into the server: it ends here", ())
-        try:
-            sys.stdout.flush()
-            sys.stderr.flush()
-        finally:
-            os._exit(1)
+        came_back(self.logger)
 
     def flush_access_log(self):
         self.access_log.flush()

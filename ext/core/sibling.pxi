@@ -40,7 +40,6 @@ cdef class Sibling:
             fs_close(self.fd)
             self.fd = -1
 
-
     cdef uint64_t on_their_way(self) noexcept:
         """Connections that it was given and does not show yet."""
         cdef uint64_t taken = self.status.taken_over

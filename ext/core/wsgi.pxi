@@ -188,10 +188,8 @@ cdef class WSGIExchange(Exchange):
 
     cdef int enqueue(self) except -1:
         self.progress = WSGI_CALL
-        if self.driver.queues and is_held_back(self):
-            return 0
-        self.since = self.driver.now
-        self.threads.push(self)
+        if not self.driver.queues or not is_held_back(self):
+            self.admitted()
 
     cdef bint calls(self) noexcept:
         return self.progress == WSGI_CALL

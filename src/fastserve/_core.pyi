@@ -4,7 +4,7 @@ import logging
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from ssl import SSLContext, SSLObject
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NoReturn, Protocol, TypeAlias
 
 class Forwarding(Protocol):
     """Who may set the client's address, and how (X-Forwarded-For, -Proto, -Host)."""
@@ -252,6 +252,9 @@ class Driver:
 
     def counters(self) -> dict[str, int]:
         """Requests, connections, bytes in and out, and a count for each error name since the start."""
+
+def came_back(logger: logging.Logger) -> NoReturn:
+    """Ends a child that the application has forked, and that has come back from the application into the server."""
 
 def unhear(number: int) -> None:
     """Has nothing happen when that signal comes, without Python code and on the ordinary stack. For a process of our

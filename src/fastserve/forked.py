@@ -188,12 +188,3 @@ def _in_parent() -> None:
                 each.in_parent()
     finally:
         _after()
-
-
-def came_back() -> None:
-    """In a child that has left the application's code: what follows there is the parent's to do."""
-    logger.error("a process that the application has forked came back into the server: it ends here")
-    with suppress(Exception):
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(1)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -12,7 +13,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from fastserve import _core, forked, logs, threads_left
-from fastserve._core import ASGI, Driver, Interface
+from fastserve._core import ASGI, Driver, Interface, came_back
 from fastserve.application import ASGI3
 from fastserve.config import Config
 from fastserve.errors import StartError
@@ -21,6 +22,7 @@ from fastserve.listen import Listeners
 from fastserve.log_limit import LimitedLogger
 from fastserve.page import counter
 from fastserve.proxy import TrustedProxies
+from fastserve.security import Security
 from fastserve.signal_handlers import set_handler
 
 T = TypeVar("T")
@@ -142,15 +144,19 @@ def new_driver(
 
 def watch_listeners(driver: Driver, place: Place) -> None:
     """Takes connections from the listeners that listen and are not watched yet. Raises OSError."""
-    security = place.listeners.security
     for each in place.listeners.fresh():
-        driver.add_listener(
-            each.fileno(),
-            shared=place.shared,
-            tls=security.of(each),
-            redirect=security.redirect_of(each),
-            name=security.name(each),
-        )
+        watch_listener(driver, each, place.listeners.security, shared=place.shared)
+
+
+def watch_listener(driver: Driver, listener: socket.socket, security: Security, *, shared: bool) -> None:
+    """shared: other processes watch it too."""
+    driver.add_listener(
+        listener.fileno(),
+        shared=shared,
+        tls=security.of(listener),
+        redirect=security.redirect_of(listener),
+        name=security.name(listener),
+    )
 
 
 class Worker:
@@ -225,7 +231,7 @@ class Worker:
             self.driver.forget_after_fork()
         elif self._loop is not None:
             with suppress(RuntimeError):  # in debug mode, where another thread has forked
-                self._loop.call_soon(forked.came_back)
+                self._loop.call_soon(came_back, logger)
 
     def stop(self, *, at_once: bool = False) -> None:
         """Begins the graceful stop, or ends everything at once; each says so once. As everything here, only from a

@@ -305,16 +305,11 @@ class _Post:
                 driver.add_sibling(message.values["number"], fd, page.memory(message.values["block"]))
 
     def _serve_for_sibling(self, driver: "Driver", fd: int) -> None:
+        from fastserve.worker import watch_listener
+
         listener = socket.socket(fileno=fd)  # it looks at the address, and leaves the descriptor to us
         try:
-            security = self._assignment.listeners.security
-            driver.add_listener(
-                fd,
-                shared=True,
-                tls=security.of(listener),
-                redirect=security.redirect_of(listener),
-                name=security.name(listener),
-            )
+            watch_listener(driver, listener, self._assignment.listeners.security, shared=True)
         finally:
             listener.detach()
 

@@ -439,6 +439,17 @@ def test_memory_that_cannot_serve_is_refused(memory: Any, error: type[Exception]
         )
 
 
+def test_descriptor_of_a_sibling_without_a_status_is_closed() -> None:
+    """It is the driver's, whatever comes of it."""
+    driver = _core.Driver(_core.WSGI(hello_wsgi, threads=1, watched=False), logger=logging.getLogger("driving"))
+    fd = os.open(os.devnull, os.O_RDONLY)
+    with pytest.raises(ValueError, match="status is"):
+        driver.add_sibling(1, fd, memoryview(bytes(8)))
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+    driver.close()
+
+
 def test_the_memory_is_kept_as_long_as_the_driver(status: Status) -> None:
     driver = _core.Driver(
         _core.WSGI(hello_wsgi, threads=1, watched=False),
