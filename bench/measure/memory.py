@@ -1,19 +1,15 @@
 """Resident memory: of idle connections, and after a crowd of cut requests and connections that died."""
 
-import contextlib
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.loads.idle import IdleError, idle_connections, last_line, raise_descriptor_limit
 from bench.measure.cputime import PROC, VanishedError, resident, tree
-from bench.measure.sample import Settings, server_command
-from bench.plan import HERE, Plan, Scenario, Server
-from bench.process import Running, ServerError, cores, free_port, on_core, started
+from bench.measure.sample import Settings, serving
+from bench.plan import HERE, Plan, Server
+from bench.process import Running, ServerError, cores, on_core
 
 SETTLE_DEADLINE = 30.0
 CLIENT_DEADLINE = 300.0
@@ -54,7 +50,7 @@ def measure_memory(plan: Plan, server: Server, settings: Settings) -> list[Memor
     for what, run, scenario, most in runs:
         try:
             raise_descriptor_limit(plan.memory.idle_connections)
-            with _server(scenario, server, settings) as running:
+            with serving(scenario, server, settings) as running:
                 results.append(MemoryResult(server.name, what, run(running, plan), most))
         except (ServerError, ClientError, IdleError, VanishedError) as error:
             results.append(MemoryResult(server.name, what, 0.0, most, str(error)))
@@ -81,16 +77,6 @@ def _growth(running: Running, plan: Plan) -> float:
     _run_cuts(running, crowd.cut_requests, crowd.aborted_connections, seed=2)
     _await_descriptors(running, idle)
     return resident(running.pid) - before
-
-
-@contextlib.contextmanager
-def _server(scenario: Scenario, server: Server, settings: Settings) -> Iterator[Running]:
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-        command = server_command(scenario, server, settings, port, Path(scratch))
-        with started(command, port, cores()[0], Path(scratch) / "server.log", HERE.parent) as running:
-            yield running
-            running.require_alive()
 
 
 def _run_cuts(running: Running, requests: int, aborted: int, seed: int) -> None:

@@ -1,9 +1,11 @@
 """One measurement: a server is started, checked, warmed up and put under load while its CPU time is read."""
 
+import contextlib
 import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -118,6 +120,17 @@ def server_command(scenario: Scenario, server: Server, settings: Settings, port:
     for word in words:
         command += scenario.limit if word == "{limit_options}" else [word.format_map(fields)]
     return command
+
+
+@contextlib.contextmanager
+def serving(scenario: Scenario, server: Server, settings: Settings) -> Iterator[Running]:
+    """The server, until the block ends. Raises ServerError where it does not start or has ended by itself."""
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        command = server_command(scenario, server, settings, port, Path(scratch))
+        with started(command, port, cores()[0], Path(scratch) / "server.log", HERE.parent) as running:
+            yield running
+            running.require_alive()
 
 
 def portable(command: list[str]) -> list[str]:

@@ -9,18 +9,16 @@ can be told, and nothing passes.
 import contextlib
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from statistics import median
 
 from bench.loads.counted import LoadError
 from bench.loads.load import load_command, run_load
 from bench.measure.cputime import VanishedError, resident
-from bench.measure.sample import Settings, load_errors, server_command
+from bench.measure.sample import Settings, load_errors, serving
 from bench.plan import HERE, Plan, Scenario, Server, SlowTransfer
-from bench.process import Running, ServerError, cores, free_port, on_core, started
+from bench.process import Running, ServerError, cores, on_core
 
 NOISE_FLOOR = 0.10
 NOISE_CEILING = 1.0
@@ -97,7 +95,7 @@ def measure_slow(
     for name, transfer in plan.slow.items():
         result = SlowResult(server.name, f"slow {name}", transfer.grows_by)
         try:
-            with _server(scenario, server, settings) as running:
+            with serving(scenario, server, settings) as running:
                 _measure(result, scenario, transfer, settings, running, rounds, progress)
         except (ServerError, LoadError, SlowClientError, VanishedError) as error:
             result.error = str(error)
@@ -137,16 +135,6 @@ def _p99(scenario: Scenario, running: Running, seconds: int) -> int:
     if errors := load_errors(load):
         raise LoadError(errors)
     return load.p99_us
-
-
-@contextlib.contextmanager
-def _server(scenario: Scenario, server: Server, settings: Settings) -> Iterator[Running]:
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-        command = server_command(scenario, server, settings, port, Path(scratch))
-        with started(command, port, cores()[0], Path(scratch) / "server.log", HERE.parent) as running:
-            yield running
-            running.require_alive()
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import http.client
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -70,13 +71,20 @@ def test_a_wsgi_server(start: Serve, chunked: bool) -> None:
     assert server.get("/") == b"ok"
 
 
+@contextmanager
+def refused_upload(server: Server) -> Iterator[Client]:
+    """A client that has its answer, and all of its body still to send."""
+    with server.connect() as client:
+        client.send(request("/echo", f"Content-Length: {1 << 40}", method="POST"))
+        assert client.answer().status == 413
+        yield client
+
+
 @pytest.mark.alone
 def test_it_has_an_end(serve: Serve) -> None:
     """Whoever sends for ever is closed."""
     server = serve(limit_request_body=MEBIBYTE, timeout_discard=1)
-    with server.connect() as client:
-        client.send(request("/echo", f"Content-Length: {1 << 40}", method="POST"))
-        assert client.answer().status == 413
+    with refused_upload(server) as client:
         watch = Stopwatch()
         assert refused(client)
         assert watch.elapsed() > 0.9
@@ -86,9 +94,7 @@ def test_it_has_an_end(serve: Serve) -> None:
 @pytest.mark.alone
 def test_silence_ends_it_sooner(serve: Serve) -> None:
     server = serve(limit_request_body=MEBIBYTE)
-    with server.connect() as client:
-        client.send(request("/echo", f"Content-Length: {1 << 40}", method="POST"))
-        assert client.answer().status == 413
+    with refused_upload(server):
         watch = Stopwatch()
         before = server.descriptors()
         assert until(lambda: server.descriptors() < before)
@@ -99,9 +105,7 @@ def test_silence_ends_it_sooner(serve: Serve) -> None:
 @pytest.mark.alone
 def test_a_stop_does_not_wait_for_it(start: Serve) -> None:
     server = start(limit_request_body=MEBIBYTE)
-    with server.connect() as client:
-        client.send(request("/echo", f"Content-Length: {1 << 40}", method="POST"))
-        assert client.answer().status == 413
+    with refused_upload(server) as client:
         watch = Stopwatch()
         server.process.terminate()
         server.stopping = True

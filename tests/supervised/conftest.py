@@ -39,6 +39,14 @@ def wsgi(environ, start_response):
 CONNECTIONS = 32 if WHOLE else 12
 """Of a load; they share the machine's cores with those whom they load."""
 
+KINDS = {
+    "asyncio": ("served:app", "--lifespan", "off", "--loop", "asyncio"),
+    "uvloop": ("served:app", "--lifespan", "off", "--loop", "uvloop"),
+    "one thread": ("served:wsgi", "--threads", "1"),
+    "threads": ("served:wsgi", "--threads", "8"),
+}
+"""How the module `served` is served: by its application, and the loop or the threads."""
+
 Supervise = Callable[..., Supervised]
 Write = Callable[[str], Path]
 
@@ -52,6 +60,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def amount(short: int, whole: int) -> int:
     """How often something is done: in the suite, and in `make soak`."""
     return whole if WHOLE else short
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    return KINDS[request.param]
+
+
+@pytest.fixture(params=[(), ("--no-supervisor",)], ids=["supervised", "alone"])
+def way(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    value: tuple[str, ...] = request.param
+    return value
 
 
 @pytest.fixture

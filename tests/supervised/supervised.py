@@ -215,6 +215,14 @@ def ended(pid: int) -> bool:
         return False
 
 
+def begun(supervised: Supervised, target: str) -> Client:
+    """Sends a request, and waits until the application has it: it writes "in the application"."""
+    start = len(supervised.log.text)
+    client = supervised.connect().send(request(target))
+    supervised.log.wait_for("in the application\n", start=start)
+    return client
+
+
 def listening(pid: int) -> set[tuple[int, str]]:
     """The ports that a process listens on, each with the socket's inode."""
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]

@@ -21,11 +21,11 @@ from serving.descriptors import opened
 from serving.process import Output
 from serving.script import request
 from serving.waiting import PATIENCE, UNHURRIED, until
-from supervised.conftest import Supervise, Write, amount
+from supervised.conftest import KINDS, Supervise, Write, amount
 from supervised.session import empty, members
 from supervised.supervised import Load, Supervised, acquainted, children, listening
 
-CHILDREN = """
+APPLICATION = """
 import ctypes, json, multiprocessing, os, signal, subprocess, sys, threading, time
 from pathlib import Path
 
@@ -107,10 +107,7 @@ def do(path):
         case "/slow":
             time.sleep(0.5)
     return os.getpid()
-"""
-APPLICATION = (
-    CHILDREN
-    + """
+
 async def app(scope, receive, send):
     body = json.dumps(do(scope["path"])).encode()
     await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -121,13 +118,6 @@ def wsgi(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [body]
 """
-)
-KINDS = {
-    "asyncio": ("served:app", "--lifespan", "off", "--loop", "asyncio"),
-    "uvloop": ("served:app", "--lifespan", "off", "--loop", "uvloop"),
-    "one thread": ("served:wsgi", "--threads", "1"),
-    "threads": ("served:wsgi", "--threads", "8"),
-}
 TIME_WAIT = "06"
 """In /proc/net/tcp."""
 TWO_KINDS = pytest.mark.parametrize("kind", [KINDS["uvloop"], KINDS["threads"]], ids=["asgi", "wsgi"])
@@ -136,17 +126,6 @@ TWO_KINDS = pytest.mark.parametrize("kind", [KINDS["uvloop"], KINDS["threads"]],
 @pytest.fixture(autouse=True)
 def application(write: Write) -> None:
     write(APPLICATION)
-
-
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    return KINDS[request.param]
-
-
-@pytest.fixture(params=[(), ("--no-supervisor",)], ids=["supervised", "alone"])
-def way(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    value: tuple[str, ...] = request.param
-    return value
 
 
 def ask(server: Supervised, target: str) -> Any:
@@ -505,19 +484,10 @@ def test_fork_at_the_import(
 
 
 PROGRAM = (
-    CHILDREN
+    APPLICATION
     + """
 import asyncio
 import fastserve
-
-async def app(scope, receive, send):
-    body = json.dumps(do(scope["path"])).encode()
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": body})
-
-def wsgi(environ, start_response):
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [json.dumps(do(environ["PATH_INFO"])).encode()]
 
 def ended():
     print("the program heard", flush=True)

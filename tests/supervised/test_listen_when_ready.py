@@ -31,23 +31,12 @@ def wsgi(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [str(os.getpid()).encode()]
 """
-KINDS = {
-    "asyncio": ("served:app", "--lifespan", "off", "--loop", "asyncio"),
-    "uvloop": ("served:app", "--lifespan", "off", "--loop", "uvloop"),
-    "one thread": ("served:wsgi", "--threads", "1"),
-    "threads": ("served:wsgi", "--threads", "8"),
-}
 WHEN_READY = "--listen-when-ready"
 
 
 @pytest.fixture(autouse=True)
 def application(write: Write) -> None:
     write(APPLICATION)
-
-
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    return KINDS[request.param]
 
 
 def free_port() -> int:

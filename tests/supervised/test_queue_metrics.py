@@ -8,7 +8,7 @@ from serving.client import Client
 from serving.script import request
 from serving.waiting import until
 from supervised.conftest import Supervise, Write
-from supervised.supervised import ADMIN, Supervised
+from supervised.supervised import ADMIN, Supervised, begun
 
 APPLICATION = """
 import asyncio, sys, time
@@ -42,14 +42,6 @@ def application(write: Write) -> None:
     write(APPLICATION)
 
 
-def ask(supervised: Supervised, target: str) -> Client:
-    """Sends a request, and waits until the application has it."""
-    begun = len(supervised.log.text)
-    client = supervised.connect().send(request(target))
-    supervised.log.wait_for("in the application\n", start=begun)
-    return client
-
-
 def metric(supervised: Supervised, name: str) -> float:
     lines = supervised.admin("/metrics").body.decode().splitlines()
     (value,) = (line.split()[1] for line in lines if line.startswith(f"{name} "))
@@ -65,7 +57,7 @@ def close(clients: Sequence[Client]) -> None:
 def test_requests_that_were_read_late(supervise: Supervise, served: tuple[str, ...]) -> None:
     supervised = supervise(*served, "--queue-timeout", "0.2", "--admin", f"unix:{ADMIN}")
     supervised.wait_for_workers(1)
-    with supervised.connect() as kept, ask(supervised, "/block") as first:
+    with supervised.connect() as kept, begun(supervised, "/block") as first:
         late = [supervised.connect().send(request("/")) for _ in range(5)]
         assert not late[-1].readable(0.6)  # nobody looks
         (supervised.directory / "go").touch()
@@ -84,7 +76,7 @@ def test_requests_that_were_read_late(supervise: Supervise, served: tuple[str, .
 def test_queue_is_shown(supervise: Supervise, served: tuple[str, ...]) -> None:
     supervised = supervise(*served, "--limit-concurrency", "1", "--limit-queue", "3", "--admin", f"unix:{ADMIN}")
     supervised.wait_for_workers(1)
-    with ask(supervised, "/wait") as first, supervised.connect() as last:
+    with begun(supervised, "/wait") as first, supervised.connect() as last:
         waiting = [supervised.connect().send(request("/")) for _ in range(3)]
         assert until(lambda: metric(supervised, "fastserve_requests_queued") == 3)
         assert until(lambda: metric(supervised, "fastserve_queue_oldest_seconds") > 0)
@@ -103,7 +95,7 @@ def test_queue_is_shown(supervise: Supervise, served: tuple[str, ...]) -> None:
 def test_queue_for_threads_is_shown(supervise: Supervise) -> None:
     supervised = supervise("served:wsgi", "--threads", "2", "--admin", f"unix:{ADMIN}")
     supervised.wait_for_workers(1)
-    with ask(supervised, "/wait"), ask(supervised, "/wait"):
+    with begun(supervised, "/wait"), begun(supervised, "/wait"):
         waiting = [supervised.connect().send(request("/")) for _ in range(3)]
         assert until(lambda: metric(supervised, "fastserve_requests_queued") == 3)
         (supervised.directory / "go").touch()

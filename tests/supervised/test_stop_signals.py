@@ -56,23 +56,6 @@ def wsgi(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [f"{before} {stops()}".encode()]
 '''
-KINDS = {
-    "asyncio": ("served:app", "--lifespan", "off", "--loop", "asyncio"),
-    "uvloop": ("served:app", "--lifespan", "off", "--loop", "uvloop"),
-    "one thread": ("served:wsgi", "--threads", "1"),
-    "threads": ("served:wsgi", "--threads", "8"),
-}
-
-
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    return KINDS[request.param]
-
-
-@pytest.fixture(params=[(), ("--no-supervisor",)], ids=["supervised", "alone"])
-def way(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    value: tuple[str, ...] = request.param
-    return value
 
 
 class Busy:

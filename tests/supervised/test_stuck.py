@@ -4,11 +4,10 @@ import re
 
 import pytest
 
-from serving.client import Client
 from serving.script import request
 from serving.waiting import Stopwatch
 from supervised.conftest import Supervise, Write
-from supervised.supervised import Supervised
+from supervised.supervised import begun
 
 APPLICATION = """
 import ctypes, os, sys, time
@@ -42,20 +41,12 @@ def application(write: Write) -> None:
     write(APPLICATION)
 
 
-def ask(supervised: Supervised, target: str) -> Client:
-    """Sends a request, and waits until the application has it."""
-    start = len(supervised.log.text)
-    client = supervised.connect().send(request(target))
-    supervised.log.wait_for("in the application\n", start=start)
-    return client
-
-
 @pytest.mark.parametrize("target", ["/block", "/hold"])
 @pytest.mark.parametrize("options", [("served:app", "--lifespan", "off"), ("served:wsgi", "--threads", "1")])
 def test_stuck_worker_is_replaced(supervise: Supervise, options: tuple[str, ...], target: str) -> None:
     supervised = supervise(*options, "--workers", "2", "--timeout-worker", "1")
     before = supervised.wait_for_workers(2)
-    with ask(supervised, target) as client:
+    with begun(supervised, target) as client:
         while not STUCK.search(supervised.log.text):
             supervised.get()  # by the other one; by both, if the connection has come to the stuck one's socket
         assert client.gone()
@@ -74,7 +65,7 @@ def test_stuck_worker_is_replaced(supervise: Supervise, options: tuple[str, ...]
 def test_connections_wait_for_the_successor(supervise: Supervise) -> None:
     supervised = supervise("served:app", "--lifespan", "off", "--timeout-worker", "1")
     before = supervised.wait_for_workers(1)
-    with ask(supervised, "/block"):
+    with begun(supervised, "/block"):
         waiting = [supervised.connect().send(request("/")) for _ in range(10)]
         answers = [each.answer() for each in waiting]
     for each in waiting:
@@ -89,7 +80,7 @@ def test_threads_that_hang_are_no_reason(supervise: Supervise) -> None:
     """The driver turns as long as a thread is left for it, and it has one more than there may be calls."""
     supervised = supervise("served:wsgi", "--threads", "2", "--timeout-worker", "1")
     before = supervised.wait_for_workers(1)
-    with ask(supervised, "/block"), ask(supervised, "/block"), supervised.connect() as third:
+    with begun(supervised, "/block"), begun(supervised, "/block"), supervised.connect() as third:
         assert not third.send(request("/")).readable(2)
         assert supervised.wait_for_workers(1) == before
     assert "has not turned" not in supervised.log.text

@@ -4,11 +4,9 @@ import re
 
 import pytest
 
-from serving.client import Client
-from serving.script import request
 from serving.waiting import FAR, until
 from supervised.conftest import Supervise, Write
-from supervised.supervised import ADMIN, Supervised
+from supervised.supervised import ADMIN, Supervised, begun
 
 APPLICATION = """
 import os, sys, time
@@ -67,14 +65,6 @@ def readiness(supervised: Supervised) -> tuple[int, bytes]:
     return answer.status, answer.body
 
 
-def ask(supervised: Supervised, target: str) -> Client:
-    """Sends a request, and waits until the application has it."""
-    begun = len(supervised.log.text)
-    client = supervised.connect().send(request(target))
-    supervised.log.wait_for("in the application\n", start=begun)
-    return client
-
-
 def replaced(supervised: Supervised, before: dict[int, int]) -> dict[int, int]:
     """Waits until the worker has been replaced, and that was said."""
     match = STUCK.search(supervised.log.wait(lambda text: STUCK.search(text) is not None))
@@ -95,7 +85,7 @@ def replaced(supervised: Supervised, before: dict[int, int]) -> dict[int, int]:
 def test_worker_that_has_given_up_all_its_threads(supervise: Supervise, threads: int) -> None:
     supervised = start(supervise, "--threads", str(threads), "--timeout-request", "0.3")
     before = supervised.workers()
-    clients = [ask(supervised, "/wait/never") for _ in range(threads)]
+    clients = [begun(supervised, "/wait/never") for _ in range(threads)]
     for client in clients:
         assert client.answer().status == 504
         client.close()
@@ -110,7 +100,7 @@ def test_clients_that_have_left(supervise: Supervise) -> None:
     supervised = start(supervise, "--threads", "2", "--timeout-request", "0.3")
     before = supervised.workers()
     for _ in range(2):
-        ask(supervised, "/wait/never").reset()
+        begun(supervised, "/wait/never").reset()
     replaced(supervised, before)
 
 
@@ -119,7 +109,7 @@ def test_timeout_threads(supervise: Supervise, target: str) -> None:
     """It answers for nobody. Whoever waits for an answer has the time of the drain as well."""
     supervised = start(supervise, "--threads", "2", "--timeout-threads", "0.3")
     before = supervised.workers()
-    with ask(supervised, target) as first, ask(supervised, target):
+    with begun(supervised, target) as first, begun(supervised, target):
         after = replaced(supervised, before)
         assert first.gone()
     assert supervised.workers() == after
@@ -129,7 +119,7 @@ def test_successor_comes_first_and_the_old_worker_drains(supervise: Supervise) -
     """A thread that does come back while the worker drains still answers."""
     supervised = start(supervise, "--threads", "1", "--timeout-threads", "0.3", "--timeout-graceful-shutdown", str(FAR))
     before = supervised.workers()
-    with ask(supervised, "/wait/release") as client:
+    with begun(supervised, "/wait/release") as client:
         assert until(lambda: len(supervised.seen()) == 2 and "serving" in {each["state"] for each in supervised.seen()})
         assert until(lambda: supervised.workers("draining") == before)
         assert int(supervised.get()) != before[0]
@@ -144,15 +134,15 @@ def test_thread_that_comes_back(supervise: Supervise) -> None:
     """As long as one does, the worker serves. When none does any more, it is replaced."""
     supervised = start(supervise, "--threads", "2", "--timeout-threads", "0.3", "--timeout-worker", "2")
     before = supervised.workers()
-    with ask(supervised, "/wait/never"):
+    with begun(supervised, "/wait/never"):
         for number in range(4):
-            with ask(supervised, f"/wait/{number}") as client:
+            with begun(supervised, f"/wait/{number}") as client:
                 assert until(lambda: readiness(supervised) == UNREADY)
                 (supervised.directory / str(number)).touch()
                 assert int(client.answer().body) == before[0]
             assert until(lambda: readiness(supervised) == (200, b"ok\n"))
         assert STUCK.search(supervised.log.text) is None
-        with ask(supervised, "/wait/never"):
+        with begun(supervised, "/wait/never"):
             replaced(supervised, before)
 
 
@@ -167,7 +157,7 @@ def test_thread_that_comes_back(supervise: Supervise) -> None:
 def test_long_answers_are_no_fault(supervise: Supervise, options: tuple[str, ...], target: str) -> None:
     supervised = start(supervise, "--threads", "2", *options)
     before = supervised.workers()
-    with ask(supervised, target), ask(supervised, target), supervised.connect() as third:
+    with begun(supervised, target), begun(supervised, target), supervised.connect() as third:
         assert not third.readable(3)
         assert readiness(supervised) == (200, b"ok\n")
         assert supervised.wait_for_workers(1) == before
@@ -181,7 +171,7 @@ def test_all_of_several_workers(supervise: Supervise) -> None:
         "--timeout-graceful-shutdown", "1", "--admin", f"unix:{ADMIN}",
     )  # fmt: skip
     before = supervised.wait_for_workers(2)
-    with ask(supervised, "/wait/never"):
+    with begun(supervised, "/wait/never"):
         assert until(lambda: any(each["threads_overdue"] for each in supervised.seen()))
         assert readiness(supervised) == (200, b"ok\n")
         supervised.log.wait(lambda text: STUCK.search(text) is not None)
