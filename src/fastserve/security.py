@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from fastserve import endpoint
 from fastserve.address_syntax import TCPAddress
@@ -14,6 +14,14 @@ from fastserve.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from fastserve.tls import TLS
+
+
+class ListenerOptions(TypedDict):
+    """Of `Driver.add_listener`: how the connections of an address are served, and by which name siblings know it."""
+
+    tls: "TLS | None"
+    redirect: int
+    name: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +41,10 @@ class Security:
     def redirect_of(self, listener: socket.socket) -> int:
         """The port of https that its requests are redirected to, 0 where they are served."""
         return self.redirect if listener.getsockname() in self.plain else 0
+
+    def options(self, listener: socket.socket) -> ListenerOptions:
+        """What `Driver.add_listener` is to know of it."""
+        return {"tls": self.of(listener), "redirect": self.redirect_of(listener), "name": self.name(listener)}
 
     @staticmethod
     def name(listener: socket.socket) -> int:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -22,7 +21,6 @@ from fastserve.listen import Listeners
 from fastserve.log_limit import LimitedLogger
 from fastserve.page import counter
 from fastserve.proxy import TrustedProxies
-from fastserve.security import Security
 from fastserve.signal_handlers import set_handler
 
 T = TypeVar("T")
@@ -145,18 +143,7 @@ def new_driver(
 def watch_listeners(driver: Driver, place: Place) -> None:
     """Takes connections from the listeners that listen and are not watched yet. Raises OSError."""
     for each in place.listeners.fresh():
-        watch_listener(driver, each, place.listeners.security, shared=place.shared)
-
-
-def watch_listener(driver: Driver, listener: socket.socket, security: Security, *, shared: bool) -> None:
-    """shared: other processes watch it too."""
-    driver.add_listener(
-        listener.fileno(),
-        shared=shared,
-        tls=security.of(listener),
-        redirect=security.redirect_of(listener),
-        name=security.name(listener),
-    )
+        driver.add_listener(each.fileno(), shared=place.shared, **place.listeners.security.options(each))
 
 
 class Worker:

@@ -305,11 +305,9 @@ class _Post:
                 driver.add_sibling(message.values["number"], fd, page.memory(message.values["block"]))
 
     def _serve_for_sibling(self, driver: "Driver", fd: int) -> None:
-        from fastserve.worker import watch_listener
-
         listener = socket.socket(fileno=fd)  # it looks at the address, and leaves the descriptor to us
         try:
-            watch_listener(driver, listener, self._assignment.listeners.security, shared=True)
+            driver.add_listener(fd, shared=True, **self._assignment.listeners.security.options(listener))
         finally:
             listener.detach()
 
