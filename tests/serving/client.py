@@ -9,8 +9,9 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from serving import tcp_table
 from serving.answer import Answer, BrokenAnswer, Reader
-from serving.waiting import PATIENCE
+from serving.waiting import PATIENCE, until
 
 Address = tuple[str, int] | str
 PIECE = 1 << 16
@@ -79,6 +80,16 @@ class Client:
     def answer(self, method: str = "GET") -> Answer:
         """The next response, read strictly."""
         return self.reader.answer(method)
+
+    def taken(self) -> Self:
+        """Waits until the server has read all that was sent, over TCP.
+
+        A reset overtakes what nobody has read yet, and the request with it: a client that is to be known before it
+        leaves waits for this. A close is a reset, too, where something is unread here, as are the tickets of TLS.
+        """
+        ours, theirs = self.socket.getsockname()[1], self.socket.getpeername()[1]
+        assert until(lambda: not any(_waits(row, ours, theirs) for row in tcp_table.rows()))
+        return self
 
     def exchange(self, data: bytes, method: str = "GET") -> Answer:
         """Sends a request and reads its response."""
@@ -153,3 +164,7 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _waits(row: tcp_table.Row, client: int, server: int) -> bool:
+    return (row.local, row.remote) == (server, client) and row.unread > 0

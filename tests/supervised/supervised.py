@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from serving import tcp_table
 from serving.answer import Answer
 from serving.client import Address, Client
 from serving.descriptors import opened
@@ -24,8 +25,6 @@ TESTS = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-m", "fastserve"]
 LISTENING = re.compile(r"listening on (?:http://(\S+):(\d+)|unix:(\S+))\n")
 ADMIN = "admin.sock"
-TCP_LISTEN = "0A"
-"""In /proc/net/tcp."""
 WORKER = re.compile(r"fastserve: worker (\d+) \((\w+)\)")
 
 
@@ -225,8 +224,7 @@ def begun(supervised: Supervised, target: str) -> Client:
 
 def listening(pid: int) -> set[tuple[int, str]]:
     """The ports that a process listens on, each with the socket's inode."""
-    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    ports = {line[9]: int(line[1].partition(":")[2], 16) for line in lines if line[3] == TCP_LISTEN}
+    ports = {row.inode: row.local for row in tcp_table.rows() if row.state == tcp_table.LISTEN}
     sockets = [re.fullmatch(r"socket:\[(\d+)\]", each) for each in opened(pid).values()]
     return {(ports[match[1]], match[1]) for match in sockets if match is not None and match[1] in ports}
 

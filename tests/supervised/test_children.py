@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from cli.conftest import environment
+from serving import tcp_table
 from serving.client import Client
 from serving.descriptors import opened
 from serving.process import Output
@@ -118,8 +119,6 @@ def wsgi(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [body]
 """
-TIME_WAIT = "06"
-"""In /proc/net/tcp."""
 TWO_KINDS = pytest.mark.parametrize("kind", [KINDS["uvloop"], KINDS["threads"]], ids=["asgi", "wsgi"])
 
 
@@ -141,9 +140,9 @@ def lives(pid: int) -> bool:
 def of_the_server(pid: int) -> list[str]:
     """What a process has open that is the server's: addresses, connections, the channel, the driver's epoll."""
     found = list(opened(pid).values())
-    tcp = Path("/proc/net/tcp").read_text()
+    tcp = {row.inode for row in tcp_table.rows()}
     inodes = [each.removeprefix("socket:[").removesuffix("]") for each in found if each.startswith("socket:")]
-    sockets = [inode for inode in inodes if f" {inode} " in tcp]
+    sockets = [inode for inode in inodes if inode in tcp]
     return [*sockets, *(each for each in found if "timerfd" in each or "fastserve" in each)]
 
 
@@ -165,8 +164,7 @@ def alone(server: Supervised, worker: int) -> bool:
 
 def sockets_at(port: int) -> list[str]:
     """Lines of /proc/net/tcp with a socket of that port that some process might have: none in TIME_WAIT."""
-    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return [" ".join(line) for line in lines if line[1].endswith(f":{port:04X}") and line[3] != TIME_WAIT]
+    return [row.line for row in tcp_table.rows() if row.local == port and row.state != tcp_table.TIME_WAIT]
 
 
 # ---- connections

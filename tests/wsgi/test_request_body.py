@@ -319,7 +319,7 @@ def test_cut_body_never_reaches_the_application(narrow: Server, data: Callable[[
     """The log has a client that has left; one that still reads hears what was wrong."""
     run = script(narrow, *answers())
     with narrow.connect() as client:
-        client.send(data(run))
+        client.send(data(run)).taken()
         getattr(client, ending)()
         if ending == "half_close":
             assert cut_off(client).startswith(b"HTTP/1.1 400 ")
