@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from serving import Open, Serve, Server
-from serving.certificates import remove_shared
-from serving.descriptors import take_what_may_be_had
-from serving.process import OVER
+from kit import Open, Serve, Server
+from kit.certificates import remove_shared
+from kit.descriptors import take_what_may_be_had
+from kit.process import OVER
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -12,7 +12,7 @@ import pytest
 from fastserve.config import Config
 from fastserve.config_file import ConfigFile
 from fastserve.options import OPTIONS
-from serving.waiting import PATIENCE
+from kit.waiting import PATIENCE
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples" / "deploy"
 FORCE = 10

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.waiting import PATIENCE
+from kit.waiting import PATIENCE
 
 pytestmark = pytest.mark.one_python
 

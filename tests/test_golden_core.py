@@ -16,7 +16,7 @@ import uvloop
 
 from fastserve import _core
 from golden.cases import Case, read_all
-from serving.apps import answering
+from kit.apps import answering
 
 CASES = [case for case in read_all() if not case.rooms_only]
 STEPS = 2000

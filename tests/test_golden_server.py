@@ -3,7 +3,7 @@
 import pytest
 
 from golden.cases import Case, read_all
-from serving import Client, Serve
+from kit import Client, Serve
 
 OPTIONS = {
     "max_request_line": "limit_request_line",

@@ -12,9 +12,9 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 
-from serving import Server
-from serving.browser import browsing
-from serving.waiting import PATIENCE
+from kit import Server
+from kit.browser import browsing
+from kit.waiting import PATIENCE
 
 HERE = Path(__file__).parent
 COMPRESSED = {"Accept-Encoding": "gzip, br"}

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from serving import Serve, Server, request, script
-from serving.access_log import LINE, line_with
-from serving.script import answers, body
-from serving.script import start as begin
-from serving.waiting import Stopwatch
+from kit import Serve, Server, request, script
+from kit.access_log import LINE, line_with
+from kit.script import answers, body
+from kit.script import start as begin
+from kit.waiting import Stopwatch
 
 
 def test_a_line_for_an_answer(server: Server) -> None:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from serving import Server, script
-from serving.script import answers, body, start
-from serving.websocket import WebSocket
+from kit import Server, script
+from kit.script import answers, body, start
+from kit.websocket import WebSocket
 
 START = start()[1]
 BAD: list[tuple[Any, str]] = [

@@ -2,9 +2,9 @@
 
 import pytest
 
-from serving import Server, request, script
-from serving.script import answers, start
-from serving.waiting import until
+from kit import Server, request, script
+from kit.script import answers, start
+from kit.waiting import until
 
 MEBIBYTE = 1 << 20
 KERNEL = 16 * MEBIBYTE

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from serving import Client, Serve, Server, request, script
-from serving.access_log import line_with
-from serving.driving import Driving, listener
-from serving.http2 import HTTP2, get
-from serving.script import Step, answers, body
-from serving.script import start as begins
-from serving.status import Status
-from serving.waiting import until
+from kit import Client, Serve, Server, request, script
+from kit.access_log import line_with
+from kit.driving import Driving, listener
+from kit.http2 import HTTP2, get
+from kit.script import Step, answers, body
+from kit.script import start as begins
+from kit.status import Status
+from kit.waiting import until
 
 LENGTH = ("Content-Length: 10", b"abc")
 CHUNKED = ("Transfer-Encoding: chunked", b"3\r\nabc\r\n")
@@ -136,7 +136,7 @@ def test_a_request_that_is_complete_and_given_up(server: Server) -> None:
 
 def test_a_websocket_whose_application_does_not_catch_its_end(server: Server) -> None:
     """As Starlette's receive_text raises it."""
-    from serving.websocket import WebSocket
+    from kit.websocket import WebSocket
 
     run = script(server, ("accepted",), ("receive",), ("raise_disconnect", "WebSocketDisconnect"))
     with server.connect() as client:

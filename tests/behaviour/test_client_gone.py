@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from serving import Serve, Server, script
-from serving.deadlines import takes
-from serving.http2 import HTTP2, get
-from serving.script import Step, answers, body, websocket
-from serving.script import start as begins
-from serving.websocket import handshake
+from kit import Serve, Server, script
+from kit.deadlines import takes
+from kit.http2 import HTTP2, get
+from kit.script import Step, answers, body, websocket
+from kit.script import start as begins
+from kit.websocket import handshake
 
 SECONDS = 0.5
 STREAM: tuple[Step, ...] = (begins(), body(b"x", True), ("note", "sent"), ("wait", "never"))

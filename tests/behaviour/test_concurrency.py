@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from fastserve import _core
-from serving import request
-from serving.http2 import get
-from serving.place import Place
-from serving.waiting import PATIENCE, until
-from serving.websocket import handshake
+from kit import request
+from kit.http2 import get
+from kit.place import Place
+from kit.waiting import PATIENCE, until
+from kit.websocket import handshake
 
 LIMIT = 3
 CLIENTS = 40

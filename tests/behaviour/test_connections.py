@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from serving import Server, request, script
-from serving.script import answers, body, start
+from kit import Server, request, script
+from kit.script import answers, body, start
 
 
 def test_keep_alive_serves_many_requests(server: Server) -> None:

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from serving import Client, Serve, Server, request, script
-from serving.certificates import shared
-from serving.script import answers
-from serving.waiting import PATIENCE, Stopwatch, until
+from kit import Client, Serve, Server, request, script
+from kit.certificates import shared
+from kit.script import answers
+from kit.waiting import PATIENCE, Stopwatch, until
 
 MEBIBYTE = 1 << 20
 LARGE = 200

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from fastserve import _core
-from serving import Client, request
-from serving.driving import KINDS, Driving, listener
-from serving.waiting import PATIENCE, until
+from kit import Client, request
+from kit.driving import KINDS, Driving, listener
+from kit.waiting import PATIENCE, until
 
 
 def asleep(thread: threading.Thread) -> bool:

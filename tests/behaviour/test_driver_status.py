@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from fastserve import _core
-from serving import Client, request
-from serving.driving import KINDS, Driving, hello_wsgi, listener
-from serving.status import BLOCK, Status
-from serving.waiting import PATIENCE, until
+from kit import Client, request
+from kit.driving import KINDS, Driving, hello_wsgi, listener
+from kit.status import BLOCK, Status
+from kit.waiting import PATIENCE, until
 
 
 class Steps:
@@ -348,7 +348,7 @@ def test_it_is_there_when_the_process_was_killed(kind: str, tmp_path: Path) -> N
 
 TO_BE_KILLED = """
 import mmap, sys, threading
-from serving.driving import Driving, hello_asgi, hello_wsgi
+from kit.driving import Driving, hello_asgi, hello_wsgi
 
 kind, listening, block = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 

@@ -7,11 +7,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from serving import Client, Serve, Server, request, script
-from serving.descriptors import affordable
-from serving.script import answers, body
-from serving.script import start as begin
-from serving.waiting import until
+from kit import Client, Serve, Server, request, script
+from kit.descriptors import affordable
+from kit.script import answers, body
+from kit.script import start as begin
+from kit.waiting import until
 
 MEBIBYTE = 1 << 20
 

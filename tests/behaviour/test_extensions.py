@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from serving import BrokenAnswer, Serve, Server, request, script
-from serving.script import answers, body, start
-from serving.waiting import until
+from kit import BrokenAnswer, Serve, Server, request, script
+from kit.script import answers, body, start
+from kit.waiting import until
 
 TE = ("TE: trailers", "Connection: TE")
 

@@ -5,12 +5,12 @@ import socket
 
 import pytest
 
-from serving import Client, Serve, request, script
-from serving.load import Load
-from serving.script import answers, body
-from serving.script import start as begin
-from serving.waiting import Stopwatch
-from serving.websocket import handshake
+from kit import Client, Serve, request, script
+from kit.load import Load
+from kit.script import answers, body
+from kit.script import start as begin
+from kit.waiting import Stopwatch
+from kit.websocket import handshake
 
 STOPS = [signal.SIGTERM, signal.SIGINT]
 

@@ -1,8 +1,8 @@
 """--header, --server-header, --date-header."""
 
-from serving import Serve, request, script
-from serving.http2 import HTTP2, get
-from serving.script import answers
+from kit import Serve, request, script
+from kit.http2 import HTTP2, get
+from kit.script import answers
 
 
 def test_extra_headers_are_added_to_each_response(serve: Serve) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from fastserve import _core
-from serving import Client, request
-from serving.driving import KINDS
-from serving.http2 import DATA, frame, get
-from serving.place import Place
-from serving.waiting import until
+from kit import Client, request
+from kit.driving import KINDS
+from kit.http2 import DATA, frame, get
+from kit.place import Place
+from kit.waiting import until
 
 KIB, MIB = 1 << 10, 1 << 20
 CHUNKED = "Transfer-Encoding: chunked"

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from fastserve import _core
-from serving import Client, request
-from serving.driving import KINDS, Driving, listener
-from serving.waiting import PATIENCE, until
+from kit import Client, request
+from kit.driving import KINDS, Driving, listener
+from kit.waiting import PATIENCE, until
 
 LOOPS = ("asyncio", "uvloop")
 LARGE = b"x" * 200_000

@@ -4,8 +4,8 @@ import signal
 
 import pytest
 
-from serving import Serve
-from serving.waiting import Stopwatch
+from kit import Serve
+from kit.waiting import Stopwatch
 
 TRACE = "Traceback (most"
 
@@ -90,7 +90,7 @@ def test_end_of_the_lifespan_is_logged_when_it_comes(start: Serve) -> None:
 
 
 def test_l5_shutdown_comes_after_the_requests(start: Serve) -> None:
-    from serving import script
+    from kit import script
 
     server = start("ordered:app")
     run = script(

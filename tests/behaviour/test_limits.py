@@ -2,8 +2,8 @@
 
 import pytest
 
-from serving import Serve, Server, request, script
-from serving.script import answers
+from kit import Serve, Server, request, script
+from kit.script import answers
 
 
 @pytest.fixture

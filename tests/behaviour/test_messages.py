@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from serving import BrokenAnswer, Server, request, script
-from serving.script import answers, body, start
+from kit import BrokenAnswer, Server, request, script
+from kit.script import answers, body, start
 
 START: dict[str, Any] = {"type": "http.response.start", "status": 200, "headers": []}
 BODY: dict[str, Any] = {"type": "http.response.body", "body": b"x"}

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from serving import Client, request
-from serving.driving import KINDS, Driving, listener
-from serving.waiting import PATIENCE, until
+from kit import Client, request
+from kit.driving import KINDS, Driving, listener
+from kit.waiting import PATIENCE, until
 
 V2 = b"\r\n\r\n\0\r\nQUIT\n"
 LINE = b"PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n"

@@ -10,13 +10,13 @@ from typing import Any, Self
 import pytest
 
 from fastserve import _core
-from serving import request
-from serving.answer import Answer
-from serving.client import Client
-from serving.http2 import get
-from serving.place import Place
-from serving.waiting import PATIENCE, until
-from serving.websocket import handshake
+from kit import request
+from kit.answer import Answer
+from kit.client import Client
+from kit.http2 import get
+from kit.place import Place
+from kit.waiting import PATIENCE, until
+from kit.websocket import handshake
 
 PLACES = 2
 QUEUE = 4

@@ -4,9 +4,9 @@ from contextlib import suppress
 
 import pytest
 
-from serving import Serve, Server, request, script
-from serving.script import answers, body, start
-from serving.waiting import PATIENCE, Stopwatch
+from kit import Serve, Server, request, script
+from kit.script import answers, body, start
+from kit.waiting import PATIENCE, Stopwatch
 
 CHUNKED = "Transfer-Encoding: chunked"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from serving import Answer, Serve, Server, request
+from kit import Answer, Serve, Server, request
 
 HOST = b"Host: test\r\n"
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from serving import Answer, BrokenAnswer, Client, Serve, Server, request, script
-from serving.http2 import HTTP2, get
-from serving.script import Step, body
-from serving.script import start as begins
-from serving.waiting import until
+from kit import Answer, BrokenAnswer, Client, Serve, Server, request, script
+from kit.http2 import HTTP2, get
+from kit.script import Step, body
+from kit.script import start as begins
+from kit.waiting import until
 
 FIRST_STEP: tuple[Step, ...] = ()
 LATER: tuple[Step, ...] = (("turn",), ("note", "goes on"), ("turn",))

@@ -5,9 +5,9 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from serving import BrokenAnswer, Server, request, script
-from serving.script import Step, answers, body, start
-from serving.waiting import PATIENCE
+from kit import BrokenAnswer, Server, request, script
+from kit.script import Step, answers, body, start
+from kit.waiting import PATIENCE
 
 
 def test_complete_answer_byte_for_byte(server: Server) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from serving import Serve, Server, request, script
-from serving.script import answers
+from kit import Serve, Server, request, script
+from kit.script import answers
 
 JSON_TYPES = (bytes, str, int, float, list, tuple, dict, bool, type(None))
 

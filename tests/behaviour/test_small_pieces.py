@@ -5,10 +5,10 @@ from collections.abc import Iterable
 import pytest
 
 from fastserve import _core
-from serving import Serve, Server, request, script
-from serving.http2 import DATA, HTTP2, frame, get
-from serving.script import answers
-from serving.waiting import until
+from kit import Serve, Server, request, script
+from kit.http2 import DATA, HTTP2, frame, get
+from kit.script import answers
+from kit.waiting import until
 
 pytestmark = pytest.mark.alone
 

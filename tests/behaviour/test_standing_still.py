@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 
 from fastserve.tls import TLS
-from serving import Client, request
-from serving.answer import Reader
-from serving.certificates import shared
-from serving.driving import KINDS, Driving, listener
-from serving.http2 import ACK, HTTP2, PING, get
-from serving.memory_tls import opened
-from serving.waiting import PATIENCE, until
-from serving.websocket import FIN, PONG, WebSocket
+from kit import Client, request
+from kit.answer import Reader
+from kit.certificates import shared
+from kit.driving import KINDS, Driving, listener
+from kit.http2 import ACK, HTTP2, PING, get
+from kit.memory_tls import opened
+from kit.waiting import PATIENCE, until
+from kit.websocket import FIN, PONG, WebSocket
 
 LOOPS = ("asyncio", "uvloop")
 DEADLINE_MS = 300

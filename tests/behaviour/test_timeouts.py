@@ -4,12 +4,12 @@ import time
 
 import pytest
 
-from serving import Client, Serve, Server, request, script
-from serving.deadlines import SHORT, SLACK, takes
-from serving.http2 import HTTP2, get
-from serving.load import others_are_served
-from serving.script import answers, body, start
-from serving.waiting import Stopwatch
+from kit import Client, Serve, Server, request, script
+from kit.deadlines import SHORT, SLACK, takes
+from kit.http2 import HTTP2, get
+from kit.load import others_are_served
+from kit.script import answers, body, start
+from kit.waiting import Stopwatch
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from bench import cli
 from bench.measure.compare import Change, Spread, compare, costs_beside_floor, regressions
 from bench.measure.results import Result, write_result
-from measured import result
+from kit.bench_results import result
 
 FLOOR = [5.0, 5.0, 5.0]
 

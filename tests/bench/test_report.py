@@ -17,7 +17,7 @@ from bench.measure.report import load_warning, table
 from bench.measure.results import Result, write_result
 from bench.measure.rounds import summarize
 from bench.plan import Duty, Plan, Scenario, load_plan
-from measured import MACHINE, result, sample
+from kit.bench_results import MACHINE, result, sample
 
 CURVE = {"50": 1000, "90": 2000, "99": 3000, "99.9": 4000, "100": 5000}
 SVG = "hello-cpu.svg"

@@ -12,7 +12,7 @@ from bench.measure.machine import describe, versions
 from bench.measure.results import FORMAT, Result, default_path, read_result, write_result
 from bench.measure.sample import Settings
 from bench.plan import Server
-from measured import MACHINE, sample
+from kit.bench_results import MACHINE, sample
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from typing import IO, Self
 
 import pytest
 
-from serving.process import Output
-from serving.waiting import PATIENCE, UNHURRIED
+from kit.process import Output
+from kit.waiting import PATIENCE, UNHURRIED
 
 COMMAND = [sys.executable, "-m", "fastserve"]
 STAMP = re.compile(r"^\[[^\]]+\] \[\d+\] ", re.MULTILINE)

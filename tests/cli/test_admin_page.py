@@ -21,7 +21,7 @@ from fastserve.admin import application, workers
 from fastserve.admin_access import Access, read_tokens
 from fastserve.errors import StartError
 from fastserve.page import CORE_FIELDS, TOTALS, Cause, Page, State, WorkerBlock, now
-from serving.waiting import PATIENCE
+from kit.waiting import PATIENCE
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 ROW = struct.Struct("QB119s")

@@ -18,7 +18,7 @@ import pytest
 from fastserve.application import Application, Finding, asgi3_from_asgi2, detect, import_object, load
 from fastserve.config import Config
 from fastserve.errors import StartError
-from serving.waiting import PATIENCE
+from kit.waiting import PATIENCE
 
 
 async def asgi3(scope: Any, receive: Any, send: Any) -> None: ...

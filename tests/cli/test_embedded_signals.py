@@ -14,7 +14,7 @@ import uvloop
 
 from cli.conftest import environment
 from fastserve import Config, Server
-from serving.waiting import PATIENCE, UNHURRIED
+from kit.waiting import PATIENCE, UNHURRIED
 
 TERM, INT = signal.SIGTERM, signal.SIGINT
 

@@ -13,8 +13,8 @@ import pytest
 
 from cli.conftest import environment
 from fastserve import Config, Server, StartError
-from serving.process import Output
-from serving.waiting import PATIENCE
+from kit.process import Output
+from kit.waiting import PATIENCE
 
 
 class Application:

@@ -10,7 +10,7 @@ import pytest
 
 from fastserve.errors import StartError
 from fastserve.lifespan import Lifespan
-from serving.waiting import PATIENCE
+from kit.waiting import PATIENCE
 
 Body = Callable[[dict[str, Any], Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
 

@@ -22,7 +22,7 @@ from fastserve.config import Config
 from fastserve.errors import StartError
 from fastserve.inherited import activation
 from fastserve.listen import PLAIN, Listeners, Sockets, check, open_listeners
-from serving.waiting import PATIENCE
+from kit.waiting import PATIENCE
 
 Open = Callable[..., Listeners]
 

@@ -15,7 +15,7 @@ import pytest
 from fastserve.config import Config
 from fastserve.errors import StartError
 from fastserve.logs import AccessLog, configure
-from serving.waiting import PATIENCE
+from kit.waiting import PATIENCE
 
 LINE = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}\] \[(\d+)\] \[(.*)\] (.*)\n")
 

@@ -15,7 +15,7 @@ from fastserve.config import Config
 from fastserve.errors import ExitStatus
 from fastserve.kinds import Kind, Seconds, Switch
 from fastserve.options import GROUPS, OPTIONS, Option
-from serving.waiting import PATIENCE
+from kit.waiting import PATIENCE
 
 Parse = Callable[..., Config]
 

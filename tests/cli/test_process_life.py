@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import BOTH_WAYS, Launch, Launched, Run
-from serving.waiting import PATIENCE, until
+from kit.waiting import PATIENCE, until
 
 Module = Callable[..., Path]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cli.conftest import Launch
-from serving.waiting import PATIENCE
+from kit.waiting import PATIENCE
 
 Module = Callable[[str, str], Path]
 

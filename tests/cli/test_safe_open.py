@@ -20,7 +20,7 @@ from fastserve.errors import StartError
 from fastserve.pidfile import PidFile
 from fastserve.tls import TLS
 from fastserve.unix_socket import Permissions, bind
-from serving.certificates import Authority
+from kit.certificates import Authority
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="another user is held to its rights by the kernel")
 

@@ -19,8 +19,8 @@ from fastserve.errors import StartError
 from fastserve.hooks import Hooks, SupervisorInfo, WorkerInfo
 from fastserve.notify import Notifier
 from fastserve.pidfile import PidFile
-from serving.process import Output
-from serving.waiting import PATIENCE
+from kit.process import Output
+from kit.waiting import PATIENCE
 
 IS_ROOT = os.geteuid() == 0
 SUPERVISOR = SupervisorInfo(pid=1, workers=2, addresses=("http://127.0.0.1:8000",))

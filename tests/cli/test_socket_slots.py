@@ -19,7 +19,7 @@ from cli.test_listeners import ipv6, resolves_to
 from fastserve.config import Config
 from fastserve.errors import StartError
 from fastserve.listen import Sockets, open_listeners
-from serving.waiting import PATIENCE
+from kit.waiting import PATIENCE
 
 Open = Callable[..., Sockets]
 

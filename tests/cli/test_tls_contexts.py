@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives import serialization
 from fastserve import Config
 from fastserve.errors import StartError
 from fastserve.tls import TLS
-from serving.certificates import Authority
-from serving.memory_tls import Pair, opened, serial, shake, shown, trusting
+from kit.certificates import Authority
+from kit.memory_tls import Pair, opened, serial, shake, shown, trusting
 
 
 @pytest.fixture

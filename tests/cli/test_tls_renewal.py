@@ -15,8 +15,8 @@ from cryptography import x509
 
 from fastserve import Config
 from fastserve.tls import TLS
-from serving.certificates import Authority
-from serving.memory_tls import configured, opened, serial, shake, shown, trusting
+from kit.certificates import Authority
+from kit.memory_tls import configured, opened, serial, shake, shown, trusting
 
 
 @pytest.fixture

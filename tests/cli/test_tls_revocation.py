@@ -9,8 +9,8 @@ import pytest
 from fastserve import Config
 from fastserve.errors import StartError
 from fastserve.tls import TLS
-from serving.certificates import Authority
-from serving.memory_tls import configured, shake, trusting
+from kit.certificates import Authority
+from kit.memory_tls import configured, shake, trusting
 
 VERSIONS = ["TLSv1_2", "TLSv1_3"]
 

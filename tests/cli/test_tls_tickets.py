@@ -15,8 +15,8 @@ import trustme
 
 from fastserve import tls as tls_module
 from fastserve.tls import TLS
-from serving.certificates import Authority
-from serving.memory_tls import opened, serial, shake, shown, trusting
+from kit.certificates import Authority
+from kit.memory_tls import opened, serial, shake, shown, trusting
 
 DAY = 86400.0
 VERSIONS = ["TLSv1_2", "TLSv1_3"]

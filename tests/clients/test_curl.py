@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from serving import Serve, Server
-from serving.waiting import PATIENCE
+from kit import Serve, Server
+from kit.waiting import PATIENCE
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 

@@ -8,8 +8,8 @@ from typing import Any
 import grpc
 import pytest
 
-from serving import Serve
-from serving.certificates import shared
+from kit import Serve
+from kit.certificates import shared
 
 SMALL = 30_000
 """Messages of a stream, a few bytes each."""

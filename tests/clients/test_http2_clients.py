@@ -10,10 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serving import Serve, Server
-from serving.browser import browsing
-from serving.certificates import shared
-from serving.waiting import PATIENCE
+from kit import Serve, Server
+from kit.browser import browsing
+from kit.certificates import shared
+from kit.waiting import PATIENCE
 
 MIB = 1 << 20
 

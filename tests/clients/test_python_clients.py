@@ -8,9 +8,9 @@ import urllib.request
 import aiohttp
 import httpx
 
-from serving import Server, request, script
-from serving.script import answers, body, start
-from serving.waiting import PATIENCE, until
+from kit import Server, request, script
+from kit.script import answers, body, start
+from kit.waiting import PATIENCE, until
 
 
 def test_httpx_keep_alive_and_streams(server: Server) -> None:

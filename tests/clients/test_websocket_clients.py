@@ -7,9 +7,9 @@ import picows
 import pytest
 from websockets.asyncio.client import connect
 
-from serving import Serve, Server
-from serving.browser import browsing
-from serving.waiting import PATIENCE
+from kit import Serve, Server
+from kit.browser import browsing
+from kit.waiting import PATIENCE
 
 MESSAGES: list[str | bytes] = ["", "hello", "é€𝄞" * 500, b"", bytes(range(256)) * 300, "x" * 100_000]
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from serving.process import Server
+from kit.process import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / "build" / "autobahn"

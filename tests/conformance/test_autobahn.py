@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from conformance.autobahn import INFORMATIONAL, QUICK, UnavailableError, count, install, run
-from serving import Serve
+from kit import Serve
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from serving.process import Output
-from serving.waiting import PATIENCE
+from kit.process import Output
+from kit.waiting import PATIENCE
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples" / "deploy"
 ALSO = "/usr/local/sbin:/usr/sbin:/sbin"

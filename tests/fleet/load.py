@@ -10,9 +10,9 @@ from typing import Self
 
 from fleet.application import PIECE, PIECES
 from fleet.balancer import H2, TCP
-from serving.answer import BrokenAnswer
-from serving.client import Address, Client
-from serving.script import request
+from kit.answer import BrokenAnswer
+from kit.client import Address, Client
+from kit.script import request
 
 ONCE, KEPT, PAUSED = HABITS = ("once", "kept", "paused")
 SOURCE = "127.0.0.8"

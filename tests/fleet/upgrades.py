@@ -9,10 +9,10 @@ from pathlib import Path
 
 from fleet.balancer import DRAIN_DELAY, MANNERS, PROXY, Balancer
 from fleet.load import Load
-from serving.answer import BrokenAnswer
-from serving.client import Client
-from serving.script import request
-from serving.waiting import PATIENCE, until
+from kit.answer import BrokenAnswer
+from kit.client import Client
+from kit.script import request
+from kit.waiting import PATIENCE, until
 from supervised.supervised import Supervised
 
 TESTS = Path(__file__).resolve().parent.parent

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from serving import Serve, Server, request
-from serving.http2 import HTTP2, get
-from serving.waiting import Stopwatch, until
+from kit import Serve, Server, request
+from kit.http2 import HTTP2, get
+from kit.waiting import Stopwatch, until
 
 
 def shown(server: Server) -> tuple[int, int, int]:

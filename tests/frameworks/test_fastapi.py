@@ -1,7 +1,7 @@
 """FastAPI: JSON, upload, dependencies with yield, thread pool."""
 
-from serving import Open
-from serving.waiting import until
+from kit import Open
+from kit.waiting import until
 
 
 def test_json(framework: Open) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving import Open
+from kit import Open
 
 LINES = "".join(f"{number}\n" for number in range(100))
 EVERY = ["with_starlette", "with_quart", "with_django", "with_litestar", "with_falcon"]

@@ -4,10 +4,10 @@ import signal
 
 import pytest
 
-from serving import Serve, Server, request
-from serving.http2 import HTTP2, get
-from serving.waiting import until
-from serving.websocket import WebSocket
+from kit import Serve, Server, request
+from kit.http2 import HTTP2, get
+from kit.waiting import until
+from kit.websocket import WebSocket
 
 
 @pytest.fixture

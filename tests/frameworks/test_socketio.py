@@ -3,10 +3,10 @@
 import pytest
 
 from http2.test_extended_connect import Tunnel
-from serving import Serve
-from serving.browser import browsing
-from serving.http2 import HTTP2
-from serving.websocket import FIN, TEXT, WebSocket, frame
+from kit import Serve
+from kit.browser import browsing
+from kit.http2 import HTTP2
+from kit.websocket import FIN, TEXT, WebSocket, frame
 
 TARGET = "/socket.io/?EIO=4&transport=websocket"
 

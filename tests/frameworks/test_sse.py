@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from serving import Client, Serve, Server, request
+from kit import Client, Serve, Server, request
 
 pytestmark = pytest.mark.http1
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from serving import Open
-from serving.waiting import until
+from kit import Open
+from kit.waiting import until
 
 LINES = "".join(f"{number}\n" for number in range(100))
 FILE = bytes(range(256)) * 2000

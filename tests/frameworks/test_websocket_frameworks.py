@@ -7,8 +7,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from serving import Serve
-from serving.waiting import PATIENCE
+from kit import Serve
+from kit.waiting import PATIENCE
 
 pytestmark = pytest.mark.plain
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from serving import Serve, Server
+from kit import Serve, Server
 
 EVERY = [
     "with_flask",

@@ -27,8 +27,8 @@ from hypothesis.stateful import (
 )
 
 from fastserve import _core
-from serving import request
-from serving.http2 import (
+from kit import request
+from kit.http2 import (
     DATA,
     END_HEADERS,
     END_STREAM,
@@ -40,9 +40,9 @@ from serving.http2 import (
     WINDOW_UPDATE,
     frame,
 )
-from serving.http2 import settings as h2_settings
-from serving.websocket import FIN, PONG, TEXT, close_payload, handshake
-from serving.websocket import frame as ws_frame
+from kit.http2 import settings as h2_settings
+from kit.websocket import FIN, PONG, TEXT, close_payload, handshake
+from kit.websocket import frame as ws_frame
 
 Message = dict[str, Any]
 Receive = Callable[[], Any]

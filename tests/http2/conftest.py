@@ -5,8 +5,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from serving import Serve, Server
-from serving.http2 import HTTP2
+from kit import Serve, Server
+from kit.http2 import HTTP2
 
 Dial = Callable[..., HTTP2]
 """A fixture that connects to the server of the test: dial((setting, value), acknowledges=False, ...)."""

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from http2.conftest import Dial
-from serving import Serve, Server, script
-from serving.http2 import CANCEL, HTTP2, INTERNAL_ERROR, NO_ERROR, get
-from serving.script import answers, body
-from serving.script import start as begins
+from kit import Serve, Server, script
+from kit.http2 import CANCEL, HTTP2, INTERNAL_ERROR, NO_ERROR, get
+from kit.script import answers, body
+from kit.script import start as begins
 
 
 def scope_of(connection: HTTP2, *fields: tuple[str, str], target: str = "/scope") -> dict[str, object]:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from serving import Serve, Server, script
-from serving.http2 import CANCEL, HTTP2, PREFACE, get, settings
-from serving.script import answers, body
-from serving.script import start as begins
+from kit import Serve, Server, script
+from kit.http2 import CANCEL, HTTP2, PREFACE, get, settings
+from kit.script import answers, body
+from kit.script import start as begins
 
 LINE = re.compile(
     r'(?P<client>\S+) - - \[[^\]]+\] "(?P<request>[^"]*)" (?P<status>\d{3}) (?P<bytes>\d+) (?P<seconds>\d+\.\d{6})'

@@ -3,8 +3,8 @@
 import pytest
 
 from http2.conftest import Dial
-from serving import Server, script
-from serving.http2 import (
+from kit import Server, script
+from kit.http2 import (
     CANCEL,
     COMPRESSION_ERROR,
     CONTINUATION,
@@ -20,7 +20,7 @@ from serving.http2 import (
     get,
     settings,
 )
-from serving.script import answers
+from kit.script import answers
 
 pytestmark = pytest.mark.one_python
 

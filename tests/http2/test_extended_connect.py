@@ -6,10 +6,10 @@ import zlib
 import pytest
 
 from http2.conftest import Dial
-from serving import Serve, Server, script
-from serving.http2 import CANCEL, HTTP2, PROTOCOL_ERROR, Stream
-from serving.script import websocket
-from serving.websocket import BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT, close_payload, frame
+from kit import Serve, Server, script
+from kit.http2 import CANCEL, HTTP2, PROTOCOL_ERROR, Stream
+from kit.script import websocket
+from kit.websocket import BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT, close_payload, frame
 
 ACCEPTED = ("accepted",)
 

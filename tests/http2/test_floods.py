@@ -11,8 +11,8 @@ import pytest
 
 from http2.conftest import Dial
 from http2.test_extended_connect import Tunnel, connect
-from serving import Serve, Server, script
-from serving.http2 import (
+from kit import Serve, Server, script
+from kit.http2 import (
     CONTINUATION,
     DATA,
     END_HEADERS,
@@ -35,10 +35,10 @@ from serving.http2 import (
     get,
     settings,
 )
-from serving.script import start as begins
-from serving.waiting import Stopwatch, until
-from serving.websocket import BINARY, FIN
-from serving.websocket import frame as websocket_frame
+from kit.script import start as begins
+from kit.waiting import Stopwatch, until
+from kit.websocket import BINARY, FIN
+from kit.websocket import frame as websocket_frame
 from supervised.conftest import amount
 
 pytestmark = pytest.mark.one_python

@@ -3,8 +3,8 @@
 import pytest
 
 from http2.conftest import Dial
-from serving import Serve, Server, script
-from serving.http2 import (
+from kit import Serve, Server, script
+from kit.http2 import (
     FLOW_CONTROL_ERROR,
     FRAME_SIZE_ERROR,
     INITIAL_WINDOW_SIZE,
@@ -13,7 +13,7 @@ from serving.http2 import (
     get,
     settings,
 )
-from serving.script import body, start
+from kit.script import body, start
 
 MIB = 1 << 20
 

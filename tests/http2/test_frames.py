@@ -5,8 +5,8 @@ import struct
 import pytest
 
 from http2.conftest import Dial
-from serving import Server, script
-from serving.http2 import (
+from kit import Server, script
+from kit.http2 import (
     ACK,
     COMPRESSION_ERROR,
     CONTINUATION,

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from http2.test_extended_connect import connect
-from serving import Serve, Server, script
-from serving.http2 import (
+from kit import Serve, Server, script
+from kit.http2 import (
     CONTINUATION,
     DATA,
     END_HEADERS,
@@ -29,11 +29,11 @@ from serving.http2 import (
     get,
     settings,
 )
-from serving.script import body
-from serving.script import start as begins
-from serving.waiting import until
-from serving.websocket import BINARY, CLOSE, FIN, TEXT, close_payload
-from serving.websocket import frame as websocket_frame
+from kit.script import body
+from kit.script import start as begins
+from kit.waiting import until
+from kit.websocket import BINARY, CLOSE, FIN, TEXT, close_payload
+from kit.websocket import frame as websocket_frame
 from supervised.conftest import amount
 from wsgi.steps import generator
 from wsgi.steps import start as wsgi_begins

@@ -5,13 +5,13 @@ import threading
 
 import pytest
 
-from serving import Serve, Server, script
-from serving.http2 import CANCEL, GOAWAY, HTTP2, NO_ERROR, PREFACE, REFUSED_STREAM, Ended, get, settings
-from serving.script import answers, body
-from serving.script import start as begins
-from serving.waiting import PATIENCE, Stopwatch
-from serving.websocket import CLOSE, FIN, close_payload
-from serving.websocket import frame as websocket_frame
+from kit import Serve, Server, script
+from kit.http2 import CANCEL, GOAWAY, HTTP2, NO_ERROR, PREFACE, REFUSED_STREAM, Ended, get, settings
+from kit.script import answers, body
+from kit.script import start as begins
+from kit.waiting import PATIENCE, Stopwatch
+from kit.websocket import CLOSE, FIN, close_payload
+from kit.websocket import frame as websocket_frame
 
 NEWEST = (1 << 31) - 1
 

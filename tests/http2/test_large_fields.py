@@ -3,8 +3,8 @@
 import pytest
 
 from http2.conftest import Dial
-from serving import Serve, Server
-from serving.http2 import (
+from kit import Serve, Server
+from kit.http2 import (
     COMPRESSION_ERROR,
     CONTINUATION,
     END_HEADERS,

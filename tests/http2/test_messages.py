@@ -3,7 +3,7 @@
 import pytest
 
 from http2.conftest import Dial
-from serving.http2 import (
+from kit.http2 import (
     COMPRESSION_ERROR,
     CONTINUATION,
     END_HEADERS,

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 import pytest
 
 from http2.conftest import Dial
-from serving import Serve, Server, script
-from serving.deadlines import SHORT, takes
-from serving.http2 import (
+from kit import Serve, Server, script
+from kit.deadlines import SHORT, takes
+from kit.http2 import (
     CONTINUATION,
     END_HEADERS,
     END_STREAM,
@@ -24,9 +24,9 @@ from serving.http2 import (
     get,
     settings,
 )
-from serving.script import body
-from serving.script import start as begins
-from serving.waiting import Stopwatch, until
+from kit.script import body
+from kit.script import start as begins
+from kit.waiting import Stopwatch, until
 
 pytestmark = pytest.mark.one_python
 

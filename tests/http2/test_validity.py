@@ -5,8 +5,8 @@ import ast
 import pytest
 
 from http2.conftest import Dial
-from serving import Serve, Server
-from serving.http2 import END_HEADERS, END_STREAM, HEADERS, PROTOCOL_ERROR, get
+from kit import Serve, Server
+from kit.http2 import END_HEADERS, END_STREAM, HEADERS, PROTOCOL_ERROR, get
 
 pytestmark = pytest.mark.one_python
 

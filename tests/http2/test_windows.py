@@ -6,8 +6,8 @@ import struct
 import pytest
 
 from http2.conftest import Dial
-from serving import Serve, Server, script
-from serving.http2 import (
+from kit import Serve, Server, script
+from kit.http2 import (
     CANCEL,
     DATA,
     END_STREAM,
@@ -22,7 +22,7 @@ from serving.http2 import (
     get,
     settings,
 )
-from serving.script import answers, body, start
+from kit.script import answers, body, start
 
 pytestmark = pytest.mark.one_python
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from serving import Serve, Server
-from serving.http2 import (
+from kit import Serve, Server
+from kit.http2 import (
     CANCEL,
     DATA,
     END_STREAM,
@@ -24,7 +24,7 @@ from serving.http2 import (
     frame,
     get,
 )
-from serving.waiting import until
+from kit.waiting import until
 from wsgi.steps import Gate, answers, closings, generator, said, script, start
 
 PIECE = 16384

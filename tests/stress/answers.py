@@ -12,7 +12,7 @@ from enum import Enum
 from hpack import Decoder
 from hpack.exceptions import HPACKError
 
-from serving.http2 import (
+from kit.http2 import (
     ACK,
     CONTINUATION,
     DATA,

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from serving.certificates import shared
+from kit.certificates import shared
 from stress.client import Places
 from stress.marks import FILE_CELL
 from stress.setting import Setting

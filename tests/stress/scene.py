@@ -6,7 +6,7 @@ import ssl
 import time
 from collections.abc import Iterable
 
-from serving.certificates import shared
+from kit.certificates import shared
 from stress.client import Client
 from stress.process import Broken, Process
 from stress.scripts import Draw

@@ -5,8 +5,8 @@ import struct
 
 from hpack import Encoder
 
-from serving import http2
-from serving import websocket as ws
+from kit import http2
+from kit import websocket as ws
 from stress import programs
 from stress.answers import HTTP1Reader, HTTP2Reader, Request
 from stress.client import Client, Step, Way

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from serving.waiting import PATIENCE, until
+from kit.waiting import PATIENCE, until
 
 _SESSION = 3
 """The field of /proc/PID/stat after the name in parentheses, from 0."""

@@ -13,13 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from serving import tcp_table
-from serving.answer import Answer
-from serving.client import Address, Client
-from serving.descriptors import opened
-from serving.process import Output
-from serving.script import request
-from serving.waiting import PATIENCE, UNHURRIED, until
+from kit import tcp_table
+from kit.answer import Answer
+from kit.client import Address, Client
+from kit.descriptors import opened
+from kit.process import Output
+from kit.script import request
+from kit.waiting import PATIENCE, UNHURRIED, until
 
 TESTS = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-m", "fastserve"]
@@ -154,7 +154,7 @@ class Load:
     def __init__(self, address: Address, connections: int = 32, target: str = "/") -> None:
         where = address if isinstance(address, str) else f"{address[0]}:{address[1]}"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "serving.closed_loop", where, str(connections), target],
+            [sys.executable, "-m", "kit.closed_loop", where, str(connections), target],
             cwd=TESTS,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

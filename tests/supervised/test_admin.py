@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from serving.answer import Answer
-from serving.client import Address, Client
-from serving.script import request
-from serving.waiting import PATIENCE, until
+from kit.answer import Answer
+from kit.client import Address, Client
+from kit.script import request
+from kit.waiting import PATIENCE, until
 from supervised.conftest import Supervise, Write
 from supervised.supervised import Load, Supervised, children, title
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.waiting import PATIENCE, until
+from kit.waiting import PATIENCE, until
 from supervised.conftest import Supervise, Write
 from supervised.supervised import Supervised, children, title
 

@@ -2,9 +2,9 @@
 
 from contextlib import ExitStack
 
-from serving.client import Client
-from serving.script import request
-from serving.waiting import until
+from kit.client import Client
+from kit.script import request
+from kit.waiting import until
 from supervised.conftest import Supervise
 from supervised.supervised import listening
 

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from cli.conftest import environment
-from serving import tcp_table
-from serving.client import Client
-from serving.descriptors import opened
-from serving.process import Output
-from serving.script import request
-from serving.waiting import PATIENCE, UNHURRIED, until
+from kit import tcp_table
+from kit.client import Client
+from kit.descriptors import opened
+from kit.process import Output
+from kit.script import request
+from kit.waiting import PATIENCE, UNHURRIED, until
 from supervised.conftest import KINDS, Supervise, Write, amount
 from supervised.session import empty, members
 from supervised.supervised import Load, Supervised, acquainted, children, listening

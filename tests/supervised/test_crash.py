@@ -13,8 +13,8 @@ import pytest
 
 from fastserve.exits import OutOfMemory
 from fastserve.slots import Slot
-from serving.script import request
-from serving.waiting import until
+from kit.script import request
+from kit.waiting import until
 from supervised.conftest import APPLICATION, CONNECTIONS, Supervise, Write, amount
 from supervised.supervised import Load, Supervised
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from serving.descriptors import opened
-from serving.waiting import until
+from kit.descriptors import opened
+from kit.waiting import until
 from supervised.conftest import APPLICATION, Supervise, Write, amount
 from supervised.supervised import Supervised, listening
 

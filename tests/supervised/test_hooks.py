@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fastserve.hooks import HOOKS
-from serving.process import tracebacks
+from kit.process import tracebacks
 from supervised.conftest import Supervise
 from supervised.session import empty
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from serving.client import Client
-from serving.waiting import PATIENCE, until
+from kit.client import Client
+from kit.waiting import PATIENCE, until
 from supervised.conftest import Supervise, Write
 from supervised.supervised import Load, Supervised
 

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from serving import Client, request
-from serving.client import Address
-from serving.waiting import PATIENCE, until
+from kit import Client, request
+from kit.client import Address
+from kit.waiting import PATIENCE, until
 from supervised.conftest import Supervise, Write
 
 APPLICATIONS = """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.script import request
+from kit.script import request
 from supervised.conftest import Supervise, Write
 from supervised.supervised import Supervised
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import environment
-from serving.waiting import PATIENCE, until
+from kit.waiting import PATIENCE, until
 from supervised.conftest import Supervise, Write
 from supervised.supervised import Supervised
 

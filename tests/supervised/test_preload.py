@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from serving import request
-from serving.process import Output
-from serving.waiting import PATIENCE, until
+from kit import request
+from kit.process import Output
+from kit.waiting import PATIENCE, until
 from supervised.conftest import Supervise, Write
 from supervised.supervised import Supervised
 

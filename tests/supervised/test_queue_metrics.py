@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from serving.client import Client
-from serving.script import request
-from serving.waiting import until
+from kit.client import Client
+from kit.script import request
+from kit.waiting import until
 from supervised.conftest import Supervise, Write
 from supervised.supervised import ADMIN, Supervised, begun
 

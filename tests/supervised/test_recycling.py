@@ -2,7 +2,7 @@
 
 import re
 
-from serving.waiting import PATIENCE, until
+from kit.waiting import PATIENCE, until
 from supervised.conftest import APPLICATION, CONNECTIONS, Supervise, Write, amount
 from supervised.supervised import Load, Supervised
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from serving.certificates import shared
-from serving.waiting import until
+from kit.certificates import shared
+from kit.waiting import until
 from supervised.conftest import Supervise
 from supervised.supervised import Supervised
 

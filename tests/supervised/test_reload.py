@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from serving.client import Client
-from serving.script import request
-from serving.waiting import until
+from kit.client import Client
+from kit.script import request
+from kit.waiting import until
 from supervised.conftest import APPLICATION, CONNECTIONS, WHOLE, Supervise, Write, amount
 from supervised.supervised import Load, Supervised, children
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from serving.client import Client
-from serving.process import Output
-from serving.script import request
-from serving.waiting import PATIENCE, until
+from kit.client import Client
+from kit.process import Output
+from kit.script import request
+from kit.waiting import PATIENCE, until
 from supervised.session import empty
 from supervised.supervised import LISTENING, WORKER, children, title
 

@@ -4,9 +4,9 @@ import signal
 from contextlib import ExitStack
 from pathlib import Path
 
-from serving.client import Client
-from serving.script import request
-from serving.waiting import until
+from kit.client import Client
+from kit.script import request
+from kit.waiting import until
 from supervised.conftest import CONNECTIONS, Supervise, Write, amount
 from supervised.supervised import Load, Supervised, listening
 

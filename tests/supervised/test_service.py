@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from serving.descriptors import opened
-from serving.waiting import PATIENCE, until
+from kit.descriptors import opened
+from kit.waiting import PATIENCE, until
 from supervised.conftest import Supervise, Write
 from supervised.supervised import Supervised, children, title
 from supervised.test_upgrade import finish, upgraded

@@ -9,11 +9,11 @@ from typing import Self
 
 import pytest
 
-from serving.answer import Answer
-from serving.client import Client
-from serving.descriptors import opened
-from serving.script import request
-from serving.waiting import until
+from kit.answer import Answer
+from kit.client import Client
+from kit.descriptors import opened
+from kit.script import request
+from kit.waiting import until
 from supervised.conftest import Supervise, Write
 from supervised.session import empty
 from supervised.supervised import Load, Supervised, children, title

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from serving.script import request
-from serving.waiting import Stopwatch, until
+from kit.script import request
+from kit.waiting import Stopwatch, until
 from supervised.conftest import Supervise, Write
 from supervised.session import empty
 from supervised.supervised import Supervised

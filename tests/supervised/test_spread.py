@@ -14,11 +14,11 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from serving.answer import Reader
-from serving.certificates import shared
-from serving.client import Client
-from serving.script import request
-from serving.waiting import PATIENCE, until
+from kit.answer import Reader
+from kit.certificates import shared
+from kit.client import Client
+from kit.script import request
+from kit.waiting import PATIENCE, until
 from supervised.conftest import Supervise, Write, amount
 from supervised.supervised import Load, Supervised, acquainted, listening
 

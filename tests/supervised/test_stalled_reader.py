@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serving.client import Client
-from serving.script import request
-from serving.waiting import PATIENCE, UNHURRIED, until
+from kit.client import Client
+from kit.script import request
+from kit.waiting import PATIENCE, UNHURRIED, until
 from supervised.conftest import Write
 
 APPLICATION = """

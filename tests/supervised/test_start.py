@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from serving.process import TRACEBACK, tracebacks
-from serving.waiting import Stopwatch
+from kit.process import TRACEBACK, tracebacks
+from kit.waiting import Stopwatch
 from supervised.conftest import APPLICATION, Supervise, Write
 from supervised.session import empty
 from supervised.supervised import Supervised

@@ -9,9 +9,9 @@ from typing import Self
 
 import pytest
 
-from serving.answer import Answer
-from serving.script import request
-from serving.waiting import until
+from kit.answer import Answer
+from kit.script import request
+from kit.waiting import until
 from supervised.conftest import Supervise, Write
 from supervised.session import empty
 from supervised.supervised import Supervised

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from serving.script import request
-from serving.waiting import Stopwatch
+from kit.script import request
+from kit.waiting import Stopwatch
 from supervised.conftest import Supervise, Write
 from supervised.supervised import begun
 

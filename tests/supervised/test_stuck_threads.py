@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from serving.waiting import FAR, until
+from kit.waiting import FAR, until
 from supervised.conftest import Supervise, Write
 from supervised.supervised import ADMIN, Supervised, begun
 

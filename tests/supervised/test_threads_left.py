@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from serving import Server
+from kit import Server
 
 KINDS: dict[str, dict[str, Any]] = {
     "asyncio": {"application": "leaving:app", "loop": "asyncio", "lifespan": "off"},

@@ -5,9 +5,9 @@ import re
 import signal
 import socket
 
-from serving.certificates import shared
-from serving.script import request
-from serving.waiting import FAR, PATIENCE
+from kit.certificates import shared
+from kit.script import request
+from kit.waiting import FAR, PATIENCE
 from supervised.conftest import Supervise, Write
 
 SECURE = re.compile(r"listening on https://127.0.0.1:(\d+)\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.waiting import PATIENCE, until
+from kit.waiting import PATIENCE, until
 from supervised.conftest import CONNECTIONS, Supervise, Write
 from supervised.supervised import WORKER, Load, Supervised, children, title
 

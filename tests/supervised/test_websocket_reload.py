@@ -2,7 +2,7 @@
 
 import signal
 
-from serving.websocket import WebSocket
+from kit.websocket import WebSocket
 from supervised.conftest import Supervise, Write
 
 ECHO = """

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from serving import Serve, Server, request
-from serving.certificates import Authority
-from serving.waiting import PATIENCE, Stopwatch, until
+from kit import Serve, Server, request
+from kit.certificates import Authority
+from kit.waiting import PATIENCE, Stopwatch, until
 from supervised.conftest import amount
 from supervised.supervised import Supervised
 

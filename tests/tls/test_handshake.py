@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from serving import BrokenAnswer, Client, Reader, Serve, Server, request, script
-from serving.certificates import Authority, shared
-from serving.script import body, start
-from serving.waiting import PATIENCE, Stopwatch, until
+from kit import BrokenAnswer, Client, Reader, Serve, Server, request, script
+from kit.certificates import Authority, shared
+from kit.script import body, start
+from kit.waiting import PATIENCE, Stopwatch, until
 
 
 @pytest.fixture(scope="module")

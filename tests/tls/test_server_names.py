@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from serving import Client, Serve, Server, request
-from serving.certificates import Authority, shared
-from serving.waiting import PATIENCE
+from kit import Client, Serve, Server, request
+from kit.certificates import Authority, shared
+from kit.waiting import PATIENCE
 
 HOSTILE = [b"local\xe9ost", b"\xff" * 9, b"\x80ocalhost", b"l\xc3\xb6calhst"]
 

@@ -7,11 +7,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from serving import Serve, Server, request, script
-from serving.descriptors import affordable
-from serving.script import websocket
-from serving.waiting import PATIENCE, Stopwatch, until
-from serving.websocket import BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT, WebSocket, frame
+from kit import Serve, Server, request, script
+from kit.descriptors import affordable
+from kit.script import websocket
+from kit.waiting import PATIENCE, Stopwatch, until
+from kit.websocket import BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT, WebSocket, frame
 
 ACCEPTED = ("accepted",)
 OFFER = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from serving import Serve, Server, script
-from serving.script import websocket
-from serving.waiting import until
-from serving.websocket import BINARY, CLOSE, FIN, PING, PONG, TEXT, WebSocket, close_payload, frame
+from kit import Serve, Server, script
+from kit.script import websocket
+from kit.waiting import until
+from kit.websocket import BINARY, CLOSE, FIN, PING, PONG, TEXT, WebSocket, close_payload, frame
 
 ACCEPTED = ("accepted",)
 SEND = {"type": "websocket.send", "text": "a"}

@@ -8,10 +8,10 @@ import pytest
 
 from fastserve import _core
 from http2.test_extended_connect import Tunnel
-from serving import Server, request, script
-from serving.http2 import HTTP2
-from serving.waiting import until
-from serving.websocket import BINARY, CLOSE, FIN, PING, PONG, TEXT, WebSocket, close_payload, frame
+from kit import Server, request, script
+from kit.http2 import HTTP2
+from kit.waiting import until
+from kit.websocket import BINARY, CLOSE, FIN, PING, PONG, TEXT, WebSocket, close_payload, frame
 
 POLICY = 1008
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from serving import Serve, Server, request, script
-from serving.answer import Answer
-from serving.script import Step, websocket
-from serving.websocket import ACCEPT, BINARY, CLOSE, FIN, KEY, TEXT, WebSocket, close_payload, frame, handshake
+from kit import Serve, Server, request, script
+from kit.answer import Answer
+from kit.script import Step, websocket
+from kit.websocket import ACCEPT, BINARY, CLOSE, FIN, KEY, TEXT, WebSocket, close_payload, frame, handshake
 
 ACCEPTED = websocket("accept")
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from fastserve import _core
-from serving import Client, request
-from serving.place import Place
-from serving.waiting import until
-from serving.websocket import BINARY, FIN, RSV1, TEXT, WebSocket, frame
+from kit import Client, request
+from kit.place import Place
+from kit.waiting import until
+from kit.websocket import BINARY, FIN, RSV1, TEXT, WebSocket, frame
 
 KIB, MIB = 1 << 10, 1 << 20
 OFFER = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"

@@ -7,11 +7,11 @@ import pytest
 
 from fastserve import _core
 from http2.test_extended_connect import Tunnel
-from serving import Serve, Server, script
-from serving.deadlines import takes
-from serving.http2 import HTTP2
-from serving.waiting import Stopwatch
-from serving.websocket import BINARY, CLOSE, FIN, PING, PONG, TEXT, WebSocket, frame
+from kit import Serve, Server, script
+from kit.deadlines import takes
+from kit.http2 import HTTP2
+from kit.waiting import Stopwatch
+from kit.websocket import BINARY, CLOSE, FIN, PING, PONG, TEXT, WebSocket, frame
 
 pytestmark = pytest.mark.alone
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from serving import Serve, script
-from serving.deadlines import takes
-from serving.waiting import Stopwatch, until
-from serving.websocket import WebSocket
+from kit import Serve, script
+from kit.deadlines import takes
+from kit.waiting import Stopwatch, until
+from kit.websocket import WebSocket
 
 pytestmark = pytest.mark.alone
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from serving import Serve, Server
+from kit import Serve, Server
 from wsgi.steps import Gate
 
 APPLICATION = "wsgi_scripted:app"

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from serving import Client, Server
-from serving.script import Step
-from serving.script import script as script_of_any
-from serving.waiting import until
+from kit import Client, Server
+from kit.script import Step
+from kit.script import script as script_of_any
+from kit.waiting import until
 
 TEXT = ("Content-Type", "text/plain")
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from serving import Client, Serve, Server, request
-from serving.load import Load
-from serving.script import Step
-from serving.waiting import Stopwatch, until
+from kit import Client, Serve, Server, request
+from kit.load import Load
+from kit.script import Step
+from kit.waiting import Stopwatch, until
 from wsgi.steps import Gate, answers, closings, cut_off, generator, script, start
 
 STOPS = [signal.SIGTERM, signal.SIGINT]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from serving import Serve, request
-from serving.waiting import PATIENCE
+from kit import Serve, request
+from kit.waiting import PATIENCE
 
 Environ = Callable[..., dict[str, Any]]
 

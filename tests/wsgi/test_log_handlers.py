@@ -2,8 +2,8 @@
 
 import pytest
 
-from serving import BrokenAnswer, Serve, Server, request
-from serving.script import Step
+from kit import BrokenAnswer, Serve, Server, request
+from kit.script import Step
 from wsgi.steps import answers, generator, script, start
 
 CLIENTS = 30

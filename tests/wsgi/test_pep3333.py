@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from serving import BrokenAnswer, Serve, Server, request
-from serving.script import Step
-from serving.waiting import until
+from kit import BrokenAnswer, Serve, Server, request
+from kit.script import Step
+from kit.waiting import until
 from wsgi.steps import Gate, answers, closings, cut_off, generator, said, script, start
 
 Environ = Callable[..., dict[str, Any]]

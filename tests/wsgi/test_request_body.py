@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from serving import Client, Serve, Server, default_command, request
-from serving.descriptors import opened
-from serving.waiting import until
+from kit import Client, Serve, Server, default_command, request
+from kit.descriptors import opened
+from kit.waiting import until
 from wsgi.steps import Gate, answers, cut_off, said, script
 
 CHUNKED = "Transfer-Encoding: chunked"

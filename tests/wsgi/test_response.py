@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from serving import Answer, BrokenAnswer, Server, request
-from serving.script import Step
-from serving.waiting import until
+from kit import Answer, BrokenAnswer, Server, request
+from kit.script import Step
+from kit.waiting import until
 from wsgi.steps import Gate, answers, closings, cut_off, generator, said, script, start
 
 MEBIBYTE = 1 << 20

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from serving import BrokenAnswer, Client, Serve, Server, request
-from serving.load import others_are_served
-from serving.waiting import Stopwatch
+from kit import BrokenAnswer, Client, Serve, Server, request
+from kit.load import others_are_served
+from kit.waiting import Stopwatch
 from wsgi.steps import Gate, answers, closings, generator, said, script, start
 
 pytestmark = pytest.mark.alone

@@ -2,8 +2,8 @@
 
 import pytest
 
-from serving import Serve, Server, request
-from serving.waiting import until
+from kit import Serve, Server, request
+from kit.waiting import until
 
 MIB = 1 << 20
 

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 import uvloop
 
 from fastserve import _core
-from serving.waiting import PATIENCE
+from kit.waiting import PATIENCE
 
 T = TypeVar("T")
 

@@ -2,7 +2,7 @@
 
 import re
 
-from serving.process import Server
+from kit.process import Server
 
 LINE = re.compile(
     r'(?P<client>\S+) - - \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000\] "(?P<request>[^"]*)" '

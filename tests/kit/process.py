@@ -19,9 +19,9 @@ from typing import IO, Self
 
 import httpx
 
-from serving.certificates import shared
-from serving.client import Address, Client
-from serving.waiting import PATIENCE, UNHURRIED, until
+from kit.certificates import shared
+from kit.client import Address, Client
+from kit.waiting import PATIENCE, UNHURRIED, until
 
 APPS = Path(__file__).parent / "apps"
 LISTENING = re.compile(r"listening on https?://127\.0\.0\.1:([0-9]+)", re.IGNORECASE)
@@ -126,7 +126,7 @@ class Server:
     """A `fastserve` process.
 
     Parameters:
-        application: "module:attribute", from tests/serving/apps.
+        application: "module:attribute", from tests/kit/apps.
         environment: variables beside those of this process.
         listens: wait for the line with the port; without it the process may fail to start.
         secure: with TLS, by a certificate of `certificates.shared()`; clients of `connect` then speak it too.

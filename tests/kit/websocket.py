@@ -5,8 +5,8 @@ import struct
 from dataclasses import dataclass
 from typing import Self
 
-from serving.answer import Answer
-from serving.client import Client
+from kit.answer import Answer
+from kit.client import Client
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="

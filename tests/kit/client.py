@@ -9,9 +9,9 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from serving import tcp_table
-from serving.answer import Answer, BrokenAnswer, Reader
-from serving.waiting import PATIENCE, until
+from kit import tcp_table
+from kit.answer import Answer, BrokenAnswer, Reader
+from kit.waiting import PATIENCE, until
 
 Address = tuple[str, int] | str
 PIECE = 1 << 16

@@ -8,7 +8,7 @@ from cryptography import x509
 
 from fastserve import Config
 from fastserve.tls import TLS
-from serving.certificates import Authority
+from kit.certificates import Authority
 
 Pair = tuple[Path, Path]
 

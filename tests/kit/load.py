@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from serving.answer import BrokenAnswer
-from serving.client import Address, Client
-from serving.process import Server
-from serving.script import request
-from serving.waiting import PATIENCE, Stopwatch
+from kit.answer import BrokenAnswer
+from kit.client import Address, Client
+from kit.process import Server
+from kit.script import request
+from kit.waiting import PATIENCE, Stopwatch
 
 
 @dataclass

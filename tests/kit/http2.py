@@ -11,9 +11,9 @@ from typing import Self
 
 from hpack import Decoder, Encoder
 
-from serving.certificates import shared
-from serving.client import Client
-from serving.process import Server
+from kit.certificates import shared
+from kit.client import Client
+from kit.process import Server
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import httpx
 
-from serving.answer import Answer, BrokenAnswer, Reader
-from serving.client import Client
-from serving.process import APPS, Server, default_command
-from serving.script import request, script
+from kit.answer import Answer, BrokenAnswer, Reader
+from kit.client import Client
+from kit.process import APPS, Server, default_command
+from kit.script import request, script
 
 Serve = Callable[..., Server]
 """A fixture that gives a server: serve("module:attribute", option=value, ...)."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.waiting import PATIENCE, until
+from kit.waiting import PATIENCE, until
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 

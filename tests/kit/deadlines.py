@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from serving.waiting import Stopwatch
+from kit.waiting import Stopwatch
 
 SHORT = {
     "timeout_first_byte": 0.6,

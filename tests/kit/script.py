@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from serving.process import Server
+from kit.process import Server
 
 Step = tuple[Any, ...]
 _numbers = itertools.count()

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 from typing import Any, Self, cast
 
 from fastserve import _core
-from serving.client import Client
-from serving.driving import Driving, listener
-from serving.http2 import HTTP2
-from serving.process import Server
-from serving.waiting import until
+from kit.client import Client
+from kit.driving import Driving, listener
+from kit.http2 import HTTP2
+from kit.process import Server
+from kit.waiting import until
 
 
 class Place:

@@ -1,6 +1,6 @@
 """A load of its own process: connections that ask again as soon as they are answered, and count whatever they lose.
 
-    python -m serving.closed_loop ADDRESS CONNECTIONS [TARGET]
+    python -m kit.closed_loop ADDRESS CONNECTIONS [TARGET]
 
 ADDRESS is HOST:PORT or the path of a Unix socket. Half of the connections are kept alive as long as the server wants,
 the others ask once each. Prints "running" after the first answers; ends when its standard input does, and then prints
@@ -14,10 +14,10 @@ import threading
 import time
 from dataclasses import asdict, dataclass, field
 
-from serving.answer import BrokenAnswer
-from serving.client import Address, Client
-from serving.script import request
-from serving.waiting import PATIENCE
+from kit.answer import BrokenAnswer
+from kit.client import Address, Client
+from kit.script import request
+from kit.waiting import PATIENCE
 
 MOST_FAILURES = 1000
 
