@@ -59,61 +59,25 @@ def unix_path(fd):
     return os.fsdecode(name) if isinstance(name, bytes) else name
 
 
-cdef int set_limits(fs_limits *limits, dict given) except -1:
-    limits.max_request_line = given["max_request_line"]
-    limits.max_head = given["max_head"]
-    limits.max_fields = given["max_fields"]
-    limits.methods = given["methods"]
-    limits.max_body = given["max_body"]
-    limits.max_chunk_extension = given["max_chunk_extension"]
-    limits.max_pipelined = given["max_pipelined"]
-    limits.max_requests = given["max_requests"]
-    limits.max_concurrency = given["max_concurrency"]
-    limits.max_queue = given["max_queue"]
-    limits.high_water = given["high_water"]
-    limits.low_water = given["low_water"]
-    limits.body_high_water = given["body_high_water"]
-    limits.max_drain = given["max_drain"]
-    limits.body_buffer = given["body_buffer"]
-    limits.buffered = given["buffered"]
-    limits.body_files = given["body_files"]
-    limits.timeout_first_byte = given["timeout_first_byte"]
-    limits.timeout_head = given["timeout_head"]
-    limits.timeout_keep_alive = given["timeout_keep_alive"]
-    limits.timeout_body = given["timeout_body"]
-    limits.timeout_write = given["timeout_write"]
-    limits.timeout_linger = given["timeout_linger"]
-    limits.timeout_discard = given["timeout_discard"]
-    limits.timeout_request = given["timeout_request"]
-    limits.timeout_response_idle = given["timeout_response_idle"]
-    limits.timeout_response = given["timeout_response"]
-    limits.timeout_queue = given["timeout_queue"]
-    limits.timeout_client_gone = given["timeout_client_gone"]
-    limits.timeout_threads = given["timeout_threads"]
-    limits.ws_max_size = given["ws_max_size"]
-    limits.ws_max_queue = given["ws_max_queue"]
-    limits.ws_deflate_min_size = given["ws_deflate_min_size"]
-    limits.timeout_ws_handshake = given["timeout_ws_handshake"]
-    limits.timeout_ws_close = given["timeout_ws_close"]
-    limits.timeout_ws_ping = given["timeout_ws_ping"]
-    limits.timeout_ws_pong = given["timeout_ws_pong"]
-    limits.timeout_ws_message = given["timeout_ws_message"]
-    limits.timeout_tls_handshake = given["timeout_tls_handshake"]
-    limits.h2_max_streams = given["h2_max_streams"]
-    limits.h2_stream_window = given["h2_stream_window"]
-    limits.h2_connection_window = given["h2_connection_window"]
-    limits.h2_max_frame_size = given["h2_max_frame_size"]
-    limits.h2_max_header_list = given["h2_max_header_list"]
-    limits.h2_reset_rate = given["h2_reset_rate"]
-    limits.timeout_h2_ping = given["timeout_h2_ping"]
-    limits.timeout_h2_pong = given["timeout_h2_pong"]
+cdef int set_limits(fs_limits *limits, given) except -1:
+    """The defaults, and what is given by name in their place."""
+    cdef bytes name
+    cdef int found
+    fs_limits_default(limits)
+    for key, value in given.items():
+        name = key.encode()
+        found = fs_limits_set(limits, name, len(name), value)
+        if found == FS_LIMIT_UNKNOWN:
+            raise ValueError(f"unknown limit {key!r}")
+        if found == FS_LIMIT_TOO_LARGE:
+            raise OverflowError(f"{key}: {value} is larger than this limit can be")
     return 0
 
 
 cdef dict default_limits():
     cdef fs_limits limits
     fs_limits_default(&limits)
-    return limits
+    return {fs_limits_name(i).decode(): fs_limits_get(&limits, i) for i in range(FS_LIMIT_COUNT)}
 
 
 LIMITS = types.MappingProxyType(default_limits())
@@ -145,10 +109,7 @@ cdef class Driver:
         self.poller.fd = -1
         if FS_DEBUG:
             live_drivers.add(self)
-        unknown = set(limits or ()) - set(LIMITS)
-        if unknown:
-            raise ValueError(f"unknown limit {sorted(unknown)[0]!r}")
-        set_limits(&self.limits, {**LIMITS, **(limits or {})})
+        set_limits(&self.limits, limits or {})
         if not 1 <= self.limits.max_fields <= FS_MAX_FIELDS_CEILING:
             raise ValueError(f"max_fields is between 1 and {FS_MAX_FIELDS_CEILING}")
         self.memory.most = self.limits.buffered

@@ -75,27 +75,18 @@ cdef extern from "proto/error.h" nogil:
 
 
 cdef extern from "proto/limits.h" nogil:
-    ctypedef struct fs_limits:
-        uint32_t max_request_line
-        uint32_t max_head
+    ctypedef struct fs_limits:      # those that the core itself reads
         uint32_t max_fields
-        uint32_t methods
-        uint64_t max_body
-        uint32_t max_chunk_extension
         uint32_t max_pipelined
-        uint64_t max_requests
         uint32_t max_concurrency
         uint32_t max_queue
         uint32_t high_water
         uint32_t low_water
         uint32_t body_high_water
-        uint32_t max_drain
         uint64_t body_buffer
         uint64_t buffered
         uint64_t body_files
-        uint64_t ws_max_size
         uint32_t ws_max_queue
-        uint32_t ws_deflate_min_size
         uint32_t timeout_first_byte
         uint32_t timeout_head
         uint32_t timeout_keep_alive
@@ -114,18 +105,19 @@ cdef extern from "proto/limits.h" nogil:
         uint32_t timeout_ws_ping
         uint32_t timeout_ws_pong
         uint32_t timeout_ws_message
-        uint32_t h2_max_streams
-        uint32_t h2_stream_window
-        uint32_t h2_connection_window
-        uint32_t h2_max_frame_size
-        uint32_t h2_max_header_list
-        uint32_t h2_reset_rate
         uint32_t timeout_tls_handshake
         uint32_t timeout_h2_ping
         uint32_t timeout_h2_pong
 
-    enum: FS_MAX_FIELDS_CEILING
+    enum:
+        FS_MAX_FIELDS_CEILING
+        FS_LIMIT_COUNT
+        FS_LIMIT_UNKNOWN
+        FS_LIMIT_TOO_LARGE
     void fs_limits_default(fs_limits *limits)
+    const char *fs_limits_name(unsigned number)
+    uint64_t fs_limits_get(const fs_limits *limits, unsigned number)
+    int fs_limits_set(fs_limits *limits, const char *name, size_t n, uint64_t value)
 
 
 cdef extern from "proto/budget.h" nogil:

@@ -1,63 +1,69 @@
 #include "limits.h"
 
-#define KIB 1024u
-#define MIB (1024u * KIB)
-#define GIB (1024ull * MIB)
-#define SECONDS 1000u
+#include <assert.h>
+#include <string.h>
+
+typedef struct limit_row {
+    const char *name;
+    size_t offset;
+    size_t size;
+} limit_row;
+
+static const limit_row ROWS[FS_LIMIT_COUNT] = {
+#define ROW(type, name, normal) {#name, offsetof(fs_limits, name), sizeof(type)},
+    FS_LIMITS(ROW)
+#undef ROW
+};
 
 void fs_limits_default(fs_limits *limits)
 {
     *limits = (fs_limits){
-        .max_request_line = 8 * KIB,
-        .max_head = 32 * KIB,
-        .max_fields = 100,
-        .methods = FS_METHODS_ANY,
-        .max_body = 1024 * MIB,
-        .max_chunk_extension = 1 * KIB,
-        .max_pipelined = 64,
-        .max_requests = 0,
-        .max_concurrency = 0,
-        .max_queue = 0,
-
-        .high_water = 64 * KIB,
-        .low_water = 16 * KIB,
-        .body_high_water = 64 * KIB,
-        .max_drain = 256 * KIB,
-        .body_buffer = 512 * KIB,
-        .buffered = 256 * MIB,
-        .body_files = 10 * GIB,
-
-        .ws_max_size = 16 * MIB,
-        .ws_max_queue = 32,
-        .ws_deflate_min_size = 256,
-
-        .h2_max_streams = 128,
-        .h2_stream_window = 256 * KIB,
-        .h2_connection_window = 1 * MIB,
-        .h2_max_frame_size = 16 * KIB,
-        .h2_max_header_list = 32 * KIB,
-        .h2_reset_rate = 200,
-
-        .timeout_first_byte = 15 * SECONDS,
-        .timeout_head = 15 * SECONDS,
-        .timeout_keep_alive = 75 * SECONDS,
-        .timeout_body = 30 * SECONDS,
-        .timeout_write = 60 * SECONDS,
-        .timeout_linger = 2 * SECONDS,
-        .timeout_discard = 30 * SECONDS,
-        .timeout_request = 0,
-        .timeout_response_idle = 0,
-        .timeout_response = 0,
-        .timeout_queue = 0,
-        .timeout_client_gone = 0,
-        .timeout_threads = 0,
-        .timeout_ws_handshake = 10 * SECONDS,
-        .timeout_ws_close = 10 * SECONDS,
-        .timeout_ws_ping = 20 * SECONDS,
-        .timeout_ws_pong = 20 * SECONDS,
-        .timeout_ws_message = 60 * SECONDS,
-        .timeout_tls_handshake = 10 * SECONDS,
-        .timeout_h2_ping = 20 * SECONDS,
-        .timeout_h2_pong = 20 * SECONDS,
+#define DEFAULT(type, name, normal) .name = (normal),
+        FS_LIMITS(DEFAULT)
+#undef DEFAULT
     };
+}
+
+const char *fs_limits_name(unsigned number)
+{
+    assert(number < FS_LIMIT_COUNT);
+    return ROWS[number].name;
+}
+
+uint64_t fs_limits_get(const fs_limits *limits, unsigned number)
+{
+    const char *at;
+    uint64_t wide;
+    uint32_t narrow;
+
+    assert(number < FS_LIMIT_COUNT);
+    at = (const char *)limits + ROWS[number].offset;
+    if (ROWS[number].size == sizeof wide) {
+        memcpy(&wide, at, sizeof wide);
+        return wide;
+    }
+    memcpy(&narrow, at, sizeof narrow);
+    return narrow;
+}
+
+static int store(char *at, size_t size, uint64_t value)
+{
+    const uint32_t narrow = (uint32_t)value;
+
+    if (size == sizeof value) {
+        memcpy(at, &value, sizeof value);
+        return FS_LIMIT_SET;
+    }
+    if (narrow != value)
+        return FS_LIMIT_TOO_LARGE;
+    memcpy(at, &narrow, sizeof narrow);
+    return FS_LIMIT_SET;
+}
+
+int fs_limits_set(fs_limits *limits, const char *name, size_t n, uint64_t value)
+{
+    for (unsigned i = 0; i < FS_LIMIT_COUNT; i++)
+        if (strlen(ROWS[i].name) == n && !memcmp(ROWS[i].name, name, n))
+            return store((char *)limits + ROWS[i].offset, ROWS[i].size, value);
+    return FS_LIMIT_UNKNOWN;
 }

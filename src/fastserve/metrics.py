@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from fastserve.page import CORE_FIELDS, Page, State, WorkerBlock, now
+from fastserve.core_tables import STATUS_FIELDS
+from fastserve.page import Page, State, WorkerBlock, now
 from fastserve.version import version
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ COUNTERS = (
 )
 """Words of the page, the names of the counters made of them, and what they count."""
 
-_CLOSES = tuple(word for word in CORE_FIELDS if word.startswith("closes_"))
+_CLOSES = tuple(word for word in STATUS_FIELDS if word.startswith("closes_"))
 _STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 _STATES = (State.STARTING, State.SERVING, State.DRAINING, State.STOPPING)
 

@@ -1,8 +1,9 @@
 """The table of options: flags, variables, `--help`, `fastserve.Config` and docs/options.md come from here."""
 
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from fastserve import core_tables
 from fastserve.kinds import (
     Addresses,
     Choice,
@@ -28,6 +29,7 @@ from fastserve.kinds import (
 )
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 APPLICATION = "Application"
 ADDRESS = "Address"
@@ -72,7 +74,7 @@ class Option:
     also: tuple[str, ...]
     """Environment variables that are read when ours is not set."""
     limit: str
-    """The name in `_core.LIMITS`, empty for an option that is none."""
+    """The name in `ext/proto/limits.h`, empty for an option that is none."""
 
     @property
     def environment(self) -> tuple[str, ...]:
@@ -119,6 +121,27 @@ def option(
     }
     value: T = field(default=default, metadata=row, repr=not isinstance(kind, Secret | Variables))
     return value
+
+
+class KindOf(Kind, Protocol[T_co]):
+    """A kind whose values are of this type."""
+
+    def convert(self, value: object) -> T_co: ...
+
+
+def limit(
+    name: str, kind: KindOf[T], group: str, description: str, *, peers: tuple[str, ...] = (), default_text: str = ""
+) -> T:
+    """The row of a limit of the core, which has its default too: `ext/proto/limits.h`, under this name."""
+    default = kind.convert(_from_core(kind, core_tables.LIMITS[name]))
+    return option(default, kind, group, description, peers=peers, default_text=default_text, limit=name)
+
+
+def _from_core(kind: Kind, value: int) -> object:
+    """What an option calls that value of the core: times in seconds, and a choice by its name."""
+    if isinstance(kind, Choice):
+        return kind.names[value]
+    return value / 1000 if isinstance(kind, Seconds) else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,8 +270,8 @@ class Options:
         86400.0, Seconds(0.0, _YEAR), TLS,
         "Seconds after which the keys of session tickets are replaced: sessions from before do not go on. 0 is never.",
     )  # fmt: skip
-    ssl_handshake_timeout: float = option(
-        10.0, Seconds(), TLS, "For the TLS handshake of a connection.", limit="timeout_tls_handshake"
+    ssl_handshake_timeout: float = limit(
+        "timeout_tls_handshake", Seconds(), TLS, "For the TLS handshake of a connection."
     )
     ssl_redirect: bool = option(
         False, Switch(), TLS, "On the addresses without TLS answer every request with 308 to the same URL by https."
@@ -376,36 +399,33 @@ class Options:
         peers=(GUNICORN,),
     )  # fmt: skip
 
-    limit_request_line: int = option(
-        8192, Size(16, 1 << 20), LIMITS, "Longest request line in bytes (answered 414).",
-        peers=(GUNICORN,), limit="max_request_line",
+    limit_request_line: int = limit(
+        "max_request_line", Size(16, 1 << 20), LIMITS, "Longest request line in bytes (answered 414).",
+        peers=(GUNICORN,),
     )  # fmt: skip
-    limit_request_head: int = option(
-        32768, Size(16, 1 << 26), LIMITS, "Largest request head in bytes (answered 431).", limit="max_head"
+    limit_request_head: int = limit(
+        "max_head", Size(16, 1 << 26), LIMITS, "Largest request head in bytes (answered 431)."
     )
-    limit_request_fields: int = option(
-        100, Integer(1, 1000), LIMITS, "Most header fields in a request (answered 431).",
-        peers=(GUNICORN,), limit="max_fields",
+    limit_request_fields: int = limit(
+        "max_fields", Integer(1, 1000), LIMITS, "Most header fields in a request (answered 431).",
+        peers=(GUNICORN,),
     )  # fmt: skip
-    limit_methods: str = option(
-        "any", Choice(("any", "standard")), LIMITS,
+    limit_methods: str = limit(
+        "methods", Choice(("any", "standard")), LIMITS,
         "Methods that reach the application: any that is well-formed, or those that IANA has registered (others are "
-        "answered 501).", limit="methods",
+        "answered 501).",
     )  # fmt: skip
-    limit_request_body: int = option(
-        1 << 30, Size(0, _MOST), LIMITS, "Largest request body in bytes (answered 413); 0 is no limit.",
-        limit="max_body",
+    limit_request_body: int = limit(
+        "max_body", Size(0, _MOST), LIMITS, "Largest request body in bytes (answered 413); 0 is no limit.",
     )  # fmt: skip
-    body_buffer_size: int = option(
-        512 << 10, Size(0, _MOST), LIMITS,
+    body_buffer_size: int = limit(
+        "body_buffer", Size(0, _MOST), LIMITS,
         "Bytes of a WSGI application's request body that are held in memory; a longer one goes to a file in TMPDIR.",
-        limit="body_buffer",
     )  # fmt: skip
-    limit_buffered: int = option(
-        256 << 20, Size(1 << 20, _MOST, or_zero=True), LIMITS,
+    limit_buffered: int = limit(
+        "buffered", Size(1 << 20, _MOST, or_zero=True), LIMITS,
         "Bytes of memory in which a worker holds what clients send: bodies, WebSocket messages, what is not read yet. "
         "A body that does not fit goes to a file (WSGI) or is answered 503 with Retry-After. 1M at least; 0: no limit.",
-        limit="buffered",
     )  # fmt: skip
     limit_body_files: int | None = option(
         None, Size(0, _MOST), LIMITS,
@@ -413,24 +433,22 @@ class Options:
         "answered 503 with Retry-After, one that never could 413; 0 is no limit.",
         default_text="half of what is free at the start, shared by the workers; at most 10G", limit="body_files",
     )  # fmt: skip
-    limit_pipelined: int = option(
-        64, Integer(1, _UINT32), LIMITS, "Requests of one connection served before others get their turn.",
-        limit="max_pipelined",
+    limit_pipelined: int = limit(
+        "max_pipelined", Integer(1, _UINT32), LIMITS, "Requests of one connection served before others get their turn.",
     )  # fmt: skip
-    limit_keep_alive_requests: int = option(
-        0, Integer(0, _MOST), LIMITS, "Requests served on one connection before it is closed; 0 is no limit.",
-        limit="max_requests",
+    limit_keep_alive_requests: int = limit(
+        "max_requests", Integer(0, _MOST), LIMITS,
+        "Requests served on one connection before it is closed; 0 is no limit.",
     )  # fmt: skip
-    limit_concurrency: int = option(
-        0, Integer(0, _UINT32), LIMITS,
+    limit_concurrency: int = limit(
+        "max_concurrency", Integer(0, _UINT32), LIMITS,
         "Requests at a time, each until its application has ended, though its client may have gone; others are "
         "answered 503 with Retry-After. 0 is no limit.",
-        peers=(UVICORN,), limit="max_concurrency",
+        peers=(UVICORN,),
     )  # fmt: skip
-    limit_queue: int = option(
-        0, Integer(0, _UINT32), LIMITS,
+    limit_queue: int = limit(
+        "max_queue", Integer(0, _UINT32), LIMITS,
         "Requests that wait for one of --limit-concurrency to end, before others are answered 503; 0 lets none wait.",
-        limit="max_queue",
     )  # fmt: skip
 
     http: str = option(
@@ -438,39 +456,34 @@ class Options:
         "Versions of HTTP that are spoken; auto is both, by ALPN with TLS and by the client's first bytes without.",
         peers=(GRANIAN,),
     )  # fmt: skip
-    h2_max_streams: int = option(
-        128, Integer(1, _INT31), HTTP2, "Requests that a connection may have open at the same time.",
-        limit="h2_max_streams",
+    h2_max_streams: int = limit(
+        "h2_max_streams", Integer(1, _INT31), HTTP2, "Requests that a connection may have open at the same time.",
     )  # fmt: skip
-    h2_max_header_list: int = option(
-        32768, Size(1024, 1 << 26), HTTP2,
+    h2_max_header_list: int = limit(
+        "h2_max_header_list", Size(1024, 1 << 26), HTTP2,
         "Largest request head in bytes, uncompressed and with 32 for each field (answered 431).",
-        limit="h2_max_header_list",
     )  # fmt: skip
-    h2_max_frame_size: int = option(
-        16384, Size(16384, (1 << 24) - 1), HTTP2, "Largest frame in bytes that clients may send.",
-        limit="h2_max_frame_size",
+    h2_max_frame_size: int = limit(
+        "h2_max_frame_size", Size(16384, (1 << 24) - 1), HTTP2, "Largest frame in bytes that clients may send.",
     )  # fmt: skip
-    h2_stream_window: int = option(
-        256 << 10, Size(1024, _INT31), HTTP2,
-        "Bytes of a request's body that may be on their way or wait for the application.", limit="h2_stream_window",
+    h2_stream_window: int = limit(
+        "h2_stream_window", Size(1024, _INT31), HTTP2,
+        "Bytes of a request's body that may be on their way or wait for the application.",
     )  # fmt: skip
-    h2_connection_window: int = option(
-        1 << 20, Size(65535, _INT31), HTTP2, "Bytes of all requests of a connection that may be on their way.",
-        limit="h2_connection_window",
+    h2_connection_window: int = limit(
+        "h2_connection_window", Size(65535, _INT31), HTTP2,
+        "Bytes of all requests of a connection that may be on their way.",
     )  # fmt: skip
-    h2_max_resets: int = option(
-        200, Integer(1, 1_000_000), HTTP2,
+    h2_max_resets: int = limit(
+        "h2_reset_rate", Integer(1, 1_000_000), HTTP2,
         "Requests a second that a client may break off, after a burst; more close its connection (rapid reset).",
-        limit="h2_reset_rate",
     )  # fmt: skip
-    h2_ping_interval: float = option(
-        20.0, Seconds(0.0), HTTP2, "Silence of a client with open requests after which it is pinged; 0 sends no pings.",
-        limit="timeout_h2_ping",
+    h2_ping_interval: float = limit(
+        "timeout_h2_ping", Seconds(0.0), HTTP2,
+        "Silence of a client with open requests after which it is pinged; 0 sends no pings.",
     )  # fmt: skip
-    h2_ping_timeout: float = option(
-        20.0, Seconds(0.0), HTTP2, "For the answer to a ping (the connection is closed); 0 is no limit.",
-        limit="timeout_h2_pong",
+    h2_ping_timeout: float = limit(
+        "timeout_h2_pong", Seconds(0.0), HTTP2, "For the answer to a ping (the connection is closed); 0 is no limit.",
     )  # fmt: skip
 
     ws: str = option(
@@ -478,103 +491,92 @@ class Options:
         "WebSocket for ASGI applications; with none an upgrade is ignored, and the request served as HTTP.",
         peers=(UVICORN,),
     )  # fmt: skip
-    ws_max_size: int = option(
-        16 << 20, Size(1, _MOST), WEBSOCKET, "Largest message in bytes, uncompressed (closed with 1009).",
-        peers=(UVICORN,), limit="ws_max_size",
+    ws_max_size: int = limit(
+        "ws_max_size", Size(1, _MOST), WEBSOCKET, "Largest message in bytes, uncompressed (closed with 1009).",
+        peers=(UVICORN,),
     )  # fmt: skip
-    ws_max_queue: int = option(
-        32, Integer(1, _UINT32), WEBSOCKET,
+    ws_max_queue: int = limit(
+        "ws_max_queue", Integer(1, _UINT32), WEBSOCKET,
         "Messages that wait for the application before reading pauses; 64 KiB of them do as well.",
-        peers=(UVICORN,), limit="ws_max_queue",
+        peers=(UVICORN,),
     )  # fmt: skip
-    ws_ping_interval: float = option(
-        20.0, Seconds(0.0), WEBSOCKET, "Between two pings; 0 sends none.", peers=(UVICORN,), limit="timeout_ws_ping"
+    ws_ping_interval: float = limit(
+        "timeout_ws_ping", Seconds(0.0), WEBSOCKET, "Between two pings; 0 sends none.", peers=(UVICORN,)
     )
-    ws_ping_timeout: float = option(
-        20.0, Seconds(0.0), WEBSOCKET, "For the answer to a ping (closed with 1011); 0 is no limit.",
-        peers=(UVICORN,), limit="timeout_ws_pong",
+    ws_ping_timeout: float = limit(
+        "timeout_ws_pong", Seconds(0.0), WEBSOCKET, "For the answer to a ping (closed with 1011); 0 is no limit.",
+        peers=(UVICORN,),
     )  # fmt: skip
-    ws_message_timeout: float = option(
-        60.0, Seconds(0.0), WEBSOCKET,
+    ws_message_timeout: float = limit(
+        "timeout_ws_message", Seconds(0.0), WEBSOCKET,
         "For more of a message that has begun, and ten times as long for all of it (closed with 1008); 0 is no limit.",
-        limit="timeout_ws_message",
     )  # fmt: skip
     ws_per_message_deflate: bool | None = option(
         None, Switch(), WEBSOCKET, "Compress messages with clients that offer it (permessage-deflate).",
         default_text="where it was built with zlib", peers=(UVICORN,),
     )  # fmt: skip
-    ws_deflate_min_size: int = option(
-        256, Size(0, _UINT32), WEBSOCKET, "Bytes from which a message is compressed.", limit="ws_deflate_min_size"
+    ws_deflate_min_size: int = limit(
+        "ws_deflate_min_size", Size(0, _UINT32), WEBSOCKET, "Bytes from which a message is compressed."
     )
-    ws_handshake_timeout: float = option(
-        10.0, Seconds(0.0), WEBSOCKET,
+    ws_handshake_timeout: float = limit(
+        "timeout_ws_handshake", Seconds(0.0), WEBSOCKET,
         "For the application to accept or refuse (logged with its stack, answered 504); 0 is no limit.",
-        limit="timeout_ws_handshake",
     )  # fmt: skip
-    ws_close_timeout: float = option(
-        10.0, Seconds(), WEBSOCKET, "For a client's answer to a close frame.", limit="timeout_ws_close"
-    )
+    ws_close_timeout: float = limit("timeout_ws_close", Seconds(), WEBSOCKET, "For a client's answer to a close frame.")
     ws_drain_timeout: float = option(
         5.0, Seconds(0.0), WEBSOCKET,
         "At a stop: over this time WebSockets are told and closed with 1012, each at a random moment.",
     )  # fmt: skip
 
-    timeout_first_byte: float = option(
-        15.0, Seconds(), TIMEOUTS, "A new connection that sends nothing is closed.", limit="timeout_first_byte"
+    timeout_first_byte: float = limit(
+        "timeout_first_byte", Seconds(), TIMEOUTS, "A new connection that sends nothing is closed."
     )
-    timeout_request_head: float = option(
-        15.0, Seconds(), TIMEOUTS, "For a whole request head, from its first byte (answered 408).",
-        limit="timeout_head",
+    timeout_request_head: float = limit(
+        "timeout_head", Seconds(), TIMEOUTS, "For a whole request head, from its first byte (answered 408).",
     )  # fmt: skip
-    timeout_keep_alive: float = option(
-        75.0, Seconds(), TIMEOUTS, "A connection that is idle between two requests is closed.",
-        peers=(UVICORN,), limit="timeout_keep_alive",
+    timeout_keep_alive: float = limit(
+        "timeout_keep_alive", Seconds(), TIMEOUTS, "A connection that is idle between two requests is closed.",
+        peers=(UVICORN,),
     )  # fmt: skip
-    timeout_request_body: float = option(
-        30.0, Seconds(), TIMEOUTS, "A request body that makes no progress (answered 408).", limit="timeout_body"
+    timeout_request_body: float = limit(
+        "timeout_body", Seconds(), TIMEOUTS, "A request body that makes no progress (answered 408)."
     )
-    timeout_request: float = option(
-        0.0, Seconds(0.0), TIMEOUTS,
+    timeout_request: float = limit(
+        "timeout_request", Seconds(0.0), TIMEOUTS,
         "For the application to begin its answer, without the time that the client's body takes (logged with its "
         "stack, answered 504); 0 is no limit. It cannot fire while the event loop is blocked.",
-        limit="timeout_request",
     )  # fmt: skip
-    timeout_response_idle: float = option(
-        0.0, Seconds(0.0), TIMEOUTS,
+    timeout_response_idle: float = limit(
+        "timeout_response_idle", Seconds(0.0), TIMEOUTS,
         "For the next piece of an answer that has begun, without the time that a slow reader takes (logged with the "
         "stack, the answer is broken off); 0 is no limit. It cannot fire while the event loop is blocked.",
-        limit="timeout_response_idle",
     )  # fmt: skip
-    timeout_response: float = option(
-        0.0, Seconds(0.0), TIMEOUTS,
+    timeout_response: float = limit(
+        "timeout_response", Seconds(0.0), TIMEOUTS,
         "For a whole answer, from the application's call to its last piece, without the time in which it waits for the "
         "client (504, or broken off); 0 is no limit. It cannot fire while the event loop is blocked.",
-        limit="timeout_response",
     )  # fmt: skip
-    queue_timeout: float = option(
-        0.0, Seconds(0.0), TIMEOUTS,
+    queue_timeout: float = limit(
+        "timeout_queue", Seconds(0.0), TIMEOUTS,
         "For a request to wait until the application is called: in the kernel while the worker is busy, for a thread, "
         "or by --limit-queue (answered 503 with Retry-After); 0 is no limit. It costs a system call a request.",
-        limit="timeout_queue",
     )  # fmt: skip
-    timeout_threads: float = option(
-        0.0, Seconds(0.0), TIMEOUTS,
+    timeout_threads: float = limit(
+        "timeout_threads", Seconds(0.0), TIMEOUTS,
         "For a thread of a WSGI application to return or to send something. A worker all of whose threads are late by "
         "this or by --timeout-request, and of whom none comes back within --timeout-worker, is replaced; 0 is never.",
-        limit="timeout_threads",
     )  # fmt: skip
-    timeout_client_gone: float = option(
-        0.0, Seconds(0.0), TIMEOUTS,
+    timeout_client_gone: float = limit(
+        "timeout_client_gone", Seconds(0.0), TIMEOUTS,
         "An ASGI application whose client has left before its answer was complete is cancelled; 0 is no limit.",
-        limit="timeout_client_gone",
     )  # fmt: skip
-    timeout_write: float = option(
-        60.0, Seconds(), TIMEOUTS, "A client that takes nothing of its answer is disconnected.", limit="timeout_write"
+    timeout_write: float = limit(
+        "timeout_write", Seconds(), TIMEOUTS, "A client that takes nothing of its answer is disconnected."
     )
-    timeout_discard: float = option(
-        30.0, Seconds(), TIMEOUTS,
+    timeout_discard: float = limit(
+        "timeout_discard", Seconds(), TIMEOUTS,
         "A client that still sends after its last answer: what it sends is thrown away, so that no reset overtakes the "
-        "answer. 2 s without a byte end it sooner.", limit="timeout_discard",
+        "answer. 2 s without a byte end it sooner.",
     )  # fmt: skip
     timeout_graceful_shutdown: float = option(
         30.0, Seconds(0.0), TIMEOUTS,

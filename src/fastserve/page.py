@@ -2,7 +2,8 @@
 
 Memory that the supervisor maps before it forks, in blocks of 8 KiB. The first is the supervisor's own; each other
 belongs to one worker process. In a worker's block the compiled driver writes the first words and the table of requests
-in flight, the supervisor the rest. Each word has one writer, and a reader may see two words of different moments.
+in flight (`ext/core/status.h`), the supervisor the rest. Each word has one writer, and a reader may see two words of
+different moments.
 """
 
 import enum
@@ -10,6 +11,8 @@ import mmap
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
+
+from fastserve.core_tables import STATUS_FIELDS
 
 BLOCK = 8192
 """Bytes of a block."""
@@ -20,84 +23,13 @@ _ROW = 128
 
 _PATIENCE = 1000  # readings: the supervisor moves the totals of a worker within microseconds, unless it died in it
 
-CORE_FIELDS = (
-    "heartbeat",  # CLOCK_MONOTONIC in milliseconds
-    "turns",
-    "connections_total",
-    "connections",
-    "requests_total",
-    "in_flight",
-    "bytes_in",
-    "bytes_out",
-    "overloaded",
-    "accept_errors",
-    "access_log_dropped",
-    "peer_errors",
-    "application_errors",
-    "websockets_total",
-    "websockets",
-    "websocket_messages_in",
-    "websocket_messages_out",
-    "websocket_bytes_in",
-    "websocket_bytes_out",
-    "tls_handshakes",
-    "http2_connections",
-    "http2_resets",
-    "responses_1xx",
-    "responses_2xx",
-    "responses_3xx",
-    "responses_4xx",
-    "responses_5xx",
-    "duration_sum_us",
-    "duration_1ms",
-    "duration_5ms",
-    "duration_10ms",
-    "duration_25ms",
-    "duration_50ms",
-    "duration_100ms",
-    "duration_250ms",
-    "duration_500ms",
-    "duration_1s",
-    "duration_2s5",
-    "duration_5s",
-    "duration_10s",
-    "duration_inf",
-    "closes_1000",
-    "closes_1001",
-    "closes_1002",
-    "closes_1003",
-    "closes_1005",
-    "closes_1006",
-    "closes_1007",
-    "closes_1008",
-    "closes_1009",
-    "closes_1011",
-    "closes_1012",
-    "closes_other",
-    "running",
-    "log_lines_dropped",
-    "log_lines_left_out",
-    "buffered",
-    "body_files",
-    "no_room",
-    "never_fits",
-    "threads_overdue_since",  # CLOCK_MONOTONIC in milliseconds
-    "queued",
-    "queued_since",  # likewise
-    "queue_timeouts",
-    "mailbox",
-    "handed_over",
-    "taken_over",
-)
-"""What the compiled driver counts, in the order of its words; the same as `_core.STATUS_FIELDS`."""
-
 _MOMENTARY = frozenset(
     (
         *("heartbeat", "turns", "connections", "in_flight", "running", "websockets", "buffered", "body_files"),
         *("threads_overdue_since", "queued", "queued_since", "mailbox"),
     )
 )
-TOTALS = tuple(name for name in CORE_FIELDS if name not in _MOMENTARY)
+TOTALS = tuple(name for name in STATUS_FIELDS if name not in _MOMENTARY)
 """Those that only grow, and are kept when their worker ends."""
 
 WORKER_FIELDS = ("pid", "slot", "generation", "state", "spawned", "ready", "resident")
@@ -165,7 +97,7 @@ class Block:
         self.memory = memory
         """The bytes, for the driver."""
         self._words = memory.cast("B").cast("Q")
-        names = {name: index for index, name in enumerate(CORE_FIELDS)}
+        names = {name: index for index, name in enumerate(STATUS_FIELDS)}
         self._at = {**names, **{name: _CORE_WORDS + index for index, name in enumerate(own_fields)}}
 
     def __getitem__(self, name: str) -> int:
@@ -187,9 +119,9 @@ class Block:
 
 
 def counter(memory: memoryview, name: str) -> Callable[[], None]:
-    """Counts a word of `CORE_FIELDS` that Python code of the worker itself writes."""
+    """Counts a word of `STATUS_FIELDS` that Python code of the worker itself writes."""
     words = memory.cast("B").cast("Q")
-    at = CORE_FIELDS.index(name)
+    at = STATUS_FIELDS.index(name)
 
     def count() -> None:
         words[at] += 1

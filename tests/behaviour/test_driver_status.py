@@ -121,39 +121,6 @@ def address(kind: str, steps: Steps, status: Status, caplog: pytest.LogCaptureFi
     assert status.rows() == []
 
 
-def test_the_fields_are_words_in_a_fixed_order() -> None:
-    assert _core.STATUS_FIELDS[:8] == (
-        "heartbeat",
-        "turns",
-        "connections_total",
-        "connections",
-        "requests_total",
-        "in_flight",
-        "bytes_in",
-        "bytes_out",
-    )
-    assert _core.STATUS_FIELDS[27] == "duration_sum_us"
-    last = (
-        "closes_other",
-        "running",
-        "log_lines_dropped",
-        "log_lines_left_out",
-        "buffered",
-        "body_files",
-        "no_room",
-        "never_fits",
-        "threads_overdue_since",
-        "queued",
-        "queued_since",
-        "queue_timeouts",
-        "mailbox",
-        "handed_over",
-        "taken_over",
-    )
-    assert _core.STATUS_FIELDS[52:] == last
-    assert len(set(_core.STATUS_FIELDS)) == len(_core.STATUS_FIELDS) == 67
-
-
 def test_connections_and_bytes(address: tuple[str, int], status: Status) -> None:
     sent = received = 0
     with Client(address) as one, Client(address) as two:
@@ -462,6 +429,23 @@ def test_the_memory_is_kept_as_long_as_the_driver(status: Status) -> None:
     del driver
     gc.collect()
     status.memory.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("max_head", 1 << 32, OverflowError),
+        ("max_head", -1, OverflowError),
+        ("max_body", 1 << 64, OverflowError),
+        ("timeout_head", "soon", TypeError),
+        ("timeout_head", 1.5, TypeError),
+    ],
+)
+def test_a_limit_that_its_type_does_not_hold_is_refused(name: str, value: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        _core.Driver(
+            _core.WSGI(hello_wsgi, threads=1, watched=False), logger=logging.getLogger("driving"), limits={name: value}
+        )
 
 
 def test_a_driver_that_cannot_be_made_closes_nobody_elses_descriptor() -> None:

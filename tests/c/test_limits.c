@@ -11,60 +11,59 @@ static fs_limits defaults(void)
     return limits;
 }
 
-static void sizes(void)
+static int set(fs_limits *limits, const char *name, uint64_t value)
 {
-    const fs_limits limits = defaults();
-
-    CHECK_INT(limits.max_request_line, 8192);
-    CHECK_INT(limits.max_head, 32768);
-    CHECK_INT(limits.max_fields, 100);
-    CHECK_INT(limits.methods, FS_METHODS_ANY);
-    CHECK_INT(limits.max_body, 1073741824);
-    CHECK_INT(limits.max_chunk_extension, 1024);
-    CHECK_INT(limits.max_pipelined, 64);
-    CHECK_INT(limits.max_requests, 0);
-    CHECK_INT(limits.max_concurrency, 0);
-    CHECK_INT(limits.max_queue, 0);
-    CHECK_INT(limits.ws_max_size, 16777216);
-    CHECK_INT(limits.ws_max_queue, 32);
-    CHECK_INT(limits.ws_deflate_min_size, 256);
+    return fs_limits_set(limits, name, strlen(name), value);
 }
 
-static void flow(void)
+/* Each is set to a value of its own, and read back as a member and by its number. */
+static void every_limit_is_set_by_its_name(void)
 {
-    const fs_limits limits = defaults();
+    fs_limits limits;
 
-    CHECK_INT(limits.high_water, 65536);
-    CHECK_INT(limits.low_water, 16384);
-    CHECK_INT(limits.body_high_water, 65536);
-    CHECK_INT(limits.max_drain, 262144);
-    CHECK_INT(limits.body_buffer, 524288);
-    CHECK_INT(limits.buffered, 268435456);
-    CHECK_INT(limits.body_files, 10737418240);
+    memset(&limits, 0xa5, sizeof limits);
+    for (unsigned i = 0; i < FS_LIMIT_COUNT; i++)
+        CHECK_INT(set(&limits, fs_limits_name(i), 1000 + i), FS_LIMIT_SET);
+    for (unsigned i = 0; i < FS_LIMIT_COUNT; i++)
+        CHECK_INT(fs_limits_get(&limits, i), 1000 + i);
+#define MEMBER(type, name, normal) CHECK_INT(limits.name, 1000 + FS_LIMIT_##name);
+    FS_LIMITS(MEMBER)
+#undef MEMBER
 }
 
-static void times(void)
+static void the_defaults_are_those_of_the_table(void)
 {
     const fs_limits limits = defaults();
 
-    CHECK_INT(limits.timeout_first_byte, 15000);
-    CHECK_INT(limits.timeout_head, 15000);
-    CHECK_INT(limits.timeout_keep_alive, 75000);
-    CHECK_INT(limits.timeout_body, 30000);
-    CHECK_INT(limits.timeout_write, 60000);
-    CHECK_INT(limits.timeout_linger, 2000);
-    CHECK_INT(limits.timeout_discard, 30000);
-    CHECK_INT(limits.timeout_request, 0);
-    CHECK_INT(limits.timeout_response_idle, 0);
-    CHECK_INT(limits.timeout_response, 0);
-    CHECK_INT(limits.timeout_queue, 0);
-    CHECK_INT(limits.timeout_client_gone, 0);
-    CHECK_INT(limits.timeout_threads, 0);
-    CHECK_INT(limits.timeout_ws_handshake, 10000);
-    CHECK_INT(limits.timeout_ws_close, 10000);
-    CHECK_INT(limits.timeout_ws_ping, 20000);
-    CHECK_INT(limits.timeout_ws_pong, 20000);
-    CHECK_INT(limits.timeout_ws_message, 60000);
+#define MEMBER(type, name, normal) CHECK_INT(fs_limits_get(&limits, FS_LIMIT_##name), normal);
+    FS_LIMITS(MEMBER)
+#undef MEMBER
+}
+
+static void a_value_is_within_its_type(void)
+{
+    fs_limits limits = defaults();
+
+    CHECK_INT(set(&limits, "max_head", UINT32_MAX), FS_LIMIT_SET);
+    CHECK_INT(limits.max_head, UINT32_MAX);
+    CHECK_INT(set(&limits, "max_head", (uint64_t)UINT32_MAX + 1), FS_LIMIT_TOO_LARGE);
+    CHECK_INT(limits.max_head, UINT32_MAX);
+    CHECK_INT(set(&limits, "max_body", UINT64_MAX), FS_LIMIT_SET);
+    CHECK(limits.max_body == UINT64_MAX);
+}
+
+static void a_name_is_the_whole_name(void)
+{
+    static const char *const NONE[] = {"", "max_hea", "max_head_", "MAX_HEAD", "max-head", "nothing"};
+    const fs_limits before = defaults();
+    fs_limits limits = before;
+
+    for (size_t i = 0; i < sizeof NONE / sizeof *NONE; i++)
+        CHECK_INT(set(&limits, NONE[i], 7), FS_LIMIT_UNKNOWN);
+    for (unsigned i = 0; i < FS_LIMIT_COUNT; i++)
+        CHECK_INT(fs_limits_get(&limits, i), fs_limits_get(&before, i));
+    CHECK_INT(fs_limits_set(&limits, "max_head and more", 8, 7), FS_LIMIT_SET);
+    CHECK_INT(limits.max_head, 7);
 }
 
 static void limits_fit_each_other(void)
@@ -82,9 +81,10 @@ static void limits_fit_each_other(void)
 
 int main(void)
 {
-    RUN(sizes);
-    RUN(flow);
-    RUN(times);
+    RUN(every_limit_is_set_by_its_name);
+    RUN(the_defaults_are_those_of_the_table);
+    RUN(a_value_is_within_its_type);
+    RUN(a_name_is_the_whole_name);
     RUN(limits_fit_each_other);
     return harness_end();
 }

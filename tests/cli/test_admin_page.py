@@ -19,8 +19,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from fastserve import metrics
 from fastserve.admin import application, workers
 from fastserve.admin_access import Access, read_tokens
+from fastserve.core_tables import STATUS_FIELDS
 from fastserve.errors import StartError
-from fastserve.page import CORE_FIELDS, TOTALS, Cause, Page, State, WorkerBlock, now
+from fastserve.page import TOTALS, Cause, Page, State, WorkerBlock, now
 from kit.waiting import PATIENCE
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
@@ -187,7 +188,7 @@ def test_every_counter_of_the_page_is_a_metric() -> None:
     words.add("log_lines_dropped")
     words |= {f"closes_{code}" for code in (*CLOSES, "other")}
     assert words == set(TOTALS)
-    assert [name for name in CORE_FIELDS if name in metrics.BUCKETS] == list(metrics.BUCKETS)
+    assert [name for name in STATUS_FIELDS if name in metrics.BUCKETS] == list(metrics.BUCKETS)
 
 
 def test_the_values_are_sums_over_the_workers(ask: Ask, page: Page) -> None:
