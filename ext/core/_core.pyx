@@ -13,6 +13,7 @@ from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear, PyErr_Occurred
 from cpython.list cimport PyList_GET_SIZE, PyList_New
 from cpython.long cimport PyLong_Check
 from cpython.memoryview cimport PyMemoryView_FromMemory
+from cpython.number cimport PyNumber_Index
 from cpython.object cimport PyObject_IsTrue
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from cpython.tuple cimport PyTuple_GET_SIZE, PyTuple_Pack

@@ -66,7 +66,7 @@ cdef int set_limits(fs_limits *limits, given) except -1:
     fs_limits_default(limits)
     for key, value in given.items():
         name = key.encode()
-        found = fs_limits_set(limits, name, len(name), value)
+        found = fs_limits_set(limits, name, len(name), PyNumber_Index(value))  # not truncated
         if found == FS_LIMIT_UNKNOWN:
             raise ValueError(f"unknown limit {key!r}")
         if found == FS_LIMIT_TOO_LARGE:
