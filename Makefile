@@ -55,6 +55,7 @@ SANITIZED_TESTS ?= tests/behaviour tests/http2 tests/tls tests/websocket tests/w
 # Runs of the core's state machine for `make fuzz-core`, on each loop.
 EXAMPLES ?= 2000
 
+PYTHON_SOURCES := $(wildcard src/fastserve/*.py src/fastserve/*/*.py)
 EXT := $(wildcard ext/*/*.c ext/*/*.h ext/*/*.pyx ext/*/*.pxd ext/*/*.pxi)
 C_ROOMS := $(wildcard ext/net/*.c ext/proto/*.c)
 C_COMPILERS := $(shell for cc in gcc clang; do command -v $$cc; done)
@@ -200,11 +201,11 @@ $(BUILT): $(INSTALLED) $(EXT)
 	@rm -f $(VENV)/.built*
 	@touch $@
 
-$(SANITIZED): $(INSTALLED) $(EXT) $(wildcard src/fastserve/*.py)
+$(SANITIZED): $(INSTALLED) $(EXT) $(PYTHON_SOURCES)
 	FASTSERVE_DEBUG=1 FASTSERVE_SANITIZE=1 $(PY) setup.py --quiet build_py --build-lib $(@D) build_ext --build-lib $(@D)
 	@touch $@
 
-$(RACES): $(INSTALLED) $(EXT) $(wildcard src/fastserve/*.py)
+$(RACES): $(INSTALLED) $(EXT) $(PYTHON_SOURCES)
 	FASTSERVE_DEBUG=1 FASTSERVE_SANITIZE=thread $(PY) setup.py --quiet build_py --build-lib $(@D) build_ext --build-lib $(@D)
 	@touch $@
 

@@ -26,154 +26,139 @@ ROOMS: Mapping[str, set[str]] = {
     "core": {"libc", "net", "proto", "llhttp", "python"},  # llhttp: its version number, nothing else
 }
 
-# What each module of src/fastserve may import of it, each line only from lines above it. Only workers have the core.
-MODULES: Mapping[str, set[str]] = {
+# What each package of src/fastserve, and each module at its top, may import of it, each line only from lines above it.
+# Only workers have the core.
+PACKAGES: Mapping[str, set[str]] = {
     "errors": set(),
     "loggers": set(),
-    "safe_open": set(),
-    "privileges": {"errors"},
-    "stop_signals": set(),
-    "signal_handlers": set(),
-    "forked": set(),
-    "open_files": set(),
-    "unheard": {"signal_handlers"},
-    "directory": set(),
-    "address_syntax": set(),
-    "kinds": {"address_syntax"},
     "version": set(),
     "_core": set(),
-    "core_tables": set(),
-    "page": {"core_tables"},
-    "options": {"core_tables", "kinds"},
-    "config": {"kinds", "options"},
-    "config_file": {"directory", "kinds", "options"},
-    "settings": {"config", "config_file", "options"},
-    "proxy": {"kinds"},
-    "reference": {"errors", "kinds", "options"},
-    "metrics": {"core_tables", "page", "version"},
-    "admin_access": {"errors", "safe_open"},
-    "admin": {"admin_access", "metrics", "page"},
-    "application": {"config", "errors"},
-    "listen_error": {"errors"},
-    "tcp_socket": {"address_syntax", "listen_error"},
-    "unix_socket": {"errors", "listen_error"},
-    "inherited": {"errors", "listen_error"},
-    "steering": set(),
-    "endpoint": {"address_syntax", "config", "errors", "inherited", "tcp_socket", "unix_socket"},
-    "tls_session": set(),
-    "certificate": {"errors", "safe_open"},
-    "tls_trust": {"certificate", "config", "errors", "privileges", "safe_open"},
-    "tls": {"application", "certificate", "config", "errors", "privileges", "tls_session", "tls_trust"},
-    "security": {"address_syntax", "config", "endpoint", "tls"},
-    "listen": {"config", "endpoint", "inherited", "listen_error", "security", "steering", "tcp_socket"},
-    "log_stream": set(),
-    "logs": {"config", "errors", "log_stream", "privileges", "safe_open"},
-    "threads_left": set(),
-    "standard_streams": {"logs", "threads_left"},
-    "log_limit": set(),
-    "lifespan": {"application", "errors"},
-    "affinity": {"errors"},
-    "cpus": set(),
-    "environment_file": {"safe_open"},
-    "hooks": {"application", "errors"},
-    "notify": set(),
-    "pidfile": {"errors", "safe_open"},
-    "title": set(),
-    "watch": {"config", "errors"},
-    "service": {"config", "directory", "environment_file", "errors", "notify", "pidfile", "privileges", "title"},
-    "channel": set(),
-    "exits": {"errors"},
-    "worker": {
-        *("_core", "application", "config", "errors", "forked", "lifespan", "listen", "log_limit", "logs", "page"),
-        *("proxy", "signal_handlers", "threads_left"),
-    },
-    "threaded_worker": {
-        *(
-            "_core",
-            "config",
-            "cpus",
-            "errors",
-            "forked",
-            "logs",
-            "signal_handlers",
-            "stop_signals",
-            "threads_left",
-            "version",
-            "worker",
-        ),
-    },
-    "serving": {"application", "config", "logs", "stop_signals", "threaded_worker", "threads_left", "worker"},
-    "mailbox": set(),
-    "assignment": {"application", "channel", "config", "hooks", "listen", "logs", "mailbox", "page", "privileges"},
-    "worker_process": {
-        *(
-            "_core",
-            "affinity",
-            "application",
-            "assignment",
-            "channel",
-            "errors",
-            "forked",
-            "hooks",
-            "service",
-            "serving",
-            "signal_handlers",
-            "stop_signals",
-            "title",
-        ),
-        *("unheard", "worker"),
-    },
-    "slots": {"channel", "config", "mailbox", "page"},
-    "health": {"config", "page", "slots"},
+    "forked": set(),
     "adoption": set(),
     "arrivals": set(),
+    "channel": set(),
+    "core_tables": set(),
+    "config": {"core_tables", "errors"},
+    "app": {"config", "errors"},
+    "host": {"config", "errors"},
+    "page": {"core_tables"},
+    "admin_access": {"errors", "host"},
+    "certificate": {"errors", "host"},
+    "exits": {"errors"},
+    "listen_error": {"errors"},
+    "inherited": {"errors", "listen_error"},
+    "log_limit": set(),
+    "log_stream": set(),
+    "logs": {"config", "errors", "host", "log_stream"},
+    "mailbox": set(),
+    "metrics": {"core_tables", "page", "version"},
+    "admin": {"admin_access", "metrics", "page"},
+    "proxy": {"config"},
+    "slots": {"channel", "config", "mailbox", "page"},
+    "health": {"config", "page", "slots"},
+    "steering": set(),
+    "tcp_socket": {"config", "listen_error"},
+    "tls_session": set(),
+    "tls_trust": {"certificate", "config", "errors", "host"},
+    "unix_socket": {"errors", "listen_error"},
+    "endpoint": {"config", "errors", "inherited", "tcp_socket", "unix_socket"},
+    "upgrade": {"config", "errors", "forked", "host"},
+    "tls": {"app", "certificate", "config", "errors", "host", "tls_session", "tls_trust"},
+    "security": {"config", "endpoint", "tls"},
+    "listen": {"config", "endpoint", "inherited", "listen_error", "security", "steering", "tcp_socket"},
+    "assignment": {"app", "channel", "config", "host", "listen", "logs", "mailbox", "page"},
     "ending": {"assignment", "exits", "page", "slots"},
-    "starter": {
-        *("application", "assignment", "channel", "config", "forked", "health", "hooks", "listen", "logs", "mailbox"),
-        *("page", "privileges", "slots", "worker_process"),
-    },
-    "crew": {
-        *("config", "ending", "errors", "exits", "health", "hooks", "listen", "mailbox", "page", "slots", "starter"),
-    },
+    "worker": {"_core", "app", "config", "errors", "forked", "host", "listen", "log_limit", "logs", "page", "proxy"},
+    "threaded_worker": {"_core", "app", "config", "errors", "forked", "host", "logs", "version", "worker"},
+    "server": {"app", "config", "errors", "forked", "host", "listen", "logs", "threaded_worker", "worker"},
+    "serving": {"app", "config", "host", "logs", "threaded_worker", "worker"},
+    "worker_process": {"_core", "app", "assignment", "channel", "errors", "forked", "host", "serving", "worker"},
     "attendant": {
-        *("admin", "admin_access", "assignment", "channel", "config", "exits", "forked", "health", "listen"),
-        *("metrics", "page", "privileges", "watch", "worker_process"),
+        "admin",
+        "admin_access",
+        "assignment",
+        "channel",
+        "config",
+        "exits",
+        "forked",
+        "health",
+        "host",
+        "listen",
+        "metrics",
+        "page",
+        "worker_process",
     },
-    "upgrade": {"directory", "errors", "forked", "open_files", "service"},
+    "starter": {
+        "app",
+        "assignment",
+        "channel",
+        "config",
+        "forked",
+        "health",
+        "host",
+        "listen",
+        "logs",
+        "mailbox",
+        "page",
+        "slots",
+        "worker_process",
+    },
+    "crew": {"app", "config", "ending", "errors", "exits", "health", "listen", "mailbox", "page", "slots", "starter"},
     "supervisor": {
-        *("adoption", "application", "arrivals", "attendant", "config", "cpus", "crew", "errors", "forked", "hooks"),
-        *("listen", "logs", "page", "privileges", "service", "signal_handlers", "starter", "serving", "stop_signals"),
-        *("upgrade",),
+        "adoption",
+        "app",
+        "arrivals",
+        "attendant",
+        "config",
+        "crew",
+        "errors",
+        "forked",
+        "host",
+        "listen",
+        "logs",
+        "page",
+        "serving",
+        "starter",
+        "upgrade",
     },
+    "standard_streams": {"app", "logs"},
     "process": {
-        *("affinity", "application", "config", "errors", "forked", "hooks", "listen", "logs", "open_files"),
-        *("privileges", "service", "serving", "signal_handlers", "standard_streams", "stop_signals", "supervisor"),
-        *("unheard", "worker"),
+        "app",
+        "config",
+        "errors",
+        "forked",
+        "host",
+        "listen",
+        "logs",
+        "serving",
+        "standard_streams",
+        "supervisor",
+        "worker",
     },
-    "check": {
-        *("admin_access", "affinity", "application", "config", "errors", "hooks", "listen", "logs", "privileges"),
-        *("service", "threaded_worker", "watch", "worker"),
-    },
-    "server": {
-        *("application", "config", "errors", "forked", "listen", "logs", "stop_signals", "threaded_worker", "worker"),
-    },
+    "check": {"admin_access", "app", "config", "errors", "host", "listen", "logs", "threaded_worker", "worker"},
     "__init__": {"config", "errors", "loggers", "process", "server", "version"},
-    "cli": {
-        *("__init__", "check", "config", "config_file", "errors", "forked", "kinds", "options", "process", "settings"),
-        *("standard_streams", "unheard"),
-    },
+    "cli": {"__init__", "check", "config", "errors", "forked", "host", "process", "standard_streams"},
     "__main__": {"cli"},
+}
+
+# What is imported where it is needed and not before, by whom: who prints the help needs no event loop, and a
+# supervisor pays no memory for what its workers alone need.
+LATE: Mapping[str, set[str]] = {
+    "supervisor": {"serving"},
+    "process": {"serving", "supervisor", "worker"},
+    "cli": {"check", "process"},
+    "__init__": {"config", "process", "server", "version"},
 }
 
 # What comes from PyPI, by the one module that knows it.
 THIRD_PARTY: Mapping[str, set[str]] = {
     "cli": {"click"},
-    "environment_file": {"dotenv"},
+    "host.environment_file": {"dotenv"},
     "certificate": {"cryptography"},
     "logs": {"yaml"},
     "metrics": {"prometheus_client"},
-    "title": {"setproctitle"},
-    "watch": {"watchfiles"},
+    "host.title": {"setproctitle"},
+    "host.source_watch": {"watchfiles"},
     "worker": {"uvloop"},
 }
 
@@ -248,26 +233,47 @@ def ext_files() -> list[Path]:
     return sorted(path for path in found if not (path.suffix == ".c" and path.with_suffix(".pyx").exists()))
 
 
-def imports(source: str) -> Iterator[str]:
-    """The dotted names that a Python file imports, wherever in it; `from a import b` gives a.b."""
-    for node in ast.walk(ast.parse(source)):
+def imports(source: str, *, loaded_only: bool = False) -> Iterator[str]:
+    """The dotted names that a Python file imports, wherever in it; `from a import b` gives a.b.
+
+    loaded_only: leaves out what stands in functions, or is for the checker of types.
+    """
+    todo: list[ast.AST] = [ast.parse(source)]
+    while todo:
+        node = todo.pop()
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"line {node.lineno}: a relative import"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif loaded_only and (
+            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+        ):
+            continue
+        todo.extend(ast.iter_child_nodes(node))
 
 
-def own_module(name: str) -> str | None:
-    """The module of src/fastserve that an imported name means; None: it is not of the package."""
+def own_package(name: str) -> str | None:
+    """The package of src/fastserve, or the module at its top, that an imported name means; None: it is not of it."""
     top, *rest = name.split(".")
     if top != "fastserve":
         return None
-    return rest[0] if rest and rest[0] in MODULES else "__init__"
+    return rest[0] if rest and rest[0] in PACKAGES else "__init__"
 
 
 def python_files() -> list[Path]:
     return sorted(PACKAGE.glob("**/*.py"))
+
+
+def package_of(path: Path) -> str:
+    """The row of a file of src/fastserve in the table."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def dotted(path: Path) -> str:
+    """The name of a module below `fastserve`."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
 
 
 def assert_no_circle(graph: Mapping[str, Iterable[str]]) -> None:
@@ -319,38 +325,66 @@ def test_headers_of_the_rooms_include_each_other_in_no_circle() -> None:
     assert_no_circle(graph)
 
 
-def test_the_table_of_modules_runs_downwards() -> None:
+def test_the_table_of_packages_runs_downwards() -> None:
     seen: set[str] = set()
-    for module, allowed in MODULES.items():
-        assert allowed <= seen, f"{module} would import {sorted(allowed - seen)} from below"
-        seen.add(module)
+    for package, allowed in PACKAGES.items():
+        assert allowed <= seen, f"{package} would import {sorted(allowed - seen)} from below"
+        seen.add(package)
 
 
-@pytest.mark.parametrize("path", python_files(), ids=lambda path: path.name)
-def test_a_module_imports_only_what_it_may(path: Path) -> None:
-    module = path.stem
-    assert path.parent == PACKAGE, "the package is flat"
-    assert module in MODULES, f"{module} is not in the table of modules"
+@pytest.mark.parametrize("path", python_files(), ids=dotted)
+def test_a_module_imports_only_what_its_package_may(path: Path) -> None:
+    package = package_of(path)
+    assert package in PACKAGES, f"{package} is not in the table of packages"
     for name in imports(path.read_text(encoding="utf-8")):
-        own = own_module(name)
+        own = own_package(name)
         if own is not None:
-            assert own in MODULES[module], f"{module} may not import {own}"
+            assert own in PACKAGES[package] | {package}, f"{package} may not import {own}"
         elif (top := name.partition(".")[0]) not in sys.stdlib_module_names:
-            assert top in THIRD_PARTY.get(module, set()), f"{module} may not import {top}"
+            assert top in THIRD_PARTY.get(dotted(path), set()), f"{dotted(path)} may not import {top}"
 
 
-def test_the_tables_name_no_module_that_is_gone() -> None:
-    assert set(MODULES) - {"_core"} == {path.stem for path in python_files()}
-    assert set(THIRD_PARTY) <= set(MODULES)
+@pytest.mark.parametrize("path", [path for path in python_files() if package_of(path) in LATE], ids=dotted)
+def test_what_is_imported_late_is_imported_by_no_module_as_it_is_loaded(path: Path) -> None:
+    package = package_of(path)
+    loaded = {own_package(name) for name in imports(path.read_text(encoding="utf-8"), loaded_only=True)}
+    assert not loaded & LATE[package], f"{package} imports {sorted(LATE[package])} within functions only"
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*/__init__.py")), ids=dotted)
+def test_a_package_loads_nothing_by_itself(path: Path) -> None:
+    assert path.read_bytes() == b""
+
+
+def test_the_tables_name_no_package_or_module_that_is_gone() -> None:
+    assert set(PACKAGES) - {"_core"} == {package_of(path) for path in python_files()}
+    assert set(THIRD_PARTY) <= {dotted(path) for path in python_files()}
+    used = {
+        (package_of(path), own_package(name))
+        for path in python_files()
+        for name in imports(path.read_text(encoding="utf-8"))
+    }
+    for table in (PACKAGES, LATE):
+        unused = {(package, other) for package, others in table.items() for other in others} - used
+        assert not unused, f"nobody imports so any more: {sorted(unused)}"
 
 
 def test_modules_import_each_other_in_no_circle() -> None:
-    graph = {
-        path.stem: {own for name in imports(path.read_text(encoding="utf-8")) if (own := own_module(name))}
-        for path in python_files()
-    }
+    sources = {dotted(path): path.read_text(encoding="utf-8") for path in python_files()}
+    known = {*sources, "_core"}
+    graph = {module: {module_named(name, known) for name in imports(source)} for module, source in sources.items()}
     assert graph
-    assert_no_circle(graph)
+    assert_no_circle({module: others - {""} for module, others in graph.items()})
+
+
+def module_named(name: str, known: set[str]) -> str:
+    """The module of src/fastserve that an imported name means, or is in; empty: none."""
+    top, _, rest = name.partition(".")
+    if top != "fastserve":
+        return ""
+    while rest and rest not in known:
+        rest = rest.rpartition(".")[0]
+    return rest or "__init__"
 
 
 def test_the_table_of_benchs_folders_runs_downwards() -> None:

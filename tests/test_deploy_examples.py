@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from fastserve.config import Config
-from fastserve.config_file import ConfigFile
-from fastserve.options import OPTIONS
+from fastserve.config.config import Config
+from fastserve.config.file import ConfigFile
+from fastserve.config.options import OPTIONS
 from kit.waiting import PATIENCE
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples" / "deploy"

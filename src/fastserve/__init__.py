@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from fastserve.loggers import adopt
 
 if TYPE_CHECKING:
-    from fastserve.config import Config
+    from fastserve.config.config import Config
     from fastserve.errors import StartError
     from fastserve.process import run
     from fastserve.server import Server
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Config", "Server", "StartError", "__version__", "run"]
 
 _HOMES = {
-    "Config": "fastserve.config",
+    "Config": "fastserve.config.config",
     "Server": "fastserve.server",
     "StartError": "fastserve.errors",
     "run": "fastserve.process",

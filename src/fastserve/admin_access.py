@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastserve import safe_open
 from fastserve.errors import StartError
+from fastserve.host import safe_open
 
 ANY_HOST = "*"
 

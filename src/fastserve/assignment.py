@@ -3,15 +3,15 @@
 import signal
 from dataclasses import dataclass
 
-from fastserve.application import Application
+from fastserve.app.application import Application
+from fastserve.app.hooks import Hooks
 from fastserve.channel import Channel
-from fastserve.config import Config
-from fastserve.hooks import Hooks
+from fastserve.config.config import Config
+from fastserve.host.privileges import Privileges
 from fastserve.listen import Listeners
 from fastserve.logs import AccessLog
 from fastserve.mailbox import Mailbox
 from fastserve.page import Page, WorkerBlock
-from fastserve.privileges import Privileges
 
 STACKS_SIGNAL = signal.SIGRTMAX
 """Makes a worker write the Python stacks of all its threads, from C, whatever holds the interpreter's lock."""

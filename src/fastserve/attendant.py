@@ -8,16 +8,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 
-from fastserve import admin_access, health, privileges, watch
+from fastserve import admin_access, health
 from fastserve.admin_access import Access, read_tokens
 from fastserve.assignment import Assignment
 from fastserve.channel import Channel
-from fastserve.config import Config
+from fastserve.config.config import Config
 from fastserve.exits import Exit
 from fastserve.forked import Forked, fork
+from fastserve.host import privileges, source_watch
+from fastserve.host.privileges import Privileges
 from fastserve.listen import Sockets
 from fastserve.page import Page
-from fastserve.privileges import Privileges
 
 PAUSE = 1.0
 """Seconds before another one is started for one that has ended."""
@@ -142,12 +143,12 @@ class Watcher(Attendant):
     def __init__(self, config: Config, leave_behind: Callable[[], None]) -> None:
         """Raises StartError when nothing can be watched."""
         super().__init__(leave_behind)
-        watch.check(config)
+        source_watch.check(config)
         self._config = config
         self._changes = ""
 
     def job(self, channel: Channel) -> int:
-        watch.run(self._config, channel.fileno())
+        source_watch.run(self._config, channel.fileno())
         return 0
 
     def hear(self, channel: Channel) -> None:

@@ -3,10 +3,12 @@
 import os
 from pathlib import Path
 
-from fastserve import affinity, application, hooks, listen, logs, privileges, service, watch
+from fastserve import listen, logs
 from fastserve.admin_access import read_tokens
-from fastserve.config import Config
+from fastserve.app import application, hooks
+from fastserve.config.config import Config
 from fastserve.errors import StartError
+from fastserve.host import affinity, privileges, service, source_watch
 from fastserve.threaded_worker import ThreadedWorker
 from fastserve.worker import Place, new_loop_factory
 
@@ -30,7 +32,7 @@ def check(config: Config) -> None:
     if config.admin_token_file is not None:
         read_tokens(config.admin_token_file, privileges.uid_of(config.user))
     if config.reload:
-        watch.check(config)
+        source_watch.check(config)
     if user is not None:
         user.set_environment()
     service.set_environment(config)

@@ -10,14 +10,14 @@ import click
 from click.core import ParameterSource
 
 from fastserve import standard_streams
-from fastserve.config import Config
-from fastserve.config_file import ConfigFile
+from fastserve.config.config import Config
+from fastserve.config.file import ConfigFile
+from fastserve.config.option_types import Repeatable, Switch
+from fastserve.config.options import GROUPS, OPTIONS, Option
+from fastserve.config.sources import Origin, Setting, Settings
 from fastserve.errors import ExitStatus, StartError, trace_of_application
 from fastserve.forked import Forked
-from fastserve.kinds import Repeatable, Switch
-from fastserve.options import GROUPS, OPTIONS, Option
-from fastserve.settings import Origin, Setting, Settings
-from fastserve.unheard import unhear
+from fastserve.host.ignored_signals import unhear
 
 EPILOG = """\
 Each option can also be set by an environment variable (--log-level by FASTSERVE_LOG_LEVEL, and so on), and in a

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fastserve import ending, health
-from fastserve.config import Config
+from fastserve.app.hooks import WorkerInfo
+from fastserve.config.config import Config
 from fastserve.errors import StartError
 from fastserve.exits import Exit, OutOfMemory
-from fastserve.hooks import WorkerInfo
 from fastserve.listen import Sockets
 from fastserve.mailbox import Mailbox
 from fastserve.page import Cause, State

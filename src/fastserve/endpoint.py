@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from fastserve import inherited, tcp_socket, unix_socket
-from fastserve.address_syntax import Address, InheritedAddress, TCPAddress, UnixAddress, parse_address
-from fastserve.config import Config
+from fastserve.config.address import Address, InheritedAddress, TCPAddress, UnixAddress, parse_address
+from fastserve.config.config import Config
 from fastserve.errors import StartError
 from fastserve.inherited import Activation
 from fastserve.unix_socket import Permissions, SocketPath

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from fastserve.config import Config
+from fastserve.config.config import Config
 from fastserve.page import Cause
 from fastserve.slots import Child
 

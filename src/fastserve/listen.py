@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Self
 
 from fastserve import endpoint, steering, tcp_socket
-from fastserve.config import Config
+from fastserve.config.config import Config
 from fastserve.endpoint import Configured, Description, Endpoint
 from fastserve.inherited import Activation, activation, forget_activation, listens, set_listening
 from fastserve.listen_error import cannot_listen

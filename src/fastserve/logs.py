@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TextIO
 
-from fastserve import privileges, safe_open
-from fastserve.config import Config
+from fastserve.config.config import Config
 from fastserve.errors import StartError
+from fastserve.host import privileges, safe_open
 from fastserve.log_stream import LogStream
 
 LINE = "[%(asctime)s] [%(process)d] [%(levelname)s] %(message)s"

@@ -10,15 +10,17 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from fastserve import affinity, application, forked, hooks, logs, open_files, privileges, service
-from fastserve.config import Config
+from fastserve import forked, logs
+from fastserve.app import application, hooks
+from fastserve.config.config import Config
 from fastserve.errors import ExitStatus, StartError, trace_of_application
 from fastserve.forked import Forked
+from fastserve.host import affinity, open_files, privileges, service
+from fastserve.host.ignored_signals import unhear
+from fastserve.host.signal_handlers import give_back, set_handler
+from fastserve.host.stop_signals import STOPPING, StopSignals, Urgency
 from fastserve.listen import Listeners, open_listeners
-from fastserve.signal_handlers import give_back, set_handler
 from fastserve.standard_streams import leave_frames
-from fastserve.stop_signals import STOPPING, StopSignals, Urgency
-from fastserve.unheard import unhear
 
 if TYPE_CHECKING:
     from fastserve.serving import AnyWorker

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from fastserve.kinds import UNIX_PEER
+from fastserve.config.option_types import UNIX_PEER
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -31,7 +31,7 @@ class Forwarded(NamedTuple):
 class TrustedProxies:
     """The peers whose X-Forwarded fields count (`_core.Forwarding`).
 
-    peers: addresses, networks, `unix` and `*`, as `fastserve.kinds.Peers` checks them.
+    peers: addresses, networks, `unix` and `*`, as `fastserve.config.option_types.Peers` checks them.
     """
 
     def __init__(self, peers: Iterable[str]) -> None:

@@ -8,8 +8,8 @@ from functools import reduce
 from typing import TYPE_CHECKING, TypedDict
 
 from fastserve import endpoint
-from fastserve.address_syntax import TCPAddress
-from fastserve.config import Config
+from fastserve.config.address import TCPAddress
+from fastserve.config.config import Config
 from fastserve.endpoint import Endpoint
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ import signal
 from functools import partial
 from typing import Protocol
 
-from fastserve import threads_left
-from fastserve.application import Application
-from fastserve.config import Config
+from fastserve.app import threads_left
+from fastserve.app.application import Application
+from fastserve.config.config import Config
+from fastserve.host.stop_signals import Urgency
 from fastserve.logs import AccessLog, reopen_files
-from fastserve.stop_signals import Urgency
 from fastserve.threaded_worker import ThreadedWorker
 from fastserve.worker import Place, Worker, new_loop_factory
 

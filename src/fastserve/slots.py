@@ -5,7 +5,7 @@ import socket
 from dataclasses import dataclass, field
 
 from fastserve.channel import Channel
-from fastserve.config import Config
+from fastserve.config.config import Config
 from fastserve.mailbox import Mailbox
 from fastserve.page import Cause, State, WorkerBlock, now
 

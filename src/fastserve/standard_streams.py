@@ -30,7 +30,7 @@ def open_missing() -> None:
 def leave(status: int) -> None:
     """Ends the process: threads that the application has left get a moment, and what was written leaves, as far as
     somebody reads it within another one."""
-    from fastserve import threads_left
+    from fastserve.app import threads_left
 
     threads_left.end(_finish, status)
     if not _finish():
@@ -42,7 +42,7 @@ def leave(status: int) -> None:
 
 def leave_frames(status: int) -> None:
     """Likewise, in a forked process whose frames below this one are those of the program that it was forked from."""
-    from fastserve import threads_left
+    from fastserve.app import threads_left
 
     threads_left.end(_finish, status)
     with suppress(Exception):

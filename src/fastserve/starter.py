@@ -9,17 +9,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from fastserve import health
-from fastserve.application import Application
+from fastserve.app.application import Application
+from fastserve.app.hooks import Hooks, WorkerInfo
 from fastserve.assignment import Assignment
 from fastserve.channel import Channel
-from fastserve.config import Config
+from fastserve.config.config import Config
 from fastserve.forked import Forked, fork
-from fastserve.hooks import Hooks, WorkerInfo
+from fastserve.host.privileges import Privileges
 from fastserve.listen import Listeners, Sockets
 from fastserve.logs import AccessLog
 from fastserve.mailbox import Mailbox
 from fastserve.page import Page, WorkerBlock
-from fastserve.privileges import Privileges
 from fastserve.slots import Child
 
 

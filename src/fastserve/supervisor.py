@@ -15,18 +15,20 @@ from contextlib import suppress
 from dataclasses import replace
 from types import FrameType
 
-from fastserve import adoption, application, cpus, forked, hooks, logs, privileges, service
+from fastserve import adoption, forked, logs
+from fastserve.app import application, hooks
+from fastserve.app.hooks import SupervisorInfo
 from fastserve.arrivals import Arrivals
 from fastserve.attendant import Admin, Attendant, Watcher
-from fastserve.config import Config
+from fastserve.config.config import Config
 from fastserve.crew import HANDSHAKE, Crew
 from fastserve.errors import ExitStatus, StartError
-from fastserve.hooks import SupervisorInfo
+from fastserve.host import cpus, privileges, service
+from fastserve.host.signal_handlers import give_back, set_handler
+from fastserve.host.stop_signals import STOPPING, StopSignals, Urgency
 from fastserve.listen import Sockets
 from fastserve.page import Page, State
-from fastserve.signal_handlers import give_back, set_handler
 from fastserve.starter import Equipment
-from fastserve.stop_signals import STOPPING, StopSignals, Urgency
 from fastserve.upgrade import Upgrade
 
 TICK = 1.0

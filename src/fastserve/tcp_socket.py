@@ -12,7 +12,7 @@ import socket
 from collections.abc import Sequence
 from contextlib import suppress
 
-from fastserve.address_syntax import TCPAddress
+from fastserve.config.address import TCPAddress
 from fastserve.listen_error import cannot_listen
 
 # An address of the name that this machine cannot have: no IPv6 in the kernel, or none on this interface.

@@ -12,12 +12,14 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from fastserve import cpus, forked, logs, threads_left
+from fastserve import forked, logs
 from fastserve._core import WSGI, Driver
-from fastserve.config import Config
+from fastserve.app import threads_left
+from fastserve.config.config import Config
 from fastserve.errors import ExitStatus, StartError
-from fastserve.signal_handlers import set_handler
-from fastserve.stop_signals import Urgency
+from fastserve.host import cpus
+from fastserve.host.signal_handlers import set_handler
+from fastserve.host.stop_signals import Urgency
 from fastserve.version import version
 from fastserve.worker import CANCEL_GRACE, IDLE_GRACE, SERVER, Place, error_log, new_driver
 

@@ -7,11 +7,12 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
-from fastserve import privileges, tls_session
-from fastserve.application import import_object
+from fastserve import tls_session
+from fastserve.app.application import import_object
 from fastserve.certificate import SHOWN, BadCertificateError, Certificate, signature, unchanged
-from fastserve.config import Config
+from fastserve.config.config import Config
 from fastserve.errors import StartError
+from fastserve.host import privileges
 from fastserve.tls_trust import Trust, TrustFile
 
 OPTIONS = (

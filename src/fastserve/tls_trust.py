@@ -3,10 +3,10 @@
 import logging
 import ssl
 
-from fastserve import privileges, safe_open
 from fastserve.certificate import in_memory, reason, signature, unchanged
-from fastserve.config import Config
+from fastserve.config.config import Config
 from fastserve.errors import StartError
+from fastserve.host import privileges, safe_open
 
 logger = logging.getLogger("fastserve")
 

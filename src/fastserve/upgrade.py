@@ -12,10 +12,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from fastserve import directory, open_files
+from fastserve.config import directory
 from fastserve.errors import StartError
 from fastserve.forked import fork
-from fastserve.service import Service
+from fastserve.host import open_files
+from fastserve.host.service import Service
 
 VARIABLE = "FASTSERVE_UPGRADE"
 """Tells a supervisor whom it follows, and which descriptors it takes over."""

@@ -11,17 +11,18 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TypeVar
 
-from fastserve import _core, forked, logs, threads_left
+from fastserve import _core, forked, logs
 from fastserve._core import ASGI, Driver, Interface, came_back
-from fastserve.application import ASGI3
-from fastserve.config import Config
+from fastserve.app import threads_left
+from fastserve.app.application import ASGI3
+from fastserve.app.lifespan import Lifespan
+from fastserve.config.config import Config
 from fastserve.errors import StartError
-from fastserve.lifespan import Lifespan
+from fastserve.host.signal_handlers import set_handler
 from fastserve.listen import Listeners
 from fastserve.log_limit import LimitedLogger
 from fastserve.page import counter
 from fastserve.proxy import TrustedProxies
-from fastserve.signal_handlers import set_handler
 
 T = TypeVar("T")
 

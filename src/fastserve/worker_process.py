@@ -12,15 +12,17 @@ from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from fastserve import affinity, application, forked, title
+from fastserve import forked
+from fastserve.app import application
+from fastserve.app.hooks import WorkerInfo
 from fastserve.assignment import STACKS_SIGNAL, Assignment
 from fastserve.channel import Message
 from fastserve.errors import ExitStatus, StartError, summary, trace_of_application
-from fastserve.hooks import WorkerInfo
-from fastserve.service import reenter, set_environment
-from fastserve.signal_handlers import give_back, set_handler
-from fastserve.stop_signals import Urgency
-from fastserve.unheard import unhear
+from fastserve.host import affinity, title
+from fastserve.host.ignored_signals import unhear
+from fastserve.host.service import reenter, set_environment
+from fastserve.host.signal_handlers import give_back, set_handler
+from fastserve.host.stop_signals import Urgency
 
 if TYPE_CHECKING:
     from fastserve._core import Driver

@@ -9,11 +9,11 @@ import pytest
 
 from cli.conftest import Launch, Run
 from cli.test_option_table import SAMPLES
-from fastserve.config import Config
-from fastserve.config_file import ConfigFile
-from fastserve.kinds import Secret, Variables
-from fastserve.options import OPTIONS
-from fastserve.settings import Origin, Setting, Settings
+from fastserve.config.config import Config
+from fastserve.config.file import ConfigFile
+from fastserve.config.option_types import Secret, Variables
+from fastserve.config.options import OPTIONS
+from fastserve.config.sources import Origin, Setting, Settings
 
 Write = Callable[[str, str], Path]
 

@@ -9,7 +9,7 @@ import pytest
 
 import fastserve
 from fastserve import Config
-from fastserve.address_syntax import InheritedAddress, TCPAddress, UnixAddress, parse_address
+from fastserve.config.address import InheritedAddress, TCPAddress, UnixAddress, parse_address
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None: ...

@@ -15,8 +15,8 @@ from unittest.mock import AsyncMock, Mock
 
 import pytest
 
-from fastserve.application import Application, Finding, asgi3_from_asgi2, detect, import_object, load
-from fastserve.config import Config
+from fastserve.app.application import Application, Finding, asgi3_from_asgi2, detect, import_object, load
+from fastserve.config.config import Config
 from fastserve.errors import StartError
 from kit.waiting import PATIENCE
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from fastserve.app.lifespan import Lifespan
 from fastserve.errors import StartError
-from fastserve.lifespan import Lifespan
 from kit.waiting import PATIENCE
 
 Body = Callable[[dict[str, Any], Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]

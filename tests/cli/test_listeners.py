@@ -18,7 +18,7 @@ import pytest
 
 from cli.conftest import environment
 from fastserve import endpoint
-from fastserve.config import Config
+from fastserve.config.config import Config
 from fastserve.errors import StartError
 from fastserve.inherited import activation
 from fastserve.listen import PLAIN, Listeners, Sockets, check, open_listeners
@@ -518,7 +518,7 @@ os.execv(sys.executable, [sys.executable, "-c", sys.argv[2], json.dumps(options)
 
 SERVICE = """
 import json, logging, os, sys
-from fastserve.config import Config
+from fastserve.config.config import Config
 from fastserve.errors import StartError
 from fastserve.listen import PLAIN, Sockets, open_listeners
 

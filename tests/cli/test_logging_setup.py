@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fastserve.config import Config
+from fastserve.config.config import Config
 from fastserve.errors import StartError
 from fastserve.logs import AccessLog, configure
 from kit.waiting import PATIENCE

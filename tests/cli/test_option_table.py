@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 import fastserve.process
-from fastserve import reference
 from fastserve.cli import command
-from fastserve.config import Config
+from fastserve.config import reference
+from fastserve.config.config import Config
+from fastserve.config.option_types import Kind, Seconds, Switch
+from fastserve.config.options import GROUPS, OPTIONS, Option
 from fastserve.errors import ExitStatus
-from fastserve.kinds import Kind, Seconds, Switch
-from fastserve.options import GROUPS, OPTIONS, Option
 from kit.waiting import PATIENCE
 
 Parse = Callable[..., Config]
@@ -301,7 +301,7 @@ def test_every_kind_names_its_value(kind: Kind) -> None:
 
 def test_reference_page_is_made_from_the_table() -> None:
     committed = Path(__file__).parents[2] / "docs" / "options.md"
-    assert committed.read_text() == reference.page(), "run: python -m fastserve.reference > docs/options.md"
+    assert committed.read_text() == reference.page(), "run: python -m fastserve.config.reference > docs/options.md"
 
 
 def test_help_shows_every_option_in_its_group(run: Any) -> None:

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from fastserve import Config, environment_file, logs, safe_open
+from fastserve import Config, logs
 from fastserve.certificate import BadCertificateError, Certificate
 from fastserve.errors import StartError
-from fastserve.pidfile import PidFile
+from fastserve.host import environment_file, safe_open
+from fastserve.host.pidfile import PidFile
 from fastserve.tls import TLS
 from fastserve.unix_socket import Permissions, bind
 from kit.certificates import Authority
@@ -191,7 +192,7 @@ def test_where_only_root_writes_everything_goes_on(place: Place) -> None:
 def test_the_standard_output_by_its_name(place: Place) -> None:
     """/dev/stdout leads through /proc to what has no name, a pipe."""
     code = (
-        "import os; from fastserve import safe_open\n"
+        "import os; from fastserve.host import safe_open\n"
         "fd = safe_open.open_file('/dev/stdout', os.O_WRONLY | os.O_APPEND | os.O_CREAT, 65534)\n"
         "safe_open.give(fd, 65534, 65534); os.write(fd, b'%d' % os.fstat(fd).st_uid)"
     )

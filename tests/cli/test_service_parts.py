@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
-from fastserve import affinity, cpus, environment_file, hooks, privileges, watch
+from fastserve.app import hooks
+from fastserve.app.hooks import Hooks, SupervisorInfo, WorkerInfo
 from fastserve.channel import Channel
-from fastserve.config import Config
+from fastserve.config.config import Config
 from fastserve.errors import StartError
-from fastserve.hooks import Hooks, SupervisorInfo, WorkerInfo
-from fastserve.notify import Notifier
-from fastserve.pidfile import PidFile
+from fastserve.host import affinity, cpus, environment_file, privileges, source_watch
+from fastserve.host.pidfile import PidFile
+from fastserve.host.systemd import Notifier
 from kit.process import Output
 from kit.waiting import PATIENCE
 
@@ -171,7 +172,7 @@ def test_a_systemd_that_does_not_read_holds_the_supervisor_for_a_second_at_most(
 DROP = """
 import os, sys
 from fastserve.errors import StartError
-from fastserve.privileges import resolve
+from fastserve.host.privileges import resolve
 if sys.argv[3:]:
     os.setgid(int(sys.argv[3])); os.setuid(int(sys.argv[3]))
 try:
@@ -282,7 +283,7 @@ def test_a_pid_file_from_its_writing_to_its_removal(tmp_path: Path) -> None:
 
 HOLD = """
 import sys
-from fastserve.pidfile import PidFile
+from fastserve.host.pidfile import PidFile
 PidFile(sys.argv[1]).write()
 print("held", flush=True)
 input()
@@ -319,7 +320,7 @@ def test_the_pid_file_of_a_live_process_that_holds_none_is_taken_over(tmp_path: 
 RACE = """
 import sys
 from fastserve.errors import StartError
-from fastserve.pidfile import PidFile
+from fastserve.host.pidfile import PidFile
 input()
 try:
     PidFile(sys.argv[1]).write()
@@ -529,7 +530,7 @@ def test_a_worker_gets_a_cpu_of_its_own_in_turn(monkeypatch: pytest.MonkeyPatch)
 def test_a_process_is_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     last = max(os.sched_getaffinity(0))
     code = (
-        "import os\nfrom fastserve.affinity import apply, cpu_of\n"
+        "import os\nfrom fastserve.host.affinity import apply, cpu_of\n"
         f"apply(None)\napply(cpu_of(0, '{last}'))\nprint(os.sched_getaffinity(0))"
     )
     assert python(code).stdout == f"{{{last}}}\n"
@@ -645,7 +646,7 @@ def test_a_module_of_hooks_that_is_not_there(hook_module: Callable[[str], Hooks]
 
 def test_the_title_is_what_ps_shows() -> None:
     code = (
-        "from pathlib import Path\nfrom fastserve.title import set_title\n"
+        "from pathlib import Path\nfrom fastserve.host.title import set_title\n"
         "def shown(): return Path('/proc/self/cmdline').read_bytes().rstrip(b'\\0').decode()\n"
         "set_title('shop', 'supervisor', 'serving, 4 workers'); print(shown())\n"
         "set_title('shop', 'worker 2'); print(shown())\n"
@@ -683,23 +684,23 @@ def test_the_title_is_what_ps_shows() -> None:
 )
 def test_which_files_count(name: str, include: tuple[str, ...], exclude: tuple[str, ...], counts: bool) -> None:
     roots = [Path("/.hidden/project"), Path("/elsewhere")]
-    assert watch.source_filter(roots, include, exclude)(f"/.hidden/project/{name}") is counts
+    assert source_watch.source_filter(roots, include, exclude)(f"/.hidden/project/{name}") is counts
 
 
 def test_of_many_names_some_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert watch.line([str(tmp_path / "b.py"), str(tmp_path / "a\n.py")]) == "a?.py, b.py\n"
-    assert watch.line(f"{index:02}.py" for index in range(10)) == (
+    assert source_watch.line([str(tmp_path / "b.py"), str(tmp_path / "a\n.py")]) == "a?.py, b.py\n"
+    assert source_watch.line(f"{index:02}.py" for index in range(10)) == (
         "00.py, 01.py, 02.py, 03.py, 04.py, 05.py, 06.py, 07.py and 2 more\n"
     )
 
 
 WATCH = """
 import signal, sys
-from fastserve import watch
-from fastserve.config import Config
+from fastserve.host import source_watch
+from fastserve.config.config import Config
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-watch.run(Config("a:b", reload_dir=(sys.argv[1],)), 1)
+source_watch.run(Config("a:b", reload_dir=(sys.argv[1],)), 1)
 """
 
 
@@ -757,12 +758,13 @@ def test_a_watch_ends_when_nobody_listens(watched: Callable[[], Any], tmp_path: 
 
 def test_why_a_watch_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = tmp_path / "missing"
-    assert reason(lambda: watch.check(Config("a:b", reload_dir=(str(missing),)))) == (
+    assert reason(lambda: source_watch.check(Config("a:b", reload_dir=(str(missing),)))) == (
         f"--reload-dir {missing}: there is no such directory"
     )
-    watch.check(Config("a:b", app_dir=str(tmp_path)))
+    source_watch.check(Config("a:b", app_dir=str(tmp_path)))
     monkeypatch.setitem(sys.modules, "watchfiles", None)
-    assert reason(lambda: watch.check(Config("a:b"))) == ("--reload needs watchfiles: pip install 'fastserve[reload]'")
+    needed = "--reload needs watchfiles: pip install 'fastserve[reload]'"
+    assert reason(lambda: source_watch.check(Config("a:b"))) == needed
 
 
 # what they cost
@@ -771,12 +773,14 @@ def test_why_a_watch_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_the_parts_leave_the_supervisor_small() -> None:
     code = (
         "import sys\n"
-        "from fastserve import affinity, cpus, environment_file, hooks, notify, pidfile, privileges, title, watch\n"
+        "from fastserve.app import hooks\n"
+        "from fastserve.host import affinity, cpus, environment_file, pidfile, privileges\n"
+        "from fastserve.host import source_watch, systemd, title\n"
         "print(*sys.modules)"
     )
     heavy = {"asyncio", "uvloop", "fastserve._core", "prometheus_client", "watchfiles", "setproctitle", "dotenv"}
     loaded = set(python(code).stdout.split())
-    assert "fastserve.hooks" in loaded
+    assert "fastserve.app.hooks" in loaded
     assert heavy & loaded == set()
 
 

@@ -16,7 +16,7 @@ from typing import Any, Self
 import pytest
 
 from cli.test_listeners import ipv6, resolves_to
-from fastserve.config import Config
+from fastserve.config.config import Config
 from fastserve.errors import StartError
 from fastserve.listen import Sockets, open_listeners
 from kit.waiting import PATIENCE
@@ -406,7 +406,7 @@ def test_another_mode_is_taken_on(listen: Open, opened: list[Sockets], tmp_path:
 
 SUCCESSOR = """
 import json, os, select, sys
-from fastserve.config import Config
+from fastserve.config.config import Config
 from fastserve.listen import Sockets
 
 arguments = json.loads(sys.stdin.readline())

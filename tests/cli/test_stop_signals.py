@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from fastserve.stop_signals import INSISTS_AFTER, STOPPING, StopSignals, Urgency
+from fastserve.host.stop_signals import INSISTS_AFTER, STOPPING, StopSignals, Urgency
 
 TERM, INT, QUIT = signal.SIGTERM, signal.SIGINT, signal.SIGQUIT
 GRACEFUL, AT_ONCE, NONE = Urgency.GRACEFUL, Urgency.AT_ONCE, Urgency.NONE

@@ -6,7 +6,7 @@ import pytest
 
 from fastserve import Config
 from fastserve._core import LIMITS
-from fastserve.options import HTTP2, OPTIONS, TLS
+from fastserve.config.options import HTTP2, OPTIONS, TLS
 
 
 def made(**options: Any) -> Config:

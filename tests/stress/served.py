@@ -27,9 +27,10 @@ from pathlib import Path
 from typing import Any
 
 import fastserve.serving
-from fastserve import _core, cli, page, title
+from fastserve import _core, cli, page
+from fastserve.host import title
+from fastserve.host.stop_signals import Urgency
 from fastserve.serving import AnyWorker, Post
-from fastserve.stop_signals import Urgency
 from fastserve.worker import Place
 from stress.witness import report_unraisable, witness
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fastserve.hooks import HOOKS
+from fastserve.app.hooks import HOOKS
 from kit.process import tracebacks
 from supervised.conftest import Supervise
 from supervised.session import empty

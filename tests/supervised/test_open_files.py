@@ -88,7 +88,7 @@ def test_bound(most: int, soft: int, hard: int, expected: int) -> None:
     """With another bound, for a machine whose hard limit is lower than ours."""
     code = (
         "import resource\n"
-        "from fastserve import open_files\n"
+        "from fastserve.host import open_files\n"
         f"open_files.MOST = {most}\n"
         f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"
         "open_files.raise_limit()\n"

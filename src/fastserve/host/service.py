@@ -4,11 +4,12 @@ import logging
 import os
 from pathlib import Path
 
-from fastserve import directory, environment_file, privileges, title
-from fastserve.config import Config
+from fastserve.config import directory
+from fastserve.config.config import Config
 from fastserve.errors import StartError
-from fastserve.notify import Notifier
-from fastserve.pidfile import PidFile
+from fastserve.host import environment_file, privileges, title
+from fastserve.host.pidfile import PidFile
+from fastserve.host.systemd import Notifier
 
 logger = logging.getLogger("fastserve")
 

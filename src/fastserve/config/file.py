@@ -6,9 +6,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from fastserve import directory
-from fastserve.kinds import Octal, Repeatable, Secret, Variables
-from fastserve.options import OPTIONS, Option
+from fastserve.config import directory
+from fastserve.config.option_types import Octal, Repeatable, Secret, Variables
+from fastserve.config.options import OPTIONS, Option
 
 OWN_NAME = "fastserve.toml"
 PROJECT_NAME = "pyproject.toml"

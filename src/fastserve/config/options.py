@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Protocol, TypeVar
 
 from fastserve import core_tables
-from fastserve.kinds import (
+from fastserve.config.option_types import (
     Addresses,
     Choice,
     CPUs,

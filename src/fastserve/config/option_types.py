@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from fastserve.address_syntax import InheritedAddress, parse_address
+from fastserve.config.address import InheritedAddress, parse_address
 
 UNIX_PEER = "unix"
 """In a list of trusted peers: whoever connects through a Unix socket."""

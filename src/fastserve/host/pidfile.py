@@ -12,8 +12,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from fastserve import safe_open
 from fastserve.errors import StartError
+from fastserve.host import safe_open
 
 logger = logging.getLogger("fastserve")
 

@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePath
 from types import FrameType
 
-from fastserve.config import Config
+from fastserve.config.config import Config
 from fastserve.errors import StartError
 
 INCLUDED = ("*.py",)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MethodWrapperType
 from typing import Any, NamedTuple
 
-from fastserve.config import Config
+from fastserve.config.config import Config
 from fastserve.errors import StartError, summary
 
 Scope = MutableMapping[str, Any]

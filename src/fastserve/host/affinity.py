@@ -36,6 +36,6 @@ def apply(cpus: set[int] | None) -> None:
 
 
 def _numbers(setting: str) -> list[int]:
-    """As `fastserve.kinds.CPUs` has checked it."""
+    """As `fastserve.config.option_types.CPUs` has checked it."""
     spans = [part.partition("-") for part in setting.split(",")]
     return [cpu for first, dash, last in spans for cpu in range(int(first), int(last if dash else first) + 1)]

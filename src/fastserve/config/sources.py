@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from fastserve.config import Config
-from fastserve.config_file import ConfigFile, line
-from fastserve.options import OPTIONS
+from fastserve.config.config import Config
+from fastserve.config.file import ConfigFile, line
+from fastserve.config.options import OPTIONS
 
 
 class Origin(IntEnum):

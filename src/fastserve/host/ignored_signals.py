@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from types import FrameType
 
-from fastserve.signal_handlers import set_handler
+from fastserve.host.signal_handlers import set_handler
 
 
 def unhear(numbers: Iterable[signal.Signals]) -> None:

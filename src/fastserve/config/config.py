@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fastserve.kinds import Choice, Seconds
-from fastserve.options import OPTIONS, Option, Options
+from fastserve.config.option_types import Choice, Seconds
+from fastserve.config.options import OPTIONS, Option, Options
 
 _BY_NAME = {option.name: option for option in OPTIONS}
 

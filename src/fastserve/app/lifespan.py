@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fastserve.application import ASGI3
+from fastserve.app.application import ASGI3
 from fastserve.errors import StartError, summary
 
 logger = logging.getLogger("fastserve")

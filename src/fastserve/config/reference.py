@@ -1,15 +1,15 @@
-"""docs/options.md, made from the table: `python -m fastserve.reference > docs/options.md`."""
+"""docs/options.md, made from the table: `python -m fastserve.config.reference > docs/options.md`."""
 
 from collections.abc import Iterator
 
+from fastserve.config.option_types import Switch
+from fastserve.config.options import GROUPS, OPTIONS, Option
 from fastserve.errors import ExitStatus
-from fastserve.kinds import Switch
-from fastserve.options import GROUPS, OPTIONS, Option
 
 _BEGINNING = """\
 # Options
 
-<!-- Made from the table in src/fastserve/options.py by `python -m fastserve.reference`. -->
+<!-- Made from the table in src/fastserve/config/options.py by `python -m fastserve.config.reference`. -->
 
     fastserve [OPTIONS] [APP]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from fastserve.application import import_object
+from fastserve.app.application import import_object
 from fastserve.errors import StartError, summary
 
 logger = logging.getLogger("fastserve")

@@ -2,7 +2,7 @@
 
 from io import StringIO
 
-from fastserve import safe_open
+from fastserve.host import safe_open
 
 
 def read(path: str, user: int | None = None) -> dict[str, str]:
