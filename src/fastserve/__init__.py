@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from fastserve.loggers import adopt
+from fastserve.observe.loggers import adopt
 
 if TYPE_CHECKING:
     from fastserve.config.config import Config

@@ -8,10 +8,10 @@ from fastserve.app.hooks import Hooks
 from fastserve.channel import Channel
 from fastserve.config.config import Config
 from fastserve.host.privileges import Privileges
-from fastserve.listen import Listeners
-from fastserve.logs import AccessLog
 from fastserve.mailbox import Mailbox
-from fastserve.page import Page, WorkerBlock
+from fastserve.observe.logs import AccessLog
+from fastserve.observe.scoreboard import Scoreboard, WorkerBlock
+from fastserve.sockets.listeners import Listeners
 
 STACKS_SIGNAL = signal.SIGRTMAX
 """Makes a worker write the Python stacks of all its threads, from C, whatever holds the interpreter's lock."""
@@ -34,7 +34,7 @@ class Assignment:
     siblings: bool
     """There are other workers."""
     block: WorkerBlock | None = None
-    page: Page | None = None
+    scoreboard: Scoreboard | None = None
     """Where its siblings' blocks are."""
     mailbox: Mailbox | None = None
     """None: no sibling hands connections over to it."""

@@ -8,8 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 
-from fastserve import admin_access, health
-from fastserve.admin_access import Access, read_tokens
+from fastserve import health
 from fastserve.assignment import Assignment
 from fastserve.channel import Channel
 from fastserve.config.config import Config
@@ -17,8 +16,10 @@ from fastserve.exits import Exit
 from fastserve.forked import Forked, fork
 from fastserve.host import privileges, source_watch
 from fastserve.host.privileges import Privileges
-from fastserve.listen import Sockets
-from fastserve.page import Page
+from fastserve.observe import admin_access
+from fastserve.observe.admin_access import Access, read_tokens
+from fastserve.observe.scoreboard import Scoreboard
+from fastserve.sockets.listeners import SlotSockets
 
 PAUSE = 1.0
 """Seconds before another one is started for one that has ended."""
@@ -173,8 +174,8 @@ class Admin(Attendant):
         self,
         config: Config,
         user: Privileges | None,
-        sockets: Sockets,
-        page: Page,
+        sockets: SlotSockets,
+        scoreboard: Scoreboard,
         leave_behind: Callable[[], None],
     ) -> None:
         """sockets: of the admin address, with one slot."""
@@ -182,7 +183,7 @@ class Admin(Attendant):
         self._config = config
         self._privileges = user
         self._sockets = sockets
-        self._page = page
+        self._scoreboard = scoreboard
         self._tokens: object = None
         self.check()
 
@@ -207,12 +208,12 @@ class Admin(Attendant):
         return Access(self._config.admin_host, read_tokens(path, uid) if path is not None else ())
 
     def job(self, channel: Channel) -> int:
-        from fastserve import admin, metrics
+        from fastserve.observe import admin, metrics
         from fastserve.worker_process import run
 
-        metrics.render(self._page)  # loads what another user might not be allowed to read
+        metrics.render(self._scoreboard)  # loads what another user might not be allowed to read
         config = Config(
-            admin.application(self._page, health.FRESH, self._access(), queries=self._config.admin_queries),
+            admin.application(self._scoreboard, health.FRESH, self._access(), queries=self._config.admin_queries),
             interface="wsgi",
             proxy_headers=False,  # the name that it is asked for by is not for others to say
             log_rate_limit=self._config.log_rate_limit,

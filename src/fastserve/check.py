@@ -3,12 +3,13 @@
 import os
 from pathlib import Path
 
-from fastserve import listen, logs
-from fastserve.admin_access import read_tokens
 from fastserve.app import application, hooks
 from fastserve.config.config import Config
 from fastserve.errors import StartError
 from fastserve.host import affinity, privileges, service, source_watch
+from fastserve.observe import logs
+from fastserve.observe.admin_access import read_tokens
+from fastserve.sockets import listeners
 from fastserve.threaded_worker import ThreadedWorker
 from fastserve.worker import Place, new_loop_factory
 
@@ -26,9 +27,9 @@ def check(config: Config) -> None:
         _check_pid_file(Path(config.pid))
     affinity.cpu_of(0, config.cpu_affinity)
     user = privileges.resolve(config.user, config.group)
-    listen.check(config)
+    listeners.check(config)
     if config.admin is not None:
-        listen.check(Config(config.app, bind=[config.admin], uds_mode=config.uds_mode, uds_owner=config.uds_owner))
+        listeners.check(Config(config.app, bind=[config.admin], uds_mode=config.uds_mode, uds_owner=config.uds_owner))
     if config.admin_token_file is not None:
         read_tokens(config.admin_token_file, privileges.uid_of(config.user))
     if config.reload:
@@ -53,6 +54,6 @@ def _check_pid_file(path: Path) -> None:
 def _check_application(config: Config) -> None:
     app = application.load(config)
     if app.interface == "wsgi":
-        ThreadedWorker(config, app.call, Place(listen.Listeners([])))
+        ThreadedWorker(config, app.call, Place(listeners.Listeners([])))
     else:
         new_loop_factory(config.loop)

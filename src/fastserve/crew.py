@@ -16,10 +16,10 @@ from fastserve.app.hooks import WorkerInfo
 from fastserve.config.config import Config
 from fastserve.errors import StartError
 from fastserve.exits import Exit, OutOfMemory
-from fastserve.listen import Sockets
 from fastserve.mailbox import Mailbox
-from fastserve.page import Cause, State
+from fastserve.observe.scoreboard import Cause, State
 from fastserve.slots import Child, Closing, Ending, Slot
+from fastserve.sockets.listeners import SlotSockets
 from fastserve.starter import Equipment, NotForkedError, Version, start
 
 HANDSHAKE = 1.0
@@ -39,7 +39,7 @@ class Reload:
     """The way to a new configuration or a new version of the application."""
 
     config: Config
-    sockets: Sockets
+    sockets: SlotSockets
     generation: int
     before: int
     """How many workers were wanted."""
@@ -53,7 +53,7 @@ class Crew:
     failure: set when a worker could not start before all had been ready once: the reason and the traceback.
     """
 
-    def __init__(self, config: Config, workers: int, sockets: Sockets, equipment: Equipment) -> None:
+    def __init__(self, config: Config, workers: int, sockets: SlotSockets, equipment: Equipment) -> None:
         self.config = config
         self.sockets = sockets
         self.wanted = workers
@@ -96,8 +96,8 @@ class Crew:
             yield from self.slots[: self.wanted]
 
     def _note(self) -> None:
-        page = self._equipment.page.supervisor
-        page["wanted"], page["generation"] = self.wanted, self._generation
+        scoreboard = self._equipment.scoreboard.supervisor
+        scoreboard["wanted"], scoreboard["generation"] = self.wanted, self._generation
 
     # ---- the step
 
@@ -315,8 +315,8 @@ class Crew:
             pause = slot.lost(child, time.monotonic(), others=self.serving > 0)
             if pause:
                 logger.warning("worker %d was ready only shortly, another one follows in %g s", slot.index, pause)
-        self._equipment.page.supervisor.count_end(Cause.MEMORY if memory else ending.cause(child, end))
-        self._equipment.page.give_back(child.block)
+        self._equipment.scoreboard.supervisor.count_end(Cause.MEMORY if memory else ending.cause(child, end))
+        self._equipment.scoreboard.give_back(child.block)
         child.channel.close()
         os.close(child.faults)
         for other in self.children.values():
@@ -346,12 +346,12 @@ class Crew:
 
     # ---- replacement
 
-    def reopened(self, config: Config) -> Sockets:
+    def reopened(self, config: Config) -> SlotSockets:
         """The sockets for `reload`. A reload that is under way ends here. Raises StartError."""
         self._abandon_reload()
         return self.sockets.reopened(config)
 
-    def reload(self, config: Config, workers: int, sockets: Sockets) -> None:
+    def reload(self, config: Config, workers: int, sockets: SlotSockets) -> None:
         """Replaces all workers by such with the new configuration.
 
         sockets: what `reopened` gave.
@@ -396,11 +396,11 @@ class Crew:
                 return
         if all(slot.current is not None for slot in self._wanted_slots()):
             self._end_reload(reload)
-            self._equipment.page.supervisor["reloads"] += 1
+            self._equipment.scoreboard.supervisor["reloads"] += 1
             logger.info("reloaded")
 
     def _reload_failed(self, reload: Reload, text: str) -> None:
-        self._equipment.page.supervisor["reloads_failed"] += 1
+        self._equipment.scoreboard.supervisor["reloads_failed"] += 1
         if reload.replaced:
             how = f" after {reload.replaced} workers, the others go on as they are"
         else:
@@ -509,7 +509,7 @@ class Crew:
 
     def _tell_of(self, other: Child, child: Child) -> None:
         if other.mailbox is not None and child.mailbox is not None:
-            block = self._equipment.page.number(child.block)
+            block = self._equipment.scoreboard.number(child.block)
             other.channel.send("sibling", [child.mailbox.entry.fileno()], number=child.pid, block=block)
 
     def _part(self, child: Child) -> None:
@@ -542,7 +542,7 @@ class Crew:
 
     # ---- more or fewer
 
-    def all_sockets(self) -> tuple[Sockets, ...]:
+    def all_sockets(self) -> tuple[SlotSockets, ...]:
         """A reload has two sets of them, which share what stays; both always have the same slots."""
         return (self.sockets, self._reload.sockets) if self._reload is not None else (self.sockets,)
 

@@ -7,7 +7,7 @@ import time
 
 from fastserve.assignment import STACKS_SIGNAL
 from fastserve.exits import Exit
-from fastserve.page import Cause, State
+from fastserve.observe.scoreboard import Cause, State
 from fastserve.slots import Child, Ending
 
 END_GRACE = 8.0

@@ -1,10 +1,10 @@
-"""How a worker is: whether it turns, and whether it has served long enough, by the shared page and /proc."""
+"""How a worker is: whether it turns, and whether it has served long enough, by the scoreboard and /proc."""
 
 import os
 from pathlib import Path
 
 from fastserve.config.config import Config
-from fastserve.page import Cause
+from fastserve.observe.scoreboard import Cause
 from fastserve.slots import Child
 
 BEAT = 1.0

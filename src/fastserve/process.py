@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from fastserve import forked, logs
+from fastserve import forked
 from fastserve.app import application, hooks
 from fastserve.config.config import Config
 from fastserve.errors import ExitStatus, StartError, trace_of_application
@@ -19,7 +19,8 @@ from fastserve.host import affinity, open_files, privileges, service
 from fastserve.host.ignored_signals import unhear
 from fastserve.host.signal_handlers import give_back, set_handler
 from fastserve.host.stop_signals import STOPPING, StopSignals, Urgency
-from fastserve.listen import Listeners, open_listeners
+from fastserve.observe import logs
+from fastserve.sockets.listeners import Listeners, open_listeners
 from fastserve.standard_streams import leave_frames
 
 if TYPE_CHECKING:

@@ -10,13 +10,14 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-from fastserve import forked, logs
+from fastserve import forked
 from fastserve.app import application
 from fastserve.app.application import Application
 from fastserve.config.config import Config
 from fastserve.errors import StartError
 from fastserve.host.stop_signals import StopSignals, Urgency
-from fastserve.listen import Listeners, open_listeners, take_over
+from fastserve.observe import logs
+from fastserve.sockets.listeners import Listeners, open_listeners, take_over
 from fastserve.threaded_worker import ThreadedWorker
 from fastserve.worker import Place, Worker
 

@@ -9,7 +9,7 @@ from fastserve.app import threads_left
 from fastserve.app.application import Application
 from fastserve.config.config import Config
 from fastserve.host.stop_signals import Urgency
-from fastserve.logs import AccessLog, reopen_files
+from fastserve.observe.logs import AccessLog, reopen_files
 from fastserve.threaded_worker import ThreadedWorker
 from fastserve.worker import Place, Worker, new_loop_factory
 

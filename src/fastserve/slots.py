@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fastserve.channel import Channel
 from fastserve.config.config import Config
 from fastserve.mailbox import Mailbox
-from fastserve.page import Cause, State, WorkerBlock, now
+from fastserve.observe.scoreboard import Cause, State, WorkerBlock, now
 
 SHORT_LIFE = 1.0
 """Seconds: a worker that ends sooner after it was ready is not followed at once."""

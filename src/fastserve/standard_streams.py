@@ -53,7 +53,7 @@ def leave_frames(status: int) -> None:
 
 def _finish() -> bool:
     """Whether all that was written has left."""
-    from fastserve import logs  # loaded by everything that has logged
+    from fastserve.observe import logs  # loaded by everything that has logged
 
     logs.finish()
     flushed = threading.Thread(target=_flush, daemon=True)

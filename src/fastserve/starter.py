@@ -16,11 +16,11 @@ from fastserve.channel import Channel
 from fastserve.config.config import Config
 from fastserve.forked import Forked, fork
 from fastserve.host.privileges import Privileges
-from fastserve.listen import Listeners, Sockets
-from fastserve.logs import AccessLog
 from fastserve.mailbox import Mailbox
-from fastserve.page import Page, WorkerBlock
+from fastserve.observe.logs import AccessLog
+from fastserve.observe.scoreboard import Scoreboard, WorkerBlock
 from fastserve.slots import Child
+from fastserve.sockets.listeners import Listeners, SlotSockets
 
 
 class NotForkedError(RuntimeError):
@@ -31,7 +31,7 @@ class NotForkedError(RuntimeError):
 class Equipment:
     """What every worker gets."""
 
-    page: Page
+    scoreboard: Scoreboard
     hooks: Hooks
     access_log: AccessLog
     privileges: Privileges | None
@@ -46,24 +46,24 @@ class Version:
     """What a worker is of: the configuration, and the generation that each reload begins."""
 
     config: Config
-    sockets: Sockets
+    sockets: SlotSockets
     generation: int
 
 
 def start(
-    slot: int, version: Version, equipment: Equipment, *, siblings: bool, all_sockets: tuple[Sockets, ...]
+    slot: int, version: Version, equipment: Equipment, *, siblings: bool, all_sockets: tuple[SlotSockets, ...]
 ) -> Child:
     """Forks a worker. Raises Forked in it, and NotForkedError.
 
     siblings: there are other workers.
     all_sockets: those that are open, of which the worker keeps only its slot's.
     """
-    block = equipment.page.take()
+    block = equipment.scoreboard.take()
     if block is None:
         raise NotForkedError("too many workers are still draining")
     equipment.hooks.call("pre_fork", WorkerInfo(slot, 0, version.generation))
     with ExitStack() as taken:
-        taken.callback(equipment.page.give_back, block)
+        taken.callback(equipment.scoreboard.give_back, block)
         try:
             ours, theirs = Channel.pair()
             taken.callback(ours.close)
@@ -103,7 +103,7 @@ def _fork() -> int:
     return pid
 
 
-def _take_along(slot: int, sockets: Sockets, all_sockets: tuple[Sockets, ...]) -> Listeners:
+def _take_along(slot: int, sockets: SlotSockets, all_sockets: tuple[SlotSockets, ...]) -> Listeners:
     """In a forked worker: what it serves; of the sockets before or after a reload it keeps no others open."""
     for each in all_sockets:
         for other in each.without(sockets).sockets:
@@ -131,7 +131,7 @@ def _assignment(
         beat=health.beat(version.config),
         siblings=siblings,
         block=block,
-        page=equipment.page,
+        scoreboard=equipment.scoreboard,
         access_log=equipment.access_log,
         privileges=equipment.privileges,
         app=equipment.app,

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from types import FrameType
 
-from fastserve import adoption, forked, logs
+from fastserve import adoption, forked
 from fastserve.app import application, hooks
 from fastserve.app.hooks import SupervisorInfo
 from fastserve.arrivals import Arrivals
@@ -26,8 +26,9 @@ from fastserve.errors import ExitStatus, StartError
 from fastserve.host import cpus, privileges, service
 from fastserve.host.signal_handlers import give_back, set_handler
 from fastserve.host.stop_signals import STOPPING, StopSignals, Urgency
-from fastserve.listen import Sockets
-from fastserve.page import Page, State
+from fastserve.observe import logs
+from fastserve.observe.scoreboard import Scoreboard, State
+from fastserve.sockets.listeners import SlotSockets
 from fastserve.starter import Equipment
 from fastserve.upgrade import Upgrade
 
@@ -64,7 +65,7 @@ class Phase(enum.Enum):
     FORCED = enum.auto()
 
 
-_PAGE_STATE = {
+_STATE_SHOWN = {
     Phase.STARTING: State.STARTING,
     Phase.SERVING: State.SERVING,
     Phase.LEAVING: State.DRAINING,
@@ -99,7 +100,7 @@ class Supervisor:
         self._load = load
         self._service = service.Service(config)
         self._upgrade = Upgrade(self._service)
-        self._page = Page(max(LEAST_BLOCKS, _workers(config) * (2 + MOST_DRAINING)))
+        self._scoreboard = Scoreboard(max(LEAST_BLOCKS, _workers(config) * (2 + MOST_DRAINING)))
         self._phase = Phase.STARTING
         self._signals: deque[int] = deque()
         self._stops = StopSignals()
@@ -107,8 +108,8 @@ class Supervisor:
         self._wake, self._woken = socket.socketpair()
         self._arrivals = Arrivals()
         self._attendants: list[Attendant] = []
-        self._first_sockets: Sockets | None = None
-        self._admin_sockets: Sockets | None = None
+        self._first_sockets: SlotSockets | None = None
+        self._admin_sockets: SlotSockets | None = None
         self._access_log: logs.AccessLog | None = None
         self._admin: Admin | None = None
         self._watcher: Watcher | None = None
@@ -153,7 +154,7 @@ class Supervisor:
         workers = _workers(config)
         self._opening = True
         self._hooks = hooks.load(config.hooks, config.app_dir)
-        self._first_sockets = sockets = Sockets.open(config, workers, self._upgrade.inherited.get("workers", {}))
+        self._first_sockets = sockets = SlotSockets.open(config, workers, self._upgrade.inherited.get("workers", {}))
         self._addresses = sockets.addresses
         try:
             self._hooks.call("on_starting", self._info(workers))
@@ -166,9 +167,9 @@ class Supervisor:
 
     def _equipment(self) -> Equipment:
         config = self._config
-        page = self._page
-        page.supervisor["pid"], page.supervisor["started"] = os.getpid(), int(time.time())
-        page.supervisor.state = State.STARTING
+        scoreboard = self._scoreboard
+        scoreboard.supervisor["pid"], scoreboard.supervisor["started"] = os.getpid(), int(time.time())
+        scoreboard.supervisor.state = State.STARTING
         user = privileges.resolve(config.user, config.group)
         self._access_log = access_log = logs.AccessLog(config)
         self._user = user
@@ -180,7 +181,7 @@ class Supervisor:
             app = self._imported(config)
         gc.collect()
         gc.freeze()  # what the workers share with the supervisor stays shared: their collector does not touch it
-        return Equipment(page, self._hooks, access_log, user, app, self._leave_behind)
+        return Equipment(scoreboard, self._hooks, access_log, user, app, self._leave_behind)
 
     def _imported(self, config: Config) -> application.Application:
         if config.preload:
@@ -200,13 +201,13 @@ class Supervisor:
         config = self._config
         if config.admin is not None:
             admin = Config(config.app, bind=(config.admin,), uds_mode=config.uds_mode, uds_owner=config.uds_owner)
-            self._admin_sockets = Sockets.open(admin, 1, self._upgrade.inherited.get("admin", {}))
+            self._admin_sockets = SlotSockets.open(admin, 1, self._upgrade.inherited.get("admin", {}))
             for each in self._admin_sockets.addresses:
                 logger.info("admin pages on %s", each)
             if config.admin_token_file is None and self._admin_sockets.reached_from_elsewhere:
                 logger.warning("whoever reaches the admin address reads its pages: --admin-token-file asks for a token")
             user = privileges.resolve(config.user, config.group)
-            self._admin = Admin(config, user, self._admin_sockets, self._page, self._leave_workers_behind)
+            self._admin = Admin(config, user, self._admin_sockets, self._scoreboard, self._leave_workers_behind)
             self._attendants.append(self._admin)
         if config.reload:
             self._watcher = Watcher(config, self._leave_all_behind)
@@ -264,7 +265,7 @@ class Supervisor:
         for attendant in self._attendants:
             attendant.close_channel()
 
-    def _close_sockets(self, *workers: Sockets) -> None:
+    def _close_sockets(self, *workers: SlotSockets) -> None:
         """Workers have their own copies, which they take what waits from. Paths stay that another supervisor serves."""
         keep = self._upgrade.others_serve
         for each in workers:
@@ -356,7 +357,7 @@ class Supervisor:
     def _enter(self, phase: Phase) -> None:
         """The one place where the phase changes."""
         self._phase = phase
-        self._page.supervisor.state = _PAGE_STATE[phase]
+        self._scoreboard.supervisor.state = _STATE_SHOWN[phase]
         if phase is Phase.SERVING:
             self._addresses = self._crew.sockets.addresses
             self._say_addresses(())
@@ -471,7 +472,7 @@ class Supervisor:
             sockets = self._crew.reopened(config)
         except (ValueError, StartError) as error:
             logger.error("not reloaded, the workers go on as they are: %s", error)
-            self._page.supervisor["reloads_failed"] += 1
+            self._scoreboard.supervisor["reloads_failed"] += 1
             return
         logger.info("reloading")
         if not self._reloading:

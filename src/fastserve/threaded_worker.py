@@ -12,7 +12,7 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from fastserve import forked, logs
+from fastserve import forked
 from fastserve._core import WSGI, Driver
 from fastserve.app import threads_left
 from fastserve.config.config import Config
@@ -20,6 +20,7 @@ from fastserve.errors import ExitStatus, StartError
 from fastserve.host import cpus
 from fastserve.host.signal_handlers import set_handler
 from fastserve.host.stop_signals import Urgency
+from fastserve.observe import logs
 from fastserve.version import version
 from fastserve.worker import CANCEL_GRACE, IDLE_GRACE, SERVER, Place, error_log, new_driver
 

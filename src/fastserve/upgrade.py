@@ -27,7 +27,7 @@ logger = logging.getLogger("fastserve")
 class Upgrade:
     """Who else has the sockets: the supervisor that this one follows, or the one that follows it.
 
-    inherited: what the predecessor left, as `Sockets.open` takes it, by the name that it was given.
+    inherited: what the predecessor left, as `SlotSockets.open` takes it, by the name that it was given.
     """
 
     def __init__(self, service: Service) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TypeVar
 
-from fastserve import _core, forked, logs
+from fastserve import _core, forked
 from fastserve._core import ASGI, Driver, Interface, came_back
 from fastserve.app import threads_left
 from fastserve.app.application import ASGI3
@@ -19,10 +19,11 @@ from fastserve.app.lifespan import Lifespan
 from fastserve.config.config import Config
 from fastserve.errors import StartError
 from fastserve.host.signal_handlers import set_handler
-from fastserve.listen import Listeners
-from fastserve.log_limit import LimitedLogger
-from fastserve.page import counter
+from fastserve.observe import logs
+from fastserve.observe.log_limit import LimitedLogger
+from fastserve.observe.scoreboard import counter
 from fastserve.proxy import TrustedProxies
+from fastserve.sockets.listeners import Listeners
 
 T = TypeVar("T")
 
@@ -83,7 +84,7 @@ class Place:
     shared: bool = False
     """Other processes take connections from the same listeners."""
     status: memoryview | None = None
-    """The worker's block of the shared page."""
+    """The worker's block of the scoreboard."""
     beat: float = 0.0
     """Seconds after which the worker shows there that it is alive, though nothing happens; 0 for never."""
     siblings: bool = False

@@ -301,10 +301,10 @@ class _Post:
 
     def _meet(self, driver: "Driver", message: Message) -> None:
         """A sibling that connections may be handed over to. Without a descriptor for it they stay here."""
-        page = self._assignment.page
+        scoreboard = self._assignment.scoreboard
         for fd in message.descriptors:
-            if page is not None:
-                driver.add_sibling(message.values["number"], fd, page.memory(message.values["block"]))
+            if scoreboard is not None:
+                driver.add_sibling(message.values["number"], fd, scoreboard.memory(message.values["block"]))
 
     def _serve_for_sibling(self, driver: "Driver", fd: int) -> None:
         listener = socket.socket(fileno=fd)  # it looks at the address, and leaves the descriptor to us

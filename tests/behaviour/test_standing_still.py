@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from fastserve.tls import TLS
+from fastserve.tls.contexts import TLS
 from kit import Client, request
 from kit.answer import Reader
 from kit.certificates import shared

@@ -1,4 +1,4 @@
-"""The admin address' application, over a real socket and a real shared page."""
+"""The admin address' application, over a real socket and a real scoreboard."""
 
 import http.client
 import json
@@ -16,12 +16,12 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from fastserve import metrics
-from fastserve.admin import application, workers
-from fastserve.admin_access import Access, read_tokens
 from fastserve.core_tables import STATUS_FIELDS
 from fastserve.errors import StartError
-from fastserve.page import TOTALS, Cause, Page, State, WorkerBlock, now
+from fastserve.observe import metrics
+from fastserve.observe.admin import application, workers
+from fastserve.observe.admin_access import Access, read_tokens
+from fastserve.observe.scoreboard import TOTALS, Cause, Scoreboard, State, WorkerBlock, now
 from kit.waiting import PATIENCE
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
@@ -46,18 +46,18 @@ Ask = Callable[..., Asked]
 
 
 @pytest.fixture
-def page() -> Page:
+def scoreboard() -> Scoreboard:
     """Of a supervisor that serves and is this process's parent, as it is to the process of the admin address."""
-    made = Page(4)
+    made = Scoreboard(4)
     made.supervisor["pid"] = os.getppid()
     made.supervisor.state = State.SERVING
     return made
 
 
 @pytest.fixture
-def ask(page: Page) -> Iterator[Ask]:
+def ask(scoreboard: Scoreboard) -> Iterator[Ask]:
     """Asks over a socket: ask("/livez"), ask("/livez", "POST")."""
-    server: WSGIServer = make_server("127.0.0.1", 0, validator(application(page)), handler_class=Silent)
+    server: WSGIServer = make_server("127.0.0.1", 0, validator(application(scoreboard)), handler_class=Silent)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
 
@@ -75,9 +75,9 @@ def ask(page: Page) -> Iterator[Ask]:
     server.server_close()
 
 
-def worker(page: Page, state: State = State.SERVING, **words: int) -> WorkerBlock:
+def worker(scoreboard: Scoreboard, state: State = State.SERVING, **words: int) -> WorkerBlock:
     """A worker that has just shown a sign of life."""
-    block = page.take()
+    block = scoreboard.take()
     assert block is not None
     block.state = state
     for name, value in {"heartbeat": now(), "spawned": now(), **words}.items():
@@ -96,8 +96,8 @@ def metric(text: str, name: str, **labels: str) -> float:
 # health
 
 
-def test_alive_and_ready(ask: Ask, page: Page) -> None:
-    worker(page)
+def test_alive_and_ready(ask: Ask, scoreboard: Scoreboard) -> None:
+    worker(scoreboard)
     for path in ("/livez", "/readyz"):
         found = ask(path)
         assert (found.status, found.body) == (200, "ok\n")
@@ -105,32 +105,32 @@ def test_alive_and_ready(ask: Ask, page: Page) -> None:
 
 
 @pytest.mark.parametrize("state", [State.STARTING, State.DRAINING, State.STOPPING])
-def test_a_service_that_does_not_serve_is_alive_and_not_ready(ask: Ask, page: Page, state: State) -> None:
-    worker(page)
-    page.supervisor.state = state
+def test_a_service_that_does_not_serve_is_alive_and_not_ready(ask: Ask, scoreboard: Scoreboard, state: State) -> None:
+    worker(scoreboard)
+    scoreboard.supervisor.state = state
     assert ask("/livez").status == 200
     assert (ask("/readyz").status, ask("/readyz").body) == (503, f"{state.name.lower()}\n")
 
 
-def test_workers_that_do_not_serve_make_nobody_ready(ask: Ask, page: Page) -> None:
+def test_workers_that_do_not_serve_make_nobody_ready(ask: Ask, scoreboard: Scoreboard) -> None:
     assert (ask("/readyz").status, ask("/readyz").body) == (503, "no worker is ready\n")
     for state in (State.STARTING, State.DRAINING, State.STOPPING, State.DEAD):
-        worker(page, state)
+        worker(scoreboard, state)
     assert (ask("/readyz").status, ask("/readyz").body) == (503, "no worker is ready\n")
 
 
-def test_one_worker_that_turns_is_enough(ask: Ask, page: Page) -> None:
-    worker(page, heartbeat=now() - 60_000)
+def test_one_worker_that_turns_is_enough(ask: Ask, scoreboard: Scoreboard) -> None:
+    worker(scoreboard, heartbeat=now() - 60_000)
     found = ask("/readyz")
     assert (found.status, found.body) == (503, "no worker has shown a sign of life for 5 s\n")
     assert ask("/livez").status == 200
-    worker(page)
+    worker(scoreboard)
     assert ask("/readyz").status == 200
 
 
-def test_without_its_supervisor_nothing_is_alive(ask: Ask, page: Page) -> None:
-    worker(page)
-    page.supervisor["pid"] = os.getpid()  # whoever's child we are, it is not our own
+def test_without_its_supervisor_nothing_is_alive(ask: Ask, scoreboard: Scoreboard) -> None:
+    worker(scoreboard)
+    scoreboard.supervisor["pid"] = os.getpid()  # whoever's child we are, it is not our own
     for path in ("/livez", "/readyz"):
         assert (ask(path).status, ask(path).body) == (503, "the supervisor is gone\n")
 
@@ -146,8 +146,8 @@ def test_another_path_is_told_which_there_are(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/workers"])
-def test_methods_and_fields(ask: Ask, page: Page, path: str) -> None:
-    worker(page)
+def test_methods_and_fields(ask: Ask, scoreboard: Scoreboard, path: str) -> None:
+    worker(scoreboard)
     got, head, posted = ask(path), ask(path, "HEAD"), ask(path, "POST")
     assert (got.status, head.status, posted.status) == (200, 200, 405)
     assert posted.fields["allow"] == "GET, HEAD"
@@ -164,8 +164,8 @@ CLOSES = (1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012)
 """The codes that the status block has a word for; the others are one."""
 
 
-def test_the_metrics_are_those_that_the_document_lists(ask: Ask, page: Page) -> None:
-    worker(page)
+def test_the_metrics_are_those_that_the_document_lists(ask: Ask, scoreboard: Scoreboard) -> None:
+    worker(scoreboard)
     found = ask("/metrics")
     assert found.fields["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     types = re.findall(r"^# TYPE (\S+) (\S+)$", found.body, re.MULTILINE)
@@ -174,8 +174,8 @@ def test_the_metrics_are_those_that_the_document_lists(ask: Ask, page: Page) -> 
     assert len(types) == len(dict(types))
 
 
-def test_the_document_lists_every_cause_and_every_key(ask: Ask, page: Page) -> None:
-    worker(page)
+def test_the_document_lists_every_cause_and_every_key(ask: Ask, scoreboard: Scoreboard) -> None:
+    worker(scoreboard)
     text = DOCUMENT.read_text(encoding="utf-8")
     [listed] = json.loads(ask("/workers").body)
     for name in [*Cause, *listed]:
@@ -191,12 +191,12 @@ def test_every_counter_of_the_page_is_a_metric() -> None:
     assert [name for name in STATUS_FIELDS if name in metrics.BUCKETS] == list(metrics.BUCKETS)
 
 
-def test_the_values_are_sums_over_the_workers(ask: Ask, page: Page) -> None:
+def test_the_values_are_sums_over_the_workers(ask: Ask, scoreboard: Scoreboard) -> None:
     for number, word in enumerate(TOTALS, 1):
-        page.supervisor[word] = 1000 * number  # of workers that are no more
+        scoreboard.supervisor[word] = 1000 * number  # of workers that are no more
     for _ in range(2):
         worker(
-            page,
+            scoreboard,
             State.SERVING,
             in_flight=3,
             running=4,
@@ -218,8 +218,8 @@ def test_the_values_are_sums_over_the_workers(ask: Ask, page: Page) -> None:
     assert metric(text, "fastserve_connections_open") == 10
 
 
-def test_the_histogram_is_cumulative_and_in_seconds(ask: Ask, page: Page) -> None:
-    worker(page, duration_1ms=4, duration_25ms=2, duration_2s5=1, duration_inf=3, duration_sum_us=31_500_000)
+def test_the_histogram_is_cumulative_and_in_seconds(ask: Ask, scoreboard: Scoreboard) -> None:
+    worker(scoreboard, duration_1ms=4, duration_25ms=2, duration_2s5=1, duration_inf=3, duration_sum_us=31_500_000)
     text = ask("/metrics").body
     name = "fastserve_request_duration_seconds"
     bounds = ("0.001", "0.005", "0.01", "0.025", "0.5", "1.0", "2.5", "10.0", "+Inf")
@@ -229,20 +229,20 @@ def test_the_histogram_is_cumulative_and_in_seconds(ask: Ask, page: Page) -> Non
     assert metric(text, f"{name}_sum") == 31.5
 
 
-def test_counters_survive_the_end_of_a_worker(ask: Ask, page: Page) -> None:
-    block = worker(page, requests_total=7)
-    page.supervisor.count_end(Cause.SIGNAL)
-    page.give_back(block)
+def test_counters_survive_the_end_of_a_worker(ask: Ask, scoreboard: Scoreboard) -> None:
+    block = worker(scoreboard, requests_total=7)
+    scoreboard.supervisor.count_end(Cause.SIGNAL)
+    scoreboard.give_back(block)
     text = ask("/metrics").body
     assert metric(text, "fastserve_requests_total") == 7
     assert metric(text, "fastserve_workers_ended_total", cause="signal") == 1
     assert metric(text, "fastserve_workers_ended_total", cause="stuck") == 0
 
 
-def test_the_service(ask: Ask, page: Page) -> None:
+def test_the_service(ask: Ask, scoreboard: Scoreboard) -> None:
     started = int(time.time())
     for name, value in {"started": started, "wanted": 3, "generation": 2, "reloads": 2, "reloads_failed": 1}.items():
-        page.supervisor[name] = value
+        scoreboard.supervisor[name] = value
     text = ask("/metrics").body
     assert metric(text, "fastserve_start_time_seconds") == started
     assert metric(text, "fastserve_workers_wanted") == 3
@@ -250,10 +250,10 @@ def test_the_service(ask: Ask, page: Page) -> None:
     assert [metric(text, "fastserve_reloads_total", result=each) for each in ("ok", "failed")] == [2, 1]
 
 
-def test_of_the_workers_of_a_slot_the_one_that_serves_counts(ask: Ask, page: Page) -> None:
-    worker(page, State.DRAINING, slot=1, resident=1 << 20)
-    worker(page, slot=1, resident=2 << 20, heartbeat=now() - 60_000)
-    worker(page, State.STARTING, slot=0)
+def test_of_the_workers_of_a_slot_the_one_that_serves_counts(ask: Ask, scoreboard: Scoreboard) -> None:
+    worker(scoreboard, State.DRAINING, slot=1, resident=1 << 20)
+    worker(scoreboard, slot=1, resident=2 << 20, heartbeat=now() - 60_000)
+    worker(scoreboard, State.STARTING, slot=0)
     text = ask("/metrics").body
     assert metric(text, "fastserve_worker_resident_memory_bytes", slot="1") == 2 << 20
     assert 60 <= metric(text, "fastserve_worker_heartbeat_age_seconds", slot="1") < 70
@@ -265,12 +265,14 @@ def test_of_the_workers_of_a_slot_the_one_that_serves_counts(ask: Ask, page: Pag
 # the list of workers
 
 
-def test_the_workers_with_what_they_serve(ask: Ask, page: Page) -> None:
+def test_the_workers_with_what_they_serve(ask: Ask, scoreboard: Scoreboard) -> None:
     words = {"pid": 71, "slot": 1, "generation": 4, "requests_total": 9, "connections": 2, "in_flight": 2, "running": 3}
-    block = worker(page, State.SERVING, spawned=now() - 5000, bytes_in=10, bytes_out=20, resident=1 << 20, **words)
+    block = worker(
+        scoreboard, State.SERVING, spawned=now() - 5000, bytes_in=10, bytes_out=20, resident=1 << 20, **words
+    )
     for row, (text, age) in enumerate([(b"GET /quick", 10), (b"POST /slow?q=\xe9", 3000)]):
         ROW.pack_into(block.memory, 768 + 128 * row, now() - age, len(text), text)
-    worker(page, State.STARTING, pid=70, slot=0, heartbeat=0)
+    worker(scoreboard, State.STARTING, pid=70, slot=0, heartbeat=0)
     found = ask("/workers")
     assert found.fields["content-type"] == "application/json"
     first, second = json.loads(found.body)
@@ -298,23 +300,23 @@ def test_the_workers_with_what_they_serve(ask: Ask, page: Page) -> None:
     }
 
 
-def test_query_strings_are_shown_to_who_asks_for_them(page: Page) -> None:
-    block = worker(page)
+def test_query_strings_are_shown_to_who_asks_for_them(scoreboard: Scoreboard) -> None:
+    block = worker(scoreboard)
     ROW.pack_into(block.memory, 768, now(), 15, b"GET /?token=abc")
-    shown = [workers(page)[0], workers(page, queries=True)[0]]
+    shown = [workers(scoreboard)[0], workers(scoreboard, queries=True)[0]]
     assert [each["serving"][0]["request"] for each in shown] == ["GET /", "GET /?token=abc"]
 
 
 # who may read
 
 
-def refusals(page: Page, access: Access, **environ: str) -> dict[str, str]:
+def refusals(scoreboard: Scoreboard, access: Access, **environ: str) -> dict[str, str]:
     """The status of each page, over TCP where no REMOTE_ADDR says otherwise."""
 
     def status(path: str) -> str:
         said: list[str] = []
         asked = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "REMOTE_ADDR": "127.0.0.1", **environ}
-        list(application(page, access=access)(asked, lambda status, _fields: said.append(status)))
+        list(application(scoreboard, access=access)(asked, lambda status, _fields: said.append(status)))
         return said[0].partition(" ")[0]
 
     return {path: status(path) for path in ("/livez", "/readyz", "/metrics", "/workers", "/none")}
@@ -333,44 +335,44 @@ UNKNOWN = """evil.example evil.example:9000 ops.example.evil xops.example 127.0.
 
 
 @pytest.mark.parametrize("host", KNOWN.split())
-def test_names_that_are_known(page: Page, host: str) -> None:
-    worker(page)
-    assert refusals(page, Access(hosts=["ops.example"]), HTTP_HOST=host) == ANSWERED
+def test_names_that_are_known(scoreboard: Scoreboard, host: str) -> None:
+    worker(scoreboard)
+    assert refusals(scoreboard, Access(hosts=["ops.example"]), HTTP_HOST=host) == ANSWERED
 
 
 @pytest.mark.parametrize("host", ["", *UNKNOWN.split()])
-def test_names_that_are_not_known(page: Page, host: str) -> None:
+def test_names_that_are_not_known(scoreboard: Scoreboard, host: str) -> None:
     """As those that a browser sends which was led here by a name server (DNS rebinding)."""
-    worker(page)
-    assert refusals(page, Access(hosts=["ops.example"]), HTTP_HOST=host) == MISDIRECTED
-    assert refusals(page, Access(hosts=["*"]), HTTP_HOST=host) == ANSWERED
-    assert refusals(page, Access(), HTTP_HOST=host, REMOTE_ADDR="") == ANSWERED  # a Unix socket is in no DNS
+    worker(scoreboard)
+    assert refusals(scoreboard, Access(hosts=["ops.example"]), HTTP_HOST=host) == MISDIRECTED
+    assert refusals(scoreboard, Access(hosts=["*"]), HTTP_HOST=host) == ANSWERED
+    assert refusals(scoreboard, Access(), HTTP_HOST=host, REMOTE_ADDR="") == ANSWERED  # a Unix socket is in no DNS
 
 
-def test_whoever_sends_no_host_is_no_browser(page: Page) -> None:
-    worker(page)
-    assert refusals(page, Access()) == ANSWERED
+def test_whoever_sends_no_host_is_no_browser(scoreboard: Scoreboard) -> None:
+    worker(scoreboard)
+    assert refusals(scoreboard, Access()) == ANSWERED
 
 
 @pytest.mark.parametrize("field", ["Bearer one", "bearer two", "Bearer  two "])
-def test_tokens_that_are_good(page: Page, field: str) -> None:
-    worker(page)
-    assert refusals(page, Access(tokens=[b"one", b"two"]), HTTP_AUTHORIZATION=field) == ANSWERED
+def test_tokens_that_are_good(scoreboard: Scoreboard, field: str) -> None:
+    worker(scoreboard)
+    assert refusals(scoreboard, Access(tokens=[b"one", b"two"]), HTTP_AUTHORIZATION=field) == ANSWERED
 
 
 @pytest.mark.parametrize(
     "field", ["", "one", "Bearer", "Bearer three", "Bearer one two", "Basic one", "Bearer \xe9", "Bearer on"]
 )
-def test_tokens_that_are_not(page: Page, field: str) -> None:
-    worker(page)
+def test_tokens_that_are_not(scoreboard: Scoreboard, field: str) -> None:
+    worker(scoreboard)
     access = Access(tokens=[b"one", b"two"])
-    assert refusals(page, access, HTTP_AUTHORIZATION=field) == UNAUTHORIZED
-    assert refusals(page, access) == UNAUTHORIZED
+    assert refusals(scoreboard, access, HTTP_AUTHORIZATION=field) == UNAUTHORIZED
+    assert refusals(scoreboard, access) == UNAUTHORIZED
 
 
-def test_it_is_said_what_is_asked_for(page: Page) -> None:
+def test_it_is_said_what_is_asked_for(scoreboard: Scoreboard) -> None:
     said = []
-    answer = application(page, access=Access(tokens=[b"one"]))
+    answer = application(scoreboard, access=Access(tokens=[b"one"]))
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/metrics", "REMOTE_ADDR": "127.0.0.1"}
     body = answer(environ, lambda _status, fields: said.extend(fields))
     assert ("WWW-Authenticate", 'Bearer realm="fastserve"') in said

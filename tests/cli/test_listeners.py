@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from cli.conftest import environment
-from fastserve import endpoint
 from fastserve.config.config import Config
 from fastserve.errors import StartError
-from fastserve.inherited import activation
-from fastserve.listen import PLAIN, Listeners, Sockets, check, open_listeners
+from fastserve.sockets import endpoint
+from fastserve.sockets.inherited import activation
+from fastserve.sockets.listeners import PLAIN, Listeners, SlotSockets, check, open_listeners
 from kit.waiting import PATIENCE
 
 Open = Callable[..., Listeners]
@@ -137,7 +137,7 @@ def test_unspecified_ipv6_address_beside_one_of_ipv4(listen: Open, other: str, o
 @ipv6
 def test_unspecified_ipv6_address_that_comes_with_a_reload(listen: Open) -> None:
     port = free_port()
-    with closing(Sockets.open(Config("a:b", bind=[f"0.0.0.0:{port}"]), 2)) as sockets:
+    with closing(SlotSockets.open(Config("a:b", bind=[f"0.0.0.0:{port}"]), 2)) as sockets:
         more = sockets.reopened(Config("a:b", bind=[f"0.0.0.0:{port}", f"[::]:{port}"]))
         assert more.addresses == (f"http://0.0.0.0:{port}", f"http://[::]:{port}")
         for each in (*more.of_slot(0), *more.of_slot(1)):
@@ -520,14 +520,14 @@ SERVICE = """
 import json, logging, os, sys
 from fastserve.config.config import Config
 from fastserve.errors import StartError
-from fastserve.listen import PLAIN, Sockets, open_listeners
+from fastserve.sockets.listeners import PLAIN, SlotSockets, open_listeners
 
 logging.basicConfig(format="%(message)s", stream=sys.stdout)
 options = json.loads(sys.argv[1])
 slots, clients = options.pop("slots"), options.pop("clients")
 try:
     if slots:
-        owner = Sockets.open(Config("a:b", **options), slots)
+        owner = SlotSockets.open(Config("a:b", **options), slots)
         sockets = owner.shared
         assert not any(owner.of_slot(index) for index in range(slots))
     else:

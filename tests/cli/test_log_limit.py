@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from fastserve.log_limit import BURST, MOST_KINDS, LimitedLogger
+from fastserve.observe.log_limit import BURST, MOST_KINDS, LimitedLogger
 
 RATE = 10
 

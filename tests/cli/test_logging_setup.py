@@ -14,7 +14,7 @@ import pytest
 
 from fastserve.config.config import Config
 from fastserve.errors import StartError
-from fastserve.logs import AccessLog, configure
+from fastserve.observe.logs import AccessLog, configure
 from kit.waiting import PATIENCE
 
 LINE = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}\] \[(\d+)\] \[(.*)\] (.*)\n")
@@ -178,8 +178,8 @@ def test_program_with_a_class_of_its_own_for_loggers() -> None:
         "for name in ('fastserve', 'fastserve.error'):\n"
         "    logger = logging.getLogger(name)\n"
         "    assert isinstance(logger, Mine) and not logger.disabled\n"
-        "    fastserve.loggers.adopt()\n"
-        "    assert type(logger).__mro__.count(fastserve.loggers.OwnLogger) == 1\n"
+        "    fastserve.observe.loggers.adopt()\n"
+        "    assert type(logger).__mro__.count(fastserve.observe.loggers.OwnLogger) == 1\n"
     )
     subprocess.run([sys.executable, "-c", code], timeout=PATIENCE, check=True)
 

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from fastserve import Config, logs
-from fastserve.certificate import BadCertificateError, Certificate
+from fastserve import Config
 from fastserve.errors import StartError
 from fastserve.host import environment_file, safe_open
 from fastserve.host.pidfile import PidFile
-from fastserve.tls import TLS
-from fastserve.unix_socket import Permissions, bind
+from fastserve.observe import logs
+from fastserve.sockets.unix import Permissions, bind
+from fastserve.tls.certificate import BadCertificateError, Certificate
+from fastserve.tls.contexts import TLS
 from kit.certificates import Authority
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="another user is held to its rights by the kernel")
@@ -257,7 +258,8 @@ handlers = ["file"]
 
 LOGGING = """
 import logging, os, sys
-from fastserve import Config, logs
+from fastserve import Config
+from fastserve.observe import logs
 logs.configure(Config("a:b", user="65534", log_config=sys.argv[1]))
 logger = logging.getLogger("fastserve")
 logger.info("one")

@@ -18,29 +18,29 @@ import pytest
 from cli.test_listeners import ipv6, resolves_to
 from fastserve.config.config import Config
 from fastserve.errors import StartError
-from fastserve.listen import Sockets, open_listeners
+from fastserve.sockets.listeners import SlotSockets, open_listeners
 from kit.waiting import PATIENCE
 
-Open = Callable[..., Sockets]
+Open = Callable[..., SlotSockets]
 
 ANY = "127.0.0.1:0"
 
 
 @pytest.fixture
-def opened() -> Iterator[list[Sockets]]:
+def opened() -> Iterator[list[SlotSockets]]:
     """Closed afterwards."""
-    sockets: list[Sockets] = []
+    sockets: list[SlotSockets] = []
     yield sockets
     for each in sockets:
         each.close()
 
 
 @pytest.fixture
-def listen(opened: list[Sockets]) -> Open:
+def listen(opened: list[SlotSockets]) -> Open:
     """Opens sockets: listen(slots, *addresses, **options)."""
 
-    def new(slots: int, *bind: str, **options: Any) -> Sockets:
-        opened.append(Sockets.open(Config("a:b", bind=bind or (ANY,), **options), slots))
+    def new(slots: int, *bind: str, **options: Any) -> SlotSockets:
+        opened.append(SlotSockets.open(Config("a:b", bind=bind or (ANY,), **options), slots))
         return opened[-1]
 
     return new
@@ -58,7 +58,7 @@ def connect() -> Iterator[Callable[..., None]]:
         yield clients
 
 
-def place_of(sockets: Sockets) -> tuple[Any, ...]:
+def place_of(sockets: SlotSockets) -> tuple[Any, ...]:
     place: tuple[Any, ...] = sockets.of_slot(0)[0].getsockname()
     return place
 
@@ -76,7 +76,7 @@ def accepted(listeners: Sequence[socket.socket]) -> int:
     return count
 
 
-def waiting(sockets: Sockets, total: int) -> list[int]:
+def waiting(sockets: SlotSockets, total: int) -> list[int]:
     """The connections that wait, by slot, once `total` do."""
     deadline = time.monotonic() + PATIENCE
     while sum(counts := [sockets.waiting(index) for index in range(sockets.slots)]) < total:
@@ -85,7 +85,7 @@ def waiting(sockets: Sockets, total: int) -> list[int]:
     return counts
 
 
-def spread(sockets: Sockets, connect: Callable[..., None], count: int = 200) -> list[int]:
+def spread(sockets: SlotSockets, connect: Callable[..., None], count: int = 200) -> list[int]:
     """How many of `count` new connections come to each slot."""
     connect(place_of(sockets), count)
     counts = waiting(sockets, count)
@@ -148,7 +148,7 @@ def test_one_slot_needs_no_steering(listen: Open, connect: Callable[..., None]) 
 
 def test_a_kernel_that_cannot_steer(listen: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     sockets = listen(2)
-    monkeypatch.setattr("fastserve.steering.available", lambda: False)
+    monkeypatch.setattr("fastserve.sockets.reuseport.available", lambda: False)
     assert sockets.steer(1) is False
     sockets.unsteer()
 
@@ -248,7 +248,7 @@ def test_nobody_else_gets_the_port(listen: Open, slots: int) -> None:
     expected = f"cannot listen on {{}}:{port}: address already in use"
     for host in ("127.0.0.1", "0.0.0.0"):
         with pytest.raises(StartError) as caught:
-            Sockets.open(Config("a:b", bind=(f"{host}:{port}",)), 2)
+            SlotSockets.open(Config("a:b", bind=(f"{host}:{port}",)), 2)
         assert str(caught.value) == expected.format(host)
         with pytest.raises(StartError) as caught:
             open_listeners(Config("a:b", host=host, port=port))
@@ -262,7 +262,7 @@ def test_a_port_that_another_program_shares_is_in_use() -> None:
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(StartError, match=f"cannot listen on 127.0.0.1:{port}: address already in use"):
-            Sockets.open(Config("a:b", bind=(f"127.0.0.1:{port}",)), 2)
+            SlotSockets.open(Config("a:b", bind=(f"127.0.0.1:{port}",)), 2)
 
 
 def test_the_port_is_not_free_for_a_moment(listen: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,7 +294,7 @@ def test_what_fails_closes_everything(tmp_path: Path) -> None:
         before = descriptors()
         bind = (ANY, f"unix:{tmp_path}/server.sock", f"127.0.0.1:{taken.getsockname()[1]}")
         with pytest.raises(StartError, match="address already in use"):
-            Sockets.open(Config("a:b", bind=bind), 3)
+            SlotSockets.open(Config("a:b", bind=bind), 3)
         assert descriptors() == before
         assert not (tmp_path / "server.sock").exists()
 
@@ -317,7 +317,7 @@ def test_a_slot_that_cannot_be_had_at_the_start(monkeypatch: pytest.MonkeyPatch)
     before = descriptors()
     fail_at_bind(3, monkeypatch)
     with pytest.raises(StartError, match=r"^cannot listen on 127\.0\.0\.1:0: no buffer space available$"):
-        Sockets.open(Config("a:b", bind=(ANY,)), 4)
+        SlotSockets.open(Config("a:b", bind=(ANY,)), 4)
     assert descriptors() == before
 
 
@@ -349,7 +349,7 @@ def test_a_worker_keeps_its_slot_and_what_is_shared(listen: Open, tmp_path: Path
 
 
 def test_addresses_that_stay_keep_their_sockets(
-    listen: Open, opened: list[Sockets], connect: Callable[..., None], tmp_path: Path
+    listen: Open, opened: list[SlotSockets], connect: Callable[..., None], tmp_path: Path
 ) -> None:
     path = tmp_path / "server.sock"
     old = listen(2, ANY, f"unix:{path}")
@@ -393,7 +393,7 @@ def test_a_configuration_that_cannot_be_had_changes_nothing(listen: Open) -> Non
     assert all(each.fileno() >= 0 for index in range(2) for each in old.of_slot(index))
 
 
-def test_another_mode_is_taken_on(listen: Open, opened: list[Sockets], tmp_path: Path) -> None:
+def test_another_mode_is_taken_on(listen: Open, opened: list[SlotSockets], tmp_path: Path) -> None:
     path = tmp_path / "server.sock"
     old = listen(1, f"unix:{path}")
     opened.append(old.reopened(Config("a:b", bind=(f"unix:{path}",), uds_mode=0o600)))
@@ -407,11 +407,11 @@ def test_another_mode_is_taken_on(listen: Open, opened: list[Sockets], tmp_path:
 SUCCESSOR = """
 import json, os, select, sys
 from fastserve.config.config import Config
-from fastserve.listen import Sockets
+from fastserve.sockets.listeners import SlotSockets
 
 arguments = json.loads(sys.stdin.readline())
 before = len(os.listdir("/proc/self/fd"))
-sockets = Sockets.open(Config("a:b", bind=arguments["bind"]), arguments["slots"], arguments["inherited"])
+sockets = SlotSockets.open(Config("a:b", bind=arguments["bind"]), arguments["slots"], arguments["inherited"])
 own = [*(each for index in range(sockets.slots) for each in sockets.of_slot(index)), *sockets.shared]
 print(json.dumps({
     "slots": sockets.slots,
@@ -431,7 +431,7 @@ sockets.close(keep_paths=arguments["keep"])
 class Successor:
     """A process that was started with the sockets of another one. A context manager: leaving it ends it."""
 
-    def __init__(self, sockets: Sockets, bind: Sequence[str], slots: int, *, keep: bool = False) -> None:
+    def __init__(self, sockets: SlotSockets, bind: Sequence[str], slots: int, *, keep: bool = False) -> None:
         inherited, fds = sockets.for_exec()
         self.process = subprocess.Popen(
             [sys.executable, "-c", SUCCESSOR], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, pass_fds=fds
@@ -530,7 +530,7 @@ def test_an_inherited_descriptor_that_is_none_is_an_error(listen: Open) -> None:
     os.close(reader)
     before = descriptors()
     with pytest.raises(StartError, match=f"cannot listen on descriptor {reader}: bad file descriptor"):
-        Sockets.open(Config("a:b", bind=(ANY,)), 1, {ANY: {"fds": [reader]}})
+        SlotSockets.open(Config("a:b", bind=(ANY,)), 1, {ANY: {"fds": [reader]}})
     assert descriptors() == before
 
 
@@ -545,7 +545,7 @@ def test_a_successor_that_fails_takes_nothing_with_it(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         bind = (ANY, f"unix:{path}", f"127.0.0.1:{taken.getsockname()[1]}")
         with pytest.raises(StartError, match="address already in use"):
-            Sockets.open(Config("a:b", bind=bind), 2, copies)
+            SlotSockets.open(Config("a:b", bind=bind), 2, copies)
     assert descriptors() == before
     assert path.exists()
     connect(place_of(sockets), 10)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 
 from fastserve import Config
 from fastserve.errors import StartError
-from fastserve.tls import TLS
+from fastserve.tls.contexts import TLS
 from kit.certificates import Authority
 from kit.memory_tls import Pair, opened, serial, shake, shown, trusting
 

@@ -14,7 +14,7 @@ import trustme
 from cryptography import x509
 
 from fastserve import Config
-from fastserve.tls import TLS
+from fastserve.tls.contexts import TLS
 from kit.certificates import Authority
 from kit.memory_tls import configured, opened, serial, shake, shown, trusting
 

@@ -8,7 +8,7 @@ import pytest
 
 from fastserve import Config
 from fastserve.errors import StartError
-from fastserve.tls import TLS
+from fastserve.tls.contexts import TLS
 from kit.certificates import Authority
 from kit.memory_tls import configured, shake, trusting
 

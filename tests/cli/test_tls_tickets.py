@@ -13,8 +13,8 @@ from types import SimpleNamespace
 import pytest
 import trustme
 
-from fastserve import tls as tls_module
-from fastserve.tls import TLS
+from fastserve.tls import contexts as tls_module
+from fastserve.tls.contexts import TLS
 from kit.certificates import Authority
 from kit.memory_tls import opened, serial, shake, shown, trusting
 

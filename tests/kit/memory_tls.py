@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 
 from fastserve import Config
-from fastserve.tls import TLS
+from fastserve.tls.contexts import TLS
 from kit.certificates import Authority
 
 Pair = tuple[Path, Path]

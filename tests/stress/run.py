@@ -132,7 +132,7 @@ class Run:
     def left(self, seen: dict[str, Any]) -> list[str]:
         """What is there that should not be."""
         found = [f"{name}: {seen[name]}" for name in ("connections", "requests", "rows", "faults") if seen[name]]
-        found += [f"{name} in the shared page: {count}" for name, count in seen["words"].items() if count]
+        found += [f"{name} in the scoreboard: {count}" for name, count in seen["words"].items() if count]
         spare = 1 if self.setting.interface == "asgi" else 0
         for name, count in seen["ledger"].items():
             if count > (spare if name == "exchanges" else 0):

@@ -27,16 +27,17 @@ from pathlib import Path
 from typing import Any
 
 import fastserve.serving
-from fastserve import _core, cli, page
+from fastserve import _core, cli
 from fastserve.host import title
 from fastserve.host.stop_signals import Urgency
+from fastserve.observe import scoreboard
 from fastserve.serving import AnyWorker, Post
 from fastserve.worker import Place
 from stress.witness import report_unraisable, witness
 
 ROWS = struct.Struct("=Q")
 ALWAYS = ("heartbeat", "turns")
-"""Of what is of the moment in the shared page: what is there when nobody is."""
+"""Of what is of the moment in the scoreboard: what is there when nobody is."""
 
 STACKS_SIGNAL = signal.SIGUSR2
 SANITIZER = ctypes.CDLL(None)
@@ -65,7 +66,7 @@ class Inside:
         self.socket = socket.socket(fileno=fd)
         self.setting = setting
         self.worker: AnyWorker | None = None
-        self.status = memoryview(mmap.mmap(-1, page.BLOCK))
+        self.status = memoryview(mmap.mmap(-1, scoreboard.BLOCK))
         self.unread = b""
         self.obstacle = Obstacle(setting["handler_raises"], setting["seed"])
         self.answers: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -128,7 +129,7 @@ class Inside:
             "ledger": _core.ledger(),
             "connections": driver.connections,
             "requests": driver.requests,
-            "words": {name: words[name] for name in page._MOMENTARY if name in words and name not in ALWAYS},
+            "words": {name: words[name] for name in scoreboard._MOMENTARY if name in words and name not in ALWAYS},
             "rows": self.rows(),
             "tasks": self.task_count(),
             "threads": threading.active_count(),
@@ -141,9 +142,9 @@ class Inside:
         }
 
     def rows(self) -> list[str]:
-        """The requests that the shared page shows in flight."""
+        """The requests that the scoreboard shows in flight."""
         found = []
-        for row in range(page._ROWS_AT, page.BLOCK - page._ROW + 1, page._ROW):
+        for row in range(scoreboard._ROWS_AT, scoreboard.BLOCK - scoreboard._ROW + 1, scoreboard._ROW):
             if ROWS.unpack_from(self.status, row)[0]:
                 length = self.status[row + 8]
                 found.append(bytes(self.status[row + 9 : row + 9 + length]).decode("latin-1"))

@@ -1,4 +1,4 @@
-"""Listening sockets and who owns them: `Listeners` in a process that serves, `Sockets` in a supervisor."""
+"""Listening sockets and who owns them: `Listeners` in a process that serves, `SlotSockets` in a supervisor."""
 
 import ipaddress
 import logging
@@ -8,12 +8,12 @@ from collections.abc import Container, Mapping, Sequence
 from itertools import chain
 from typing import Self
 
-from fastserve import endpoint, steering, tcp_socket
 from fastserve.config.config import Config
-from fastserve.endpoint import Configured, Description, Endpoint
-from fastserve.inherited import Activation, activation, forget_activation, listens, set_listening
-from fastserve.listen_error import cannot_listen
-from fastserve.security import Security, open_tls, security
+from fastserve.sockets import endpoint, reuseport, tcp
+from fastserve.sockets.endpoint import Configured, Description, Endpoint
+from fastserve.sockets.errors import cannot_listen
+from fastserve.sockets.inherited import Activation, activation, forget_activation, listens, set_listening
+from fastserve.sockets.tls_by_listener import Security, open_tls, security
 
 logger = logging.getLogger("fastserve")
 
@@ -74,7 +74,7 @@ class Listeners:
         endpoint.close_all(self._endpoints)
 
 
-class Sockets:
+class SlotSockets:
     """The listening sockets of a supervisor, by slot: of each TCP address one a slot, all others once for all slots.
 
     Sockets of a slot share the connections by SO_REUSEPORT, in the order of the slots: only the last slot can go.
@@ -111,7 +111,7 @@ class Sockets:
             os.close(fd)
         return cls(opened, slots, config.backlog, security(tls, opened, config))
 
-    def reopened(self, config: Config) -> "Sockets":
+    def reopened(self, config: Config) -> "SlotSockets":
         """Those of another configuration: addresses whose text is the same keep their sockets, others are new.
 
         Both objects hold the sockets that stay. Of the two, one goes on to be used: it tells by `without` what only the
@@ -120,9 +120,9 @@ class Sockets:
         tls = self._security.tls.reopened(config) if self._security.tls is not None else open_tls(config)
         had = {each.text: each for each in self._endpoints}
         endpoints = _opened(_addresses(config, had), had, self._slots, config)
-        return Sockets(endpoints, self._slots, config.backlog, security(tls, endpoints, config))
+        return SlotSockets(endpoints, self._slots, config.backlog, security(tls, endpoints, config))
 
-    def without(self, other: "Sockets") -> Listeners:
+    def without(self, other: "SlotSockets") -> Listeners:
         """What this one has and `other` has not, to be closed when nobody serves it any more."""
         gone = [each for each in self._endpoints if each not in other._endpoints]
         return Listeners(_sockets(gone), gone)
@@ -160,7 +160,7 @@ class Sockets:
         """For a forked worker: the sockets of its slot and the shared ones; all others are closed in this process."""
         kept = (*self.of_slot(index), *self.shared)
         for group in self._groups:
-            tcp_socket.close_all([each for each in group if each not in kept])
+            tcp.close_all([each for each in group if each not in kept])
         return Listeners(kept, security=self._security)
 
     @property
@@ -176,7 +176,7 @@ class Sockets:
 
     def add_slot(self) -> int:
         """One more socket for each TCP address; the new slot. Raises OSError, and nothing has changed."""
-        tcp_socket.grow(self._groups, self._slots + 1, self._backlog)
+        tcp.grow(self._groups, self._slots + 1, self._backlog)
         self._slots += 1
         return self._slots - 1
 
@@ -188,7 +188,7 @@ class Sockets:
         if index != self._slots - 1 or index == 0:
             raise ValueError(f"slot {index} of {self._slots} is not the last one, or the only one")
         for group in self._groups:
-            (tcp_socket.close_all if shared else tcp_socket.end_all)(group[index:])
+            (tcp.close_all if shared else tcp.end_all)(group[index:])
             del group[index:]
         self._slots -= 1
 
@@ -197,12 +197,12 @@ class Sockets:
 
         slots: how many, at least one. With one slot there is nothing to steer.
         """
-        if not steering.available():
+        if not reuseport.available():
             return False
         try:
             for group in self._groups:
                 if len(group) > 1:
-                    steering.steer(group[0], slots)
+                    reuseport.steer(group[0], slots)
         except OSError:
             self.unsteer()
             return False
@@ -210,13 +210,13 @@ class Sockets:
 
     def unsteer(self) -> None:
         """New connections go to all slots again."""
-        if steering.available():
+        if reuseport.available():
             for group in self._groups:
-                steering.unsteer(group[0])
+                reuseport.unsteer(group[0])
 
     def waiting(self, index: int) -> int:
         """Connections that the slot's sockets hold and nobody has accepted."""
-        return sum(steering.waiting(each) for each in self.of_slot(index))
+        return sum(reuseport.waiting(each) for each in self.of_slot(index))
 
     def for_exec(self) -> tuple[dict[str, Description], list[int]]:
         """For `open` in the process that follows: a description for JSON, and the descriptors that it must inherit."""
@@ -294,7 +294,7 @@ def _opened(wanted: list[Configured], had: Mapping[str, Endpoint], slots: int, c
 
 def _grow(opened: Endpoint, slots: int, backlog: int) -> None:
     try:
-        tcp_socket.grow(opened.groups, slots, backlog)
+        tcp.grow(opened.groups, slots, backlog)
     except OSError as error:
         raise cannot_listen(opened.text, error) from None
 

@@ -1,4 +1,4 @@
-"""The admin address' application: liveness, readiness, metrics and the list of workers, all read from the shared page.
+"""The admin address' application: liveness, readiness, metrics and the list of workers, all read from the scoreboard.
 
 It answers however busy or stuck the workers are.
 """
@@ -8,9 +8,9 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from fastserve import metrics
-from fastserve.admin_access import Access
-from fastserve.page import Page, State, WorkerBlock, now
+from fastserve.observe import metrics
+from fastserve.observe.admin_access import Access
+from fastserve.observe.scoreboard import Scoreboard, State, WorkerBlock, now
 
 Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
@@ -34,21 +34,21 @@ class _Answer(NamedTuple):
 
 
 def application(
-    page: Page, fresh: float = FRESH, access: Access | None = None, *, queries: bool = False
+    scoreboard: Scoreboard, fresh: float = FRESH, access: Access | None = None, *, queries: bool = False
 ) -> Application:
     """A WSGI application, for a child process of the supervisor.
 
-    page: what is read; its "pid" of the supervisor is this process's parent.
+    scoreboard: what is read; its "pid" of the supervisor is this process's parent.
     fresh: seconds for which a worker's last sign of life counts.
     access: who may read all but `OPEN`.
     queries: whether the query strings of requests are shown.
     """
     access = access if access is not None else Access()
     pages: dict[str, Callable[[], _Answer]] = {
-        "/livez": lambda: _health(_death(page)),
-        "/readyz": lambda: _health(_death(page) or unready(page, fresh)),
-        "/metrics": lambda: _Answer("200 OK", metrics.render(page), metrics.CONTENT_TYPE),
-        "/workers": lambda: _Answer("200 OK", _json(workers(page, queries=queries)), "application/json"),
+        "/livez": lambda: _health(_death(scoreboard)),
+        "/readyz": lambda: _health(_death(scoreboard) or unready(scoreboard, fresh)),
+        "/metrics": lambda: _Answer("200 OK", metrics.render(scoreboard), metrics.CONTENT_TYPE),
+        "/workers": lambda: _Answer("200 OK", _json(workers(scoreboard, queries=queries)), "application/json"),
     }
 
     def answer(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -76,12 +76,12 @@ def application(
     return answer
 
 
-def unready(page: Page, fresh: float) -> str:
+def unready(scoreboard: Scoreboard, fresh: float) -> str:
     """Why no requests should be sent here; empty when they should."""
-    state = page.supervisor.state
+    state = scoreboard.supervisor.state
     if state is not State.SERVING:
         return state.name.lower()
-    serving = [each for each in page.workers() if each.state is State.SERVING]
+    serving = [each for each in scoreboard.workers() if each.state is State.SERVING]
     if not serving:
         return "no worker is ready"
     alive = [each for each in serving if _silence(each) <= fresh]
@@ -92,12 +92,12 @@ def unready(page: Page, fresh: float) -> str:
     return ""
 
 
-def workers(page: Page, *, queries: bool = False) -> list[dict[str, Any]]:
+def workers(scoreboard: Scoreboard, *, queries: bool = False) -> list[dict[str, Any]]:
     """What is known of each worker, for JSON; times in seconds, sizes in bytes.
 
     queries: whether the query strings of requests are shown.
     """
-    found = sorted(page.workers(), key=lambda each: (each["slot"], each["spawned"]))
+    found = sorted(scoreboard.workers(), key=lambda each: (each["slot"], each["spawned"]))
     return [_worker(each, queries) for each in found]
 
 
@@ -130,12 +130,12 @@ def _silence(block: WorkerBlock) -> float:
 
 
 def _since(moment: int) -> float | None:
-    """Seconds since a moment of the page's clock; None where it is 0, and there was none."""
+    """Seconds since a moment of the scoreboard's clock; None where it is 0, and there was none."""
     return max(now() - moment, 0) / 1000 if moment else None
 
 
-def _death(page: Page) -> str:
-    return "" if os.getppid() == page.supervisor["pid"] else "the supervisor is gone"
+def _death(scoreboard: Scoreboard) -> str:
+    return "" if os.getppid() == scoreboard.supervisor["pid"] else "the supervisor is gone"
 
 
 def _health(trouble: str) -> _Answer:

@@ -13,7 +13,7 @@ from typing import IO, Any, BinaryIO, TextIO
 from fastserve.config.config import Config
 from fastserve.errors import StartError
 from fastserve.host import privileges, safe_open
-from fastserve.log_stream import LogStream
+from fastserve.observe.log_stream import LogStream
 
 LINE = "[%(asctime)s] [%(process)d] [%(levelname)s] %(message)s"
 TIME = "%Y-%m-%d %H:%M:%S %z"

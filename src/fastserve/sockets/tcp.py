@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from fastserve.config.address import TCPAddress
-from fastserve.listen_error import cannot_listen
+from fastserve.sockets.errors import cannot_listen
 
 # An address of the name that this machine cannot have: no IPv6 in the kernel, or none on this interface.
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, TypedDict
 
-from fastserve import endpoint
 from fastserve.config.address import TCPAddress
 from fastserve.config.config import Config
-from fastserve.endpoint import Endpoint
+from fastserve.sockets import endpoint
+from fastserve.sockets.endpoint import Endpoint
 
 if TYPE_CHECKING:
-    from fastserve.tls import TLS
+    from fastserve.tls.contexts import TLS
 
 
 class ListenerOptions(TypedDict):
@@ -64,7 +64,7 @@ def open_tls(config: Config) -> "TLS | None":
     """Raises StartError. OpenSSL is loaded only where it is needed: a supervisor is small."""
     if not config.tls:
         return None
-    from fastserve.tls import TLS
+    from fastserve.tls.contexts import TLS
 
     return TLS.open(config)
 

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-from fastserve import inherited, tcp_socket, unix_socket
 from fastserve.config.address import Address, InheritedAddress, TCPAddress, UnixAddress, parse_address
 from fastserve.config.config import Config
 from fastserve.errors import StartError
-from fastserve.inherited import Activation
-from fastserve.unix_socket import Permissions, SocketPath
+from fastserve.sockets import inherited, tcp, unix
+from fastserve.sockets.inherited import Activation
+from fastserve.sockets.unix import Permissions, SocketPath
 
 _TWIN = "insecure "
 
@@ -58,10 +58,10 @@ class Endpoint:
     def listen(self, backlog: int) -> None:
         """Raises StartError. Once more, to change the backlog; that of an inherited socket is not ours to change."""
         for group in self.groups:
-            tcp_socket.listen(group, backlog)
+            tcp.listen(group, backlog)
         for each in self.shared:
             if isinstance(address := _written(self.configured), UnixAddress):
-                unix_socket.listen(each, backlog, address.path)
+                unix.listen(each, backlog, address.path)
             else:
                 inherited.set_listening(each, backlog)
         self.listening = True
@@ -75,7 +75,7 @@ class Endpoint:
 
     def close(self, *, keep_path: bool = False) -> None:
         """Idempotent. keep_path: another process listens there with the same socket."""
-        tcp_socket.close_all(self.sockets)
+        tcp.close_all(self.sockets)
         if self.path is not None and not keep_path:
             self.path.remove()
 
@@ -173,7 +173,7 @@ def adopt(address: Configured, description: Description, backlog: int | None) ->
             groups.setdefault((taken.family, taken.getsockname()), []).append(taken)
     except BaseException:
         for group in groups.values():
-            tcp_socket.close_all(group)
+            tcp.close_all(group)
         raise
     written = _written(address)
     if isinstance(written, TCPAddress):
@@ -192,9 +192,9 @@ def check(address: Configured, config: Config, wanted: Sequence[Configured]) -> 
     """
     match _written(address):
         case TCPAddress() as written:
-            tcp_socket.close_all(tcp_socket.bind(written, v6_only=_v6_only(written, wanted)))
+            tcp.close_all(tcp.bind(written, v6_only=_v6_only(written, wanted)))
         case UnixAddress(path):
-            unix_socket.check(path, permissions(config))
+            unix.check(path, permissions(config))
         case InheritedAddress(fd):
             inherited.check(fd)
         case Activation(fds):
@@ -211,10 +211,10 @@ def _bind(address: Configured, config: Config, wanted: Sequence[Configured]) -> 
     backlog = None if config.listen_when_ready else config.backlog
     match _written(address):
         case TCPAddress() as written:
-            bound = tcp_socket.bind(written, v6_only=_v6_only(written, wanted))
+            bound = tcp.bind(written, v6_only=_v6_only(written, wanted))
             return Endpoint(address, groups=[[each] for each in bound])
         case UnixAddress(path):
-            listener, made = unix_socket.bind(path, permissions(config))
+            listener, made = unix.bind(path, permissions(config))
             return Endpoint(address, shared=[listener], path=made)
         case InheritedAddress(fd):
             return Endpoint(address, shared=[inherited.adopt(fd, backlog)])

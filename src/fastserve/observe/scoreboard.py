@@ -1,4 +1,4 @@
-"""The shared page: what each worker is doing, readable by others however stuck or dead the worker is.
+"""The scoreboard: what each worker is doing, readable by others however stuck or dead the worker is.
 
 Memory that the supervisor maps before it forks, in blocks of 8 KiB. The first is the supervisor's own; each other
 belongs to one worker process. In a worker's block the compiled driver writes the first words and the table of requests
@@ -86,7 +86,7 @@ class InFlight(NamedTuple):
 
 
 def now() -> int:
-    """The clock of the page: CLOCK_MONOTONIC, in milliseconds."""
+    """The clock of the scoreboard: CLOCK_MONOTONIC, in milliseconds."""
     return time.monotonic_ns() // 1_000_000
 
 
@@ -162,7 +162,7 @@ class SupervisorBlock(Block):
         return {cause: self[f"ended_{cause}"] for cause in Cause}
 
 
-class Page:
+class Scoreboard:
     """The mapping. A forked process has the same memory; nothing of it reaches the disk.
 
     workers: how many worker processes can exist at the same time, those that drain among them.

@@ -3,10 +3,10 @@
 import logging
 import ssl
 
-from fastserve.certificate import in_memory, reason, signature, unchanged
 from fastserve.config.config import Config
 from fastserve.errors import StartError
 from fastserve.host import privileges, safe_open
+from fastserve.tls.certificate import in_memory, reason, signature, unchanged
 
 logger = logging.getLogger("fastserve")
 

@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
-from fastserve import tls_session
 from fastserve.app.application import import_object
-from fastserve.certificate import SHOWN, BadCertificateError, Certificate, signature, unchanged
 from fastserve.config.config import Config
 from fastserve.errors import StartError
 from fastserve.host import privileges
-from fastserve.tls_trust import Trust, TrustFile
+from fastserve.tls import session as tls_session
+from fastserve.tls.certificate import SHOWN, BadCertificateError, Certificate, signature, unchanged
+from fastserve.tls.trust import Trust, TrustFile
 
 OPTIONS = (
     *("ssl_certfile", "ssl_keyfile", "ssl_keyfile_password", "ssl_ca_certs", "ssl_cert_reqs", "ssl_ciphers"),

@@ -7,7 +7,7 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 
 from fastserve.errors import StartError
-from fastserve.listen_error import cannot_listen
+from fastserve.sockets.errors import cannot_listen
 
 _FIRST = 3  # sd_listen_fds(3)
 _VARIABLES = ("LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES")

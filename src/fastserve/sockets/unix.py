@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastserve.errors import StartError
-from fastserve.listen_error import cannot_listen, reason
+from fastserve.sockets.errors import cannot_listen, reason
 
 DEFAULT_MODE = 0o666
 """A proxy usually runs as another user, and the directory decides who gets there."""

@@ -1,11 +1,11 @@
-"""Metrics in Prometheus' text format, made of the shared page whenever they are asked for (docs/metrics.md)."""
+"""Metrics in Prometheus' text format, made of the scoreboard whenever they are asked for (docs/metrics.md)."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from fastserve.core_tables import STATUS_FIELDS
-from fastserve.page import Page, State, WorkerBlock, now
+from fastserve.observe.scoreboard import Scoreboard, State, WorkerBlock, now
 from fastserve.version import version
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ BUCKETS: Mapping[str, str] = {
     "duration_10s": "10.0",
     "duration_inf": "+Inf",
 }
-"""The page's counters of durations with their upper bounds in seconds."""
+"""The scoreboard's counters of durations with their upper bounds in seconds."""
 
 COUNTERS = (
     ("connections_total", "connections_accepted", "Connections that were accepted."),
@@ -53,29 +53,29 @@ COUNTERS = (
     ("access_log_dropped", "access_log_dropped_lines", "Lines of the access log that could not be written."),
     ("log_lines_left_out", "log_left_out_lines", "Lines of the log that --log-rate-limit has left out."),
 )
-"""Words of the page, the names of the counters made of them, and what they count."""
+"""Words of the scoreboard, the names of the counters made of them, and what they count."""
 
 _CLOSES = tuple(word for word in STATUS_FIELDS if word.startswith("closes_"))
 _STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 _STATES = (State.STARTING, State.SERVING, State.DRAINING, State.STOPPING)
 
 
-def render(page: Page) -> bytes:
+def render(scoreboard: Scoreboard) -> bytes:
     """All metrics, as a response's body of `CONTENT_TYPE`."""
     from prometheus_client import generate_latest
     from prometheus_client.registry import Collector
 
     class Reading(Collector):
         def collect(self) -> "Iterator[Metric]":
-            return _families(page)
+            return _families(scoreboard)
 
     return generate_latest(Reading())
 
 
-def _families(page: Page) -> "Iterator[Metric]":
-    totals = page.totals()
-    workers = list(page.workers())
-    yield from _service(page)
+def _families(scoreboard: Scoreboard) -> "Iterator[Metric]":
+    totals = scoreboard.totals()
+    workers = list(scoreboard.workers())
+    yield from _service(scoreboard)
     yield from _requests(totals)
     yield _gauge("requests_in_flight", "Requests being served.", sum(each["in_flight"] for each in workers))
     yield _gauge(
@@ -95,20 +95,20 @@ def _families(page: Page) -> "Iterator[Metric]":
     yield _gauge("body_file_bytes", "Bodies in files.", sum(each["body_files"] for each in workers))
     yield _gauge("connections_open", "Open connections.", sum(each["connections"] for each in workers))
     yield _gauge("websockets_open", "Open WebSockets.", sum(each["websockets"] for each in workers))
-    yield from _workers(page, workers)
+    yield from _workers(scoreboard, workers)
 
 
-def _service(page: Page) -> "Iterator[Metric]":
+def _service(scoreboard: Scoreboard) -> "Iterator[Metric]":
     from prometheus_client.core import CounterMetricFamily, InfoMetricFamily
 
     yield InfoMetricFamily("fastserve", "The server's version.", {"version": version()})
-    yield _gauge("start_time_seconds", "When the supervisor started, in Unix time.", page.supervisor["started"])
+    yield _gauge("start_time_seconds", "When the supervisor started, in Unix time.", scoreboard.supervisor["started"])
     yield _gauge(
-        "generation", "The generation of the workers; it grows with each reload.", page.supervisor["generation"]
+        "generation", "The generation of the workers; it grows with each reload.", scoreboard.supervisor["generation"]
     )
     reloads = CounterMetricFamily("fastserve_reloads", "Reloads, by whether they succeeded.", labels=["result"])
-    reloads.add_metric(["ok"], page.supervisor["reloads"])
-    reloads.add_metric(["failed"], page.supervisor["reloads_failed"])
+    reloads.add_metric(["ok"], scoreboard.supervisor["reloads"])
+    reloads.add_metric(["failed"], scoreboard.supervisor["reloads_failed"])
     yield reloads
 
 
@@ -148,16 +148,16 @@ def _requests(totals: Mapping[str, int]) -> "Iterator[Metric]":
     )
 
 
-def _workers(page: Page, workers: list[WorkerBlock]) -> "Iterator[Metric]":
+def _workers(scoreboard: Scoreboard, workers: list[WorkerBlock]) -> "Iterator[Metric]":
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-    yield _gauge("workers_wanted", "Workers that there should be.", page.supervisor["wanted"])
+    yield _gauge("workers_wanted", "Workers that there should be.", scoreboard.supervisor["wanted"])
     states = GaugeMetricFamily("fastserve_workers", "Workers, by state.", labels=["state"])
     for state in _STATES:
         states.add_metric([state.name.lower()], sum(each.state is state for each in workers))
     yield states
     ended = CounterMetricFamily("fastserve_workers_ended", "Workers that ended, by cause.", labels=["cause"])
-    for cause, count in page.supervisor.ended().items():
+    for cause, count in scoreboard.supervisor.ended().items():
         ended.add_metric([str(cause)], count)
     yield ended
     age = GaugeMetricFamily(
