@@ -9,13 +9,13 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from fastserve import health
-from fastserve.assignment import Assignment
-from fastserve.channel import Channel
 from fastserve.config.config import Config
 from fastserve.exits import Exit
-from fastserve.forked import Forked, fork
 from fastserve.host import privileges, source_watch
 from fastserve.host.privileges import Privileges
+from fastserve.ipc.after_fork import Forked, fork
+from fastserve.ipc.channel import Channel
+from fastserve.ipc.worker_spec import WorkerSpec
 from fastserve.observe import admin_access
 from fastserve.observe.admin_access import Access, read_tokens
 from fastserve.observe.scoreboard import Scoreboard
@@ -82,21 +82,18 @@ class Attendant(ABC):
             self.pid, self._channel = pid, ours
 
     def _fork(self, ours: Channel, theirs: Channel) -> int:
-        """In the new process raises Forked; signals wait there until it has its own handlers."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        """In the new process raises Forked."""
         try:
             pid = fork()
         except OSError:
             ours.close()
             theirs.close()
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             raise
         if pid == 0:
             ours.close()
             self._leave_behind()
             raise Forked(lambda: self.job(theirs))
         theirs.close()
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return pid
 
     def close_channel(self) -> None:
@@ -209,7 +206,7 @@ class Admin(Attendant):
 
     def job(self, channel: Channel) -> int:
         from fastserve.observe import admin, metrics
-        from fastserve.worker_process import run
+        from fastserve.worker.forked_worker import run
 
         metrics.render(self._scoreboard)  # loads what another user might not be allowed to read
         config = Config(
@@ -224,7 +221,7 @@ class Admin(Attendant):
             timeout_graceful_shutdown=1.0,
         )
         listeners = self._sockets.keep(0)
-        assignment = Assignment(
+        spec = WorkerSpec(
             config=config,
             slot=0,
             generation=0,
@@ -236,7 +233,7 @@ class Admin(Attendant):
             privileges=self._privileges,
             role="admin",
         )
-        return run(assignment)
+        return run(spec)
 
     def hear(self, channel: Channel) -> None:
         message = channel.receive()

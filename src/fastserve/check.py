@@ -10,8 +10,8 @@ from fastserve.host import affinity, privileges, service, source_watch
 from fastserve.observe import logs
 from fastserve.observe.admin_access import read_tokens
 from fastserve.sockets import listeners
-from fastserve.threaded_worker import ThreadedWorker
-from fastserve.worker import Place, new_loop_factory
+from fastserve.worker.asgi import WorkerContext, new_loop_factory
+from fastserve.worker.wsgi import ThreadedWorker
 
 
 def check(config: Config) -> None:
@@ -54,6 +54,6 @@ def _check_pid_file(path: Path) -> None:
 def _check_application(config: Config) -> None:
     app = application.load(config)
     if app.interface == "wsgi":
-        ThreadedWorker(config, app.call, Place(listeners.Listeners([])))
+        ThreadedWorker(config, app.call, WorkerContext(listeners.Listeners([])))
     else:
         new_loop_factory(config.loop)

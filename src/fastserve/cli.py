@@ -16,8 +16,8 @@ from fastserve.config.option_types import Repeatable, Switch
 from fastserve.config.options import GROUPS, OPTIONS, Option
 from fastserve.config.sources import Origin, Setting, Settings
 from fastserve.errors import ExitStatus, StartError, trace_of_application
-from fastserve.forked import Forked
 from fastserve.host.ignored_signals import unhear
+from fastserve.ipc.after_fork import Forked
 
 EPILOG = """\
 Each option can also be set by an environment variable (--log-level by FASTSERVE_LOG_LEVEL, and so on), and in a

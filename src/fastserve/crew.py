@@ -16,7 +16,7 @@ from fastserve.app.hooks import WorkerInfo
 from fastserve.config.config import Config
 from fastserve.errors import StartError
 from fastserve.exits import Exit, OutOfMemory
-from fastserve.mailbox import Mailbox
+from fastserve.ipc.mailbox import Mailbox
 from fastserve.observe.scoreboard import Cause, State
 from fastserve.slots import Child, Closing, Ending, Slot
 from fastserve.sockets.listeners import SlotSockets

@@ -5,8 +5,8 @@ import os
 import signal
 import time
 
-from fastserve.assignment import STACKS_SIGNAL
 from fastserve.exits import Exit
+from fastserve.ipc.worker_spec import STACKS_SIGNAL
 from fastserve.observe.scoreboard import Cause, State
 from fastserve.slots import Child, Ending
 

@@ -10,21 +10,21 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from fastserve import forked
 from fastserve.app import application, hooks
 from fastserve.config.config import Config
 from fastserve.errors import ExitStatus, StartError, trace_of_application
-from fastserve.forked import Forked
 from fastserve.host import affinity, open_files, privileges, service
 from fastserve.host.ignored_signals import unhear
 from fastserve.host.signal_handlers import give_back, set_handler
 from fastserve.host.stop_signals import STOPPING, StopSignals, Urgency
+from fastserve.ipc import after_fork
+from fastserve.ipc.after_fork import Forked
 from fastserve.observe import logs
 from fastserve.sockets.listeners import Listeners, open_listeners
 from fastserve.standard_streams import leave_frames
 
 if TYPE_CHECKING:
-    from fastserve.serving import AnyWorker
+    from fastserve.worker.serve import AnyWorker
 
 logger = logging.getLogger("fastserve")
 
@@ -130,7 +130,7 @@ class _Alone:
     def run(self) -> ExitStatus:
         try:
             self._hooks = hooks.load(self._config.hooks, self._config.app_dir)
-            with self._early_signals(), forked.guarded(self._forget):
+            with self._early_signals(), after_fork.guarded(self._forget):
                 clean = self._serve()
         finally:
             self._service.close()
@@ -150,13 +150,13 @@ class _Alone:
             try:
                 self._hooks.call("on_starting", self._info())
                 # What `--help` does not need, and another user might not be allowed to read.
-                from fastserve.serving import serve
-                from fastserve.worker import Place, own_process
+                from fastserve.worker.asgi import WorkerContext, own_process
+                from fastserve.worker.serve import serve
 
                 self._become(access_log)
                 own_process(config)
                 app = application.load(config)
-                clean = serve(config, app, Place(listeners, access_log.fd), self)
+                clean = serve(config, app, WorkerContext(listeners, access_log.fd), self)
                 self._hooks.call("on_exit", self._info())
                 return clean
             finally:
@@ -210,7 +210,7 @@ class _Alone:
         self._hooks.call("when_ready", self._info())
 
     def _reopen(self, worker: "AnyWorker") -> None:
-        from fastserve.serving import reopen_logs
+        from fastserve.worker.serve import reopen_logs
 
         reopen_logs(worker, self._access_log)
 

@@ -10,16 +10,16 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-from fastserve import forked
 from fastserve.app import application
 from fastserve.app.application import Application
 from fastserve.config.config import Config
 from fastserve.errors import StartError
 from fastserve.host.stop_signals import StopSignals, Urgency
+from fastserve.ipc import after_fork
 from fastserve.observe import logs
 from fastserve.sockets.listeners import Listeners, open_listeners, take_over
-from fastserve.threaded_worker import ThreadedWorker
-from fastserve.worker import Place, Worker
+from fastserve.worker.asgi import Worker, WorkerContext
+from fastserve.worker.wsgi import ThreadedWorker
 
 logger = logging.getLogger("fastserve")
 
@@ -104,7 +104,7 @@ class Server:
             with self._opened(sockets) as (listeners, access_log):
                 app = application.load(self.config)
                 serve = self._serve_beside if app.interface == "wsgi" else self._serve_here
-                with self._signals(), forked.guarded(self._forget):
+                with self._signals(), after_fork.guarded(self._forget):
                     return await serve(app, listeners, access_log)
         finally:
             self._settled.set()
@@ -129,13 +129,13 @@ class Server:
                 access_log.close()
 
     async def _serve_here(self, app: Application, listeners: Listeners, access_log: int) -> bool:
-        worker = Worker(self.config, app.call, Place(listeners, access_log))
+        worker = Worker(self.config, app.call, WorkerContext(listeners, access_log))
         loop = asyncio.get_running_loop()
         with self._reachable(lambda at_once: _soon(loop, lambda: worker.stop(at_once=at_once))):
             return await worker.serve(lambda: self._announce(listeners))
 
     async def _serve_beside(self, app: Application, listeners: Listeners, access_log: int) -> bool:
-        worker = ThreadedWorker(self.config, app.call, Place(listeners, access_log))
+        worker = ThreadedWorker(self.config, app.call, WorkerContext(listeners, access_log))
 
         def stop(at_once: bool) -> None:
             worker.soon(lambda: worker.stop(at_once=at_once))

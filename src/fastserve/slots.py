@@ -4,9 +4,9 @@ import enum
 import socket
 from dataclasses import dataclass, field
 
-from fastserve.channel import Channel
 from fastserve.config.config import Config
-from fastserve.mailbox import Mailbox
+from fastserve.ipc.channel import Channel
+from fastserve.ipc.mailbox import Mailbox
 from fastserve.observe.scoreboard import Cause, State, WorkerBlock, now
 
 SHORT_LIFE = 1.0

@@ -2,7 +2,6 @@
 
 import os
 import random
-import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,12 +10,12 @@ from dataclasses import dataclass, replace
 from fastserve import health
 from fastserve.app.application import Application
 from fastserve.app.hooks import Hooks, WorkerInfo
-from fastserve.assignment import Assignment
-from fastserve.channel import Channel
 from fastserve.config.config import Config
-from fastserve.forked import Forked, fork
 from fastserve.host.privileges import Privileges
-from fastserve.mailbox import Mailbox
+from fastserve.ipc.after_fork import Forked, fork
+from fastserve.ipc.channel import Channel
+from fastserve.ipc.mailbox import Mailbox
+from fastserve.ipc.worker_spec import WorkerSpec
 from fastserve.observe.logs import AccessLog
 from fastserve.observe.scoreboard import Scoreboard, WorkerBlock
 from fastserve.slots import Child
@@ -73,7 +72,7 @@ def start(
             mailbox = Mailbox.new() if version.config.balance_connections else None
             if mailbox is not None:
                 taken.callback(mailbox.close)
-            pid = _fork()
+            pid = fork()
         except OSError as error:
             raise NotForkedError(os.strerror(error.errno or 0).lower()) from None
         taken.pop_all()
@@ -83,24 +82,12 @@ def start(
             mailbox.entry.close()
         equipment.leave_behind()
         listeners = _take_along(slot, version.sockets, all_sockets)
-        assignment = _assignment(slot, version, equipment, listeners, theirs, faults, block, siblings)
-        raise Forked(_job(replace(assignment, mailbox=mailbox)))
+        spec = _spec(slot, version, equipment, listeners, theirs, faults, block, siblings)
+        raise Forked(_job(replace(spec, mailbox=mailbox)))
     theirs.close()
     child = _child(pid, slot, version, block, ours, faults)
     child.mailbox = mailbox
     return child
-
-
-def _fork() -> int:
-    """Signals wait: in the child until it has its own handlers, here until the child is known."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    pid = -1
-    try:
-        pid = fork()
-    finally:
-        if pid != 0:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return pid
 
 
 def _take_along(slot: int, sockets: SlotSockets, all_sockets: tuple[SlotSockets, ...]) -> Listeners:
@@ -111,7 +98,7 @@ def _take_along(slot: int, sockets: SlotSockets, all_sockets: tuple[SlotSockets,
     return sockets.keep(slot)
 
 
-def _assignment(
+def _spec(
     slot: int,
     version: Version,
     equipment: Equipment,
@@ -120,8 +107,8 @@ def _assignment(
     faults: int,
     block: WorkerBlock,
     siblings: bool,
-) -> Assignment:
-    return Assignment(
+) -> WorkerSpec:
+    return WorkerSpec(
         config=version.config,
         slot=slot,
         generation=version.generation,
@@ -140,11 +127,11 @@ def _assignment(
     )
 
 
-def _job(assignment: Assignment) -> Callable[[], int]:
+def _job(spec: WorkerSpec) -> Callable[[], int]:
     def job() -> int:
-        from fastserve.worker_process import run  # what serves is not loaded into the supervisor
+        from fastserve.worker.forked_worker import run  # what serves is not loaded into the supervisor
 
-        return run(assignment)
+        return run(spec)
 
     return job
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from types import FrameType
 
-from fastserve import adoption, forked
+from fastserve import adoption
 from fastserve.app import application, hooks
 from fastserve.app.hooks import SupervisorInfo
 from fastserve.arrivals import Arrivals
@@ -26,6 +26,7 @@ from fastserve.errors import ExitStatus, StartError
 from fastserve.host import cpus, privileges, service
 from fastserve.host.signal_handlers import give_back, set_handler
 from fastserve.host.stop_signals import STOPPING, StopSignals, Urgency
+from fastserve.ipc import after_fork
 from fastserve.observe import logs
 from fastserve.observe.scoreboard import Scoreboard, State
 from fastserve.sockets.listeners import SlotSockets
@@ -125,7 +126,7 @@ class Supervisor:
 
     def run(self) -> ExitStatus:
         """Until a signal ends it; the exit status. Raises StartError, and Forked in each process that it forks."""
-        with forked.guarded(self._forget):
+        with after_fork.guarded(self._forget):
             return self._run()
 
     def _run(self) -> ExitStatus:
@@ -185,7 +186,7 @@ class Supervisor:
 
     def _imported(self, config: Config) -> application.Application:
         if config.preload:
-            import fastserve.serving  # noqa: F401  (shared as well)
+            import fastserve.worker.serve  # noqa: F401  (shared as well)
         service.set_environment(config)
         before = set(threading.enumerate())
         app = application.load(config)
@@ -193,7 +194,7 @@ class Supervisor:
         if left:
             advice = "start them in the lifespan's startup, or in the hook post_fork"
             logger.warning("threads that the import has started are in no worker (%s): %s", advice, ", ".join(left))
-        forked.flush_files()
+        after_fork.flush_files()
         return app
 
     def _attend(self) -> None:
@@ -248,7 +249,7 @@ class Supervisor:
             self._access_log.close()
 
     def _leave(self) -> None:
-        forked.disown()
+        after_fork.disown()
         self._close_own(self._crew)
 
     def _close_own(self, crew: Crew | None) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 
 from fastserve.config import directory
 from fastserve.errors import StartError
-from fastserve.forked import fork
 from fastserve.host import open_files
 from fastserve.host.service import Service
+from fastserve.ipc.after_fork import fork
 
 VARIABLE = "FASTSERVE_UPGRADE"
 """Tells a supervisor whom it follows, and which descriptors it takes over."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastserve.proxy import Forwarded, TrustedProxies
+from fastserve.worker.forwarding import Forwarded, TrustedProxies
 
 NOTHING = Forwarded(None, "", b"")
 

@@ -14,12 +14,12 @@ import pytest
 
 from fastserve.app import hooks
 from fastserve.app.hooks import Hooks, SupervisorInfo, WorkerInfo
-from fastserve.channel import Channel
 from fastserve.config.config import Config
 from fastserve.errors import StartError
 from fastserve.host import affinity, cpus, environment_file, privileges, source_watch
 from fastserve.host.pidfile import PidFile
 from fastserve.host.systemd import Notifier
+from fastserve.ipc.channel import Channel
 from kit.process import Output
 from kit.waiting import PATIENCE
 

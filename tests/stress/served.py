@@ -26,13 +26,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import fastserve.serving
+import fastserve.worker.serve
 from fastserve import _core, cli
 from fastserve.host import title
 from fastserve.host.stop_signals import Urgency
 from fastserve.observe import scoreboard
-from fastserve.serving import AnyWorker, Post
-from fastserve.worker import Place
+from fastserve.worker.asgi import WorkerContext
+from fastserve.worker.serve import AnyWorker, WorkerControl
 from stress.witness import report_unraisable, witness
 
 ROWS = struct.Struct("=Q")
@@ -186,37 +186,39 @@ def descriptors() -> list[str]:
 
 
 class Watching:
-    """The post of the worker, and of the one inside."""
+    """What the worker answers to, and who looks at it from inside."""
 
-    def __init__(self, post: Post, inside: Inside) -> None:
-        self.post = post
+    def __init__(self, control: WorkerControl, inside: Inside) -> None:
+        self.control = control
         self.inside = inside
-        self.signals = post.signals
-        self.owns_process = post.owns_process
+        self.signals = control.signals
+        self.owns_process = control.owns_process
 
     def note(self, number: signal.Signals) -> Urgency:
-        return self.post.note(number)
+        return self.control.note(number)
 
     def take(self, worker: AnyWorker, number: signal.Signals) -> None:
-        self.post.take(worker, number)
+        self.control.take(worker, number)
 
     def serving(self, worker: AnyWorker) -> None:
         self.inside.begin(worker)
-        self.post.serving(worker)
+        self.control.serving(worker)
 
 
 def main() -> None:
     fd, setting, *arguments = sys.argv[1:]
     inside = Inside(int(fd), json.loads(setting))
-    original = fastserve.serving.serve
+    original = fastserve.worker.serve.serve
 
-    def serve(config: Any, app: Any, place: Place, post: Post) -> bool:
+    def serve(config: Any, app: Any, context: WorkerContext, control: WorkerControl) -> bool:
         for name in ("fastserve", "fastserve.error"):
             logging.getLogger(name).addHandler(inside.obstacle)
-        seen = Place(place.listeners, place.access_log, place.shared, inside.status, place.beat, place.siblings)
-        return original(config, app, seen, Watching(post, inside))
+        seen = WorkerContext(
+            context.listeners, context.access_log, context.shared, inside.status, context.beat, context.siblings
+        )
+        return original(config, app, seen, Watching(control, inside))
 
-    fastserve.serving.serve = serve
+    fastserve.worker.serve.serve = serve
     default = sys.unraisablehook
 
     def unraisable(details: Any) -> None:

@@ -426,7 +426,7 @@ def test_stop_while_a_process_is_at_work(
 
 AFTER_THE_IMPORT = """
 import asyncio
-from fastserve import threaded_worker
+from fastserve.worker import wsgi as threaded_worker
 
 def late(call):
     def called(*arguments, **named):

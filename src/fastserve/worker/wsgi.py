@@ -12,7 +12,6 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from fastserve import forked
 from fastserve._core import WSGI, Driver
 from fastserve.app import threads_left
 from fastserve.config.config import Config
@@ -20,9 +19,10 @@ from fastserve.errors import ExitStatus, StartError
 from fastserve.host import cpus
 from fastserve.host.signal_handlers import set_handler
 from fastserve.host.stop_signals import Urgency
+from fastserve.ipc import after_fork
 from fastserve.observe import logs
 from fastserve.version import version
-from fastserve.worker import CANCEL_GRACE, IDLE_GRACE, SERVER, Place, error_log, new_driver
+from fastserve.worker.asgi import CANCEL_GRACE, IDLE_GRACE, SERVER, WorkerContext, error_log, new_driver
 
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Any]
 
@@ -49,13 +49,13 @@ SOFTWARE = f"{SERVER.decode()}/{version()}"
 
 
 class ThreadedWorker:
-    """Serves one WSGI application in one place, once."""
+    """Serves one WSGI application in one context, once."""
 
-    def __init__(self, config: Config, app: WSGIApplication, place: Place) -> None:
+    def __init__(self, config: Config, app: WSGIApplication, context: WorkerContext) -> None:
         if config.lifespan == "on":
             raise StartError("a WSGI application has no lifespan; leave --lifespan away")
         self._patience = config.timeout_graceful_shutdown
-        self._listeners = place.listeners
+        self._listeners = context.listeners
         self._stopping = False
         self._told = False
         """Whether a signal has asked for the end, which begins when the driver turns."""
@@ -70,14 +70,14 @@ class ThreadedWorker:
             app,
             threads=config.threads,
             watched=self._watched,
-            multiprocess=place.siblings,
+            multiprocess=context.siblings,
             root_path=config.root_path,
             underscores=config.header_underscores == "allow",
             software=SOFTWARE,
         )
-        self._log = error_log(config, place)
+        self._log = error_log(config, context)
         own = {"body_files": room_for_bodies(config)}
-        self.driver: Driver = new_driver(self._wsgi, config, place, self._log, own)
+        self.driver: Driver = new_driver(self._wsgi, config, context, self._log, own)
 
     def serve(self, started: Callable[[], None]) -> bool:
         """Serves, in the calling thread or while that waits, until `stop` has come to its end; whether that was clean:
@@ -85,7 +85,7 @@ class ThreadedWorker:
 
         started: called when connections are served.
         """
-        with forked.guarded(self._forget, self.driver.note_fork):
+        with after_fork.guarded(self._forget, self.driver.note_fork):
             return self._serve(started)
 
     def _forget(self) -> None:

@@ -12,22 +12,22 @@ from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from fastserve import forked
 from fastserve.app import application
 from fastserve.app.hooks import WorkerInfo
-from fastserve.assignment import STACKS_SIGNAL, Assignment
-from fastserve.channel import Message
 from fastserve.errors import ExitStatus, StartError, summary, trace_of_application
 from fastserve.host import affinity, title
 from fastserve.host.ignored_signals import unhear
 from fastserve.host.service import reenter, set_environment
 from fastserve.host.signal_handlers import give_back, set_handler
 from fastserve.host.stop_signals import Urgency
+from fastserve.ipc import after_fork
+from fastserve.ipc.channel import Message
+from fastserve.ipc.worker_spec import STACKS_SIGNAL, WorkerSpec
 
 if TYPE_CHECKING:
     from fastserve._core import Driver
-    from fastserve.serving import AnyWorker
-    from fastserve.worker import Place
+    from fastserve.worker.asgi import WorkerContext
+    from fastserve.worker.serve import AnyWorker
 
 LONGEST_TRACEBACK = 32768
 """Characters of a traceback that the supervisor is told; more does not fit into one message."""
@@ -45,76 +45,76 @@ _AT_THE_END = (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1)  # the end has co
 logger = logging.getLogger("fastserve")
 
 
-def run(assignment: Assignment) -> ExitStatus:
+def run(spec: WorkerSpec) -> ExitStatus:
     """Serves until the supervisor or a signal ends it, in the main thread of a process that was forked for it."""
-    post = _Post(assignment)
+    control = _Control(spec)
     try:
         try:
-            return _run(assignment, post)
+            return _run(spec, control)
         finally:
             unhear(_AT_THE_END)
     except _ToldToEnd:
         unhear(_AT_THE_END)
-        assignment.channel.send("failed", reason="SIGTERM has ended it before it was ready", traceback="")
+        spec.channel.send("failed", reason="SIGTERM has ended it before it was ready", traceback="")
         return ExitStatus.NOT_STARTED
 
 
-def _run(assignment: Assignment, post: "_Post") -> ExitStatus:
-    _first_signals(post)
-    faulthandler.enable(assignment.faults)
-    faulthandler.register(STACKS_SIGNAL, assignment.faults)
+def _run(spec: WorkerSpec, control: "_Control") -> ExitStatus:
+    _first_signals(control)
+    faulthandler.enable(spec.faults)
+    faulthandler.register(STACKS_SIGNAL, spec.faults)
     try:
-        with forked.guarded(post.forget, post.note_fork):
-            return ExitStatus.CLEAN if _serve(assignment, post) else ExitStatus.NOT_CLEAN
+        with after_fork.guarded(control.forget, control.note_fork):
+            return ExitStatus.CLEAN if _serve(spec, control) else ExitStatus.NOT_CLEAN
     except StartError as error:
-        assignment.channel.send("failed", reason=str(error), traceback=_told(error.__cause__))
+        spec.channel.send("failed", reason=str(error), traceback=_told(error.__cause__))
         return ExitStatus.NOT_STARTED
     except Exception as error:
-        assignment.channel.send(
+        spec.channel.send(
             "failed", reason=f"a fault of the server: {summary(error)}", traceback=_told(error, whole=True)
         )
         return ExitStatus.NOT_STARTED
 
 
-def _serve(assignment: Assignment, post: "_Post") -> bool:
-    config = assignment.config
-    title.set_title(config.proc_name, assignment.role, "starting")
+def _serve(spec: WorkerSpec, control: "_Control") -> bool:
+    config = spec.config
+    title.set_title(config.proc_name, spec.role, "starting")
     if config.cpu_affinity:
-        affinity.apply(affinity.cpu_of(assignment.slot, config.cpu_affinity))
+        affinity.apply(affinity.cpu_of(spec.slot, config.cpu_affinity))
     # Here, for the supervisor can see by now where a start hangs, and another user might not read what is imported.
     from fastserve._core import unhear as unhear_in_c
-    from fastserve.serving import serve
-    from fastserve.worker import Place, own_process
+    from fastserve.worker.asgi import WorkerContext, own_process
+    from fastserve.worker.serve import serve
 
     for number in _UNHEARD:
         unhear_in_c(number)
 
-    if assignment.app is None and assignment.hooks is not None and reenter():
+    if spec.app is None and spec.hooks is not None and reenter():
         application.forget_directories()
-    if assignment.privileges is not None:
-        assignment.privileges.set_environment()
-        assignment.privileges.drop()
+    if spec.privileges is not None:
+        spec.privileges.set_environment()
+        spec.privileges.drop()
     set_environment(config)
-    os.environ["FASTSERVE_SLOT"] = str(assignment.slot)
-    os.environ["FASTSERVE_GENERATION"] = str(assignment.generation)
+    os.environ["FASTSERVE_SLOT"] = str(spec.slot)
+    os.environ["FASTSERVE_GENERATION"] = str(spec.generation)
     own_process(config)
-    if assignment.hooks is not None:
-        assignment.hooks.call("post_fork", post.info)
-    app = assignment.app if assignment.app is not None else application.load(config)
-    post.imported()
-    place = Place(
-        assignment.listeners,
-        assignment.access_log.fd if assignment.access_log is not None else -1,
+    if spec.hooks is not None:
+        spec.hooks.call("post_fork", control.info)
+    app = spec.app if spec.app is not None else application.load(config)
+    control.imported()
+    context = WorkerContext(
+        spec.listeners,
+        spec.access_log.fd if spec.access_log is not None else -1,
         shared=True,
-        status=assignment.block.memory if assignment.block is not None else None,
-        beat=assignment.beat,
-        siblings=assignment.siblings,
+        status=spec.block.memory if spec.block is not None else None,
+        beat=spec.beat,
+        siblings=spec.siblings,
     )
-    post.place = place
-    return serve(config, app, place, post)
+    control.context = context
+    return serve(config, app, context, control)
 
 
-def _first_signals(post: "_Post") -> None:
+def _first_signals(control: "_Control") -> None:
     """Until the worker's own handlers: SIGTERM ends an import, by way of the exit handlers, and SIGQUIT at once; the
     rest is not for workers, or has time. The supervisor blocked all of them before it forked.
     """
@@ -122,8 +122,8 @@ def _first_signals(post: "_Post") -> None:
     unhear(_UNHEARD)
     for number in (signal.SIGQUIT, signal.SIGCHLD, signal.SIGABRT):
         signal.signal(number, signal.SIG_DFL)
-    set_handler(signal.SIGTERM, post.end_start)
-    set_handler(signal.SIGUSR1, post.reopen_later)
+    set_handler(signal.SIGTERM, control.end_start)
+    set_handler(signal.SIGUSR1, control.reopen_later)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
@@ -141,18 +141,18 @@ class _ToldToEnd(BaseException):
     processes of a pool would else be left behind."""
 
 
-class _Post:
+class _Control:
     """The worker's side of the channel, and what its signals mean."""
 
     owns_process = True
 
     signals = frozenset({signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1})
 
-    def __init__(self, assignment: Assignment) -> None:
-        self.info = WorkerInfo(assignment.slot, os.getpid(), assignment.generation)
-        self._assignment = assignment
-        self._channel = assignment.channel
-        self.place: Place
+    def __init__(self, spec: WorkerSpec) -> None:
+        self.info = WorkerInfo(spec.slot, os.getpid(), spec.generation)
+        self._spec = spec
+        self._channel = spec.channel
+        self.context: WorkerContext
         """Set before it serves."""
         self._covered: dict[int, tuple[int, ...]] = {}
         self._draining = False
@@ -175,7 +175,7 @@ class _Post:
             insists = threading.Timer(MOMENT, self._insist)
             insists.daemon = True
             insists.start()
-            if not self._imported and (self._has_forked or forked.within(frame)):
+            if not self._imported and (self._has_forked or after_fork.within(frame)):
                 return
         self._end_start()
 
@@ -206,18 +206,18 @@ class _Post:
     def forget(self) -> None:
         """In a child that the application has forked."""
         give_back()
-        assignment = self._assignment
+        spec = self._spec
         faulthandler.unregister(STACKS_SIGNAL)
         faulthandler.enable(_STANDARD_ERROR)
-        if assignment.faults != _STANDARD_ERROR:
-            os.close(assignment.faults)
+        if spec.faults != _STANDARD_ERROR:
+            os.close(spec.faults)
         self._channel.close()
         self._uncover_all()
-        if assignment.mailbox is not None:
-            assignment.mailbox.close()
-        assignment.listeners.forget()
-        if assignment.access_log is not None:
-            assignment.access_log.close()
+        if spec.mailbox is not None:
+            spec.mailbox.close()
+        spec.listeners.forget()
+        if spec.access_log is not None:
+            spec.access_log.close()
 
     def note(self, number: signal.Signals) -> Urgency:
         """The supervisor decides what is urgent: QUIT comes from it when everything is to end at once."""
@@ -249,7 +249,7 @@ class _Post:
             self._drain(worker)
 
     def _title(self, state: str) -> None:
-        title.set_title(self._assignment.config.proc_name, self._assignment.role, state)
+        title.set_title(self._spec.config.proc_name, self._spec.role, state)
 
     def _read(self, worker: "AnyWorker") -> None:
         with suppress(BlockingIOError):
@@ -288,20 +288,20 @@ class _Post:
 
     def _watch_listeners(self, driver: "Driver") -> None:
         """A first worker can answer: the sockets listen from now on."""
-        from fastserve.worker import watch_listeners
+        from fastserve.worker.asgi import watch_listeners
 
-        watch_listeners(driver, self.place)
+        watch_listeners(driver, self.context)
         self._open_mailbox(driver)
 
     def _open_mailbox(self, driver: "Driver") -> None:
         """Once there is nothing that a sibling accepts from and this worker does not know."""
-        if self._assignment.mailbox is not None and self.place.listeners.all_given and not self._mailbox_open:
+        if self._spec.mailbox is not None and self.context.listeners.all_given and not self._mailbox_open:
             self._mailbox_open = True
-            driver.add_mailbox(self._assignment.mailbox.box.fileno())
+            driver.add_mailbox(self._spec.mailbox.box.fileno())
 
     def _meet(self, driver: "Driver", message: Message) -> None:
         """A sibling that connections may be handed over to. Without a descriptor for it they stay here."""
-        scoreboard = self._assignment.scoreboard
+        scoreboard = self._spec.scoreboard
         for fd in message.descriptors:
             if scoreboard is not None:
                 driver.add_sibling(message.values["number"], fd, scoreboard.memory(message.values["block"]))
@@ -309,7 +309,7 @@ class _Post:
     def _serve_for_sibling(self, driver: "Driver", fd: int) -> None:
         listener = socket.socket(fileno=fd)  # it looks at the address, and leaves the descriptor to us
         try:
-            driver.add_listener(fd, shared=True, **self._assignment.listeners.security.options(listener))
+            driver.add_listener(fd, shared=True, **self._spec.listeners.security.options(listener))
         finally:
             listener.detach()
 
@@ -342,9 +342,9 @@ class _Post:
         self._covered.clear()
 
     def _reopen(self, worker: "AnyWorker") -> None:
-        from fastserve.serving import reopen_logs
+        from fastserve.worker.serve import reopen_logs
 
-        reopen_logs(worker, self._assignment.access_log)
+        reopen_logs(worker, self._spec.access_log)
 
 
 def _close(descriptors: tuple[int, ...]) -> None:

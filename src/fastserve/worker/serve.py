@@ -10,13 +10,13 @@ from fastserve.app.application import Application
 from fastserve.config.config import Config
 from fastserve.host.stop_signals import Urgency
 from fastserve.observe.logs import AccessLog, reopen_files
-from fastserve.threaded_worker import ThreadedWorker
-from fastserve.worker import Place, Worker, new_loop_factory
+from fastserve.worker.asgi import Worker, WorkerContext, new_loop_factory
+from fastserve.worker.wsgi import ThreadedWorker
 
 AnyWorker = Worker | ThreadedWorker
 
 
-class Post(Protocol):
+class WorkerControl(Protocol):
     """What a worker answers to."""
 
     @property
@@ -49,29 +49,29 @@ def reopen_logs(worker: AnyWorker, access_log: AccessLog | None) -> None:
         worker.driver.reopen_access_log(access_log.fd)
 
 
-def serve(config: Config, app: Application, place: Place, post: Post) -> bool:
+def serve(config: Config, app: Application, context: WorkerContext, control: WorkerControl) -> bool:
     """Serves until a signal has ended it; whether the stop was clean. Raises StartError.
 
     The application was imported before there is an event loop: a WSGI application gets none, and Django, say, refuses
     to touch its database inside of one.
     """
     if app.interface == "wsgi":
-        threaded = ThreadedWorker(config, app.call, place)
-        with threaded.signals(post.signals, post.note, partial(post.take, threaded)):
-            return threaded.serve(lambda: post.serving(threaded))
+        threaded = ThreadedWorker(config, app.call, context)
+        with threaded.signals(control.signals, control.note, partial(control.take, threaded)):
+            return threaded.serve(lambda: control.serving(threaded))
     with asyncio.Runner(loop_factory=new_loop_factory(config.loop)) as runner:
-        if post.owns_process:
+        if control.owns_process:
             loop = runner.get_loop()
             loop.shutdown_default_executor = threads_left.shutdown_of_executors(loop)  # type: ignore[method-assign]
-        return runner.run(_serve(config, app, place, post))
+        return runner.run(_serve(config, app, context, control))
 
 
-async def _serve(config: Config, app: Application, place: Place, post: Post) -> bool:
-    worker = Worker(config, app.call, place)
+async def _serve(config: Config, app: Application, context: WorkerContext, control: WorkerControl) -> bool:
+    worker = Worker(config, app.call, context)
 
     def take(number: signal.Signals) -> None:
-        post.note(number)
-        post.take(worker, number)
+        control.note(number)
+        control.take(worker, number)
 
-    with worker.signals(post.signals, take):
-        return await worker.serve(lambda: post.serving(worker))
+    with worker.signals(control.signals, take):
+        return await worker.serve(lambda: control.serving(worker))

@@ -37,15 +37,20 @@ def fork() -> int:
     """`os.fork`, for a process of the server's own: nothing is forgotten in it, and nobody is told.
 
     What waits in the buffers of the standard streams leaves first, since both processes would write it; where nobody
-    reads it, it waits in this process alone.
+    reads it, it waits in this process alone. Signals wait as well: in the new process until it has its own handlers,
+    for it is born with all of them blocked.
     """
     global _own
     left = [each for each in (sys.stdout, sys.stderr) if not _flushed(each)]
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    pid = -1
     _own = True
     try:
         pid = os.fork()
     finally:
         _own = False
+        if pid != 0:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if pid == 0:
         _guards.clear()
         for each in left:

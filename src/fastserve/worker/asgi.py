@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TypeVar
 
-from fastserve import _core, forked
+from fastserve import _core
 from fastserve._core import ASGI, Driver, Interface, came_back
 from fastserve.app import threads_left
 from fastserve.app.application import ASGI3
@@ -19,11 +19,12 @@ from fastserve.app.lifespan import Lifespan
 from fastserve.config.config import Config
 from fastserve.errors import StartError
 from fastserve.host.signal_handlers import set_handler
+from fastserve.ipc import after_fork
 from fastserve.observe import logs
 from fastserve.observe.log_limit import LimitedLogger
 from fastserve.observe.scoreboard import counter
-from fastserve.proxy import TrustedProxies
 from fastserve.sockets.listeners import Listeners
+from fastserve.worker.forwarding import TrustedProxies
 
 T = TypeVar("T")
 
@@ -74,7 +75,7 @@ def own_process(config: Config) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class WorkerContext:
     """Where a worker stands: what it takes connections from, and where it writes what it does."""
 
     listeners: Listeners
@@ -100,16 +101,20 @@ def protocols(config: Config) -> list[str]:
     return ["h2", "http/1.1"] if config.http == "auto" and _core.HAVE_NGHTTP2 else ["http/1.1"]
 
 
-def error_log(config: Config, place: Place) -> LimitedLogger:
+def error_log(config: Config, context: WorkerContext) -> LimitedLogger:
     """What the driver logs to: most of it can be caused by clients."""
-    if place.status is None:
+    if context.status is None:
         return LimitedLogger(error_logger, config.log_rate_limit)
-    logs.count_lost(counter(place.status, "log_lines_dropped"))
-    return LimitedLogger(error_logger, config.log_rate_limit, counter(place.status, "log_lines_left_out"))
+    logs.count_lost(counter(context.status, "log_lines_dropped"))
+    return LimitedLogger(error_logger, config.log_rate_limit, counter(context.status, "log_lines_left_out"))
 
 
 def new_driver(
-    interface: Interface, config: Config, place: Place, log: LimitedLogger, own: Mapping[str, int] | None = None
+    interface: Interface,
+    config: Config,
+    context: WorkerContext,
+    log: LimitedLogger,
+    own: Mapping[str, int] | None = None,
 ) -> Driver:
     """A driver that watches the listeners, for the interface to start. Raises StartError.
 
@@ -124,43 +129,43 @@ def new_driver(
             server_header=SERVER if config.server_header else None,
             date_header=config.date_header,
             headers=config.headers,
-            access_log_fd=place.access_log,
+            access_log_fd=context.access_log,
             forwarding=TrustedProxies(config.forwarded_allow_ips) if config.proxy_headers else None,
             proxy_protocol=TrustedProxies(config.proxy_allow_from).trusts if config.proxy_protocol else None,
-            status=place.status,
+            status=context.status,
             http=config.http,
         )
-        driver.beat(place.beat)
-        tls = place.listeners.security.tls
+        driver.beat(context.beat)
+        tls = context.listeners.security.tls
         if tls is not None:
             tls.offer(offered)
             driver.repeat(RENEWAL, tls.renew)
-        place.listeners.listen(config.backlog)
-        watch_listeners(driver, place)
+        context.listeners.listen(config.backlog)
+        watch_listeners(driver, context)
     except (OSError, ValueError) as error:
         raise StartError(f"cannot serve: {error}") from error
     return driver
 
 
-def watch_listeners(driver: Driver, place: Place) -> None:
+def watch_listeners(driver: Driver, context: WorkerContext) -> None:
     """Takes connections from the listeners that listen and are not watched yet. Raises OSError."""
-    for each in place.listeners.fresh():
-        driver.add_listener(each.fileno(), shared=place.shared, **place.listeners.security.options(each))
+    for each in context.listeners.fresh():
+        driver.add_listener(each.fileno(), shared=context.shared, **context.listeners.security.options(each))
 
 
 class Worker:
-    """Serves one application in one place, once.
+    """Serves one application in one context, once.
 
     app: in ASGI 3 form.
     driver: None before connections are served, and after the end.
     """
 
-    def __init__(self, config: Config, app: ASGI3, place: Place) -> None:
+    def __init__(self, config: Config, app: ASGI3, context: WorkerContext) -> None:
         self.driver: Driver | None = None
         self._config = config
         self._app = app
-        self._place = place
-        self._log = error_log(config, place)
+        self._context = context
+        self._log = error_log(config, context)
         self._lifespan = Lifespan(app, config.lifespan)
         self._stopping = asyncio.Event()
         self._forced = asyncio.Event()
@@ -175,7 +180,7 @@ class Worker:
         Raises StartError when the lifespan's startup or the driver's fails.
         """
         self._loop = asyncio.get_running_loop()
-        with forked.guarded(self._forget, self._note_fork):
+        with after_fork.guarded(self._forget, self._note_fork):
             return await self._serve(started)
 
     async def _serve(self, started: Callable[[], None]) -> bool:
@@ -215,7 +220,7 @@ class Worker:
 
     def _forget(self) -> None:
         """In a child that the application has forked."""
-        self._place.listeners.forget()
+        self._context.listeners.forget()
         if self.driver is not None:
             self.driver.forget_after_fork()
         elif self._loop is not None:
@@ -259,7 +264,7 @@ class Worker:
             deflate=self._config.ws_per_message_deflate is not False,
             underscores=self._config.header_underscores == "allow",
         )
-        self.driver = driver = new_driver(interface, self._config, self._place, self._log)
+        self.driver = driver = new_driver(interface, self._config, self._context, self._log)
         asyncio_logger.addFilter(self._log)
         interface.start()
         return driver
@@ -270,7 +275,7 @@ class Worker:
         threads_left.stop_begins(patience)
         self._deadline = asyncio.get_running_loop().time() + patience
         driver.stop_listening()
-        self._place.listeners.close()
+        self._context.listeners.close()
         driver.drain(min(IDLE_GRACE, patience / 2), min(self._config.ws_drain_timeout, patience / 2))
         driver.when_idle(self._drained.set)
 
@@ -296,7 +301,7 @@ class Worker:
         return True
 
     def _close(self) -> None:
-        self._place.listeners.close()
+        self._context.listeners.close()
         driver, self.driver = self.driver, None
         if driver is None:
             return

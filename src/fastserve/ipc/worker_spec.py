@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from fastserve.app.application import Application
 from fastserve.app.hooks import Hooks
-from fastserve.channel import Channel
 from fastserve.config.config import Config
 from fastserve.host.privileges import Privileges
-from fastserve.mailbox import Mailbox
+from fastserve.ipc.channel import Channel
+from fastserve.ipc.mailbox import Mailbox
 from fastserve.observe.logs import AccessLog
 from fastserve.observe.scoreboard import Scoreboard, WorkerBlock
 from fastserve.sockets.listeners import Listeners
@@ -18,7 +18,7 @@ STACKS_SIGNAL = signal.SIGRTMAX
 
 
 @dataclass(frozen=True, slots=True)
-class Assignment:
+class WorkerSpec:
     """What a forked process is to do."""
 
     config: Config
