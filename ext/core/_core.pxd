@@ -42,9 +42,6 @@ cdef enum ConnectionFlag:
     CONN_FLUSHING = 512     # its out-queue is being sent: `send` called from a release must not send too
     CONN_STALLED = 1024     # answers above the high-water mark: the next request waits
     CONN_DEFERRED = 2048    # stands in Driver.deferred
-    CONN_PROXIED = 4096     # a PROXY protocol header is due before anything else
-    CONN_TUNNEL = 8192      # its exchange has upgraded the stream and takes bytes in place of events
-    CONN_REDIRECT = 16384   # a plain address beside one with TLS: requests are answered 308
     CONN_MORE = 256         # the turn's share of requests is used up; the rest waits for the next turn
 
 
@@ -296,36 +293,74 @@ cdef enum HTTPVersions:
     HTTP_2_ONLY
 
 
-cdef class H2Session:
+# One protocol on one connection: session.pxi says what each verb does.
+cdef class Session:
     cdef Driver driver
     cdef Connection connection
-    cdef Exchange fresh                 # of the newest stream, whose application has not been called yet
+    cdef bint wants_bytes(self) noexcept
+    cdef uint64_t body_wanted(self) noexcept
+    cdef bint receive_direct(self) except -1
+    cdef int feed(self, char *p, size_t n) noexcept
+    cdef int settle(self) noexcept
+    cdef int not_kept(self, int error) except -1
+    cdef int events(self) except -1
+    cdef int on_eof(self) except -1
+    cdef int attach(self, Exchange exchange, fs_event *event) except -1
+    cdef list exchanges(self)
+    cdef bint awaits_step(self) noexcept
+    cdef int refuse(self, int error) except -1
+    cdef int refuse_exchange(self, Exchange exchange, int error) except -1
+    cdef int response_ended(self, Exchange exchange) except -1
+    cdef int lose_all(self) except -1
+    cdef bint reads_for(self, Exchange exchange) noexcept
+    cdef bint has_input(self) noexcept
+    cdef int body_awaited(self, Exchange exchange) except -1
+    cdef int tunnel_opened(self) except -1
+    cdef bint is_full(self, Exchange exchange) except -1
+    cdef uint64_t unsent(self, Exchange exchange) noexcept
+    cdef bint room_is_read(self) noexcept
+    cdef bint client_left(self, Exchange exchange, bint may_turn) except -1
+    cdef int pump(self) except -1
+    cdef int note_room(self) except -1
+    cdef Phase waits_for(self, uint64_t *since, uint64_t *deadline) noexcept
+    cdef bint awaits_peer(self) noexcept
+    cdef int expired(self, uint64_t now) except -1
+    cdef int drain(self) except -1
+    cdef bint is_finished(self) except -1
+    cdef bint is_complete(self) noexcept
+    cdef bint must_reset(self) noexcept
+    cdef bint must_linger(self) noexcept
+
+
+cdef class H1Session(Session):
+    cdef Exchange exchange              # the request that is being read or answered
+    cdef bint tunnel                    # it has upgraded the stream and takes bytes in place of events
+    cdef uint64_t head_number           # h1.requests when the wait for a head or for a request began
+    cdef fs_h1 h1
+    cdef bint must_pause(self) except -1
+    cdef int take_tunnel(self) except -1
+    cdef int release(self, Exchange exchange) except -1
+    cdef Phase waits_for_exchange(self, uint64_t *since, uint64_t *deadline) noexcept
+    cdef uint64_t request_since(self, Phase phase) noexcept
+
+
+cdef class H2Session(Session):
+    cdef Exchange unstarted             # of the newest stream, whose application has not been called yet
     cdef fs_h2 h2
     cdef uint32_t full                  # streams whose exchange waits for room
     cdef uint64_t pong_by               # monotonic ms; while h2.pinged
     cdef bint failure_counted
-    cdef int events(self) except -1
     cdef int start(self) except -1
     cdef int take(self, fs_event *event) except -1
     cdef int take_data(self, Exchange exchange, fs_slice *data) except -1
     cdef int after_data(self, Exchange exchange) except -1
     cdef int read_on(self) except -1
-    cdef int attach(self, Exchange exchange, fs_stream *stream) except -1
     cdef int forget(self, Exchange exchange) except -1
-    cdef int response_ended(self, Exchange exchange) except -1
     cdef int gone(self, Exchange exchange, int error) except -1
-    cdef int refuse(self, fs_h2_stream *stream, int error) except -1
-    cdef int refuse_exchange(self, Exchange exchange, int error) except -1
-    cdef int failed(self, int error) except -1
-    cdef int lose_all(self) except -1
-    cdef list exchanges(self)
-    cdef int pump(self) except -1
-    cdef int tell_drained(self) except -1
-    cdef bint is_full(self, Exchange exchange) except -1
+    cdef int refuse_stream(self, fs_h2_stream *stream, int error) except -1
     cdef int give_up_blocked(self) except -1
     cdef uint64_t due(self) noexcept
     cdef uint64_t stream_due(self, fs_h2_stream *stream) noexcept
-    cdef int expired(self, uint64_t now) except -1
     cdef int late(self, fs_h2_stream *stream, uint64_t now) except -1
 
 
@@ -619,12 +654,14 @@ cdef class Driver:
 cdef class Connection:
     cdef Driver driver
     cdef Listener listener
-    cdef Exchange exchange              # the request that is being read or answered
+    cdef Session session                # never None: the protocol that it speaks
     cdef tuple client                   # made with the first request
     cdef tuple server
     cdef TLSFilter tls                  # None: plain
-    cdef H2Session session              # None: HTTP/1
+    cdef bint undecided                 # not a byte has said yet which protocol it speaks (opening.pxi)
     cdef bytes opening                  # the first bytes, as long as they may be HTTP/2's preface
+    cdef bint redirects                 # a plain address beside one with TLS: requests are answered 308
+    cdef bint proxied                   # a PROXY protocol header is due before anything else (proxy_peer.pxi)
     cdef dict tls_scope                 # what the interface says of it, made with the first request
     cdef object memo                    # what the interface wants to know of the connection again
     cdef bytes proxy_part               # of a PROXY protocol header, as far as it has come
@@ -639,7 +676,6 @@ cdef class Connection:
     cdef uint64_t stalled               # Driver.stalled at that time
     cdef uint32_t grace                 # ms by which the deadline has moved, because the worker stood still meanwhile
     cdef uint64_t opened                # monotonic ms
-    cdef uint64_t head_number           # h1.requests when the wait for a head or for a request began
     cdef uint64_t free_since            # where there are queues: when its last answer ended (HTTP/1), monotonic ms
     cdef uint64_t read_progress         # monotonic ms
     cdef uint64_t write_progress
@@ -650,7 +686,6 @@ cdef class Connection:
     cdef fs_address peer
     cdef fs_outqueue queue
     cdef QueueSink sink
-    cdef fs_h1 h1
 
     # driver -> connection
     cdef int ready(self, uint32_t events) except -1
@@ -664,44 +699,31 @@ cdef class Connection:
     cdef bint wants_bytes(self) noexcept
     cdef bint receive_bytes(self)
     cdef bint receive_failed(self, ssize_t n)
-    cdef int receive_direct(self) except -1
-    cdef Py_ssize_t receive_tls(self, Py_ssize_t taken, Py_ssize_t n) except -1
-    cdef bint shake_hands(self) except -1
-    cdef int begin_tls(self, object settings) except -1
-    cdef int tls_failed(self, object error) except -1
-    cdef int flush_tls(self, uint64_t *sent) except? -1
-    cdef bint says_goodbye(self) noexcept
-    cdef int redirect(self, fs_event *event) except -1
+    cdef void note_received(self, ssize_t n, size_t room) noexcept
+    cdef void look_again(self) noexcept
     cdef int feed(self, char *p, size_t n) except -1
-    cdef bint take_opening(self, char *p, size_t n) except -1
-    cdef int begin_http2(self) except -1
-    cdef int flush_socket(self, uint64_t *sent) except? -1
-    cdef uint64_t unsent_of(self, Exchange exchange) noexcept
-    cdef bint settle_machine(self) except -1
-    cdef int drain_events(self) except -1
-    cdef bint must_pause(self) except -1
-    cdef int drain_tunnel(self) except -1
-    cdef int open_exchange(self, fs_event *event) except -1
-    cdef bint excused(self) noexcept
-    cdef int judge(self) except -1
-    cdef int cut_off(self) except -1
-    cdef int refuse(self, int error) except -1
-    cdef int refuse_unopened(self, fs_event *event, int error) except -1
+    cdef int speak(self, Session session) except -1
+    cdef bint keep(self) except -1
     cdef int peer_closed(self) except -1
     cdef int flush(self) except -1
-    cdef int settle(self) except -1
+    cdef int flush_socket(self, uint64_t *sent) except? -1
     cdef int end_turn(self) except -1
-    cdef int broken(self, object failure) except -1
+    cdef int settle(self) except -1
     cdef int finish(self) except -1
+    cdef int linger(self) except -1
+    cdef int broken(self, object failure) except -1
+    # its deadline
+    cdef void begin_wait(self, Phase phase, uint32_t ms) noexcept
     cdef void set_deadline(self) noexcept
-    cdef uint64_t request_since(self, Phase phase) noexcept
+    cdef bint excused(self) noexcept
+    cdef int judge(self) except -1
     cdef bint peer_reads(self) noexcept
-    cdef int log_rejected(self, int error) except -1
-    cdef int log_answer(self, fs_event *event) except -1
-    # the PROXY protocol
-    cdef int expect_proxy_header(self, object proxied) except -1
-    cdef Py_ssize_t take_proxy_header(self, const char *p, size_t n) except -1
-    cdef int take_addresses(self, const fs_proxy_header *header) except -1
+    # session -> connection
+    cdef int open_exchange(self, fs_event *event) except -1
+    cdef int refuse(self, int error) except -1
+    cdef bint is_full(self)
+    cdef int wait_for_room(self) except -1
+    cdef int rest(self) except -1
     # exchange -> connection
     cdef bint full(self, Exchange exchange)
     cdef int written(self) except -1
@@ -712,6 +734,7 @@ cdef class Connection:
     cdef int refuse_exchange(self, Exchange exchange, int error) except -1
     cdef fs_sink *open_tunnel(self, Exchange exchange, const fs_field *fields, uint32_t n) except NULL
     cdef list exchanges(self)
+    cdef uint64_t unsent_of(self, Exchange exchange) noexcept
     cdef dict tls_extension(self)
     cdef dict tls_environ(self)
     cdef tuple client_address(self)

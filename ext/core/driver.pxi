@@ -385,11 +385,11 @@ cdef class Driver:
         self.status.connections = self.live
         if listener is not None:
             if listener.tls is not None:
-                connection.begin_tls(listener.tls)
+                begin_tls(connection, listener.tls)
             elif listener.redirect:
-                connection.flags |= CONN_REDIRECT
+                connection.redirects = True
         if self.proxy_protocol is not None:
-            connection.expect_proxy_header(self.proxy_protocol)
+            expect_proxy_header(connection, self.proxy_protocol)
             if connection.fd < 0:
                 return 0
         result = fs_poller_add(&self.poller, fd, self.token(connection.slot))
@@ -689,12 +689,16 @@ cdef class Driver:
             assert self.memory.used == 0, f"{self.memory.used} bytes are charged to clients that are gone"
 
     cdef int bury(self) except -1:
-        """Lets the closed connections go. One and its session refer to each other, which nobody else would break up."""
+        """Lets the closed connections go. A connection and its session form a reference cycle: it is broken here, unless something of
+        the connection is still on the stack, as where a destructor has come here from within its turn."""
         cdef list dead = self.dead
         cdef Connection connection
         self.dead = []
         for connection in dead:
-            connection.session = None
+            if connection.flags & (CONN_IN_TURN | CONN_FLUSHING):
+                self.dead.append(connection)
+            else:
+                connection.session = ENDED
 
     cdef int set_timer(self) except -1:
         cdef uint64_t due = fs_wheel_next(&self.wheel)

@@ -263,49 +263,6 @@ cdef inline void leave_place(Exchange exchange) noexcept:
         leave_queue(exchange)
 
 
-cdef fs_field text_fields[2]
-text_fields[0] = fs_field(b"content-type", b"text/plain; charset=utf-8", 12, 25, 0)
-text_fields[1] = fs_field(b"retry-after", b"1", 11, 1, 0)
-
-cdef fs_field version_fields[2]     # RFC 6455 section 4.4
-version_fields[0] = text_fields[0]
-version_fields[1] = fs_field(b"sec-websocket-version", b"13", 21, 2, 0)
-
-
-cdef int send_status(fs_stream *stream, int status) noexcept:
-    """A whole answer of the server's own: a status, its phrase as the text, Retry-After with a 503, the version of
-    WebSocket with a 426. FS_OK or the stream's error."""
-    cdef fs_response_head head
-    cdef fs_slice text = fs_reason_phrase(status)
-    cdef int result
-    memset(&head, 0, sizeof(head))
-    head.status = status
-    head.fields = &version_fields[0] if status == 426 else &text_fields[0]
-    head.nfields = 2 if status == 503 or status == 426 else 1
-    head.flags = FS_RESPONSE_END
-    head.length = text.n
-    result = stream.ops.head(stream, &head)
-    if result < 0:
-        return result
-    return stream.ops.body(stream, text.p, text.n, NULL, 1)
-
-
-cdef int send_redirect(fs_stream *stream, bytes location) noexcept:
-    """A whole 308, or 400 where there is no location. FS_OK or the stream's error."""
-    cdef fs_response_head head
-    cdef fs_field field
-    if PyBytes_GET_SIZE(location) == 0:
-        return send_status(stream, 400)
-    memset(&head, 0, sizeof(head))
-    field = fs_field(b"location", PyBytes_AS_STRING(location), 8, <uint32_t>PyBytes_GET_SIZE(location), 0)
-    head.status = 308
-    head.fields = &field
-    head.nfields = 1
-    head.flags = FS_RESPONSE_END
-    cdef int result = stream.ops.head(stream, &head)
-    return stream.ops.body(stream, "", 0, NULL, 1) if result >= 0 else result
-
-
 cdef object application_error(int error):
     cdef const fs_error_info *info = fs_error_describe(error)
     text = info.text.decode()

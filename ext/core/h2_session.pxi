@@ -1,5 +1,4 @@
-# HTTP/2's half of a connection: many streams, each with its exchange. The machine is ext/proto/h2.h's; what turns, sends and
-# ends is the connection's (connection.pxi).
+# HTTP/2 on a connection: many streams, each with its exchange. The machine is ext/proto/h2.h's.
 
 # ---- a stream's body on its way, as an out-queue of its own
 
@@ -44,7 +43,7 @@ cdef void open_body(void *pool, fs_body_queue *body) noexcept nogil:
 
 @cython.final
 @cython.no_gc_clear     # __dealloc__ needs the driver, whose memory the machine refers to
-cdef class H2Session:
+cdef class H2Session(Session):
     """The streams of one connection. An exchange that is attached to a stream is kept alive by a reference of its own:
     `fs_stream.exchange` is strong here."""
 
@@ -58,6 +57,28 @@ cdef class H2Session:
         if self.h2.session != NULL:
             fs_h2_free(&self.h2)
 
+    # ---- bytes in
+
+    cdef bint wants_bytes(self) noexcept:
+        return fs_h2_unread(&self.h2) == 0
+
+    cdef int feed(self, char *p, size_t n) noexcept:
+        return fs_h2_feed(&self.h2, p, n, self.driver.now)
+
+    cdef int settle(self) noexcept:
+        return fs_h2_settle(&self.h2)
+
+    cdef int not_kept(self, int error) except -1:
+        if error == FS_E_NO_ROOM:
+            fs_h2_fail(&self.h2, error)
+            self.refuse(error)
+        else:
+            self.connection.lost(error)
+
+    cdef int on_eof(self) except -1:
+        for exchange in self.exchanges():
+            (<Exchange>exchange).on_disconnect()
+
     # ---- events
 
     cdef int events(self) except -1:
@@ -70,28 +91,27 @@ cdef class H2Session:
             # Also what a client sends that reads nothing is taken: it may break off what it does not want. How much that
             # can bring about is bounded by its streams, and by the guard.
             if connection.answered >= driver.limits.max_pipelined and fs_h2_unread(&self.h2):
-                connection.flags |= CONN_MORE
-                driver.schedule(connection)
+                connection.rest()
                 break
             result = fs_h2_next(&self.h2, &event)
             if result < 0:
-                self.failed(result)
+                self.refuse(result)
                 break
-            if self.fresh is not None and (event.kind == FS_EVENT_NONE or event.stream != self.fresh.stream):
+            if self.unstarted is not None and (event.kind == FS_EVENT_NONE or event.stream != self.unstarted.stream):
                 self.start()
                 if connection.fd < 0:
                     break           # its first step has found the client gone: the event's stream is as well
             if event.kind == FS_EVENT_NONE:
                 break
             self.take(&event)
-        if self.fresh is not None:
+        if self.unstarted is not None:
             self.start()
         return 0
 
     cdef int start(self) except -1:
         """Calls the application for the newest stream: what came with its head is there by now."""
-        cdef Exchange exchange = self.fresh
-        self.fresh = None
+        cdef Exchange exchange = self.unstarted
+        self.unstarted = None
         if exchange.stream != NULL and not exchange.started:
             exchange.start()
 
@@ -102,7 +122,7 @@ cdef class H2Session:
             return 0
         if event.stream.exchange == NULL:
             if event.kind == FS_EVENT_RESET and fs_error_is_message(event.error):
-                self.refuse(<fs_h2_stream *>event.stream, event.error)
+                self.refuse_stream(<fs_h2_stream *>event.stream, event.error)
             return 0
         exchange = <Exchange>event.stream.exchange
         if event.kind == FS_EVENT_BODY:
@@ -160,16 +180,18 @@ cdef class H2Session:
 
     # ---- the ends of streams
 
-    cdef int attach(self, Exchange exchange, fs_stream *stream) except -1:
-        stream.exchange = <void *>exchange
+    cdef int attach(self, Exchange exchange, fs_event *event) except -1:
+        event.stream.exchange = <void *>exchange
         Py_INCREF(exchange)
+        if not event.head.flags & FS_HEAD_END:
+            self.unstarted = exchange
 
     cdef int forget(self, Exchange exchange) except -1:
         """Cuts it from its stream, which may have something to send still."""
         if exchange.stream == NULL:
             return 0
-        if self.fresh is exchange:
-            self.fresh = None
+        if self.unstarted is exchange:
+            self.unstarted = None
         (<fs_h2_stream *>exchange.stream).flags &= ~<uint32_t>FS_H2_FULL
         exchange.detach()
         Py_DECREF(exchange)
@@ -192,12 +214,12 @@ cdef class H2Session:
             exchange.log_departure()
             self.forget(exchange)
 
-    cdef int refuse(self, fs_h2_stream *stream, int error) except -1:
+    cdef int refuse_stream(self, fs_h2_stream *stream, int error) except -1:
         """A request whose head is wrong already."""
         self.driver.count_error(error)
         if error != FS_E_H2_MALFORMED:
             fs_h2_refuse(stream, error)
-            self.connection.log_rejected(error)
+            log_rejected(self.connection, error)
 
     cdef int refuse_exchange(self, Exchange exchange, int error) except -1:
         cdef fs_h2_stream *stream = <fs_h2_stream *>exchange.stream
@@ -211,8 +233,8 @@ cdef class H2Session:
         self.forget(exchange)
         self.connection.written()
 
-    cdef int failed(self, int error) except -1:
-        """The whole connection: GOAWAY is queued, and nobody is answered any more."""
+    cdef int refuse(self, int error) except -1:
+        """GOAWAY is queued, and nobody is answered any more."""
         cdef Connection connection = self.connection
         if error == FS_E_NOMEM:
             connection.lost(error)
@@ -235,6 +257,28 @@ cdef class H2Session:
             stream = stream.next
         return found
 
+    # ---- what an exchange asks
+
+    cdef bint has_input(self) noexcept:
+        return fs_h2_wants_pump(&self.h2)
+
+    cdef int body_awaited(self, Exchange exchange) except -1:
+        if exchange.stream != NULL:
+            (<fs_h2_stream *>exchange.stream).progress = (self.driver.now if self.connection.flags & CONN_IN_TURN
+                                                          else fs_monotonic_ms())
+
+    cdef uint64_t unsent(self, Exchange exchange) noexcept:
+        cdef fs_h2_stream *stream = <fs_h2_stream *>exchange.stream
+        return stream.body.size(stream.body) if stream != NULL else 0
+
+    cdef bint room_is_read(self) noexcept:
+        return not self.connection.flags & CONN_EOF
+
+    cdef bint client_left(self, Exchange exchange, bint may_turn) except -1:
+        if may_turn:
+            self.connection.ready(FS_READABLE)
+        return exchange.told
+
     # ---- bytes out
 
     cdef int pump(self) except -1:
@@ -248,13 +292,13 @@ cdef class H2Session:
             connection.lost(FS_E_NOMEM)
             return 0
         if self.h2.error and not self.failure_counted:
-            self.failed(self.h2.error)
+            self.refuse(self.h2.error)
         elif fs_h2_has_events(&self.h2):
             self.driver.schedule(connection)
         return self.h2.framed > 0
 
-    cdef int tell_drained(self) except -1:
-        """Exchanges whose bodies have left far enough may go on."""
+    cdef int note_room(self) except -1:
+        """Of each stream by itself."""
         cdef fs_h2_stream *stream
         cdef fs_h2_stream *following
         if self.full == 0:
@@ -272,7 +316,6 @@ cdef class H2Session:
             stream = following
 
     cdef bint is_full(self, Exchange exchange) except -1:
-        """Whether its `send` has to wait; never where the stream has ended, which the flush may bring about."""
         cdef fs_h2_stream *stream = <fs_h2_stream *>exchange.stream
         if stream == NULL or stream.body.size(stream.body) < self.driver.limits.high_water:
             return False
@@ -300,6 +343,14 @@ cdef class H2Session:
             stream = following
 
     # ---- time
+
+    cdef Phase waits_for(self, uint64_t *since, uint64_t *deadline) noexcept:
+        since[0] = deadline[0] = self.due()
+        if deadline[0] == 0 and self.h2.open == 0:
+            since[0] = self.h2.framed_at
+            deadline[0] = since[0] + self.driver.limits.timeout_keep_alive
+            return PHASE_KEEP_ALIVE
+        return PHASE_STREAMS
 
     cdef uint64_t due(self) noexcept:
         """When a stream is late, or the client is to show that it is still there."""
@@ -335,14 +386,16 @@ cdef class H2Session:
         return first
 
     cdef int expired(self, uint64_t now) except -1:
-        """`now`: monotonic ms, without the time in which the worker stood still."""
         cdef const fs_limits *limits = &self.driver.limits
         cdef fs_h2_stream *stream = self.h2.streams
         cdef fs_h2_stream *following
         cdef uint64_t due = fs_h2_incomplete_since(&self.h2)
+        if self.connection.phase == PHASE_KEEP_ALIVE:
+            fs_h2_drain(&self.h2, 1)        # idle for long enough
+            return 0
         if due and now >= due + limits.timeout_head:
             fs_h2_fail(&self.h2, FS_E_TIMEOUT)
-            self.failed(FS_E_TIMEOUT)
+            self.refuse(FS_E_TIMEOUT)
             return 0
         if self.driver.drain_until and self.driver.now >= self.driver.drain_until and self.h2.draining < 2:
             fs_h2_drain(&self.h2, 1)
@@ -377,3 +430,20 @@ cdef class H2Session:
             exchange.on_overdue()
         else:
             fs_h2_reset(stream, FS_OK)
+
+    cdef int drain(self) except -1:
+        fs_h2_drain(&self.h2, 0)
+        self.connection.end_turn()
+
+    # ---- the end
+
+    cdef bint is_finished(self) except -1:
+        cdef Connection connection = self.connection
+        if connection.flags & CONN_EOF and backlog(connection) == 0:
+            self.give_up_blocked()
+            connection.flush()
+            if connection.fd < 0:
+                return False
+        connection.keep()
+        return (connection.fd >= 0 and backlog(connection) == 0
+                and (fs_h2_must_close(&self.h2) or connection.flags & CONN_EOF and self.h2.open == 0))

@@ -42,14 +42,6 @@ cdef object stack_of(unsigned long ident):
         return f"  in {frame.f_code.co_qualname}: its stack cannot be shown: {failure!r}"
 
 
-cdef bint has_left(int fd) noexcept:
-    """Whether the peer has closed its side, or all of the connection, whatever lies in the socket before that."""
-    cdef pollfd looked
-    looked.fd = fd
-    looked.events = POLLRDHUP
-    return c_poll(&looked, 1, 0) > 0
-
-
 @cython.final
 cdef class WSGIExchange(Exchange):
 
@@ -671,9 +663,8 @@ cdef class WSGIExchange(Exchange):
         connection.end_turn()
         while self.stream != NULL and connection.unsent_of(self) > driver.limits.low_water:
             waiting.fd = connection.fd
-            # With HTTP/2 it may be a window that is waited for, which is something to be read.
-            waiting.events = (POLLOUT if backlog(connection) else 0) | (
-                POLLIN if connection.session is not None and not connection.flags & CONN_EOF else 0)
+            waiting.events = ((POLLOUT if backlog(connection) else 0)
+                              | (POLLIN if connection.session.room_is_read() else 0))
             timeout_ms = ALONE_LOOK_MS
             if connection.deadline:
                 timeout_ms = <int>min(<uint64_t>timeout_ms, max(connection.deadline, driver.now) - driver.now)
@@ -683,10 +674,11 @@ cdef class WSGIExchange(Exchange):
             self.threads.enter()
             driver.clock()
             PyErr_CheckSignals()
-            if self.stream != NULL and connection.session is not None:
-                connection.ready(FS_READABLE)
-            elif self.stream != NULL:
-                connection.end_turn()
+            if self.stream != NULL:
+                if waiting.events & POLLIN:
+                    connection.ready(FS_READABLE)
+                else:
+                    connection.end_turn()
             if self.stream != NULL and connection.deadline and driver.now >= connection.deadline:
                 connection.expired()
 
@@ -698,13 +690,9 @@ cdef class WSGIExchange(Exchange):
         self.threads.enter()
         try:
             connection = self.connection
-            if connection is not None and connection.session is None:
-                return has_left(connection.fd)
-            if connection is not None and self.threads.relay.depth == 1:
-                connection.ready(FS_READABLE)
+            return connection is not None and connection.session.client_left(self, self.threads.relay.depth == 1)
         finally:
             self.threads.leave()
-        return self.told
 
     cdef int handle_hints(self, object headers) except -1:
         cdef fs_field fields[FIELDS_ON_STACK]
