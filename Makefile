@@ -56,7 +56,7 @@ SANITIZED_TESTS ?= tests/behaviour tests/http2 tests/tls tests/websocket tests/w
 EXAMPLES ?= 2000
 
 PYTHON_SOURCES := $(wildcard src/fastserve/*.py src/fastserve/*/*.py)
-EXT := $(wildcard ext/*/*.c ext/*/*.h ext/*/*.pyx ext/*/*.pxd ext/*/*.pxi)
+EXT := $(wildcard ext/*/*.c ext/*/*.h ext/*/*.pyx ext/*/*.pxd ext/*/*.pxi ext/*/*/*.pxd ext/*/*/*.pxi)
 C_ROOMS := $(wildcard ext/net/*.c ext/proto/*.c)
 C_COMPILERS := $(shell for cc in gcc clang; do command -v $$cc; done)
 

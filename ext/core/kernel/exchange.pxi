@@ -27,11 +27,6 @@ cdef bint caused_by_disconnect(object exception):
     return False
 
 
-cdef inline uint64_t earliest(uint64_t a, uint64_t b) noexcept:
-    """Of two times, 0 being none."""
-    return b if a == 0 or b != 0 and b < a else a
-
-
 cdef class Exchange:
 
     cdef int begin(self, fs_request_head *head) except -1:
@@ -271,19 +266,3 @@ cdef object application_error(int error):
     if error == FS_E_APP_ORDER or error == FS_E_INTERNAL:
         return RuntimeError(text)
     return ValueError(text)
-
-
-cdef inline void trim_value(fs_field *field) noexcept:
-    """White space around a value is not part of it (RFC 9110 section 5.5)."""
-    while field.value_len and field.value[field.value_len - 1] in (c' ', c'\t'):
-        field.value_len -= 1
-    while field.value_len and field.value[0] in (c' ', c'\t'):
-        field.value += 1
-        field.value_len -= 1
-
-
-cdef int raise_pending() except -1:
-    """Raises the exception that a C call has left; there may be none."""
-    if PyErr_Occurred() != NULL:
-        return -1
-    return 0

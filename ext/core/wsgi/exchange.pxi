@@ -19,6 +19,13 @@ cdef extern from "Python.h":
     unsigned long PyThread_get_thread_ident()
 
 
+cdef int raise_pending() except -1:
+    """Raises the exception that a C call has left; there may be none."""
+    if PyErr_Occurred() != NULL:
+        return -1
+    return 0
+
+
 cdef object raise_info(exc_info):
     raise exc_info[1].with_traceback(exc_info[2])
 
@@ -26,7 +33,7 @@ cdef object raise_info(exc_info):
 cdef object without_ours(trace):
     """A traceback from the application's first frame on; where all frames are ours, as it is."""
     own = trace
-    while own is not None and own.tb_frame.f_code.co_filename.endswith("wsgi.pxi"):
+    while own is not None and own.tb_frame.f_globals.get("__name__") == __name__:
         own = own.tb_next
     return trace if own is None else own
 
@@ -316,11 +323,11 @@ cdef class WSGIExchange(Exchange):
         self.drop_call()
         if connection is None:
             return 0
-        connection.flags |= CONN_IN_TURN
+        connection.hold()
         try:
             give_up_waiting(self)
         finally:
-            connection.flags &= ~<uint32_t>CONN_IN_TURN
+            connection.unhold()
         self.give_turn(connection)
 
     cdef int call(self) except -1:
@@ -465,11 +472,11 @@ cdef class WSGIExchange(Exchange):
             connection.response_ended(self)     # which schedules the turn
             self.driver.schedule(connection)
             return 0
-        connection.flags |= CONN_IN_TURN        # its turn follows at once
+        connection.hold()        # its turn follows at once
         try:
             connection.response_ended(self)
         finally:
-            connection.flags &= ~<uint32_t>CONN_IN_TURN
+            connection.unhold()
         if self.progress == WSGI_DONE:
             self.following = connection     # the same exchange serves its next request, once this one is over (Threads.step)
         else:
@@ -479,12 +486,11 @@ cdef class WSGIExchange(Exchange):
         """What is queued leaves, at once or a little later, and the connection's next request is looked for."""
         cdef Driver driver = self.driver
         cdef Threads threads = self.threads
-        cdef bint polling = driver.polling
         # Unwatched, close() may keep an answer that waits from leaving for as long as it likes.
-        driver.polling = (threads.defers(self.worker) and threads.watched
-                          and self.ident == PyThread_get_thread_ident())
+        cdef bint before = driver.let_turns_wait(threads.defers(self.worker) and threads.watched
+                                                 and self.ident == PyThread_get_thread_ident())
         connection.turn()
-        driver.polling = polling
+        driver.let_turns_wait(before)
 
     cdef int leave_soon(self) except -1:
         """A piece leaves before the next is asked for. Where another thread stands by it may do so, within a millisecond,
@@ -545,11 +551,11 @@ cdef class WSGIExchange(Exchange):
             self.driver.count_error(FS_E_APP_RAISED)
             return
         try:
-            connection.flags |= CONN_IN_TURN
+            connection.hold()
             try:
                 self.fail(FS_E_APP_RAISED)
             finally:
-                connection.flags &= ~<uint32_t>CONN_IN_TURN
+                connection.unhold()
             self.give_turn(connection)
         except BaseException as internal:
             connection.broken(internal)     # nobody goes on with it

@@ -77,7 +77,7 @@ cdef class Connection:
         if driver.buffer_held:
             driver.schedule(self)       # asked for inside another one's turn: the buffer has that one's bytes in it
             return 0
-        driver.buffer_held = True
+        driver.hold_buffer()
         self.flags |= CONN_IN_TURN
         self.flags &= ~<uint32_t>(CONN_MORE | CONN_STALLED)
         self.answered = 0
@@ -100,7 +100,7 @@ cdef class Connection:
         except BaseException as failure:
             self.broken(failure)
         finally:
-            driver.buffer_held = False
+            driver.release_buffer()
             self.flags &= ~<uint32_t>CONN_IN_TURN
         if self.session.awaits_step() and backlog(self) == 0:
             self.set_deadline()         # the application's step comes next, and another turn after it
@@ -299,6 +299,13 @@ cdef class Connection:
         self.flags |= CONN_MORE
         self.driver.schedule(self)
 
+    cdef void hold(self) noexcept:
+        """What is queued from here on schedules no turn: whoever holds the connection gives it one at once, after `unhold`."""
+        self.flags |= CONN_IN_TURN
+
+    cdef void unhold(self) noexcept:
+        self.flags &= ~<uint32_t>CONN_IN_TURN
+
     # ---- what an exchange calls
 
     cdef bint full(self, Exchange exchange):
@@ -320,7 +327,7 @@ cdef class Connection:
                 or not self.session.reads_for(exchange) or not self.wants_bytes()):
             return False
         self.pulls += 1
-        driver.buffer_held = True
+        driver.hold_buffer()
         self.flags |= CONN_IN_TURN
         try:
             if self.keep():
@@ -331,7 +338,7 @@ cdef class Connection:
         except BaseException as failure:
             self.broken(failure)
         finally:
-            driver.buffer_held = False
+            driver.release_buffer()
             self.flags &= ~<uint32_t>CONN_IN_TURN
         if self.queue.size or exchange.stream == NULL:
             self.written()

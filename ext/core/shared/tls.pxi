@@ -56,14 +56,13 @@ cdef int unhear_unraisable() except -1:
 cdef class TLSFilter:
     """One connection's TLS. Its state is for the connection to read; nobody else changes it."""
 
-    def __cinit__(self, Driver driver, object settings):
+    def __cinit__(self, object settings):
         self.settings = settings
         self.incoming = ssl.MemoryBIO()
         self.outgoing = ssl.MemoryBIO()
         self.ssl = settings.context.wrap_bio(self.incoming, self.outgoing, server_side=True)
         self.state = TLS_HANDSHAKE
         self.fresh = True
-        fs_outqueue_init(&self.wire, &driver.pool)
 
     def __dealloc__(self):
         fs_outqueue_clear(&self.wire)
@@ -193,3 +192,10 @@ cdef inline bint speaks_http(const char *p, size_t n) noexcept:
         if not c'A' <= p[i] <= c'Z':
             return False
     return n > 0
+
+
+cdef TLSFilter open_filter(object settings, fs_outpool *pool):
+    """A new one; `settings` is a fastserve.tls.TLS, and `pool` outlives it."""
+    cdef TLSFilter tls = TLSFilter.__new__(TLSFilter, settings)
+    fs_outqueue_init(&tls.wire, pool)
+    return tls

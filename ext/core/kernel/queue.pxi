@@ -38,8 +38,7 @@ cdef void admit(Driver driver) noexcept:
         exchange.waits = WAITS_FOR_CALL
         take_place(exchange)
         driver.admitted.append(exchange)
-        exchange.connection.flags &= ~<uint32_t>CONN_SCHEDULED      # once more, should start_admitted() be what made room
-        driver.schedule(exchange.connection)
+        driver.schedule_again(exchange.connection)      # should start_admitted() be what made room
     except BaseException as failure:
         report(driver.logger, LOG_CRITICAL, "Internal error in the queue", (), failure)
 

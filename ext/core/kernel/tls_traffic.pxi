@@ -37,7 +37,7 @@ cdef bint shake_hands(Connection connection) except -1:
 
 
 cdef int begin_tls(Connection connection, object settings) except -1:
-    connection.tls = TLSFilter.__new__(TLSFilter, connection.driver, settings)
+    connection.tls = open_filter(settings, &connection.driver.pool)
     connection.begin_wait(PHASE_TLS, connection.driver.limits.timeout_tls_handshake)
 
 

@@ -128,11 +128,11 @@ cdef class ASGI(Interface):
         cdef Driver driver = self.driver
         cdef Task task
         cdef dict scope = exchange.request_scope
-        cdef bint idle_stack = driver.idle_stack
+        cdef bint idle_stack
         if self.may_nest():
             return self.run_by_the_loop(exchange)
         exchange.request_scope = None
-        driver.idle_stack = False
+        idle_stack = driver.enter_application()
         try:
             coroutine = self.application(scope, exchange.receive, exchange.send)
             scope = None        # the application's alone
@@ -141,11 +141,11 @@ cdef class ASGI(Interface):
             task = self.runner.run(coroutine)
             coroutine = None
         except BaseException as failure:
-            driver.idle_stack = idle_stack
+            driver.leave_application(idle_stack)
             exchange.finished(failure)
             self.give(exchange)
             return 0
-        driver.idle_stack = idle_stack
+        driver.leave_application(idle_stack)
         if task is None:
             exchange.finished(self.runner.take_failure() if self.runner.failure is not None else None)
             self.give(exchange)

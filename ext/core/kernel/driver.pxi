@@ -126,7 +126,7 @@ cdef class Driver:
         self.server_line = header_lines([(b"server", server)] if server else [])
         self.extra_lines = own_date + header_lines([field for field in headers if field[0].lower() not in own])
         self.open_status(status)
-        self.access_log = AccessLog(access_log_fd, self, logger)
+        self.access_log = open_access_log(access_log_fd, self.status, logger)
         self.queues = self.limits.max_queue or self.limits.timeout_queue
         self.queue = collections.OrderedDict()
         self.admitted = []
@@ -285,9 +285,9 @@ cdef class Driver:
     cdef int accept_rest(self, list listeners, bint last) except -1:
         """Takes what waits, all of it; `last`: and then nothing any more."""
         cdef Listener listener
-        cdef bint polling = self.polling
+        cdef bint polling
         self.clock()
-        self.polling = True
+        polling = self.let_turns_wait(True)
         try:
             for listener in listeners:
                 if last:
@@ -300,7 +300,7 @@ cdef class Driver:
                 if last:
                     self.forget_listener(listener)
         finally:
-            self.polling = polling
+            self.let_turns_wait(polling)
             if not polling:
                 self.finish_batch()
 
@@ -587,18 +587,53 @@ cdef class Driver:
         if n < 0:
             raise OSError(-n, os.strerror(-n))
         self.look(due)
-        self.turning = self.polling = self.idle_stack = True
+        self.turning = self.idle_stack = True
+        self.begin_batch()
         try:
             self.take_all(ready, n)
             self.send_deferred()
         finally:
-            self.turning = self.polling = self.idle_stack = False
+            self.turning = self.idle_stack = False
+            self.end_batch()
             self.note_stall()
             self.finish_batch()
         if PyList_GET_SIZE(self.told) or self.repeat_due:
             self.tell_watches()
         if PyList_GET_SIZE(self.scheduled):
             self.schedule_sweep()       # a sweep() inside this poll has done nothing
+
+    # These are the driver's own: other parts call the verbs, and assign none of them (tests/test_architecture.py).
+
+    cdef void begin_batch(self) noexcept:
+        """This thread's turns may end later in the batch, with those that follow."""
+        self.polling = True
+
+    cdef void end_batch(self) noexcept:
+        """From here on a turn sends at once what it has queued."""
+        self.polling = False
+
+    cdef bint let_turns_wait(self, bint may) noexcept:
+        """One of the two; gives which it was."""
+        cdef bint before = self.polling
+        self.polling = may
+        return before
+
+    cdef bint enter_application(self) noexcept:
+        """The application's code lies on the stack from here on, and nothing else of it is called into. Gives what leave_application
+        takes."""
+        cdef bint before = self.idle_stack
+        self.idle_stack = False
+        return before
+
+    cdef void leave_application(self, bint before) noexcept:
+        self.idle_stack = before
+
+    cdef void hold_buffer(self) noexcept:
+        """A turn is on the stack, whose unparsed bytes may lie in the worker's buffer: nobody else receives."""
+        self.buffer_held = True
+
+    cdef void release_buffer(self) noexcept:
+        self.buffer_held = False
 
     cdef int take_all(self, const fs_ready *ready, int n) except -1:
         """Each event stands for itself: most are edge-triggered, and one that is lost does not come again."""
@@ -745,6 +780,11 @@ cdef class Driver:
         self.scheduled.append(connection)
         self.schedule_sweep()
 
+    cdef int schedule_again(self, Connection connection) except -1:
+        """A turn after the one that it may have been scheduled for, whose list is being worked through."""
+        connection.flags &= ~<uint32_t>CONN_SCHEDULED
+        self.schedule(connection)
+
     cdef int schedule_sweep(self) except -1:
         if not self.sweep_scheduled and not self.closed:
             self.sweep_scheduled = True
@@ -769,6 +809,7 @@ cdef class Driver:
     cdef int take_scheduled(self) except -1:
         cdef list scheduled = self.scheduled
         cdef Connection connection
+        self.sweep_scheduled = False
         self.scheduled = []
         if PyList_GET_SIZE(self.admitted):
             start_admitted(self)        # their connections' turns follow
@@ -935,7 +976,7 @@ cdef class Driver:
 
     def reopen_access_log(self, int fd):
         self.access_log.flush()
-        self.access_log = AccessLog(fd, self, self.logger)
+        self.access_log = open_access_log(fd, self.status, self.logger)
         self.clock()
 
     def pass_time(self, double seconds):

@@ -243,14 +243,14 @@ cdef class Threads:
         if self.watched:
             self.has_follower()         # that can take the lead when it has to be taken away
         driver.clock()
-        driver.polling = True
+        driver.begin_batch()
         while self.relay.leader == me and not self.halted:
             try:
                 if self.first is not None and self.running < self.most:
                     if self.watched and self.slow >= SLOW_LIMIT:
                         driver.send_deferred()
                         if self.hand_over():
-                            driver.polling = False
+                            driver.end_batch()
                             return self.step(me)
                     if self.step(me):
                         return 1
@@ -261,13 +261,12 @@ cdef class Threads:
                     self.come_round()
             except BaseException as failure:
                 report(driver.logger, LOG_CRITICAL, "Internal error in the driver", (), failure)
-        driver.polling = False
+        driver.end_batch()
         return 0
 
     cdef int come_round(self) except -1:
         """The batch is done: its answers leave, and the next one is waited for."""
         cdef Driver driver = self.driver
-        driver.sweep_scheduled = False
         driver.take_scheduled()
         driver.send_deferred()
         self.make_calls()
@@ -286,7 +285,7 @@ cdef class Threads:
         cdef Driver driver = self.driver
         cdef uint64_t due = driver.poller.timer_due
         cdef int n
-        driver.polling = False
+        driver.end_batch()
         with nogil:
             fs_relay_unlock(&self.relay)
             n = fs_poller_collect(&driver.poller, self.batch, FS_POLL_BATCH, timeout_ms)
@@ -294,7 +293,7 @@ cdef class Threads:
             PyErr_CheckSignals()
         finally:
             self.enter()
-            driver.polling = True
+            driver.begin_batch()
             # Also where a handler raised: what is in the batch will not be told again.
             self.at = 0
             self.n = fs_poller_sort_out(&driver.poller, self.batch, n) if n > 0 else 0
@@ -323,7 +322,7 @@ cdef class Threads:
             if self.last_step:
                 self.learn(began - self.last_step > SLOW_US)
             self.last_step = began
-        driver.polling = False
+        driver.end_batch()
         self.running += 1
         exchange.worker = me
         if self.timed:
@@ -346,9 +345,9 @@ cdef class Threads:
         if exchange.progress == WSGI_DONE and not exchange.queued:
             (<WSGI>exchange.interface).give(exchange)
         if following is not None:
-            driver.polling = self.defers(me)
+            driver.let_turns_wait(self.defers(me))
             following.turn()
-        driver.polling = self.leads(me)
+        driver.let_turns_wait(self.leads(me))
         if not driver.polling:
             driver.finish_batch()
         if driver.idle_callback is not None:

@@ -1,9 +1,5 @@
 # What the ASGI exchanges share: one task of the application, its `receive` and `send`, and those that wait in them.
 
-cdef enum:
-    FIELDS_ON_STACK = 64
-
-
 cdef inline bint is_text(object o, str expected) noexcept:
     """Whether `o` equals one of our own short ASCII strings."""
     return o is expected or (
@@ -155,11 +151,11 @@ cdef class ASGIExchange(Exchange):
         self.client_came()
         self.receiver = self.more_receivers = None
         if others is None and here and driver.idle_stack and not self.interface.may_nest():
-            driver.idle_stack = False
+            driver.enter_application()
             try:
                 wakeup.fire(True)
             finally:
-                driver.idle_stack = True
+                driver.leave_application(True)
             return 0
         wakeup.fire(False)
         for wakeup in others or ():

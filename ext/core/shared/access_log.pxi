@@ -39,16 +39,9 @@ cdef inline char *put_escaped(char *q, const char *p, size_t n) noexcept nogil:
 @cython.final
 cdef class AccessLog:
 
-    def __cinit__(self, int fd, Driver driver, logger):
-        self.fd = fd
-        fs_log_file_open(&self.file, fd)
-        self.status = driver.status
-        self.logger = logger
-        self.buffer = NULL
-        if fd >= 0:
-            self.buffer = <char *>malloc(LOG_BUFFER)
-            if self.buffer == NULL:
-                raise MemoryError()
+    def __cinit__(self):
+        self.fd = -1
+        fs_log_file_open(&self.file, -1)
 
     def __dealloc__(self):
         fs_log_file_close(&self.file)
@@ -171,3 +164,17 @@ cdef class AccessLog:
             self.losing = True
             report(self.logger, LOG_ERROR, "The access log cannot be written (%s): lines are lost from here on",
                    ("nobody reads it" if error == EAGAIN else os.strerror(error),))
+
+
+cdef AccessLog open_access_log(int fd, fs_status *status, object logger):
+    """A log that writes to `fd`, which stays the caller's, or none where that is -1. `status` counts what is lost, and outlives it."""
+    cdef AccessLog log = AccessLog.__new__(AccessLog)
+    log.status = status
+    log.logger = logger
+    if fd >= 0:
+        log.buffer = <char *>malloc(LOG_BUFFER)
+        if log.buffer == NULL:
+            raise MemoryError()
+        log.fd = fd
+        fs_log_file_open(&log.file, fd)
+    return log

@@ -1,0 +1,44 @@
+# One call of an ASGI application.
+cdef class ASGIExchange(Exchange):
+    cdef ASGI interface
+    cdef Task task                      # the application's, once it has suspended
+    cdef dict request_scope             # from begin() to start()
+    cdef object receiver                # the Wakeup of a `receive` call that waits, or None
+    cdef list more_receivers            # those of further ones; None nearly always
+    cdef object alarm                   # a timer of the loop, once the client has left and --timeout-client-gone is set
+    cdef bint cut                       # `send` raises: nothing reaches the client, or a stop ends a stream that is deaf
+    cdef list senders                   # futures of `send` calls that wait; None nearly always
+    cdef Send send
+    cdef Receive receive
+
+    cdef dict next_event(self)
+    cdef object handle_send(self, object event)
+    cdef int finished(self, object exception) except -1
+    cdef object disconnected(self)
+    cdef int log_failure(self, object exception, bint gone) except -1
+    cdef int log_begin(self, const fs_request_head *head, dict scope) except -1
+    cdef int send_head(self, int status, object pairs, uint32_t flags, uint64_t length) except -1
+    cdef int cancel(self) except -1
+    cdef int let_go(self) except -1
+    cdef int add_receiver(self, object wakeup) except -1
+    cdef int drop_receiver(self, object wakeup) except -1
+    cdef int add_sender(self, object future) except -1
+    cdef int drop_sender(self, object future) except -1
+    cdef int wake_receivers(self, bint here) except -1
+    cdef int wake_senders(self) except -1
+    cdef int client_left(self) except -1
+    cdef int forget_alarm(self) except -1
+    cdef bint unanswered(self) noexcept
+    cdef object after_write(self)
+    cdef int check(self, int result) except -1
+
+
+# The two callables of an ASGI application. Called by vectorcall: no argument tuple is made.
+cdef class Send:
+    cdef void *vectorcall               # first field: its offset is the type's tp_vectorcall_offset
+    cdef ASGIExchange exchange
+
+
+cdef class Receive:
+    cdef void *vectorcall
+    cdef ASGIExchange exchange

@@ -1,0 +1,44 @@
+# What an event of the application holds, borrowed; NULL where the key is missing.
+ctypedef struct EventView:
+    PyObject *type
+    PyObject *status
+    PyObject *headers
+    PyObject *trailers
+    PyObject *body
+    PyObject *more_body
+
+
+cdef class HTTPExchange(ASGIExchange):
+    cdef Pieces pieces                  # request body that the application has not taken
+    cdef int response                   # Response
+    cdef int status
+    cdef bint end_given                 # `receive` has said more_body False
+    cdef dict versions                  # the scope's `asgi`, until the application has taken the body
+    cdef bint listens                   # `receive` was awaited beyond the body: it is to say when the client leaves
+    cdef object fields                  # the sequence of pairs that `http.response.start` brought
+    cdef uint64_t held_since            # monotonic ms from which on the head waits; 0: not seen yet, NEVER: it must not go so
+    cdef bint trailers                  # announced by it
+    cdef bint trailers_given            # the application has sent all of them, and nobody wanted them
+    cdef bint taking                    # in `receive`: what comes is taken at once
+
+    cdef int came(self, size_t n, bint end) except -1
+    cdef int no_room(self) except -1
+    cdef int reset(self) except -1
+    cdef object start_response(self, dict event, EventView *view)
+    cdef object send_body(self, dict event, EventView *view)
+    cdef object send_path(self, dict event)
+    cdef object send_file(self, dict event)
+    cdef object send_hints(self, dict event)
+    cdef object send_trailers(self, dict event)
+    cdef int expect(self, dict event, int response) except -1
+    cdef int expect_body(self, dict event) except -1
+    cdef int expect_whole(self, dict event) except -1
+    cdef bint holds_head(self) noexcept
+    cdef int release_head(self) except -1
+    cdef int expect_offered(self, str name) except -1
+    cdef str sent_so_far(self)
+    cdef int refuse_rest(self) except -1
+    cdef int dismiss(self) except -1
+    cdef int write_head(self, bint end, uint64_t length) except -1
+    cdef object after_body(self, int result)
+    cdef int end(self) except -1

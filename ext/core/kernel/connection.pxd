@@ -1,0 +1,128 @@
+# Why a connection has a deadline. One at a time: the machine waits for one thing.
+cdef enum Phase:
+    PHASE_NONE              # the application works: no deadline of the connection's
+    PHASE_TLS               # the handshake
+    PHASE_FIRST_BYTE
+    PHASE_HEAD
+    PHASE_STREAMS           # HTTP/2: the first of what its streams wait for
+    PHASE_KEEP_ALIVE
+    PHASE_BODY
+    PHASE_APPLICATION       # the exchange's own deadline, where it has one: the application is late, a ping is due
+    PHASE_WRITE
+    PHASE_LINGER
+    PHASE_DRAIN             # idle while the worker stops
+
+
+cdef enum ConnectionFlag:
+    CONN_READABLE = 1       # the socket may hold bytes that were not asked for yet
+    CONN_PEER_CLOSED = 2    # epoll reported the peer's FIN; recv will see it
+    CONN_EOF = 4            # recv has seen it
+    CONN_IN_TURN = 8        # its turn is on the stack: nothing may free it, output leaves at the end
+    CONN_SCHEDULED = 16     # stands in Driver.scheduled
+    CONN_LINGERING = 32     # FIN sent, whatever still comes is thrown away
+    CONN_TRUSTED = 64       # the peer is a trusted proxy
+    CONN_TRUST_KNOWN = 128
+    CONN_FLUSHING = 512     # its out-queue is being sent: `send` called from a release must not send too
+    CONN_STALLED = 1024     # answers above the high-water mark: the next request waits
+    CONN_DEFERRED = 2048    # stands in Driver.deferred
+    CONN_MORE = 256         # the turn's share of requests is used up; the rest waits for the next turn
+
+
+# Lays fs_sink over an out-queue: `base` comes first, so that an fs_sink* is a QueueSink*.
+ctypedef struct QueueSink:
+    fs_sink base
+    fs_outqueue *queue
+
+
+cdef class Connection:
+    cdef Driver driver
+    cdef Listener listener
+    cdef Session session                # never None: the protocol that it speaks
+    cdef tuple client                   # made with the first request
+    cdef tuple server
+    cdef TLSFilter tls                  # None: plain
+    cdef bint undecided                 # not a byte has said yet which protocol it speaks (opening.pxi)
+    cdef bytes opening                  # the first bytes, as long as they may be HTTP/2's preface
+    cdef bint redirects                 # a plain address beside one with TLS: requests are answered 308
+    cdef bint proxied                   # a PROXY protocol header is due before anything else (proxy_peer.pxi)
+    cdef dict tls_scope                 # what the interface says of it, made with the first request
+    cdef object memo                    # what the interface wants to know of the connection again
+    cdef bytes proxy_part               # of a PROXY protocol header, as far as it has come
+    cdef int fd                         # owned; -1 once closed
+    cdef uint32_t slot
+    cdef uint32_t flags                 # CONN_*
+    cdef Phase phase
+    cdef uint32_t answered              # requests, or messages of a WebSocket, of this turn
+    cdef uint32_t pulls                 # receives of this turn in the application's own steps
+    cdef uint64_t deadline              # monotonic ms, 0: none
+    cdef uint64_t since                 # monotonic ms: when the wait began that `phase` names
+    cdef uint64_t stalled               # Driver.stalled at that time
+    cdef uint32_t grace                 # ms by which the deadline has moved, because the worker stood still meanwhile
+    cdef uint64_t opened                # monotonic ms
+    cdef uint64_t free_since            # where there are queues: when its last answer ended (HTTP/1), monotonic ms
+    cdef uint64_t read_progress         # monotonic ms
+    cdef uint64_t write_progress
+    cdef uint64_t looked_at             # when it was last asked what the peer has acknowledged
+    cdef uint64_t sent                  # bytes that the kernel has taken,
+    cdef uint64_t acknowledged          # and of them those that the peer's has
+    cdef fs_timer timer                 # may be armed earlier than `deadline`: it is then armed again
+    cdef fs_address peer
+    cdef fs_outqueue queue
+    cdef QueueSink sink
+
+    # driver -> connection
+    cdef int ready(self, uint32_t events) except -1
+    cdef int turn(self) except -1
+    cdef int expired(self) except -1
+    cdef int drain(self) except -1
+    cdef int lost(self, int error) except -1
+    cdef int close(self, bint reset) except -1
+    cdef int forget(self) except -1
+    # the steps of a turn
+    cdef bint wants_bytes(self) noexcept
+    cdef bint receive_bytes(self)
+    cdef bint receive_failed(self, ssize_t n)
+    cdef void note_received(self, ssize_t n, size_t room) noexcept
+    cdef void look_again(self) noexcept
+    cdef int feed(self, char *p, size_t n) except -1
+    cdef int speak(self, Session session) except -1
+    cdef bint keep(self) except -1
+    cdef int peer_closed(self) except -1
+    cdef int flush(self) except -1
+    cdef int flush_socket(self, uint64_t *sent) except? -1
+    cdef int end_turn(self) except -1
+    cdef int settle(self) except -1
+    cdef int finish(self) except -1
+    cdef int linger(self) except -1
+    cdef int broken(self, object failure) except -1
+    # its deadline
+    cdef void begin_wait(self, Phase phase, uint32_t ms) noexcept
+    cdef void set_deadline(self) noexcept
+    cdef bint excused(self) noexcept
+    cdef int judge(self) except -1
+    cdef bint peer_reads(self) noexcept
+    # whoever goes on with its turn
+    cdef void hold(self) noexcept
+    cdef void unhold(self) noexcept
+    # session -> connection
+    cdef int open_exchange(self, fs_event *event) except -1
+    cdef int refuse(self, int error) except -1
+    cdef bint is_full(self)
+    cdef int wait_for_room(self) except -1
+    cdef int rest(self) except -1
+    # exchange -> connection
+    cdef bint full(self, Exchange exchange)
+    cdef int written(self) except -1
+    cdef bint pull(self, Exchange exchange)
+    cdef int want_body(self, Exchange exchange) except -1
+    cdef int body_awaited(self, Exchange exchange) except -1
+    cdef int response_ended(self, Exchange exchange) except -1
+    cdef int refuse_exchange(self, Exchange exchange, int error) except -1
+    cdef fs_sink *open_tunnel(self, Exchange exchange, const fs_field *fields, uint32_t n) except NULL
+    cdef list exchanges(self)
+    cdef uint64_t unsent_of(self, Exchange exchange) noexcept
+    cdef dict tls_extension(self)
+    cdef dict tls_environ(self)
+    cdef tuple client_address(self)
+    cdef tuple server_address(self)
+    cdef bint trusted(self)

@@ -1,0 +1,171 @@
+# One place in the driver's table of descriptors. epoll carries (generation, index) instead of a pointer, so that
+# an event for a descriptor that a forked child keeps alive can never reach a freed object.
+ctypedef struct Slot:
+    PyObject *owner         # strong: a Connection, a Listener or a Watch; NULL when free
+    uint32_t generation
+    uint32_t next_free
+
+
+cdef enum:
+    DEFER_MAX = 16          # turns whose answers are sent together
+
+
+# Which protocols a listener's connections may speak.
+cdef enum HTTPVersions:
+    HTTP_ANY
+    HTTP_1_ONLY
+    HTTP_2_ONLY
+
+
+cdef class Listener:
+    cdef int fd                         # not owned; -1 once it is no longer watched
+    cdef bint shared
+    cdef bint mailbox                   # no listener, but where siblings put connections that they have accepted
+    cdef uint64_t name                  # the same for this address in every worker; 0: what it accepts is not handed over
+    cdef object tls                     # fastserve.tls.TLS, or None: its connections are plain
+    cdef int redirect                   # the https port that a plain one redirects to, 0
+    cdef uint32_t slot
+    cdef tuple server                   # (host, port) or (path, None); None where each connection has its own
+
+
+cdef class Watch:
+    cdef int fd                         # not owned; -1 once it is no longer watched
+    cdef uint32_t slot
+    cdef bint due                       # stands in Driver.told
+    cdef object callback
+
+
+cdef class Driver:
+    cdef object __weakref__             # for the ledger
+    cdef Interface interface
+    cdef object logger
+    cdef object forwarding              # None or a Forwarding
+    cdef object proxy_protocol          # None, or says of a peer's host whether its connections begin with a header
+    cdef bytes server_line
+    cdef bytes extra_lines
+    cdef AccessLog access_log
+    cdef list scheduled                 # connections that want a turn outside of poll
+    cdef PyObject *deferred[DEFER_MAX]  # strong: connections whose turn has still to end
+    cdef uint32_t deferred_count
+    cdef list dead                      # closed in this batch; freed when it ends
+    cdef list told                      # watches whose callback is due when this batch has ended
+    cdef bint sweep_scheduled
+    cdef bint turning                   # poll() or sweep() is on the stack: neither is entered again, nothing is buried
+    cdef bint idle_stack                # in poll() or sweep(), and no application's code below us on the stack
+    cdef bint buffer_held               # a turn is on the stack, whose unparsed bytes may lie in `buffer`
+    cdef bint polling                   # a batch is being worked on, and this thread's turns may end later in it
+    cdef bint closed
+    cdef bint forgotten                 # this is a child that the application has forked: the driver is the parent's
+    cdef bint copied                    # the application has forked: others may have the connections' descriptors too
+    cdef object idle_callback
+    cdef object alarm_callback
+    cdef fs_limits limits
+    cdef fs_budget memory               # what is held for clients: their bodies, messages and unread bytes
+    cdef fs_budget files                # and bodies in files
+    cdef uint64_t room_said             # monotonic ms at which the log was told last that there is no room, 0: never
+    cdef fs_head_common head_common
+    cdef fs_h1_shared h1_shared
+    cdef fs_h2_shared h2_shared
+    cdef HTTPVersions http
+    cdef fs_outpool pool
+    cdef fs_poller poller
+    cdef fs_wheel wheel
+    cdef char *buffer                   # receives for every connection
+    cdef size_t buffer_size
+    cdef Slot *slots
+    cdef uint32_t slot_count
+    cdef uint32_t slot_free             # head of the free list, slot_count when empty
+    cdef uint64_t now                   # monotonic ms, read once a batch
+    cdef uint64_t now_us                # the same moment
+    cdef uint64_t looked_us             # when the clock was last looked at
+    cdef uint64_t stalled               # ms in all in which it stood still: the application blocked it, or the process did not run
+    cdef uint32_t handshakes            # steps of TLS handshakes in this batch
+    cdef object view                    # a memoryview over `buffer`
+    cdef uint32_t ended_now             # answers to requests of this moment, whose duration has still to be counted
+    cdef uint64_t drain_until           # monotonic ms until which an idle connection may bring one more request
+    cdef bint gave_up                   # requests in flight have been told, or cancelled: what they leave undone is 503
+    cdef uint64_t spread_until          # and until which WebSockets are closed, each at its moment
+    cdef uint32_t live                  # connections
+    cdef uint32_t in_flight             # requests whose client waits
+    cdef uint32_t running               # and with those whose application goes on without it: max_concurrency counts these
+    cdef bint queues                    # requests may wait for a place, or only so long for their application (queue.pxi)
+    cdef object queue                   # an OrderedDict of the exchanges that wait for a place, the oldest first
+    cdef uint32_t queue_length
+    cdef list admitted                  # those that have been given one, and are called when the driver comes round
+    cdef uint64_t queue_said            # monotonic ms at which the log was told last that some wait too long, 0: never
+    cdef fs_status *status              # the counters
+    # Whose memory that is; NULL: ours. A pointer, because the garbage collector must not see it: it clears a memoryview
+    # that it finds in a cycle with us, though we count there until the end.
+    cdef Py_buffer *status_buffer
+    cdef uint64_t free_rows             # of its table of requests
+    cdef uint64_t errors[512]           # by -code
+    cdef list siblings                  # those that connections may be handed over to
+    cdef dict by_name                   # listeners, as siblings call them
+    cdef uint32_t short_lived           # connections that have ended soon, since the last accept
+    cdef uint32_t short_lives           # and how many of them have ended from one accept to the next, at most, lately; in sixteenths
+    cdef uint32_t passing               # so many connections are expected to go by themselves, soon
+    cdef uint64_t handover_number       # of the last one; its upper half is this process's ID
+    cdef uint64_t accept_paused_until   # no descriptors left: monotonic ms, 0 when not paused
+    cdef fs_timer accept_timer
+    cdef fs_timer log_timer
+    cdef fs_timer alarm_timer
+    cdef fs_timer beat_timer
+    cdef fs_timer repeat_timer
+    cdef uint64_t repeat_ms             # from one call of `repeat`'s callback to the next
+    cdef object repeat_callback
+    cdef bint repeat_due
+    cdef uint64_t beat_ms               # from one beat to the next
+
+    cdef list owners(self, object kind)
+    cdef list listeners(self)
+    cdef list connections_(self)
+    cdef int pause_accepting(self, int error) except -1
+    cdef int resume_accepting(self) except -1
+    cdef int forget_listener(self, Listener listener) except -1
+    cdef int take(self, const fs_ready *ready) except -1
+    cdef int take_slot(self, object owner) except -1
+    cdef void free_slot(self, uint32_t index) noexcept
+    cdef void *token(self, uint32_t index) noexcept
+    cdef int open_status(self, object memory) except -1
+    cdef void clock(self) noexcept
+    cdef void look(self, uint64_t due) noexcept
+    cdef void note_stall(self) noexcept
+    cdef int take_all(self, const fs_ready *ready, int n) except -1
+    cdef void begin_batch(self) noexcept
+    cdef void end_batch(self) noexcept
+    cdef bint let_turns_wait(self, bint may) noexcept
+    cdef bint enter_application(self) noexcept
+    cdef void leave_application(self, bint before) noexcept
+    cdef void hold_buffer(self) noexcept
+    cdef void release_buffer(self) noexcept
+    cdef int schedule_again(self, Connection connection) except -1
+    cdef Listener listener_of(self, int fd)
+    cdef int accept_rest(self, list listeners, bint last) except -1
+    cdef int accept_from(self, Listener listener, int most) except -1
+    cdef int accept_handed(self, Listener mailbox, int most) except -1
+    cdef bint hand_over(self, int fd, const fs_address *peer, Listener listener) except -1
+    cdef int forget_sibling(self, Sibling sibling) except -1
+    cdef int forget_siblings(self) except -1
+    cdef void note_short_lives(self) noexcept
+    cdef int shut_mailbox(self, Listener mailbox) except -1
+    cdef int open_handed(self, int fd, const fs_handover *handover) except -1
+    cdef int watch_listener(self, Listener listener) except 1
+    cdef int forget_watch(self, Watch watch) except -1
+    cdef void forget_status(self) noexcept
+    cdef int tell_watches(self) except -1
+    cdef int open_connection(self, int fd, fs_address *peer, Listener listener) except -1
+    cdef int schedule(self, Connection connection) except -1
+    cdef int schedule_sweep(self) except -1
+    cdef int take_scheduled(self) except -1
+    cdef int finish_batch(self) except -1
+    cdef void show_held(self) noexcept
+    cdef int check_held(self) except -1
+    cdef int bury(self) except -1
+    cdef int defer(self, Connection connection) except -1
+    cdef int send_deferred(self) except -1
+    cdef int expire(self) except -1
+    cdef void count_error(self, int error) noexcept
+    cdef void say_no_room(self, int error) noexcept
+    cdef void count_durations(self, uint64_t us) noexcept
+    cdef int check_idle(self) except -1
+    cdef int set_timer(self) except -1

@@ -1,0 +1,67 @@
+# One request and its answer: what every interface shares. An exchange sees its stream and never the protocol.
+cdef class Exchange:
+    cdef Driver driver
+    cdef Connection connection          # None once the response has ended or the connection is gone
+    cdef fs_stream *stream              # NULL together with it
+    cdef object client                  # for the log: kept only while there is one
+    cdef object method
+    cdef object raw_path
+    cdef object query
+    cdef int version
+    cdef uint64_t started_us            # monotonic, 0 without an access log
+    cdef uint64_t begun_us              # Driver.now_us of the batch that brought its head
+    cdef fs_status_row *row             # its place among the requests in flight; NULL where none was free
+    cdef uint64_t since                 # monotonic ms at which the application's time began, 0 before
+    cdef uint64_t awaiting_since        # and from which on it has waited for the client; 0 while it does not
+    cdef uint64_t quiet_since           # monotonic ms: when the answer was last seen to go on, 0 before
+    cdef uint64_t sent_before           # `stream.body_sent` at that time
+    cdef bint logged                    # the access log has its line
+    cdef bint counted                   # its answer is among the responses and durations
+    cdef bint started                   # the application has been called, or will be when the body is there
+    cdef bint queued                    # a step in the application is due, and after it another turn
+    cdef bint running                   # it has not returned yet
+    cdef bint counts                    # it has a place among Driver.running
+    cdef int waits                      # for a place, or for its call after that (queue.pxi)
+    cdef uint64_t queued_since          # where there are queues: since when it waits for its application, monotonic ms
+    cdef bint left                      # the client has closed its half, or is gone
+    cdef bint told                      # http.disconnect is due: the client has left or the worker stops
+    cdef bint lost                      # nothing can be sent any more
+    cdef bint body_ended                # the whole request body has arrived
+    cdef bint wants_continue            # Expect: 100-continue, not answered yet
+    cdef size_t held                    # received bytes that the application has not taken, by which reading is paused
+    cdef uint64_t charged               # of the driver's memory: what they cost
+    cdef int broken                     # the application's error that broke the response, 0
+
+    # connection -> exchange
+    cdef int begin(self, fs_request_head *head) except -1
+    cdef int start(self) except -1
+    cdef int on_body(self, const char *p, size_t n, bint end) except -1
+    cdef char *body_room(self, size_t wanted, size_t *given) except NULL
+    cdef int body_filled(self, size_t n, bint end) except -1
+    cdef int on_end(self) except -1
+    cdef int on_disconnect(self) except -1
+    cdef int on_lost(self) except -1
+    cdef int on_drained(self) except -1
+    cdef int on_refused(self) except -1
+    cdef int on_overdue(self) except -1
+    cdef bint calls(self) noexcept
+    cdef int admitted(self) except -1
+    cdef bint wants_body(self) noexcept
+    cdef uint64_t due(self) noexcept
+    cdef bint awaits_peer(self) noexcept
+    cdef int await_client(self) except -1
+    cdef int client_came(self) except -1
+    cdef uint64_t application_due(self) noexcept
+    cdef str lateness(self)
+    # connection -> exchange, in a tunnel
+    cdef int on_data(self, char *p, size_t n) except -1
+    cdef int on_data_end(self) except -1
+    cdef bint wants_data(self) noexcept
+    # driver -> exchange
+    cdef int on_drain(self) except -1
+    cdef int on_stop(self) except -1
+    cdef int detach(self) except -1
+    cdef uint64_t sent(self) noexcept
+    cdef int log(self, int status) except -1
+    cdef int log_departure(self) except -1
+    cdef int fail(self, int error) except -1

@@ -1,0 +1,24 @@
+# Lays fs_body_queue over an out-queue of a stream's own: `base` comes first here as well.
+ctypedef struct StreamQueue:
+    fs_body_queue base
+    fs_outqueue queue
+
+
+cdef class H2Session(Session):
+    cdef Exchange unstarted             # of the newest stream, whose application has not been called yet
+    cdef fs_h2 h2
+    cdef uint32_t full                  # streams whose exchange waits for room
+    cdef uint64_t pong_by               # monotonic ms; while h2.pinged
+    cdef bint failure_counted
+    cdef int start(self) except -1
+    cdef int take(self, fs_event *event) except -1
+    cdef int take_data(self, Exchange exchange, fs_slice *data) except -1
+    cdef int after_data(self, Exchange exchange) except -1
+    cdef int read_on(self) except -1
+    cdef int forget(self, Exchange exchange) except -1
+    cdef int gone(self, Exchange exchange, int error) except -1
+    cdef int refuse_stream(self, fs_h2_stream *stream, int error) except -1
+    cdef int give_up_blocked(self) except -1
+    cdef uint64_t due(self) noexcept
+    cdef uint64_t stream_due(self, fs_h2_stream *stream) noexcept
+    cdef int late(self, fs_h2_stream *stream, uint64_t now) except -1

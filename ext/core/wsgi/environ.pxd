@@ -1,0 +1,60 @@
+# Places of the keys of an environ whose values change from request to request, beside those of the fields.
+cdef enum EnvironKey:
+    ENV_METHOD
+    ENV_PATH_INFO
+    ENV_QUERY_STRING
+    ENV_REQUEST_URI
+    ENV_RAW_URI
+    ENV_PROTOCOL
+    ENV_SERVER_NAME
+    ENV_SERVER_PORT
+    ENV_REMOTE_ADDR
+    ENV_REMOTE_PORT
+    ENV_EARLY_HINTS                     # this and what follows are handles
+    ENV_CLIENT_DISCONNECTED
+    ENV_WAITRESS_DISCONNECTED           # the same by waitress's name
+    ENV_SIZE
+
+
+# One field of a request as environ has it, shared by all requests of a worker: nothing in it changes.
+cdef class EnvironField:
+    cdef bytes name                     # as received, lower-case
+    cdef str key
+    cdef str value
+
+
+cdef class EnvironFields:
+    cdef PyObject *entries[1024]        # strong EnvironFields; direct-mapped
+    cdef PyObject *keys[256]            # strong (name, key) tuples of unknown names; direct-mapped
+    cdef str key_of(self, const fs_field *field)
+    cdef EnvironField make(self, const fs_field *field)
+    cdef EnvironField known(self, const fs_field *field)
+
+
+# An environ for requests that have the same fields in the same order: the values are those of the last one.
+cdef class EnvironShape:
+    cdef dict environ
+    cdef list fields                    # EnvironField objects, None for those that are not passed on or not kept
+    cdef list keys                      # their keys, None for those that are not passed on
+    cdef bint joined                    # a key comes twice: made anew each time
+    cdef uint64_t hash
+    cdef PyObject *given[ENV_SIZE]      # borrowed: environ owns them
+
+
+cdef class EnvironBuilder:
+    cdef dict base                      # what is the same in every environ of this worker
+    cdef EnvironFields fields
+    cdef TargetCache targets
+    cdef bint underscores               # names with an underscore are passed on
+    cdef list shapes                    # EnvironShape or None; direct-mapped by hash
+    cdef tuple peers                    # of the last new connection
+    cdef Target target                  # of the last environ
+    cdef str method                     # likewise
+    cdef dict build(self, const fs_request_head *head, Connection connection, WSGIExchange exchange)
+    cdef int forget(self, Handle handle) except -1
+    cdef int clear(self) except -1
+    cdef EnvironShape shape_for(self, const fs_request_head *head)
+    cdef EnvironShape new_shape(self, const fs_request_head *head, uint64_t hash)
+    cdef bint fit(self, EnvironShape shape, const fs_request_head *head) except -1
+    cdef bint passes(self, const fs_field *field) noexcept
+    cdef int add_secrets(self, dict environ, EnvironShape shape, const fs_request_head *head) except -1

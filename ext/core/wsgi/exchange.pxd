@@ -1,0 +1,95 @@
+# What a WSGI application has still to do.
+cdef enum Progress:
+    WSGI_READING            # the body is still coming: the application has not been called
+    WSGI_CALL               # it is to be called
+    WSGI_PULL               # its iterable is to be pulled
+    WSGI_CLOSE              # the iterable is only to be closed
+    WSGI_DONE
+
+
+cdef class WSGIExchange(Exchange):
+    cdef WSGI interface
+    cdef Threads threads
+    cdef int progress                   # Progress
+    cdef bint paused                    # waits for room in the out-queue
+    cdef bint overdue                   # was answered 504; whoever runs it is still inside the application
+    cdef int worker                     # number of the thread whose step it is
+    cdef unsigned long ident            # of that thread, as Python has it; 0 outside a step
+    cdef uint64_t seen_us               # where threads are timed: when that thread last gave a sign, monotonic
+    cdef uint64_t seen_sent             # bytes of the answer that had been sent then
+    cdef WSGIExchange next              # in the queue, or in the chain of spares
+    cdef dict environ                   # from begin() to the call
+    # the request's body
+    cdef BodyStore body
+    # the response
+    cdef object status                  # str, None until start_response
+    cdef int code                       # of it
+    cdef tuple fields                   # pairs of str
+    cdef object said_length             # what the application gave as Content-Length, or None
+    cdef object iterable                # what the application returned
+    cdef object iterator
+    cdef bint single                    # the iterable says that it has one element
+    cdef object room                    # an event that those wait for who are in `write`, or None
+    cdef Connection following           # whose turn comes after this step, for its next request
+    cdef StartResponse start_response
+    cdef Write write
+    cdef EarlyHints early_hints
+    cdef ClientIsGone client_disconnected
+
+    cdef int reset(self) except -1
+    cdef int let_go(self) except -1
+    cdef void perform(self) noexcept
+    cdef int call(self) except -1
+    cdef int answer(self, object result) except -1
+    cdef int answer_whole(self, bytes body) except -1
+    cdef int answer_file(self, FileWrapper wrapper) except -1
+    cdef int pull(self) except -1
+    cdef int send_piece(self, bytes piece) except -1
+    cdef int after_body(self, int result) except -1
+    cdef int end_body(self) except -1
+    cdef int completed(self) except -1
+    cdef int give_turn(self, Connection connection) except -1
+    cdef int leave_soon(self) except -1
+    cdef int expect_body(self, fs_request_head *head) except -1
+    cdef int unstored(self, error) except -1
+    cdef int give_up_body(self, int error) except -1
+    cdef int drop_call(self) except -1
+    cdef int no_room(self, int error) except -1
+    cdef int enqueue(self) except -1
+    cdef int write_head(self, bint end, uint64_t length) except -1
+    cdef void failed(self, object failure) noexcept
+    cdef void close_iterable(self) noexcept
+    cdef object handle_start(self, object status, object headers, object exc_info)
+    cdef int handle_write(self, object data) except -1
+    cdef int handle_hints(self, object headers) except -1
+    cdef int wait_for_room(self) except -1
+    cdef int wait_alone(self) except -1
+    cdef int make_room(self) except -1
+    cdef bint leads(self) noexcept
+    cdef bint is_overdue(self) noexcept
+    cdef int refuse_late(self) except -1
+    cdef bint client_is_gone(self) except -1
+
+
+# The callables of a WSGI application.
+cdef class StartResponse:
+    cdef void *vectorcall               # first field, as in Send
+    cdef WSGIExchange exchange
+
+
+cdef class Write:
+    cdef WSGIExchange exchange
+
+
+# A callable that stands in the environ, and in the prototypes that environs are copied from.
+cdef class Handle:
+    cdef WSGIExchange exchange
+    cdef Py_ssize_t held                # places in prototypes where it stands
+
+
+cdef class EarlyHints(Handle):
+    pass
+
+
+cdef class ClientIsGone(Handle):
+    pass
