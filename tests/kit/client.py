@@ -16,6 +16,9 @@ from kit.waiting import PATIENCE, until
 Address = tuple[str, int] | str
 PIECE = 1 << 16
 
+GRACE = 1.0
+"""Seconds in which a server that stops still answers a request on a connection that was idle (docs/deployment.md)."""
+
 
 class Client:
     """One connection.
@@ -94,6 +97,32 @@ class Client:
     def exchange(self, data: bytes, method: str = "GET") -> Answer:
         """Sends a request and reads its response."""
         return self.send(data).answer(method)
+
+    def ask(self, data: bytes) -> Answer | None:
+        """The same on a connection that has been idle. None: it was too late, the server had closed the connection.
+
+        A server that stops may do so GRACE seconds after it has said the last thing on it, and no sooner: that raises.
+        A client that has to wait for a processor is late without knowing, so it is the kernel that is asked.
+        """
+        idle = 0.0
+        try:
+            try:
+                self.send(data)
+            finally:
+                idle = self._silence()
+            return self.answer()
+        except (BrokenAnswer, ConnectionError) as error:
+            if idle > GRACE - 0.02 and self._silence() >= idle:
+                return None
+            error.add_note(f"asked {idle:.3f} s after the last that came")
+            raise
+
+    def _silence(self) -> float:
+        """Seconds since anything has come, or the connection was made. Of a Unix socket, the kernel does not say."""
+        if self.socket.family == socket.AF_UNIX:
+            return 0.0
+        info = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+        return float(struct.unpack_from("=I", info, 52)[0]) / 1000  # tcpi_last_data_recv, in milliseconds
 
     def receive_once(self) -> bytes:
         """What a single recv brings."""

@@ -29,6 +29,8 @@ class Seen:
     answered: int = 0
     failures: list[str] = field(default_factory=list)
     """Connections that were refused or reset, answers that broke off or had another status than 200."""
+    late: int = 0
+    """Requests that came later than a server that stops waits for one: asked once more, as any client does."""
     bodies: dict[str, int] = field(default_factory=dict)
     """How often each body came."""
     slowest: float = 0.0
@@ -70,11 +72,16 @@ class ClosedLoop:
                     while self._one(client, data, begun) and not self._stop.is_set():
                         begun = time.monotonic()
             except (BrokenAnswer, OSError) as error:
-                self._failed(f"{time.monotonic():.3f} {'kept' if keep_alive else 'once'}: {error!r}")
+                kind, notes = "kept" if keep_alive else "once", getattr(error, "__notes__", "")
+                self._failed(f"{time.monotonic():.3f} {kind}: {error!r} {notes}")
 
     def _one(self, client: Client, data: bytes, begun: float) -> bool:
         """Whether the connection can be used again."""
-        answer = client.exchange(data)
+        answer = client.ask(data)
+        if answer is None:
+            with self._lock:
+                self._seen.late += 1
+            return False
         with self._lock:
             self._seen.answered += 1
             self._seen.slowest = max(self._seen.slowest, time.monotonic() - begun)

@@ -18,6 +18,8 @@ class Tally:
 
     answered: int = 0
     said_close: int = 0
+    late: int = 0
+    """Requests that came later than a server that stops waits for one."""
     lost: list[str] = field(default_factory=list)
     """A request that had been sent and got no whole answer."""
 
@@ -65,13 +67,16 @@ class Load:
 
     def _one(self, client: Client) -> bool:
         try:
-            answer = client.exchange(self._data)
+            answer = client.ask(self._data)
         except (BrokenAnswer, OSError) as error:
             with self._changed:
                 self.tally.lost.append(repr(error))
                 self._changed.notify_all()
             return False
         with self._changed:
+            if answer is None:
+                self.tally.late += 1
+                return False
             self.tally.answered += 1
             self._answered.add(client)
             self.tally.said_close += answer.closes
