@@ -6,9 +6,9 @@ from fastserve.observe.loggers import adopt
 
 if TYPE_CHECKING:
     from fastserve.config.config import Config
+    from fastserve.embed import Server
     from fastserve.errors import StartError
     from fastserve.process import run
-    from fastserve.server import Server
 
     __version__: str
 
@@ -16,7 +16,7 @@ __all__ = ["Config", "Server", "StartError", "__version__", "run"]
 
 _HOMES = {
     "Config": "fastserve.config.config",
-    "Server": "fastserve.server",
+    "Server": "fastserve.embed",
     "StartError": "fastserve.errors",
     "run": "fastserve.process",
 }

@@ -93,7 +93,7 @@ def run_process(config: Config, load: Callable[[], Config], *, own: bool = False
         open_files.raise_limit()
     try:
         if config.supervisor and _in_main_thread():
-            from fastserve.supervisor import Supervisor
+            from fastserve.supervisor.supervisor import Supervisor
 
             return Supervisor(config, load).run()
         return _Alone(config, own).run()

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from fastserve.exits import OutOfMemory
-from fastserve.slots import Slot
+from fastserve.supervisor.slots import Slot
+from fastserve.supervisor.wait_status import OutOfMemory
 from kit.script import request
 from kit.waiting import until
 from supervised.conftest import APPLICATION, CONNECTIONS, Supervise, Write, amount

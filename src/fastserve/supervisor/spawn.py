@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
-from fastserve import health
 from fastserve.app.application import Application
 from fastserve.app.hooks import Hooks, WorkerInfo
 from fastserve.config.config import Config
@@ -18,8 +17,9 @@ from fastserve.ipc.mailbox import Mailbox
 from fastserve.ipc.worker_spec import WorkerSpec
 from fastserve.observe.logs import AccessLog
 from fastserve.observe.scoreboard import Scoreboard, WorkerBlock
-from fastserve.slots import Child
 from fastserve.sockets.listeners import Listeners, SlotSockets
+from fastserve.supervisor import health
+from fastserve.supervisor.slots import WorkerHandle
 
 
 class NotForkedError(RuntimeError):
@@ -27,7 +27,7 @@ class NotForkedError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Equipment:
+class WorkerResources:
     """What every worker gets."""
 
     scoreboard: Scoreboard
@@ -41,35 +41,40 @@ class Equipment:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
-    """What a worker is of: the configuration, and the generation that each reload begins."""
+class Generation:
+    """What a reload replaces: the workers of one generation have the same configuration and sockets."""
 
     config: Config
     sockets: SlotSockets
-    generation: int
+    number: int
 
 
 def start(
-    slot: int, version: Version, equipment: Equipment, *, siblings: bool, all_sockets: tuple[SlotSockets, ...]
-) -> Child:
+    slot: int,
+    generation: Generation,
+    resources: WorkerResources,
+    *,
+    siblings: bool,
+    all_sockets: tuple[SlotSockets, ...],
+) -> WorkerHandle:
     """Forks a worker. Raises Forked in it, and NotForkedError.
 
     siblings: there are other workers.
     all_sockets: those that are open, of which the worker keeps only its slot's.
     """
-    block = equipment.scoreboard.take()
+    block = resources.scoreboard.take()
     if block is None:
         raise NotForkedError("too many workers are still draining")
-    equipment.hooks.call("pre_fork", WorkerInfo(slot, 0, version.generation))
+    resources.hooks.call("pre_fork", WorkerInfo(slot, 0, generation.number))
     with ExitStack() as taken:
-        taken.callback(equipment.scoreboard.give_back, block)
+        taken.callback(resources.scoreboard.give_back, block)
         try:
             ours, theirs = Channel.pair()
             taken.callback(ours.close)
             taken.callback(theirs.close)
             faults = os.memfd_create("fastserve-faults")
             taken.callback(os.close, faults)
-            mailbox = Mailbox.new() if version.config.balance_connections else None
+            mailbox = Mailbox.new() if generation.config.balance_connections else None
             if mailbox is not None:
                 taken.callback(mailbox.close)
             pid = fork()
@@ -80,12 +85,12 @@ def start(
         ours.close()
         if mailbox is not None:
             mailbox.entry.close()
-        equipment.leave_behind()
-        listeners = _take_along(slot, version.sockets, all_sockets)
-        spec = _spec(slot, version, equipment, listeners, theirs, faults, block, siblings)
+        resources.leave_behind()
+        listeners = _take_along(slot, generation.sockets, all_sockets)
+        spec = _spec(slot, generation, resources, listeners, theirs, faults, block, siblings)
         raise Forked(_job(replace(spec, mailbox=mailbox)))
     theirs.close()
-    child = _child(pid, slot, version, block, ours, faults)
+    child = _child(pid, slot, generation, block, ours, faults)
     child.mailbox = mailbox
     return child
 
@@ -100,8 +105,8 @@ def _take_along(slot: int, sockets: SlotSockets, all_sockets: tuple[SlotSockets,
 
 def _spec(
     slot: int,
-    version: Version,
-    equipment: Equipment,
+    generation: Generation,
+    resources: WorkerResources,
     listeners: Listeners,
     channel: Channel,
     faults: int,
@@ -109,20 +114,20 @@ def _spec(
     siblings: bool,
 ) -> WorkerSpec:
     return WorkerSpec(
-        config=version.config,
+        config=generation.config,
         slot=slot,
-        generation=version.generation,
+        generation=generation.number,
         listeners=listeners,
         channel=channel,
         faults=faults,
-        beat=health.beat(version.config),
+        beat=health.beat(generation.config),
         siblings=siblings,
         block=block,
-        scoreboard=equipment.scoreboard,
-        access_log=equipment.access_log,
-        privileges=equipment.privileges,
-        app=equipment.app,
-        hooks=equipment.hooks,
+        scoreboard=resources.scoreboard,
+        access_log=resources.access_log,
+        privileges=resources.privileges,
+        app=resources.app,
+        hooks=resources.hooks,
         role=f"worker {slot}",
     )
 
@@ -136,14 +141,16 @@ def _job(spec: WorkerSpec) -> Callable[[], int]:
     return job
 
 
-def _child(pid: int, slot: int, version: Version, block: WorkerBlock, channel: Channel, faults: int) -> Child:
-    config = version.config
-    child = Child(pid, slot, version.generation, config, block, channel, faults, spawned=time.monotonic())
-    child.holds = version.sockets.of_slot(slot)
+def _child(
+    pid: int, slot: int, generation: Generation, block: WorkerBlock, channel: Channel, faults: int
+) -> WorkerHandle:
+    config = generation.config
+    child = WorkerHandle(pid, slot, generation.number, config, block, channel, faults, spawned=time.monotonic())
+    child.holds = generation.sockets.of_slot(slot)
     if config.max_requests:
         child.request_limit = config.max_requests + random.randint(0, config.max_requests_jitter)
     child.deadline = child.spawned + config.timeout_startup if config.timeout_startup else None
-    for name, value in (("pid", pid), ("slot", slot), ("generation", version.generation)):
+    for name, value in (("pid", pid), ("slot", slot), ("generation", generation.number)):
         block[name] = value
     block["spawned"] = int(child.spawned * 1000)
     return child

@@ -8,9 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 
-from fastserve import health
 from fastserve.config.config import Config
-from fastserve.exits import Exit
 from fastserve.host import privileges, source_watch
 from fastserve.host.privileges import Privileges
 from fastserve.ipc.after_fork import Forked, fork
@@ -20,6 +18,8 @@ from fastserve.observe import admin_access
 from fastserve.observe.admin_access import Access, read_tokens
 from fastserve.observe.scoreboard import Scoreboard
 from fastserve.sockets.listeners import SlotSockets
+from fastserve.supervisor import health
+from fastserve.supervisor.wait_status import Exit
 
 PAUSE = 1.0
 """Seconds before another one is started for one that has ended."""
@@ -32,7 +32,7 @@ _LONGEST_LINE = 65536
 logger = logging.getLogger("fastserve")
 
 
-class Attendant(ABC):
+class HelperProcess(ABC):
     """One such process, started again whenever it ends.
 
     leave_behind: in a forked process, closes what is the supervisor's.
@@ -133,7 +133,7 @@ class Attendant(ABC):
         self._forget(PAUSE)
 
 
-class Watcher(Attendant):
+class Watcher(HelperProcess):
     """Says when source files have changed."""
 
     name = "watching"
@@ -162,7 +162,7 @@ class Watcher(Attendant):
         return changes
 
 
-class Admin(Attendant):
+class Admin(HelperProcess):
     """Serves the admin address, with a worker like those that serve the application."""
 
     name = "admin"

@@ -5,10 +5,10 @@ import os
 import signal
 import time
 
-from fastserve.exits import Exit
 from fastserve.ipc.worker_spec import STACKS_SIGNAL
 from fastserve.observe.scoreboard import Cause, State
-from fastserve.slots import Child, Ending
+from fastserve.supervisor.slots import Ending, WorkerHandle
+from fastserve.supervisor.wait_status import Exit
 
 END_GRACE = 8.0
 """Seconds beyond --timeout-graceful-shutdown: cancelled requests unwind, the lifespan ends, exit handlers run."""
@@ -25,7 +25,7 @@ MOST_LOGGED = 20
 logger = logging.getLogger("fastserve")
 
 
-def send(child: Child, number: signal.Signals) -> None:
+def send(child: WorkerHandle, number: signal.Signals) -> None:
     """Sends a signal to a worker."""
     try:
         os.kill(child.pid, number)
@@ -35,7 +35,7 @@ def send(child: Child, number: signal.Signals) -> None:
         logger.error("%s cannot be sent %s: not permitted", child.name, number.name)
 
 
-def expect(child: Child, cause: Cause) -> None:
+def expect(child: WorkerHandle, cause: Cause) -> None:
     """Notes that a worker is to end, and has a time for it. One that does not serve yet has no requests to end."""
     child.cause = cause
     child.block.state = State.DRAINING
@@ -45,26 +45,26 @@ def expect(child: Child, cause: Cause) -> None:
     child.covers.clear()
 
 
-def force(child: Child) -> None:
+def force(child: WorkerHandle) -> None:
     """Ends a worker at once."""
     send(child, signal.SIGQUIT)
     child.ending, child.deadline = Ending.FORCED, time.monotonic() + ABORT_GRACE
 
 
-def ask_for_stacks(child: Child, what: str) -> None:
+def ask_for_stacks(child: WorkerHandle, what: str) -> None:
     """The first step against a worker that cannot be told anything: its stacks."""
     show_stacks(child, what)
     child.ending, child.deadline, child.stacks_due = Ending.STACKS, child.stacks_due, None
 
 
-def show_stacks(child: Child, what: str) -> None:
+def show_stacks(child: WorkerHandle, what: str) -> None:
     """Asks a worker for its stacks, which are logged a moment later; it goes on."""
     logger.error("%s %s; its stacks follow%s", child.name, what, _serving(child))
     send(child, STACKS_SIGNAL)
     child.stacks_due = time.monotonic() + STACKS_GRACE
 
 
-def go_on(child: Child) -> None:
+def go_on(child: WorkerHandle) -> None:
     """The next step, when the last one has not ended it in its time."""
     if child.ending is Ending.STACKS:
         log_faults(child)
@@ -77,7 +77,7 @@ def go_on(child: Child) -> None:
     child.ending, child.deadline = Ending.KILLED, None
 
 
-def log_faults(child: Child) -> None:
+def log_faults(child: WorkerHandle) -> None:
     """Logs what the worker wrote about its own crash since the last look."""
     text = os.pread(child.faults, 1 << 20, child.faults_read)
     child.faults_read += len(text)
@@ -86,7 +86,7 @@ def log_faults(child: Child) -> None:
         logger.error("%s:\n%s", child.name, shown)
 
 
-def report(child: Child, end: Exit, explained: str) -> None:
+def report(child: WorkerHandle, end: Exit, explained: str) -> None:
     """Logs how a worker ended, and what was lost with it.
 
     explained: the end in words.
@@ -104,7 +104,7 @@ def report(child: Child, end: Exit, explained: str) -> None:
         log_faults(child)
 
 
-def cause(child: Child, end: Exit) -> Cause:
+def cause(child: WorkerHandle, end: Exit) -> Cause:
     """Why a worker ended, as far as the supervisor or its exit status says."""
     if child.cause is not None:
         return child.cause
@@ -113,7 +113,7 @@ def cause(child: Child, end: Exit) -> Cause:
     return Cause.SIGNAL if end.signal else Cause.EXIT
 
 
-def _serving(child: Child) -> str:
+def _serving(child: WorkerHandle) -> str:
     found = child.block.in_flight()
     if not found:
         return ""

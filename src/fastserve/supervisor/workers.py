@@ -11,16 +11,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fastserve import ending, health
 from fastserve.app.hooks import WorkerInfo
 from fastserve.config.config import Config
 from fastserve.errors import StartError
-from fastserve.exits import Exit, OutOfMemory
 from fastserve.ipc.mailbox import Mailbox
 from fastserve.observe.scoreboard import Cause, State
-from fastserve.slots import Child, Closing, Ending, Slot
 from fastserve.sockets.listeners import SlotSockets
-from fastserve.starter import Equipment, NotForkedError, Version, start
+from fastserve.supervisor import health, termination
+from fastserve.supervisor.slots import Closing, Ending, Slot, WorkerHandle
+from fastserve.supervisor.spawn import Generation, NotForkedError, WorkerResources, start
+from fastserve.supervisor.wait_status import Exit, OutOfMemory
 
 HANDSHAKE = 1.0
 """Seconds for a TCP handshake that had begun before new connections were steered elsewhere."""
@@ -47,13 +47,13 @@ class Reload:
     """How many workers of this generation have become ready."""
 
 
-class Crew:
+class Workers:
     """All slots and workers.
 
     failure: set when a worker could not start before all had been ready once: the reason and the traceback.
     """
 
-    def __init__(self, config: Config, workers: int, sockets: SlotSockets, equipment: Equipment) -> None:
+    def __init__(self, config: Config, workers: int, sockets: SlotSockets, resources: WorkerResources) -> None:
         self.config = config
         self.sockets = sockets
         self.wanted = workers
@@ -68,11 +68,11 @@ class Crew:
         self.clean = True
         """Whether every worker that was told to end did so by itself, without an error."""
         self.slots = [Slot(index) for index in range(max(workers, sockets.slots))]
-        self.children: dict[int, Child] = {}
-        self._equipment = equipment
+        self.children: dict[int, WorkerHandle] = {}
+        self._resources = resources
         self._reload: Reload | None = None
         self._left: list[tuple[float, str]] = []
-        self._parted: list[Child] = []
+        self._parted: list[WorkerHandle] = []
         """Those that are to end, or have ended, and in whose mailboxes there may be something for others."""
         self._emptied: list[Mailbox] = []
         """Of workers that are no more. Closed when the next step begins: by then nobody watches them."""
@@ -96,7 +96,7 @@ class Crew:
             yield from self.slots[: self.wanted]
 
     def _note(self) -> None:
-        scoreboard = self._equipment.scoreboard.supervisor
+        scoreboard = self._resources.scoreboard.supervisor
         scoreboard["wanted"], scoreboard["generation"] = self.wanted, self._generation
 
     # ---- the step
@@ -135,17 +135,17 @@ class Crew:
             if slot.current is None and slot.coming is None and moment >= slot.not_before and self.failure is None:
                 self._start(slot)
 
-    def _next(self) -> Version:
+    def _next(self) -> Generation:
         """What a worker is of that starts now."""
         if self._reload is not None:
-            return Version(self._reload.config, self._reload.sockets, self._reload.generation)
-        return Version(self.config, self.sockets, self._generation)
+            return Generation(self._reload.config, self._reload.sockets, self._reload.generation)
+        return Generation(self.config, self.sockets, self._generation)
 
     def _start(self, slot: Slot, cause: Cause | None = None) -> None:
         """Forks a worker; a slot that has one keeps it until the new one is ready."""
         try:
             slot.coming = start(
-                slot.index, self._next(), self._equipment, siblings=self.wanted > 1, all_sockets=self.all_sockets()
+                slot.index, self._next(), self._resources, siblings=self.wanted > 1, all_sockets=self.all_sockets()
             )
         except NotForkedError as error:
             self._cannot_start(slot, str(error))
@@ -174,7 +174,7 @@ class Crew:
             except BlockingIOError:
                 continue
 
-    def _is_ready(self, child: Child) -> None:
+    def _is_ready(self, child: WorkerHandle) -> None:
         if child.cause is not None:
             return  # told to end meanwhile
         if not self._listen(child):
@@ -193,7 +193,7 @@ class Crew:
         if self._reload is not None and child.generation == self._reload.generation:
             self._reload.replaced += 1
 
-    def _listen(self, child: Child) -> bool:
+    def _listen(self, child: WorkerHandle) -> bool:
         """Has the sockets listen that a first worker can answer for; whether they do."""
         reloaded = self._reload is not None and child.generation == self._reload.generation
         sockets = self._reload.sockets if self._reload is not None and reloaded else self.sockets
@@ -203,13 +203,13 @@ class Crew:
             sockets.listen()
         except StartError as error:
             child.failure = str(error), ""
-            ending.force(child)
+            termination.force(child)
             return False
         for each in self.children.values():
             each.channel.send("listening")
         return True
 
-    def _drains(self, child: Child) -> None:
+    def _drains(self, child: WorkerHandle) -> None:
         """It has stopped to listen: told by us, or by somebody who has sent SIGTERM to this worker alone."""
         child.listening = False
         child.releasing.clear()
@@ -231,18 +231,18 @@ class Crew:
 
     # ---- the end of a worker
 
-    def _tell_to_end(self, child: Child, cause: Cause) -> None:
+    def _tell_to_end(self, child: WorkerHandle, cause: Cause) -> None:
         """SIGTERM: it takes nobody new, ends what it has begun, and exits."""
         self._expect_end(child, cause)
-        ending.send(child, signal.SIGTERM)
+        termination.send(child, signal.SIGTERM)
 
-    def _expect_end(self, child: Child, cause: Cause) -> None:
+    def _expect_end(self, child: WorkerHandle, cause: Cause) -> None:
         slot = self.slots[child.slot]
         if slot.current is child:
             slot.current = None
         if slot.coming is child:
             slot.coming = None
-        ending.expect(child, cause)
+        termination.expect(child, cause)
         self._part(child)
 
     def end_all(self) -> None:
@@ -261,7 +261,7 @@ class Crew:
         """Every worker ends at once."""
         self.end_all()
         for child in self.children.values():
-            ending.force(child)
+            termination.force(child)
 
     def resume(self) -> None:
         """Workers are started again after `end_all`."""
@@ -272,7 +272,7 @@ class Crew:
 
     def signal_all(self, number: signal.Signals) -> None:
         for child in self.children.values():
-            ending.send(child, number)
+            termination.send(child, number)
 
     def _end_overdue(self, moment: float) -> None:
         for child in list(self.children.values()):
@@ -281,10 +281,10 @@ class Crew:
             if child.cause is None and child.ending is Ending.NONE:
                 what = f"did not become ready within {child.config.timeout_startup:g} s"
                 child.failure = child.failure or (f"{child.name} {what}", "")
-                ending.ask_for_stacks(child, what)
+                termination.ask_for_stacks(child, what)
             else:
                 self.clean = False
-                ending.go_on(child)
+                termination.go_on(child)
 
     def reap(self) -> None:
         """Takes the exit statuses of workers that have ended."""
@@ -297,15 +297,15 @@ class Crew:
                 self._listen_to_workers()
                 self._ended(child, Exit.of(status))
 
-    def _ended(self, child: Child, end: Exit) -> None:
+    def _ended(self, child: WorkerHandle, end: Exit) -> None:
         del self.children[child.pid]
         memory = end.signal == signal.SIGKILL and child.ending is not Ending.KILLED and self._memory.happened()
         explained = "killed by the kernel: the memory of its control group was used up" if memory else str(end)
-        ending.report(child, end, explained)
+        termination.report(child, end, explained)
         self._part(child)
         if child.cause is not None and child.ready is not None and not end.clean:
             self.clean = False
-        self._equipment.hooks.call("worker_exit", WorkerInfo(child.slot, child.pid, child.generation, explained))
+        self._resources.hooks.call("worker_exit", WorkerInfo(child.slot, child.pid, child.generation, explained))
         slot = self.slots[child.slot] if child.slot < len(self.slots) else None
         if slot is not None and slot.coming is child:
             slot.coming = None
@@ -315,15 +315,15 @@ class Crew:
             pause = slot.lost(child, time.monotonic(), others=self.serving > 0)
             if pause:
                 logger.warning("worker %d was ready only shortly, another one follows in %g s", slot.index, pause)
-        self._equipment.scoreboard.supervisor.count_end(Cause.MEMORY if memory else ending.cause(child, end))
-        self._equipment.scoreboard.give_back(child.block)
+        self._resources.scoreboard.supervisor.count_end(Cause.MEMORY if memory else termination.cause(child, end))
+        self._resources.scoreboard.give_back(child.block)
         child.channel.close()
         os.close(child.faults)
         for other in self.children.values():
             if other.serving:
                 other.channel.send("look")
 
-    def _did_not_start(self, slot: Slot, child: Child, explained: str) -> None:
+    def _did_not_start(self, slot: Slot, child: WorkerHandle, explained: str) -> None:
         reason, trace = child.failure or (f"{child.name} ended before it was ready: {explained}", "")
         text = f": {reason}\n{trace}" if trace else f": {reason}"
         moment = time.monotonic()
@@ -381,10 +381,12 @@ class Crew:
                     self._start(slot, cause)
                     return
 
-    def _say_worn_out(self, child: Child, cause: Cause) -> None:
+    def _say_worn_out(self, child: WorkerHandle, cause: Cause) -> None:
         if cause is Cause.THREADS:
             late = child.threads_overdue()
-            ending.show_stacks(child, f"is replaced: all its threads are late, and none has come back for {late:.1f} s")
+            termination.show_stacks(
+                child, f"is replaced: all its threads are late, and none has come back for {late:.1f} s"
+            )
         else:
             logger.info("%s is replaced: %s", child.name, cause.replace("_", " "))
 
@@ -396,11 +398,11 @@ class Crew:
                 return
         if all(slot.current is not None for slot in self._wanted_slots()):
             self._end_reload(reload)
-            self._equipment.scoreboard.supervisor["reloads"] += 1
+            self._resources.scoreboard.supervisor["reloads"] += 1
             logger.info("reloaded")
 
     def _reload_failed(self, reload: Reload, text: str) -> None:
-        self._equipment.scoreboard.supervisor["reloads_failed"] += 1
+        self._resources.scoreboard.supervisor["reloads_failed"] += 1
         if reload.replaced:
             how = f" after {reload.replaced} workers, the others go on as they are"
         else:
@@ -435,14 +437,14 @@ class Crew:
         for child in list(self.children.values()):
             if child.stacks_due is not None and moment >= child.stacks_due:
                 child.stacks_due = None
-                ending.log_faults(child)
+                termination.log_faults(child)
             if child.serving and child.cause is None:
                 child.block["resident"] = health.resident(child.pid)
                 limit = child.config.timeout_worker
                 silence = child.silence()
                 if limit and silence > limit:
                     self._expect_end(child, Cause.STUCK)
-                    ending.ask_for_stacks(child, f"has not turned for {silence:.1f} s and is stopped")
+                    termination.ask_for_stacks(child, f"has not turned for {silence:.1f} s and is stopped")
 
     def _cover(self) -> None:
         """While nobody serves a socket of a slot, a sibling does."""
@@ -492,7 +494,7 @@ class Crew:
                 child.hangs = found = True
         return found
 
-    def _uncover(self, child: Child, slot: Slot) -> None:
+    def _uncover(self, child: WorkerHandle, slot: Slot) -> None:
         """Tried again at the next step where the worker cannot be told: it goes on serving the sockets."""
         if child.channel.send("uncover", slot=slot.index):
             del child.covers[slot.index]
@@ -500,19 +502,19 @@ class Crew:
 
     # ---- connections that workers hand over to one another
 
-    def _introduce(self, child: Child) -> None:
+    def _introduce(self, child: WorkerHandle) -> None:
         """A worker that is ready and its siblings of the same configuration hand connections over to one another."""
         for other in self.children.values():
             if other is not child and other.serving and other.generation == child.generation:
                 self._tell_of(other, child)
                 self._tell_of(child, other)
 
-    def _tell_of(self, other: Child, child: Child) -> None:
+    def _tell_of(self, other: WorkerHandle, child: WorkerHandle) -> None:
         if other.mailbox is not None and child.mailbox is not None:
-            block = self._equipment.scoreboard.number(child.block)
+            block = self._resources.scoreboard.number(child.block)
             other.channel.send("sibling", [child.mailbox.entry.fileno()], number=child.pid, block=block)
 
-    def _part(self, child: Child) -> None:
+    def _part(self, child: WorkerHandle) -> None:
         """Nothing is handed over to it any more: by its mailbox, whether or not its siblings know already."""
         if child.mailbox is None or child in self._parted:
             return
@@ -522,7 +524,7 @@ class Crew:
             if other is not child and other.generation == child.generation:
                 other.channel.send("parted", number=child.pid)
 
-    def _deliver(self, able: list[Child]) -> None:
+    def _deliver(self, able: list[WorkerHandle]) -> None:
         """What lies in the mailbox of a worker that ends or hangs goes to others, first to who knows its addresses."""
         for child in (*(each for each in self.children.values() if each.hangs), *self._parted):
             if child.mailbox is None:

@@ -15,13 +15,9 @@ from contextlib import suppress
 from dataclasses import replace
 from types import FrameType
 
-from fastserve import adoption
 from fastserve.app import application, hooks
 from fastserve.app.hooks import SupervisorInfo
-from fastserve.arrivals import Arrivals
-from fastserve.attendant import Admin, Attendant, Watcher
 from fastserve.config.config import Config
-from fastserve.crew import HANDSHAKE, Crew
 from fastserve.errors import ExitStatus, StartError
 from fastserve.host import cpus, privileges, service
 from fastserve.host.signal_handlers import give_back, set_handler
@@ -30,8 +26,12 @@ from fastserve.ipc import after_fork
 from fastserve.observe import logs
 from fastserve.observe.scoreboard import Scoreboard, State
 from fastserve.sockets.listeners import SlotSockets
-from fastserve.starter import Equipment
-from fastserve.upgrade import Upgrade
+from fastserve.supervisor import adoption
+from fastserve.supervisor.arrivals import Arrivals
+from fastserve.supervisor.helper_processes import Admin, HelperProcess, Watcher
+from fastserve.supervisor.spawn import WorkerResources
+from fastserve.supervisor.upgrade import Upgrade
+from fastserve.supervisor.workers import HANDSHAKE, Workers
 
 TICK = 1.0
 """Seconds between two looks at the workers, while nothing happens."""
@@ -101,14 +101,14 @@ class Supervisor:
         self._load = load
         self._service = service.Service(config)
         self._upgrade = Upgrade(self._service)
-        self._scoreboard = Scoreboard(max(LEAST_BLOCKS, _workers(config) * (2 + MOST_DRAINING)))
+        self._scoreboard = Scoreboard(max(LEAST_BLOCKS, _number_of_workers(config) * (2 + MOST_DRAINING)))
         self._phase = Phase.STARTING
         self._signals: deque[int] = deque()
         self._stops = StopSignals()
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
         self._arrivals = Arrivals()
-        self._attendants: list[Attendant] = []
+        self._helpers: list[HelperProcess] = []
         self._first_sockets: SlotSockets | None = None
         self._admin_sockets: SlotSockets | None = None
         self._access_log: logs.AccessLog | None = None
@@ -140,9 +140,9 @@ class Supervisor:
             raise
         while True:
             self._step()
-            if self._crew.failure is not None and self._phase is Phase.STARTING:
+            if self._workers.failure is not None and self._phase is Phase.STARTING:
                 self._enter(Phase.FORCED)
-            if self._phase in (Phase.STOPPING, Phase.FORCED) and not self._crew.children:
+            if self._phase in (Phase.STOPPING, Phase.FORCED) and not self._workers.children:
                 break
             self._wait()
         return self._end()
@@ -152,7 +152,7 @@ class Supervisor:
     def _open(self) -> None:
         """What can fail before there is a worker. Raises StartError, with nothing left open that others see."""
         config = self._config
-        workers = _workers(config)
+        workers = _number_of_workers(config)
         self._opening = True
         self._hooks = hooks.load(config.hooks, config.app_dir)
         self._first_sockets = sockets = SlotSockets.open(config, workers, self._upgrade.inherited.get("workers", {}))
@@ -160,13 +160,13 @@ class Supervisor:
         try:
             self._hooks.call("on_starting", self._info(workers))
             self._attend()
-            self._crew = Crew(config, workers, sockets, self._equipment())
+            self._workers = Workers(config, workers, sockets, self._resources())
         except BaseException:
             self._close_sockets(sockets)
             raise
         self._opening = False
 
-    def _equipment(self) -> Equipment:
+    def _resources(self) -> WorkerResources:
         config = self._config
         scoreboard = self._scoreboard
         scoreboard.supervisor["pid"], scoreboard.supervisor["started"] = os.getpid(), int(time.time())
@@ -182,7 +182,7 @@ class Supervisor:
             app = self._imported(config)
         gc.collect()
         gc.freeze()  # what the workers share with the supervisor stays shared: their collector does not touch it
-        return Equipment(scoreboard, self._hooks, access_log, user, app, self._leave_behind)
+        return WorkerResources(scoreboard, self._hooks, access_log, user, app, self._after_fork_in_worker)
 
     def _imported(self, config: Config) -> application.Application:
         if config.preload:
@@ -208,63 +208,63 @@ class Supervisor:
             if config.admin_token_file is None and self._admin_sockets.reached_from_elsewhere:
                 logger.warning("whoever reaches the admin address reads its pages: --admin-token-file asks for a token")
             user = privileges.resolve(config.user, config.group)
-            self._admin = Admin(config, user, self._admin_sockets, self._scoreboard, self._leave_workers_behind)
-            self._attendants.append(self._admin)
+            self._admin = Admin(config, user, self._admin_sockets, self._scoreboard, self._after_fork_in_admin)
+            self._helpers.append(self._admin)
         if config.reload:
-            self._watcher = Watcher(config, self._leave_all_behind)
-            self._attendants.append(self._watcher)
+            self._watcher = Watcher(config, self._after_fork_in_watcher)
+            self._helpers.append(self._watcher)
 
     def _info(self, workers: int) -> SupervisorInfo:
         return SupervisorInfo(os.getpid(), workers, self._addresses)
 
-    def _leave_behind(self) -> None:
+    def _after_fork_in_worker(self) -> None:
         """In a forked worker: what is the supervisor's alone is closed."""
-        self._leave()
+        self._after_fork_in_any()
         if self._admin_sockets is not None:
             self._admin_sockets.close(keep_paths=True)
 
-    def _leave_workers_behind(self) -> None:
+    def _after_fork_in_admin(self) -> None:
         """In the process of the admin address: the addresses of the workers are closed, too."""
-        self._leave()
+        self._after_fork_in_any()
         self._close_addresses()
 
-    def _leave_all_behind(self) -> None:
+    def _after_fork_in_watcher(self) -> None:
         """In a process that serves nothing."""
-        self._leave_behind()
+        self._after_fork_in_worker()
         self._close_addresses()
 
     def _close_addresses(self) -> None:
-        for each in self._crew.all_sockets():
+        for each in self._workers.all_sockets():
             each.close(keep_paths=True)
 
     def _forget(self) -> None:
         """In a process that a preloaded application, or a hook, has forked."""
         give_back()
-        crew: Crew | None = getattr(self, "_crew", None)  # there is none yet while the application is imported
-        self._close_own(crew)
-        for each in (self._first_sockets, self._admin_sockets, *(crew.all_sockets() if crew is not None else ())):
+        workers: Workers | None = getattr(self, "_workers", None)  # there is none yet while the application is imported
+        self._close_own(workers)
+        for each in (self._first_sockets, self._admin_sockets, *(workers.all_sockets() if workers is not None else ())):
             if each is not None:
                 each.close(keep_paths=True)
         if self._access_log is not None:
             self._access_log.close()
 
-    def _leave(self) -> None:
+    def _after_fork_in_any(self) -> None:
         after_fork.disown()
-        self._close_own(self._crew)
+        self._close_own(self._workers)
 
-    def _close_own(self, crew: Crew | None) -> None:
+    def _close_own(self, workers: Workers | None) -> None:
         self._service.leave_behind()
         self._selector.close()
         self._arrivals.close()
         self._wake.close()
         self._woken.close()
-        for child in crew.children.values() if crew is not None else ():
+        for child in workers.children.values() if workers is not None else ():
             child.channel.close()
             os.close(child.faults)
-        for mailbox in crew.mailboxes() if crew is not None else ():
+        for mailbox in workers.mailboxes() if workers is not None else ():
             mailbox.close()
-        for attendant in self._attendants:
-            attendant.close_channel()
+        for helper in self._helpers:
+            helper.close_channel()
 
     def _close_sockets(self, *workers: SlotSockets) -> None:
         """Workers have their own copies, which they take what waits from. Paths stay that another supervisor serves."""
@@ -295,9 +295,9 @@ class Supervisor:
     def _wait(self) -> None:
         """Until something happens, or is due."""
         self._watch_channels()
-        self._arrivals.watch(self._crew.watched())
+        self._arrivals.watch(self._workers.watched())
         times = [self._stop_at] if self._phase is Phase.LEAVING else []
-        times += [each for each in (self._crew.due(), *(attendant.due() for attendant in self._attendants)) if each]
+        times += [each for each in (self._workers.due(), *(helper.due() for helper in self._helpers)) if each]
         tick = min(TICK, self._config.timeout_worker / 4) if self._config.timeout_worker else TICK
         due = min([time.monotonic() + tick, *times])
         while not self._happened(due):
@@ -311,13 +311,13 @@ class Supervisor:
         if self._woken in ready:
             with suppress(BlockingIOError):
                 self._woken.recv(4096)
-        hangs = self._crew.note_waiting(self._arrivals.waiting())
+        hangs = self._workers.note_waiting(self._arrivals.waiting())
         return hangs or any(each is not self._arrivals for each in ready) or time.monotonic() >= due
 
     def _watch_channels(self) -> None:
         """The selector knows the channels that there are, and no others."""
-        wanted = {child.channel.fileno() for child in self._crew.children.values()}
-        wanted = (wanted | {each.fileno() for each in self._attendants}) - {-1}
+        wanted = {child.channel.fileno() for child in self._workers.children.values()}
+        wanted = (wanted | {each.fileno() for each in self._helpers}) - {-1}
         known = {key.fd for key in self._selector.get_map().values()} - {self._woken.fileno(), self._arrivals.fileno()}
         for fd in known - wanted:
             self._selector.unregister(fd)
@@ -328,22 +328,22 @@ class Supervisor:
         logs.flush()
         while self._signals:
             self._answer(self._signals.popleft())
-        for attendant in self._attendants:
-            attendant.step()
+        for helper in self._helpers:
+            helper.step()
         if self._watcher is not None and self._watcher.changes() and self._phase in (Phase.STARTING, Phase.SERVING):
             self._reload()
-        for each in self._crew.all_sockets():
+        for each in self._workers.all_sockets():
             each.renew_keys()
-        self._crew.shared = self._upgrade.others_serve
-        self._crew.step()
+        self._workers.shared = self._upgrade.others_serve
+        self._workers.step()
         if self._phase is Phase.SERVING and self._upgrade.alone():
-            self._crew.scale(self._crew.wanted)  # sockets that only the predecessor needed are given up now
+            self._workers.scale(self._workers.wanted)  # sockets that only the predecessor needed are given up now
         moment = time.monotonic()
-        if self._phase is Phase.STARTING and self._crew.booted:
+        if self._phase is Phase.STARTING and self._workers.booted:
             self._enter(Phase.SERVING)
         if self._phase is Phase.LEAVING and moment >= self._stop_at:
             self._enter(Phase.STOPPING)
-        if self._reloading and not self._crew.reloading:
+        if self._reloading and not self._workers.reloading:
             self._reloading = False
             if self._phase is Phase.SERVING:
                 self._reloaded()
@@ -351,7 +351,7 @@ class Supervisor:
 
     def _reloaded(self) -> None:
         """A reload has come to its end, whether it succeeded or not."""
-        before, self._addresses = self._addresses, self._crew.sockets.addresses
+        before, self._addresses = self._addresses, self._workers.sockets.addresses
         self._say_addresses(before)
         self._service.ready()
 
@@ -360,29 +360,29 @@ class Supervisor:
         self._phase = phase
         self._scoreboard.supervisor.state = _STATE_SHOWN[phase]
         if phase is Phase.SERVING:
-            self._addresses = self._crew.sockets.addresses
+            self._addresses = self._workers.sockets.addresses
             self._say_addresses(())
             self._service.ready()
             self._upgrade.serving()
-            self._hooks.call("when_ready", self._info(self._crew.wanted))
+            self._hooks.call("when_ready", self._info(self._workers.wanted))
         elif phase is Phase.LEAVING:
             if not self._interrupted:
                 logger.info("stopping")
-            self._crew.leaving = True
+            self._workers.leaving = True
             self._service.stopping()
             self._stop_at = time.monotonic() + self._delay()
         elif phase is Phase.STOPPING:
-            self._close_sockets(*self._crew.all_sockets())
-            self._crew.end_all()
+            self._close_sockets(*self._workers.all_sockets())
+            self._workers.end_all()
         elif phase is Phase.FORCED:
-            self._close_sockets(*self._crew.all_sockets())
-            self._crew.force()
+            self._close_sockets(*self._workers.all_sockets())
+            self._workers.force()
 
     def _delay(self) -> float:
         """Seconds from the signal to stop to the end of listening."""
-        delay = self._config.drain_delay if self._crew.booted else 0.0
+        delay = self._config.drain_delay if self._workers.booted else 0.0
         others = self._upgrade.slots
-        sockets = self._crew.sockets
+        sockets = self._workers.sockets
         if self._upgrade.follows and others < sockets.slots and sockets.steer(others):
             delay = max(delay, HANDSHAKE)  # the predecessor goes on, without the sockets that only this one has
         return delay
@@ -395,7 +395,7 @@ class Supervisor:
     def _show(self) -> None:
         """The state, where people look for it."""
         state = self._phase.name.lower() if not self._reloading else "reloading"
-        text = f"{state}, {self._crew.serving} of {self._crew.wanted} workers"
+        text = f"{state}, {self._workers.serving} of {self._workers.wanted} workers"
         if text != self._title:
             self._title = text
             self._service.show("supervisor", text)
@@ -420,9 +420,9 @@ class Supervisor:
         elif number == signal.SIGUSR2:
             self._begin_upgrade()
         elif number == signal.SIGTTIN:
-            self._scale(self._crew.wanted + 1)
+            self._scale(self._workers.wanted + 1)
         elif number == signal.SIGTTOU:
-            self._scale(self._crew.wanted - 1)
+            self._scale(self._workers.wanted - 1)
         elif number == signal.SIGWINCH:
             self._rest()
 
@@ -433,7 +433,7 @@ class Supervisor:
             self._access_log.reopen()
         if self._user is not None:
             logs.give_files_to(self._user.uid, self._user.gid)
-        self._crew.signal_all(signal.SIGUSR1)
+        self._workers.signal_all(signal.SIGUSR1)
 
     def _reap(self) -> None:
         self._reap_ours()
@@ -444,16 +444,17 @@ class Supervisor:
                 os.waitpid(orphan, 0)
 
     def _reap_ours(self) -> None:
-        self._crew.reap()
-        for attendant in self._attendants:
-            attendant.reap()
+        self._workers.reap()
+        for helper in self._helpers:
+            helper.reap()
         if self._upgrade.reap() and self._phase is Phase.SERVING:
-            self._crew.scale(self._crew.wanted)  # new connections were steered away from what only the successor had
-            if self._crew.resting:
-                self._crew.resume()
+            # New connections were steered away from what only the successor had.
+            self._workers.scale(self._workers.wanted)
+            if self._workers.resting:
+                self._workers.resume()
 
     def _ours(self) -> set[int]:
-        return {*self._crew.children, *(attendant.pid for attendant in self._attendants), self._upgrade.successor}
+        return {*self._workers.children, *(helper.pid for helper in self._helpers), self._upgrade.successor}
 
     def _stop(self, urgency: Urgency) -> None:
         if urgency is Urgency.GRACEFUL and self._phase in (Phase.STARTING, Phase.SERVING):
@@ -469,8 +470,8 @@ class Supervisor:
             config = _impatient(self._load())
             if self._admin is not None:
                 self._admin.read_again()
-            workers = self._crew.wanted if self._upgrade.others_serve else _workers(config)
-            sockets = self._crew.reopened(config)
+            workers = self._workers.wanted if self._upgrade.others_serve else _number_of_workers(config)
+            sockets = self._workers.reopened(config)
         except (ValueError, StartError) as error:
             logger.error("not reloaded, the workers go on as they are: %s", error)
             self._scoreboard.supervisor["reloads_failed"] += 1
@@ -486,7 +487,7 @@ class Supervisor:
         if hooks_of_release is not None:
             self._hooks.take(hooks_of_release)
         self._hooks.call("on_reload", self._info(workers))
-        self._crew.reload(config, workers, sockets)
+        self._workers.reload(config, workers, sockets)
 
     def _enter_release(self) -> hooks.Hooks | None:
         """Takes the working directory anew, whose name may stand for another release by now; its hooks, if it does.
@@ -502,18 +503,18 @@ class Supervisor:
     def _scale(self, workers: int) -> None:
         if workers < 1 or self._upgrade.others_serve:
             why = "another supervisor serves too" if workers >= 1 else "one worker is the least"
-            logger.warning("%d workers stay: %s", self._crew.wanted, why)
+            logger.warning("%d workers stay: %s", self._workers.wanted, why)
             return
         logger.info("%d workers", workers)
-        self._crew.scale(workers)
+        self._workers.scale(workers)
 
     def _begin_upgrade(self) -> None:
         sockets, descriptors = {}, []
-        for name, each in (("workers", self._crew.sockets), ("admin", self._admin_sockets)):
+        for name, each in (("workers", self._workers.sockets), ("admin", self._admin_sockets)):
             if each is not None:
                 sockets[name], some = each.for_exec()
                 descriptors += some
-        self._upgrade.begin(sockets, self._crew.sockets.slots, descriptors)
+        self._upgrade.begin(sockets, self._workers.sockets.slots, descriptors)
 
     def _rest(self) -> None:
         """WINCH ends the workers gracefully and keeps the sockets, while there is a successor. A terminal sends it too
@@ -526,23 +527,23 @@ class Supervisor:
             self._resized = True
             return
         logger.info("the workers end, SIGHUP starts others")
-        self._crew.end_all()
+        self._workers.end_all()
 
     # ---- the end
 
     def _end(self) -> ExitStatus:
-        for attendant in self._attendants:
-            attendant.end()
-        for mailbox in self._crew.mailboxes():
+        for helper in self._helpers:
+            helper.end()
+        for mailbox in self._workers.mailboxes():
             mailbox.close()
         if self._admin_sockets is not None:
             self._admin_sockets.close(keep_paths=self._upgrade.others_serve)
-        self._hooks.call("on_exit", self._info(self._crew.wanted))
+        self._hooks.call("on_exit", self._info(self._workers.wanted))
         self._close()
-        if self._crew.failure is not None:
-            reason, trace = self._crew.failure
+        if self._workers.failure is not None:
+            reason, trace = self._workers.failure
             raise StartError(f"{reason}\n{trace}" if trace else reason)
-        return self._status(self._crew.clean)
+        return self._status(self._workers.clean)
 
     def _close(self) -> None:
         """Leaves a process that may go on with something else."""
@@ -566,7 +567,7 @@ def _impatient(config: Config) -> Config:
     return replace(config, timeout_graceful_shutdown=min(patience, RELOAD_GRACE)) if config.reload else config
 
 
-def _workers(config: Config) -> int:
+def _number_of_workers(config: Config) -> int:
     return config.workers or cpus.available()
 
 

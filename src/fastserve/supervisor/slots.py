@@ -32,7 +32,7 @@ class Ending(enum.Enum):
 
 
 @dataclass(slots=True, eq=False)
-class Child:
+class WorkerHandle:
     """One worker process, from its fork to its reaping. Times are time.monotonic's seconds."""
 
     pid: int
@@ -105,9 +105,9 @@ class Slot:
     """A place for one worker at a time, with sockets of its own."""
 
     index: int
-    current: Child | None = None
+    current: WorkerHandle | None = None
     """Who has the slot: from its readiness until it ends or is told to."""
-    coming: Child | None = None
+    coming: WorkerHandle | None = None
     """Who will have it, and is not ready yet."""
     cause: Cause | None = None
     """Why `coming` replaces `current`."""
@@ -130,7 +130,7 @@ class Slot:
         self.not_before = moment + pause
         return pause
 
-    def lost(self, child: Child, moment: float, *, others: bool) -> float:
+    def lost(self, child: WorkerHandle, moment: float, *, others: bool) -> float:
         """Notes that a worker that was ready has ended by itself; the seconds until the next one.
 
         others: there are workers that serve.

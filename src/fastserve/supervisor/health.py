@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fastserve.config.config import Config
 from fastserve.observe.scoreboard import Cause
-from fastserve.slots import Child
+from fastserve.supervisor.slots import WorkerHandle
 
 BEAT = 1.0
 """Seconds between two signs of life of an idle worker at most."""
@@ -32,7 +32,7 @@ def resident(pid: int) -> int:
         return 0
 
 
-def worn_out(child: Child, moment: float) -> Cause | None:
+def worn_out(child: WorkerHandle, moment: float) -> Cause | None:
     """Why a worker should be replaced; None when it should not."""
     config = child.config
     if config.timeout_worker and child.threads_overdue() > config.timeout_worker:
