@@ -1,7 +1,6 @@
 """How a server that does not come to a clean end says so."""
 
 import enum
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -38,12 +37,11 @@ def summary(error: BaseException | None) -> str:
 
 
 def trace_of_application(error: BaseException) -> TracebackType | None:
-    """The traceback from the application's first frame on."""
-    ours = str(Path(__file__).parent)
+    """The traceback from the application's first frame on: the first that is neither the server's nor an import's."""
     trace = error.__traceback__
     while trace is not None:
-        name = trace.tb_frame.f_code.co_filename
-        if not name.startswith((ours, "<frozen importlib")) and trace.tb_frame.f_globals.get("__name__") != "importlib":
+        module = str(trace.tb_frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] not in ("fastserve", "importlib"):
             return trace
         trace = trace.tb_next
     return None

@@ -5,10 +5,13 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cli.conftest import BOTH_WAYS, Launch, Run
+from fastserve import errors
+from fastserve.errors import trace_of_application
 
 Module = Callable[..., Path]
 
@@ -226,3 +229,31 @@ def test_ctrl_c_during_the_import(launch: Launch, module: Module) -> None:
     launched.stderr.wait_for("importing\n")
     ended = launched.signal(signal.SIGINT).end()
     assert (ended.status, ended.stderr) == (130, "importing\n[WARNING] interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("modules", "shown"),
+    [
+        (["fastserve.app.application", "importlib", "importlib._bootstrap", "shop", "fastserve.errors"], "shop"),
+        (["fastserve.worker.forked_worker", "fastserve._core", "fastserve_shop.app"], "fastserve_shop.app"),
+        (["fastserve.process", "importlib"], None),
+    ],
+)
+def test_a_traceback_begins_in_the_application(modules: list[str], shown: str | None) -> None:
+    """Whatever package of the server's the frames before it are of, and wherever the application lies."""
+
+    calls = [frame_of(module) for module in modules]
+    with pytest.raises(IndexError) as raised:
+        calls[0](calls[1:])
+    assert raised.value.__traceback__ is not None
+    trace = trace_of_application(raised.value.with_traceback(raised.value.__traceback__.tb_next))
+    assert (None if trace is None else trace.tb_frame.f_globals["__name__"]) == shown
+
+
+def frame_of(module: str) -> Callable[[list[Any]], None]:
+    """A function of a module that lies beside the package; it calls the next one, and the last one raises."""
+    space: dict[str, Any] = {"__name__": module}
+    path = f"{Path(errors.__file__).parent}_shop/app.py"
+    exec(compile("def call(rest): rest[0](rest[1:])", path, "exec"), space)
+    call: Callable[[list[Any]], None] = space["call"]
+    return call
