@@ -33,7 +33,7 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 
 # A change of switches is a change of what is built. One variant at a time is in place, so each removes the others' stamps.
-SWITCHES := $(foreach name,DEBUG SANITIZE WERROR SYSTEM_LLHTTP,$(filter-out -$(name)-0 -$(name)-,-$(name)-$(FASTSERVE_$(name))))
+SWITCHES := $(foreach name,DEBUG SANITIZE WERROR SYSTEM_LLHTTP NO_NGHTTP2 NO_ZLIB,$(filter-out -$(name)-0 -$(name)-,-$(name)-$(FASTSERVE_$(name))))
 INSTALLED := $(VENV)/.installed
 DEVELOP := $(VENV)/.develop
 PICTURES := $(VENV)/.pictures
@@ -57,7 +57,7 @@ EXAMPLES ?= 2000
 
 PYTHON_SOURCES := $(wildcard src/fastserve/*.py src/fastserve/*/*.py)
 EXT := $(wildcard ext/*/*.c ext/*/*.h ext/*/*.pyx ext/*/*.pxd ext/*/*.pxi ext/*/*/*.pxd ext/*/*/*.pxi)
-C_ROOMS := $(wildcard ext/net/*.c ext/proto/*.c)
+C_ROOMS := $(wildcard ext/base/*.c ext/net/*.c ext/proto/*.c)
 C_COMPILERS := $(shell for cc in gcc clang; do command -v $$cc; done)
 
 .DELETE_ON_ERROR:
@@ -118,7 +118,7 @@ test-threads: $(DEVELOP) $(RACES)  ## the threads of WSGI workers under ThreadSa
 		tests/wsgi/test_threads.py tests/wsgi/test_ending.py tests/wsgi/test_response.py $(PYTEST)
 
 test-c: llhttp  ## the C rooms alone, under sanitizers
-	$(MAKE) -C tests/c test threads
+	$(MAKE) -C tests/c test threads without
 
 lint: lint-python lint-c  ## ruff, mypy, and the C rooms with every warning an error
 
@@ -211,7 +211,7 @@ $(RACES): $(INSTALLED) $(EXT) $(PYTHON_SOURCES)
 
 clean:  ## remove what was built; llhttp's source and the virtual environment stay
 	rm -rf dist src/*.egg-info src/fastserve/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -rf tests/c/build tests/c/build-threads tests/fuzz/build bench/build
+	rm -rf tests/c/build tests/c/build-threads tests/c/build-without tests/fuzz/build bench/build
 	rm -f $(VENV)/.built*
 	[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name llhttp -exec rm -rf {} +
 	find . -name __pycache__ -not -path './.venv*' -exec rm -rf {} +

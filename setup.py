@@ -6,6 +6,7 @@ Switches, all by environment:
 - FASTSERVE_SANITIZE=1: AddressSanitizer and UndefinedBehaviorSanitizer; =thread: ThreadSanitizer.
 - FASTSERVE_WERROR=1: warnings in the C rooms are errors. Cython's C is not ours to mend and stays out of it.
 - FASTSERVE_SYSTEM_LLHTTP=1: the system's llhttp, found by pkg-config, in place of the fetched one.
+- FASTSERVE_NO_NGHTTP2=1, FASTSERVE_NO_ZLIB=1: without a library that can be done without, though it is there.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ import shlex
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from setuptools import Command, Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -34,11 +35,11 @@ sys.path.insert(0, str(ROOT / "tools"))
 import llhttp_source  # noqa: E402  (a sibling of this file, which no build front end puts on the path)
 
 BUILD = Path("build")
-SWITCHES = ("DEBUG", "SANITIZE", "WERROR", "SYSTEM_LLHTTP")
+SWITCHES = ("DEBUG", "SANITIZE", "WERROR", "SYSTEM_LLHTTP", "NO_NGHTTP2", "NO_ZLIB")
 ON = [name for name in SWITCHES if os.environ.get(f"FASTSERVE_{name}", "0") not in ("", "0")]
-DEBUG, SANITIZE, WERROR, SYSTEM_LLHTTP = (name in ON for name in SWITCHES)
+DEBUG, SANITIZE, WERROR, SYSTEM_LLHTTP, *_ = (name in ON for name in SWITCHES)
 
-ROOMS = ("ext/net", "ext/proto")
+ROOMS = ("ext/base", "ext/net", "ext/proto")
 
 # As -iquote, not -I: <limits.h> must stay libc's. The rooms themselves are not on the path, `ext` is: "proto/limits.h".
 QUOTED = ["-iquote", "ext", "-iquote", "ext/core"]
@@ -147,6 +148,35 @@ class Sdist(sdist):
         self.copy_tree(str(llhttp_source.FOLDER), str(Path(base_dir, llhttp_source.FOLDER.relative_to(ROOT))))
 
 
+class Library(NamedTuple):
+    """A library that can be done without: `X_absent.c` is compiled then, in place of X.c and X_*.c."""
+
+    switch: str
+    header: str
+    package: str
+    library: str
+    source: str
+    consequence: str
+
+
+OPTIONAL = (
+    Library("NO_ZLIB", "zlib.h", "zlib1g-dev", "z", "ws_deflate", "WebSocket messages will not be compressed"),
+    Library("NO_NGHTTP2", "nghttp2/nghttp2.h", "libnghttp2-dev", "nghttp2", "h2", "HTTP/2 is not spoken"),
+)
+
+
+def room_sources(absent: Collection[str]) -> list[str]:
+    """The C rooms, with what stands in for the machines whose library is absent."""
+
+    def wanted(name: str) -> bool:
+        machine, stands_in, _ = name.partition("_absent")
+        if stands_in:
+            return machine in absent
+        return not any(name == each or name.startswith(f"{each}_") for each in absent)
+
+    return [path for path in sources(*(f"{room}/*.c" for room in ROOMS)) if wanted(Path(path).stem)]
+
+
 class BuildExt(build_ext):
     """Compiles what is stale, file by file, each kind of source with its own flags.
 
@@ -166,30 +196,27 @@ class BuildExt(build_ext):
     def build_extension(self, ext: Extension) -> None:
         objects = []
         if ext.name == "fastserve._core":  # the rooms first: their mistakes show before the long compilation
-            if self.has("zlib.h", "zlib1g-dev", "WebSocket messages will not be compressed"):
-                ext.libraries.append("z")
-            else:
-                ext.extra_compile_args.append("-DFS_HAVE_ZLIB=0")
-            if self.has("nghttp2/nghttp2.h", "libnghttp2-dev", "HTTP/2 is not spoken"):
-                ext.libraries.append("nghttp2")
-            else:
-                ext.extra_compile_args.append("-DFS_HAVE_NGHTTP2=0")
-            objects += self.compile_stale(ext, sources(*(f"{room}/*.c" for room in ROOMS)), STRICT)
+            there = [each for each in OPTIONAL if self.has(each)]
+            ext.libraries += [each.library for each in there]
+            absent = [each.source for each in OPTIONAL if each not in there]
+            objects += self.compile_stale(ext, room_sources(absent), STRICT)
             objects += self.compile_stale(ext, [] if SYSTEM_LLHTTP else sources("build/llhttp/src/*.c"), [])
         objects += self.compile_stale(ext, [self.translate(ext)], QUIET)
         ext.sources, ext.depends, ext.extra_objects = [], objects, objects
         self.force = self.compiler.force = True  # linking is quick, and the library in place may be another variant's
         super().build_extension(ext)
 
-    def has(self, header: str, package: str, consequence: str) -> bool:
+    def has(self, wanted: Library) -> bool:
         """Whether a library that can be done without is there."""
-        probe = Path(self.build_temp, f"probe_{package.replace('-', '_')}.c")
+        if wanted.switch in ON:
+            return False
+        probe = Path(self.build_temp, f"probe_{wanted.source}.c")
         probe.parent.mkdir(parents=True, exist_ok=True)
-        probe.write_text(f"#include <{header}>\n")
+        probe.write_text(f"#include <{wanted.header}>\n")
         try:
             self.compiler.compile([str(probe)])
         except CompileError:
-            self.warn(f"{header} is not there ({package}): {consequence}")
+            self.warn(f"{wanted.header} is not there ({wanted.package}): {wanted.consequence}")
             return False
         return True
 

@@ -19,12 +19,16 @@ ROOT = Path(__file__).resolve().parent.parent
 EXT = ROOT / "ext"
 PACKAGE = ROOT / "src" / "fastserve"
 
-# What each room of ext/ may know. The C rooms know neither Python nor each other.
+# What each room of ext/ may know. The C rooms know neither Python nor each other; `base` is what both need.
 ROOMS: Mapping[str, set[str]] = {
-    "net": {"libc"},
-    "proto": {"libc", "llhttp", "nghttp2", "zlib", "compiler"},
-    "core": {"libc", "net", "proto", "llhttp", "python"},  # llhttp: its version number, nothing else
+    "base": {"libc"},
+    "net": {"base", "libc"},
+    "proto": {"base", "libc", "llhttp", "nghttp2", "zlib", "compiler"},
+    "core": {"base", "libc", "net", "proto", "llhttp", "python"},  # llhttp: its version number, nothing else
 }
+
+# The protocols of ext/proto, by the prefixes of their files. None knows another.
+PROTOCOLS = ("h1", "h2", "ws")
 
 # What each package of src/fastserve, and each module at its top, may import of it, each line only from lines above it.
 # Only workers have the core.
@@ -234,6 +238,32 @@ def test_a_file_of_ext_needs_only_what_its_room_may_know(path: Path) -> None:
     room = path.relative_to(EXT).parts[0]
     unknown = needs(path.read_text(encoding="utf-8"), EXT / room, path.suffix) - ROOMS[room] - {room}
     assert not unknown, f"ext/{room} may not know {sorted(unknown)}"
+
+
+def protocol(file: str) -> str | None:
+    """The protocol that a file of ext/proto belongs to, by its name; None: it serves all of them."""
+    first = Path(file).stem.partition("_")[0]
+    return first if first in PROTOCOLS else None
+
+
+def protocols_known(name: str, text: str) -> set[str]:
+    """The protocols whose headers a file of ext/proto includes, beside its own."""
+    included = {protocol(header) for quote, header in INCLUDE.findall(text) if quote == '"'}
+    return {found for found in included if found} - {protocol(name)}
+
+
+def test_the_reader_tells_a_protocol_by_its_name() -> None:
+    assert [protocol(name) for name in ("h1.c", "h1_parse.h", "ws_utf8.c", "stream.h", "h2x.c")] == [
+        *("h1", "h1", "ws", None, None),
+    ]
+    text = '#include "h1_state.h"\n#include "proto/h2.h"\n#include "head.h"\n#include <ws.h>\n'
+    assert protocols_known("h1_write.c", text) == {"h2"}
+    assert protocols_known("refusal.c", text) == {"h1", "h2"}
+
+
+@pytest.mark.parametrize("path", sorted((EXT / "proto").glob("*.[ch]")), ids=lambda path: path.name)
+def test_a_protocol_knows_no_other_and_what_they_share_knows_none(path: Path) -> None:
+    assert not protocols_known(path.name, path.read_text(encoding="utf-8"))
 
 
 def test_headers_of_the_rooms_include_each_other_in_no_circle() -> None:

@@ -51,5 +51,13 @@ def test_what_has_threads() -> None:
         assert (f"{source.stem} " in said) == ("pthread.h" in source.read_text()), source.name
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_without_the_libraries_that_can_be_done_without() -> None:
+    said = make("without")
+    assert "run_golden" in said
+    assert "test_ws_handshake" in said
+
+
 def test_the_table_of_field_names_is_what_the_tool_makes() -> None:
     assert field_table.TABLE.read_text(encoding="ascii") == field_table.render(field_table.names())

@@ -43,10 +43,11 @@ class Cost:
 def build_rooms() -> Path:
     """The program, compiled when a source or a flag has changed. Raises BuildError."""
     compile_flags, link_flags = json.loads(_run([sys.executable, "-c", ASK]).splitlines()[-1])
-    folders = ["bench/profile/rooms", "ext/net", "ext/proto"]
+    folders = ["bench/profile/rooms", "ext/base", "ext/net", "ext/proto"]
     if "-Ibuild/llhttp/include" in compile_flags:  # not the system's
         folders.append("build/llhttp/src")
-    sources = [path for folder in folders for path in sorted((ROOT / folder).glob("*.c"))]
+    found = [path for folder in folders for path in sorted((ROOT / folder).glob("*.c"))]
+    sources = [path for path in found if not path.stem.endswith("_absent")]  # what a build without a library has
     command = [
         *compile_flags,
         f"-DSEATS={SEATS}",

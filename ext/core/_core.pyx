@@ -25,6 +25,7 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 from libc.time cimport gmtime_r, strftime, time_t, tm
 
+from base cimport *
 from net cimport *
 from proto cimport *
 
@@ -135,8 +136,8 @@ include "wsgi/threads.pxi"
 fill_field_names()
 
 DEBUG = bool(FS_DEBUG)
-HAVE_ZLIB = bool(FS_HAVE_ZLIB)
-HAVE_NGHTTP2 = bool(FS_HAVE_NGHTTP2)
+HAVE_ZLIB = bool(fs_ws_deflate_available)
+HAVE_NGHTTP2 = bool(fs_h2_available)
 LLHTTP_VERSION = f"{LLHTTP_VERSION_MAJOR}.{LLHTTP_VERSION_MINOR}.{LLHTTP_VERSION_PATCH}"
 
 

@@ -1,7 +1,7 @@
 #ifndef FS_CORE_BYTES_MEMORY_H
 #define FS_CORE_BYTES_MEMORY_H
 
-#include "proto/allocator.h"
+#include "base/allocator.h"
 
 #include <Python.h>
 #include <string.h>

@@ -2,15 +2,11 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from base cimport fs_allocator
+
 
 cdef extern from "net/result.h" nogil:
     enum: FS_AGAIN
-
-
-cdef extern from "net/allocator.h" nogil:
-    ctypedef struct fs_net_allocator:
-        pass
-    const fs_net_allocator fs_net_system_allocator
 
 
 cdef extern from "net/poller.h" nogil:
@@ -87,7 +83,7 @@ cdef extern from "net/outqueue.h" nogil:
         fs_outnode *head
         uint64_t size
 
-    void fs_outpool_init(fs_outpool *pool, const fs_net_allocator *allocator,
+    void fs_outpool_init(fs_outpool *pool, const fs_allocator *allocator,
                          void (*retain)(void *owner) noexcept, void (*release)(void *owner) noexcept)
     void fs_outpool_free(fs_outpool *pool)
     void fs_outqueue_init(fs_outqueue *queue, fs_outpool *pool)

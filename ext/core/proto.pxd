@@ -2,24 +2,16 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from base cimport fs_allocator, fs_slice
 
-cdef extern from "proto/slice.h" nogil:
-    ctypedef struct fs_slice:
-        const char *p
-        size_t n
 
+cdef extern from "proto/field.h" nogil:
     ctypedef struct fs_field:
         const char *name
         const char *value
         uint32_t name_len
         uint32_t value_len
         uint32_t id
-
-
-cdef extern from "proto/allocator.h" nogil:
-    ctypedef struct fs_allocator:
-        pass
-    const fs_allocator fs_system_allocator
 
 
 cdef extern from "proto/error.h" nogil:
@@ -324,7 +316,7 @@ cdef extern from "proto/h1.h" nogil:
 
 
 cdef extern from "proto/ws_deflate.h" nogil:
-    enum: FS_HAVE_ZLIB
+    const int fs_ws_deflate_available
 
     ctypedef struct fs_ws_deflate_params:
         pass
@@ -381,8 +373,9 @@ cdef extern from "proto/ws.h" nogil:
 
 
 cdef extern from "proto/h2.h" nogil:
+    const int fs_h2_available
+
     enum:
-        FS_HAVE_NGHTTP2
         FS_H2_PREFACE_LEN
         FS_H2_FULL
         FS_H2_WRITE_TUNNEL

@@ -1,7 +1,7 @@
 #ifndef FS_CORE_STATUS_H
 #define FS_CORE_STATUS_H
 
-#include "proto/slice.h"
+#include "base/slice.h"
 
 #include <stddef.h>
 #include <stdint.h>

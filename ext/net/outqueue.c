@@ -58,7 +58,7 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 
 /* ---- the pool ----------------------------------------------------------- */
 
-void fs_outpool_init(fs_outpool *pool, const fs_net_allocator *allocator,
+void fs_outpool_init(fs_outpool *pool, const fs_allocator *allocator,
                      void (*retain)(void *owner), void (*release)(void *owner))
 {
     *pool = (fs_outpool){.allocator = allocator, .retain = retain, .release = release};

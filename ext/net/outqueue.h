@@ -1,7 +1,7 @@
 #ifndef FS_NET_OUTQUEUE_H
 #define FS_NET_OUTQUEUE_H
 
-#include "allocator.h"
+#include "base/allocator.h"
 #include "result.h"
 
 #include <stddef.h>
@@ -21,7 +21,7 @@ typedef struct fs_outnode fs_outnode; /* outqueue.c's */
 
 /* One a worker. */
 typedef struct fs_outpool {
-    const fs_net_allocator *allocator; /* borrowed */
+    const fs_allocator *allocator; /* borrowed */
     void (*retain)(void *owner);       /* references of shared pieces; called by push only */
     void (*release)(void *owner);      /* called by flush, peek, consume and clear, with the queue in order:
                                           it may fill or clear that, but not free it */
@@ -31,7 +31,7 @@ typedef struct fs_outpool {
     uint64_t live;                     /* nodes in queues, for the ledger */
 } fs_outpool;
 
-void fs_outpool_init(fs_outpool *pool, const fs_net_allocator *allocator,
+void fs_outpool_init(fs_outpool *pool, const fs_allocator *allocator,
                      void (*retain)(void *owner), void (*release)(void *owner));
 void fs_outpool_free(fs_outpool *pool);
 

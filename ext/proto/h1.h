@@ -1,7 +1,7 @@
 #ifndef FS_PROTO_H1_H
 #define FS_PROTO_H1_H
 
-#include "allocator.h"
+#include "base/allocator.h"
 #include "budget.h"
 #include "h1_chunked.h"
 #include "head.h"

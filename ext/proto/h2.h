@@ -1,8 +1,8 @@
 #ifndef FS_PROTO_H2_H
 #define FS_PROTO_H2_H
 
-#include "allocator.h"
-#include "bucket.h"
+#include "base/allocator.h"
+#include "base/bucket.h"
 #include "budget.h"
 #include "head.h"
 #include "limits.h"
@@ -20,9 +20,8 @@
  * settle.
  */
 
-#ifndef FS_HAVE_NGHTTP2
-#define FS_HAVE_NGHTTP2 1 /* 0: a build without the library; fs_h2_init then fails */
-#endif
+/* Whether this build has nghttp2; without it h2_absent.c stands in place of the machine, and fs_h2_init fails. */
+extern const int fs_h2_available;
 
 struct nghttp2_session;
 struct nghttp2_option;

@@ -1,7 +1,5 @@
 #include "h2.h"
 
-#if FS_HAVE_NGHTTP2
-
 #include "h2_guard.h"
 #include "h2_head.h"
 #include "h2_session.h"
@@ -270,5 +268,3 @@ int fs_h2_session_open(fs_h2 *h2)
         return FS_E_NOMEM;
     return FS_OK;
 }
-
-#endif

@@ -1,7 +1,5 @@
 #include "h2.h"
 
-#if FS_HAVE_NGHTTP2
-
 #include "h2_guard.h"
 #include "h2_state.h"
 #include "h2_write.h"
@@ -590,5 +588,3 @@ void fs_h2_refuse(fs_h2_stream *stream, int error)
     if (stream->writing != FS_H2_WRITE_DONE)
         fs_h2_reset(stream, error);
 }
-
-#endif

@@ -1,7 +1,7 @@
 #ifndef FS_PROTO_HEAD_H
 #define FS_PROTO_HEAD_H
 
-#include "slice.h"
+#include "base/slice.h"
 
 #include <stddef.h>
 #include <stdint.h>

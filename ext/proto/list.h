@@ -1,7 +1,7 @@
 #ifndef FS_PROTO_LIST_H
 #define FS_PROTO_LIST_H
 
-#include "slice.h"
+#include "base/slice.h"
 
 /* Field values that are lists (RFC 9110 section 5.6.1), without quoted strings. */
 

@@ -1,8 +1,8 @@
 #ifndef FS_PROTO_METHOD_H
 #define FS_PROTO_METHOD_H
 
+#include "base/slice.h"
 #include "limits.h"
-#include "slice.h"
 
 /* Methods, as every protocol takes them (RFC 9110 section 9.1): what one means, an application decides. */
 

@@ -1,8 +1,9 @@
 #ifndef FS_PROTO_RESPONSE_FIELDS_H
 #define FS_PROTO_RESPONSE_FIELDS_H
 
+#include "base/slice.h"
 #include "error.h"
-#include "slice.h"
+#include "field.h"
 
 /* The fields of an application's response, as every protocol takes them. */
 

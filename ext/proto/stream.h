@@ -1,8 +1,9 @@
 #ifndef FS_PROTO_STREAM_H
 #define FS_PROTO_STREAM_H
 
+#include "base/slice.h"
 #include "error.h"
-#include "slice.h"
+#include "field.h"
 
 #include <stdint.h>
 

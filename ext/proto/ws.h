@@ -1,8 +1,8 @@
 #ifndef FS_PROTO_WS_H
 #define FS_PROTO_WS_H
 
-#include "allocator.h"
-#include "bucket.h"
+#include "base/allocator.h"
+#include "base/bucket.h"
 #include "budget.h"
 #include "limits.h"
 #include "stream.h"

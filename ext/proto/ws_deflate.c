@@ -2,28 +2,11 @@
 
 #include "error.h"
 
-int fs_ws_buffer_grow(fs_ws_buffer *buffer, size_t room, const fs_allocator *allocator, fs_budget *memory)
-{
-    const size_t more = room - buffer->room;
-    char *grown;
-
-    if (fs_budget_take(memory, more) < 0)
-        return FS_E_NO_ROOM;
-    grown = allocator->resize(allocator->ctx, buffer->p, room);
-    if (!grown) {
-        fs_budget_give(memory, more);
-        return FS_E_NOMEM;
-    }
-    buffer->p = grown;
-    buffer->room = room;
-    return FS_OK;
-}
-
-#if FS_HAVE_ZLIB
-
 #include <limits.h>
 #include <string.h>
 #include <zlib.h>
+
+const int fs_ws_deflate_available = 1;
 
 /* RFC 7692 section 7.2.1: what a sync flush ends with is left away in the message, and put back to inflate it. */
 static const unsigned char TAIL[4] = {0x00, 0x00, 0xff, 0xff};
@@ -265,32 +248,3 @@ int fs_ws_compress(fs_ws_deflate *deflate, const char *p, size_t n, taker put, v
         result = FS_E_INTERNAL;
     return result;
 }
-
-#else /* without zlib nothing is negotiated, and none of these is called */
-
-fs_ws_deflate *fs_ws_deflate_new(const fs_ws_deflate_params *params, const fs_allocator *allocator, fs_budget *memory)
-{
-    (void)params, (void)allocator, (void)memory;
-    return NULL;
-}
-
-void fs_ws_deflate_free(fs_ws_deflate *deflate)
-{
-    (void)deflate;
-}
-
-int fs_ws_inflate(fs_ws_deflate *deflate, const char *p, size_t n, int last, fs_ws_buffer *into,
-                  const fs_allocator *allocator, size_t most)
-{
-    (void)deflate, (void)p, (void)n, (void)last, (void)into, (void)allocator, (void)most;
-    return FS_E_INTERNAL;
-}
-
-int fs_ws_compress(fs_ws_deflate *deflate, const char *p, size_t n,
-                   int (*put)(void *ctx, const char *p, size_t n, int last), void *ctx)
-{
-    (void)deflate, (void)p, (void)n, (void)put, (void)ctx;
-    return FS_E_INTERNAL;
-}
-
-#endif

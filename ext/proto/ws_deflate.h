@@ -1,22 +1,22 @@
 #ifndef FS_PROTO_WS_DEFLATE_H
 #define FS_PROTO_WS_DEFLATE_H
 
-#include "allocator.h"
+#include "base/allocator.h"
+#include "base/slice.h"
 #include "budget.h"
-#include "slice.h"
+#include "ws_buffer.h"
 
 #include <stdint.h>
 
 /*
- * permessage-deflate (RFC 7692) over zlib. A build without zlib (FS_HAVE_ZLIB
- * 0) negotiates nothing. The streams of a connection are made with its first
+ * permessage-deflate (RFC 7692) over zlib. A build without zlib, which has
+ * ws_deflate_absent.c in place of ws_deflate.c, negotiates nothing. The streams of a connection are made with its first
  * compressed message each way, so that one which never compresses costs
  * nothing.
  */
 
-#ifndef FS_HAVE_ZLIB
-#define FS_HAVE_ZLIB 1
-#endif
+/* Whether this build has zlib; without it no fs_ws_deflate can be made. */
+extern const int fs_ws_deflate_available;
 
 /*
  * What a connection costs at most, beside zlib's own state of some 6 and 7
@@ -51,15 +51,6 @@ typedef struct fs_ws_deflate fs_ws_deflate;
  * cost. */
 fs_ws_deflate *fs_ws_deflate_new(const fs_ws_deflate_params *params, const fs_allocator *allocator, fs_budget *memory);
 void fs_ws_deflate_free(fs_ws_deflate *deflate);
-
-/* A message that grows: p of `allocator`, NULL while n and room are 0. */
-typedef struct fs_ws_buffer {
-    char *p;
-    size_t n, room;
-} fs_ws_buffer;
-
-/* Makes room for `room` bytes in all, more than there are, at the budget's cost. FS_OK, FS_E_NOMEM or FS_E_NO_ROOM. */
-int fs_ws_buffer_grow(fs_ws_buffer *buffer, size_t room, const fs_allocator *allocator, fs_budget *memory);
 
 /*
  * Inflates a piece of a message's payload to the end of `into`, which never

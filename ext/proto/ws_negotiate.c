@@ -154,7 +154,7 @@ int fs_ws_negotiate(fs_slice offers, fs_ws_deflate_params *params, char text[FS_
             continue; /* an empty element: RFC 9110 section 5.6.1.2 */
         if ((result = take_token(&at, &name)) < 0 || (result = read_parameters(&at, &offer)) < 0)
             return result;
-        if (agreed || !FS_HAVE_ZLIB || offer.said & DECLINED || !fs_same(name.p, name.n, "permessage-deflate"))
+        if (agreed || !fs_ws_deflate_available || offer.said & DECLINED || !fs_same(name.p, name.n, "permessage-deflate"))
             continue;
         agree(&offer, params, text);
         agreed = 1;

@@ -1,7 +1,7 @@
 #ifndef FS_TEST_HARNESS_H
 #define FS_TEST_HARNESS_H
 
-#include "proto/allocator.h"
+#include "base/allocator.h"
 
 #include <stddef.h>
 #include <stdint.h>

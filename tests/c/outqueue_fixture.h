@@ -138,7 +138,6 @@ static inline void release(void *p)
 }
 
 typedef struct wire {
-    fs_net_allocator allocator;
     fs_outpool pool;
     fs_outqueue queue;
     int out, in;            /* the queue's socket, the peer's */
@@ -161,8 +160,7 @@ static inline void set_up(wire *w, int pair[2])
 
     memset(&kernel, 0, sizeof kernel);
     memset(w, 0, sizeof *w);
-    w->allocator = (fs_net_allocator){harness_allocator.resize, harness_allocator.release, harness_allocator.ctx};
-    fs_outpool_init(&w->pool, &w->allocator, retain, release);
+    fs_outpool_init(&w->pool, &harness_allocator, retain, release);
     fs_outqueue_init(&w->queue, &w->pool);
     w->out = pair[0];
     w->in = pair[1];

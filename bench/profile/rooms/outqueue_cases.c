@@ -53,7 +53,7 @@ static void open_queues(const bench_case *one)
     (void)one;
     if (pool.allocator)
         return;
-    fs_outpool_init(&pool, &fs_net_system_allocator, retain, release);
+    fs_outpool_init(&pool, &fs_system_allocator, retain, release);
     for (unsigned seat = 0; seat < SEATS; seat++)
         fs_outqueue_init(&queues[seat], &pool);
 }

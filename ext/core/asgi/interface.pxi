@@ -24,7 +24,7 @@ cdef class ASGI(Interface):
         self.working = set()
         self.warned = set()
         self.websocket = websocket
-        self.deflate = deflate and FS_HAVE_ZLIB
+        self.deflate = deflate and fs_ws_deflate_available
 
     cdef int attach(self, Driver driver) except -1:
         Interface.attach(self, driver)

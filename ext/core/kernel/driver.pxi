@@ -115,7 +115,7 @@ cdef class Driver:
         self.memory.most = self.limits.buffered
         self.files.most = self.limits.body_files
         self.http = HTTP_VERSIONS[http]
-        if not FS_HAVE_NGHTTP2:
+        if not fs_h2_available:
             self.http = HTTP_1_ONLY
         self.logger = logger
         self.forwarding = forwarding
@@ -151,7 +151,7 @@ cdef class Driver:
         if fs_h1_shared_init(&self.h1_shared, &self.limits, &fs_system_allocator, &self.head_common) < 0:
             raise MemoryError()
         self.h1_shared.memory = &self.memory
-        fs_outpool_init(&self.pool, &fs_net_system_allocator, fs_owner_retain, fs_owner_release)
+        fs_outpool_init(&self.pool, &fs_system_allocator, fs_owner_retain, fs_owner_release)
         if fs_h2_shared_init(&self.h2_shared, &self.limits, &fs_system_allocator, &self.head_common) < 0:
             raise MemoryError()
         self.h2_shared.body_size = sizeof(StreamQueue)

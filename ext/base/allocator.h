@@ -1,5 +1,5 @@
-#ifndef FS_PROTO_ALLOCATOR_H
-#define FS_PROTO_ALLOCATOR_H
+#ifndef FS_BASE_ALLOCATOR_H
+#define FS_BASE_ALLOCATOR_H
 
 #include <stddef.h>
 

@@ -1,5 +1,5 @@
-#ifndef FS_PROTO_BUCKET_H
-#define FS_PROTO_BUCKET_H
+#ifndef FS_BASE_BUCKET_H
+#define FS_BASE_BUCKET_H
 
 #include <stdint.h>
 

@@ -1,17 +1,7 @@
-#ifndef FS_PROTO_SLICE_H
-#define FS_PROTO_SLICE_H
+#ifndef FS_PROTO_FIELD_H
+#define FS_PROTO_FIELD_H
 
-#include <stddef.h>
 #include <stdint.h>
-
-/*
- * A borrowed run of bytes. It owns nothing; each function that hands one out
- * says until when the bytes behind it stay.
- */
-typedef struct fs_slice {
-    const char *p;
-    size_t n;
-} fs_slice;
 
 /*
  * One field of a message (RFC 9110 section 5), borrowed. `id` is the field's
