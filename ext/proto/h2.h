@@ -78,8 +78,8 @@ enum {
     FS_H2_ALL_GIVEN = 1 << 11,     /* the body in the queue is the rest of it */
     FS_H2_DEFERRED = 1 << 12,      /* nghttp2 waits to be told that there is more of it */
     FS_H2_BODY_GONE = 1 << 13,     /* the last of it has been framed; trailers may follow */
-    FS_H2_HAS_TRAILERS = 1 << 15,  /* the end came with trailers */
-    FS_H2_FULL = 1 << 14           /* ext/core's: its exchange waits until the queue has fallen */
+    FS_H2_FULL = 1 << 14,          /* ext/core's: its exchange waits until the queue has fallen */
+    FS_H2_HAS_TRAILERS = 1 << 15   /* the end came with trailers */
 };
 
 struct fs_h2_stream {

@@ -14,18 +14,18 @@ cdef enum Phase:
 
 
 cdef enum ConnectionFlag:
-    CONN_READABLE = 1       # the socket may hold bytes that were not asked for yet
-    CONN_PEER_CLOSED = 2    # epoll reported the peer's FIN; recv will see it
-    CONN_EOF = 4            # recv has seen it
-    CONN_IN_TURN = 8        # its turn is on the stack: nothing may free it, output leaves at the end
-    CONN_SCHEDULED = 16     # stands in Driver.scheduled
-    CONN_LINGERING = 32     # FIN sent, whatever still comes is thrown away
-    CONN_TRUSTED = 64       # the peer is a trusted proxy
-    CONN_TRUST_KNOWN = 128
-    CONN_FLUSHING = 512     # its out-queue is being sent: `send` called from a release must not send too
-    CONN_STALLED = 1024     # answers above the high-water mark: the next request waits
-    CONN_DEFERRED = 2048    # stands in Driver.deferred
-    CONN_MORE = 256         # the turn's share of requests is used up; the rest waits for the next turn
+    CONN_READABLE = 1 << 0      # the socket may hold bytes that were not asked for yet
+    CONN_PEER_CLOSED = 1 << 1   # epoll reported the peer's FIN; recv will see it
+    CONN_EOF = 1 << 2           # recv has seen it
+    CONN_IN_TURN = 1 << 3       # its turn is on the stack: nothing may free it, output leaves at the end
+    CONN_SCHEDULED = 1 << 4     # stands in Driver.scheduled
+    CONN_LINGERING = 1 << 5     # FIN sent, whatever still comes is thrown away
+    CONN_TRUSTED = 1 << 6       # the peer is a trusted proxy
+    CONN_TRUST_KNOWN = 1 << 7
+    CONN_MORE = 1 << 8          # the turn's share of requests is used up; the rest waits for the next turn
+    CONN_FLUSHING = 1 << 9      # its out-queue is being sent: `send` called from a release must not send too
+    CONN_STALLED = 1 << 10      # answers above the high-water mark: the next request waits
+    CONN_DEFERRED = 1 << 11     # stands in Driver.deferred
 
 
 # Lays fs_sink over an out-queue: `base` comes first, so that an fs_sink* is a QueueSink*.

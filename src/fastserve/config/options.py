@@ -152,124 +152,124 @@ class Options:
         "", Text("DIRECTORY"), APPLICATION,
         "Where the application's module is found; put first in the module search path.",
         default_text="the current directory", peers=(UVICORN,),
-    )  # fmt: skip
+    )
     factory: bool = option(
         False, Switch(), APPLICATION, "The attribute is a function without parameters that makes the application.",
         peers=(UVICORN,),
-    )  # fmt: skip
+    )
     interface: str = option(
         "auto", Choice(("auto", "asgi3", "asgi2", "wsgi")), APPLICATION,
         "How the application is called; auto finds out by its signature.", peers=(UVICORN,),
-    )  # fmt: skip
+    )
     asgi_extensions: tuple[str, ...] = option(
         ("early_hint", "trailers"),
         Words(("early_hint", "pathsend", "trailers", "zerocopysend"), "http.response."), APPLICATION,
         "Which of ASGI's http.response extensions are offered to the application: early_hint, pathsend, trailers, "
         "zerocopysend. Middleware that does not know pathsend or zerocopysend loses what is sent so.",
-    )  # fmt: skip
+    )
     loop: str = option(
         "auto", Choice(("auto", "uvloop", "asyncio")), APPLICATION,
         "The event loop; auto is uvloop where it is installed.", peers=(UVICORN,),
-    )  # fmt: skip
+    )
     lifespan: str = option(
         "auto", Choice(("auto", "on", "off")), APPLICATION,
         "Lifespan events; auto goes on without them when the application does not know them, on makes that an error.",
         peers=(UVICORN,),
-    )  # fmt: skip
+    )
     root_path: str = option(
         "", MountPath(), APPLICATION,
         "The path under which a proxy mounts the application (ASGI root_path, WSGI SCRIPT_NAME).", peers=(UVICORN,),
-    )  # fmt: skip
+    )
     threads: int = option(
         8, Integer(1, 1024), APPLICATION,
         "Most calls of a WSGI application at the same time; with 1 all of them are made in the main thread.",
         peers=(GUNICORN,),
-    )  # fmt: skip
+    )
     thread_stack_size: int = option(
         0, Size(128 << 10, 1 << 30, or_zero=True), APPLICATION,
         "Stack in bytes of each thread of a worker, at least 128K, also of those that the application starts; 0 is the "
         "system's default.",
-    )  # fmt: skip
+    )
 
     host: str = option(
         "127.0.0.1", Text("HOST"), ADDRESS,
         "Address or name to listen on; every address of a name; :: takes IPv4 too.", peers=(UVICORN,),
-    )  # fmt: skip
+    )
     port: int = option(
         8000, Integer(0, 65535, "PORT"), ADDRESS, "TCP port to listen on; 0 takes a free one, which is logged.",
         peers=(UVICORN,), also=("PORT",),
-    )  # fmt: skip
+    )
     bind: tuple[str, ...] = option(
         (), Addresses(), ADDRESS,
         "Address to listen on, instead of host and port: HOST:PORT, [IPV6]:PORT, :PORT, unix:PATH or fd://NUMBER; "
         "repeatable (in the variable, with commas).", peers=(GUNICORN,),
-    )  # fmt: skip
+    )
     uds: str | None = option(
         None, Text("PATH"), ADDRESS, "Unix socket to listen on, instead of TCP; removed at the end.", peers=(UVICORN,),
-    )  # fmt: skip
+    )
     uds_mode: int | None = option(
         None, Octal(), ADDRESS, "Mode of the Unix sockets that are made, octal.",
         default_text="666, or that of the socket it replaces",
-    )  # fmt: skip
+    )
     uds_owner: str | None = option(
         None, Owner(), ADDRESS, "Owner of the Unix sockets that are made: USER:GROUP, USER or :GROUP.",
-    )  # fmt: skip
+    )
     fd: int | None = option(
         None, Integer(0, (1 << 31) - 1, "NUMBER"), ADDRESS,
         "Inherited descriptor of a bound stream socket to listen on, instead of an address.", peers=(UVICORN,),
-    )  # fmt: skip
+    )
     backlog: int = option(
         2048, Integer(1, (1 << 31) - 1), ADDRESS,
         "Connections that may wait to be accepted (the system may hold it lower).", peers=(UVICORN, GUNICORN),
-    )  # fmt: skip
+    )
     listen_when_ready: bool = option(
         False, Switch(), ADDRESS,
         "Refuse connections until a worker can answer, in place of letting them wait; addresses are bound at once.",
-    )  # fmt: skip
+    )
 
     insecure_bind: tuple[str, ...] = option(
         (), Addresses(), TLS,
         "Address to listen on without TLS, beside those that have it; written as for --bind; repeatable.",
         peers=(HYPERCORN,),
-    )  # fmt: skip
+    )
     ssl_certfile: tuple[str, ...] = option(
         (), Texts("FILE"), TLS,
         "Certificate with its chain, PEM; turns TLS on. Repeatable: a client gets the one that has the name it asks "
         "for (SNI), else the first.", peers=(UVICORN,),
-    )  # fmt: skip
+    )
     ssl_keyfile: tuple[str, ...] = option(
         (), Texts("FILE"), TLS, "Key of the certificate, PEM; repeatable, in the certificates' order.",
         default_text="in the certificate's file", peers=(UVICORN,),
-    )  # fmt: skip
+    )
     ssl_keyfile_password: str | None = option(
         None, Secret(), TLS, "Password of the keys; better given in the variable than on the command line.",
         peers=(UVICORN,),
-    )  # fmt: skip
+    )
     ssl_ca_certs: str | None = option(
         None, Text("FILE"), TLS, "Certificates of the authorities that sign clients' certificates, PEM.",
         peers=(UVICORN,),
-    )  # fmt: skip
+    )
     ssl_crl: str | None = option(
         None, Text("FILE"), TLS,
         "Revoked certificates of clients: a list (CRL) of each authority in their chains, PEM; a new one is taken on.",
-    )  # fmt: skip
+    )
     ssl_cert_reqs: str = option(
         "none", Choice(("none", "optional", "required")), TLS,
         "Whether clients are asked for a certificate, and whether they have to show one.",
-    )  # fmt: skip
+    )
     ssl_ciphers: str = option(
         "ECDHE+AESGCM:ECDHE+CHACHA20", Text("LIST"), TLS, "Ciphers of TLS 1.2, as OpenSSL writes them.",
         peers=(UVICORN,),
-    )  # fmt: skip
+    )
     ssl_min_version: str = option("1.2", Choice(("1.2", "1.3")), TLS, "The oldest version of TLS that is spoken.")
     ssl_context: str | None = option(
         None, Text("MODULE:FUNCTION"), TLS,
         "Function that returns the ssl.SSLContext; its argument is a function that makes that of the other options.",
-    )  # fmt: skip
+    )
     ssl_ticket_key_age: float = option(
         86400.0, Seconds(0.0, _YEAR), TLS,
         "Seconds after which the keys of session tickets are replaced: sessions from before do not go on. 0 is never.",
-    )  # fmt: skip
+    )
     ssl_handshake_timeout: float = limit(
         "timeout_tls_handshake", Seconds(), TLS, "For the TLS handshake of a connection."
     )
@@ -280,15 +280,15 @@ class Options:
     workers: int = option(
         1, Workers(), WORKERS, "Worker processes; auto is as many as the CPUs that the process may use.",
         peers=(UVICORN, GUNICORN), also=("WEB_CONCURRENCY",),
-    )  # fmt: skip
+    )
     supervisor: bool = option(
         True, Switch(), WORKERS,
         "Run the workers under a supervising process; without one, this process serves and is the only worker.",
-    )  # fmt: skip
+    )
     balance_connections: bool = option(
         True, Switch(), WORKERS,
         "Have a worker that is clearly busier than a sibling hand connections that it accepts over to it.",
-    )  # fmt: skip
+    )
     preload: bool = option(
         False, Switch(), WORKERS, "Import the application once, before the workers are forked.", peers=(GUNICORN,)
     )
@@ -298,68 +298,68 @@ class Options:
     max_requests_jitter: int = option(
         0, Integer(0, _MOST), WORKERS,
         "Up to so many requests more, drawn for each worker, so that not all are replaced at once.", peers=(GUNICORN,),
-    )  # fmt: skip
+    )
     max_worker_age: float = option(
         0.0, Seconds(0.0, _YEAR), WORKERS, "Seconds after which a worker is replaced; 0 is no limit."
     )
     max_worker_memory: int = option(
         0, Size(1 << 20, _MOST, or_zero=True), WORKERS,
         "Resident memory in bytes above which a worker is replaced, at least 1M; 0 is no limit.",
-    )  # fmt: skip
+    )
     cpu_affinity: str = option(
         "", CPUs(), WORKERS,
         "The CPUs that workers are bound to, one each: a list such as 0,2-5, or auto for all that may be used.",
         default_text="not bound",
-    )  # fmt: skip
+    )
     hooks: str | None = option(
         None, Text("MODULE"), WORKERS,
         "Module with functions that are called in the life of supervisor and workers: on_starting, post_fork, ...",
-    )  # fmt: skip
+    )
     reload: bool = option(
         False, Switch(), WORKERS, "For development: replace the workers whenever a source file changes.",
         peers=(UVICORN, GUNICORN),
-    )  # fmt: skip
+    )
     reload_dir: tuple[str, ...] = option(
         (), Texts("DIRECTORY"), WORKERS,
         "Directory that --reload watches; repeatable (in the variable, with commas).",
         default_text="that of the application", peers=(UVICORN,),
-    )  # fmt: skip
+    )
     reload_include: tuple[str, ...] = option(
         (), Texts("PATTERN"), WORKERS,
         "Names of files that --reload watches beside *.py; repeatable (in the variable, with commas).",
         peers=(UVICORN,),
-    )  # fmt: skip
+    )
     reload_exclude: tuple[str, ...] = option(
         (), Texts("PATTERN"), WORKERS,
         "Names of files and directories that --reload passes over, beside hidden ones, bytecode and installed "
         "packages; repeatable (in the variable, with commas).", peers=(UVICORN,),
-    )  # fmt: skip
+    )
 
     proxy_protocol: bool = option(
         False, Switch(), PROXY,
         "Take client and server address from a PROXY protocol header (version 1 or 2), which trusted peers have to "
         "send.", peers=(GUNICORN,),
-    )  # fmt: skip
+    )
     proxy_allow_from: tuple[str, ...] = option(
         ("127.0.0.1", "::1", "unix"), Peers(), PROXY,
         "The peers that are trusted to send a PROXY protocol header, written as the trusted proxies.",
         peers=(GUNICORN,),
-    )  # fmt: skip
+    )
     proxy_headers: bool = option(
         True, Switch(), PROXY,
         "Take client, scheme and host from X-Forwarded-For, -Proto and -Host of a trusted proxy.", peers=(UVICORN,),
-    )  # fmt: skip
+    )
     forwarded_allow_ips: tuple[str, ...] = option(
         ("127.0.0.1", "::1", "unix"), Peers(), PROXY,
         "The trusted proxies: addresses, networks, unix for Unix sockets, * for every peer; with commas.",
         peers=(UVICORN, GUNICORN),
-    )  # fmt: skip
+    )
     headers: tuple[tuple[bytes, bytes], ...] = option(
         (), Fields(), PROXY,
         "A header field for every response; repeatable (in the variable, one a line). A Server or Date takes the place "
         "of the server's own, and is sent when the application sends none.",
         flag="header", peers=(UVICORN,),
-    )  # fmt: skip
+    )
     server_header: bool = option(
         True, Switch(), PROXY, "Send a Server field when the application sends none.", peers=(UVICORN,)
     )
@@ -370,174 +370,174 @@ class Options:
         "drop", Choice(("drop", "allow")), PROXY,
         "Header fields with an underscore in the name: WSGI, CGI and what is made for them cannot tell them from those "
         "with a dash.",
-    )  # fmt: skip
+    )
 
     log_level: str | None = option(
         None, Choice(("critical", "error", "warning", "info", "debug")), LOGGING,
         "The least severe messages that are logged; the access log does not depend on it.",
         default_text="info, or what --log-config says", peers=(UVICORN, GUNICORN),
-    )  # fmt: skip
+    )
     log_config: str | None = option(
         None, Text("FILE"), LOGGING,
         "Logging configuration: .json, .yaml or .toml for logging.config.dictConfig, any other for fileConfig.",
         peers=(UVICORN, GUNICORN),
-    )  # fmt: skip
+    )
     log_rate_limit: int = option(
         10, Integer(0, 1_000_000), LOGGING,
         "Lines of one kind a second, tracebacks among them, that clients can have a worker log, after a burst of five "
         "times as many; what is left out is counted. 0 is no limit.",
-    )  # fmt: skip
+    )
     use_colors: bool | None = option(
         None, Switch(), LOGGING, "Colour the log's levels.", default_text="on a terminal", peers=(UVICORN,)
     )
     access_log: bool | None = option(
         None, Switch(), LOGGING, "Write a line for each request.",
         default_text="yes; for an embedded server with --access-logfile", peers=(UVICORN,),
-    )  # fmt: skip
+    )
     access_logfile: str = option(
         "-", Text("FILE"), LOGGING, "Where the access log is written, appending; - is the standard output.",
         peers=(GUNICORN,),
-    )  # fmt: skip
+    )
 
     limit_request_line: int = limit(
         "max_request_line", Size(16, 1 << 20), LIMITS, "Longest request line in bytes (answered 414).",
         peers=(GUNICORN,),
-    )  # fmt: skip
+    )
     limit_request_head: int = limit(
         "max_head", Size(16, 1 << 26), LIMITS, "Largest request head in bytes (answered 431)."
     )
     limit_request_fields: int = limit(
         "max_fields", Integer(1, 1000), LIMITS, "Most header fields in a request (answered 431).",
         peers=(GUNICORN,),
-    )  # fmt: skip
+    )
     limit_methods: str = limit(
         "methods", Choice(("any", "standard")), LIMITS,
         "Methods that reach the application: any that is well-formed, or those that IANA has registered (others are "
         "answered 501).",
-    )  # fmt: skip
+    )
     limit_request_body: int = limit(
         "max_body", Size(0, _MOST), LIMITS, "Largest request body in bytes (answered 413); 0 is no limit.",
-    )  # fmt: skip
+    )
     body_buffer_size: int = limit(
         "body_buffer", Size(0, _MOST), LIMITS,
         "Bytes of a WSGI application's request body that are held in memory; a longer one goes to a file in TMPDIR.",
-    )  # fmt: skip
+    )
     limit_buffered: int = limit(
         "buffered", Size(1 << 20, _MOST, or_zero=True), LIMITS,
         "Bytes of memory in which a worker holds what clients send: bodies, WebSocket messages, what is not read yet. "
         "A body that does not fit goes to a file (WSGI) or is answered 503 with Retry-After. 1M at least; 0: no limit.",
-    )  # fmt: skip
+    )
     limit_body_files: int | None = option(
         None, Size(0, _MOST), LIMITS,
         "Bytes of a WSGI worker's files in TMPDIR for bodies that are not held in memory. One that does not fit is "
         "answered 503 with Retry-After, one that never could 413; 0 is no limit.",
         default_text="half of what is free at the start, shared by the workers; at most 10G", limit="body_files",
-    )  # fmt: skip
+    )
     limit_pipelined: int = limit(
         "max_pipelined", Integer(1, _UINT32), LIMITS, "Requests of one connection served before others get their turn.",
-    )  # fmt: skip
+    )
     limit_keep_alive_requests: int = limit(
         "max_requests", Integer(0, _MOST), LIMITS,
         "Requests served on one connection before it is closed; 0 is no limit.",
-    )  # fmt: skip
+    )
     limit_concurrency: int = limit(
         "max_concurrency", Integer(0, _UINT32), LIMITS,
         "Requests at a time, each until its application has ended, though its client may have gone; others are "
         "answered 503 with Retry-After. 0 is no limit.",
         peers=(UVICORN,),
-    )  # fmt: skip
+    )
     limit_queue: int = limit(
         "max_queue", Integer(0, _UINT32), LIMITS,
         "Requests that wait for one of --limit-concurrency to end, before others are answered 503; 0 lets none wait.",
-    )  # fmt: skip
+    )
 
     http: str = option(
         "auto", Choice(("auto", "1.1", "2")), HTTP2,
         "Versions of HTTP that are spoken; auto is both, by ALPN with TLS and by the client's first bytes without.",
         peers=(GRANIAN,),
-    )  # fmt: skip
+    )
     h2_max_streams: int = limit(
         "h2_max_streams", Integer(1, _INT31), HTTP2, "Requests that a connection may have open at the same time.",
-    )  # fmt: skip
+    )
     h2_max_header_list: int = limit(
         "h2_max_header_list", Size(1024, 1 << 26), HTTP2,
         "Largest request head in bytes, uncompressed and with 32 for each field (answered 431).",
-    )  # fmt: skip
+    )
     h2_max_frame_size: int = limit(
         "h2_max_frame_size", Size(16384, (1 << 24) - 1), HTTP2, "Largest frame in bytes that clients may send.",
-    )  # fmt: skip
+    )
     h2_stream_window: int = limit(
         "h2_stream_window", Size(1024, _INT31), HTTP2,
         "Bytes of a request's body that may be on their way or wait for the application.",
-    )  # fmt: skip
+    )
     h2_connection_window: int = limit(
         "h2_connection_window", Size(65535, _INT31), HTTP2,
         "Bytes of all requests of a connection that may be on their way.",
-    )  # fmt: skip
+    )
     h2_max_resets: int = limit(
         "h2_reset_rate", Integer(1, 1_000_000), HTTP2,
         "Requests a second that a client may break off, after a burst; more close its connection (rapid reset).",
-    )  # fmt: skip
+    )
     h2_ping_interval: float = limit(
         "timeout_h2_ping", Seconds(0.0), HTTP2,
         "Silence of a client with open requests after which it is pinged; 0 sends no pings.",
-    )  # fmt: skip
+    )
     h2_ping_timeout: float = limit(
         "timeout_h2_pong", Seconds(0.0), HTTP2, "For the answer to a ping (the connection is closed); 0 is no limit.",
-    )  # fmt: skip
+    )
 
     ws: str = option(
         "auto", Choice(("auto", "none")), WEBSOCKET,
         "WebSocket for ASGI applications; with none an upgrade is ignored, and the request served as HTTP.",
         peers=(UVICORN,),
-    )  # fmt: skip
+    )
     ws_max_size: int = limit(
         "ws_max_size", Size(1, _MOST), WEBSOCKET, "Largest message in bytes, uncompressed (closed with 1009).",
         peers=(UVICORN,),
-    )  # fmt: skip
+    )
     ws_max_queue: int = limit(
         "ws_max_queue", Integer(1, _UINT32), WEBSOCKET,
         "Messages that wait for the application before reading pauses; 64 KiB of them do as well.",
         peers=(UVICORN,),
-    )  # fmt: skip
+    )
     ws_ping_interval: float = limit(
         "timeout_ws_ping", Seconds(0.0), WEBSOCKET, "Between two pings; 0 sends none.", peers=(UVICORN,)
     )
     ws_ping_timeout: float = limit(
         "timeout_ws_pong", Seconds(0.0), WEBSOCKET, "For the answer to a ping (closed with 1011); 0 is no limit.",
         peers=(UVICORN,),
-    )  # fmt: skip
+    )
     ws_message_timeout: float = limit(
         "timeout_ws_message", Seconds(0.0), WEBSOCKET,
         "For more of a message that has begun, and ten times as long for all of it (closed with 1008); 0 is no limit.",
-    )  # fmt: skip
+    )
     ws_per_message_deflate: bool | None = option(
         None, Switch(), WEBSOCKET, "Compress messages with clients that offer it (permessage-deflate).",
         default_text="where it was built with zlib", peers=(UVICORN,),
-    )  # fmt: skip
+    )
     ws_deflate_min_size: int = limit(
         "ws_deflate_min_size", Size(0, _UINT32), WEBSOCKET, "Bytes from which a message is compressed."
     )
     ws_handshake_timeout: float = limit(
         "timeout_ws_handshake", Seconds(0.0), WEBSOCKET,
         "For the application to accept or refuse (logged with its stack, answered 504); 0 is no limit.",
-    )  # fmt: skip
+    )
     ws_close_timeout: float = limit("timeout_ws_close", Seconds(), WEBSOCKET, "For a client's answer to a close frame.")
     ws_drain_timeout: float = option(
         5.0, Seconds(0.0), WEBSOCKET,
         "At a stop: over this time WebSockets are told and closed with 1012, each at a random moment.",
-    )  # fmt: skip
+    )
 
     timeout_first_byte: float = limit(
         "timeout_first_byte", Seconds(), TIMEOUTS, "A new connection that sends nothing is closed."
     )
     timeout_request_head: float = limit(
         "timeout_head", Seconds(), TIMEOUTS, "For a whole request head, from its first byte (answered 408).",
-    )  # fmt: skip
+    )
     timeout_keep_alive: float = limit(
         "timeout_keep_alive", Seconds(), TIMEOUTS, "A connection that is idle between two requests is closed.",
         peers=(UVICORN,),
-    )  # fmt: skip
+    )
     timeout_request_body: float = limit(
         "timeout_body", Seconds(), TIMEOUTS, "A request body that makes no progress (answered 408)."
     )
@@ -545,31 +545,31 @@ class Options:
         "timeout_request", Seconds(0.0), TIMEOUTS,
         "For the application to begin its answer, without the time that the client's body takes (logged with its "
         "stack, answered 504); 0 is no limit. It cannot fire while the event loop is blocked.",
-    )  # fmt: skip
+    )
     timeout_response_idle: float = limit(
         "timeout_response_idle", Seconds(0.0), TIMEOUTS,
         "For the next piece of an answer that has begun, without the time that a slow reader takes (logged with the "
         "stack, the answer is broken off); 0 is no limit. It cannot fire while the event loop is blocked.",
-    )  # fmt: skip
+    )
     timeout_response: float = limit(
         "timeout_response", Seconds(0.0), TIMEOUTS,
         "For a whole answer, from the application's call to its last piece, without the time in which it waits for the "
         "client (504, or broken off); 0 is no limit. It cannot fire while the event loop is blocked.",
-    )  # fmt: skip
+    )
     queue_timeout: float = limit(
         "timeout_queue", Seconds(0.0), TIMEOUTS,
         "For a request to wait until the application is called: in the kernel while the worker is busy, for a thread, "
         "or by --limit-queue (answered 503 with Retry-After); 0 is no limit. It costs a system call a request.",
-    )  # fmt: skip
+    )
     timeout_threads: float = limit(
         "timeout_threads", Seconds(0.0), TIMEOUTS,
         "For a thread of a WSGI application to return or to send something. A worker all of whose threads are late by "
         "this or by --timeout-request, and of whom none comes back within --timeout-worker, is replaced; 0 is never.",
-    )  # fmt: skip
+    )
     timeout_client_gone: float = limit(
         "timeout_client_gone", Seconds(0.0), TIMEOUTS,
         "An ASGI application whose client has left before its answer was complete is cancelled; 0 is no limit.",
-    )  # fmt: skip
+    )
     timeout_write: float = limit(
         "timeout_write", Seconds(), TIMEOUTS, "A client that takes nothing of its answer is disconnected."
     )
@@ -577,17 +577,17 @@ class Options:
         "timeout_discard", Seconds(), TIMEOUTS,
         "A client that still sends after its last answer: what it sends is thrown away, so that no reset overtakes the "
         "answer. 2 s without a byte end it sooner.",
-    )  # fmt: skip
+    )
     timeout_graceful_shutdown: float = option(
         30.0, Seconds(0.0), TIMEOUTS,
         "For the requests in flight at a stop; at half of it streams are told, at its end requests are cancelled.",
         peers=(UVICORN,),
-    )  # fmt: skip
+    )
     timeout_worker: float = option(
         30.0, Seconds(0.0), TIMEOUTS,
         "A worker that shows no sign of life is logged with its stacks and killed, and one whose threads have all been "
         "late for so long is replaced; 0 is no limit.",
-    )  # fmt: skip
+    )
     timeout_startup: float = option(
         60.0, Seconds(0.0), TIMEOUTS, "For a worker's start, until it can answer; 0 is no limit."
     )
@@ -601,45 +601,45 @@ class Options:
     group: str | None = option(
         None, Text("GROUP"), SERVICE, "Group that the workers run as, a name or a number.",
         default_text="that of --user", peers=(GUNICORN,),
-    )  # fmt: skip
+    )
     umask: int | None = option(
         None, Octal(), SERVICE, "Permission bits that files are made without, octal.",
         default_text="that of the process", peers=(GUNICORN,),
-    )  # fmt: skip
+    )
     raise_files: bool = option(
         True, Switch(), SERVICE,
         "Raise the soft limit of open files to the hard one, at most to 65536; not for programs that use select().",
-    )  # fmt: skip
+    )
     chdir: str = option(
         "", Text("DIRECTORY"), SERVICE,
         "Directory to change to first; relative paths in options are seen from there.",
         default_text="the current directory", peers=(GUNICORN,),
-    )  # fmt: skip
+    )
     env: tuple[tuple[str, str], ...] = option(
         (), Variables(), SERVICE,
         "Environment variable for the application; repeatable (in the variable, one a line).", peers=(GUNICORN,),
-    )  # fmt: skip
+    )
     env_file: str | None = option(
         None, Text("FILE"), SERVICE,
         "File of environment variables for the application, NAME=VALUE lines; --env counts before it.",
         peers=(UVICORN,),
-    )  # fmt: skip
+    )
     proc_name: str = option(
         "fastserve", Text("NAME"), SERVICE, "How the processes are called in the list of processes.",
-    )  # fmt: skip
+    )
 
     admin: str | None = option(
         None, OneAddress(), ADMIN,
         "Address of /livez, /readyz, /metrics and /workers: HOST:PORT or unix:PATH; not for the public.",
-    )  # fmt: skip
+    )
     admin_token_file: str | None = option(
         None, Text("FILE"), ADMIN,
         "File of tokens, one a line, one of which /metrics and /workers ask for (Authorization: Bearer TOKEN).",
-    )  # fmt: skip
+    )
     admin_host: tuple[str, ...] = option(
         (), HostNames(), ADMIN,
         "Name by which /metrics and /workers may be asked for, beside addresses and localhost; * is any; repeatable.",
-    )  # fmt: skip
+    )
     admin_queries: bool = option(
         False, Switch(), ADMIN, "Show the query strings of requests that are being served in /workers."
     )

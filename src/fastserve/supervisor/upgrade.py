@@ -55,8 +55,11 @@ class Upgrade:
         """This supervisor serves."""
         if self._predecessor:
             self._service.is_main()
-            logger.info("serving beside supervisor %d: QUIT to it ends the upgrade, QUIT to %d takes it back",
-                        self._predecessor, os.getpid())  # fmt: skip
+            logger.info(
+                "serving beside supervisor %d: QUIT to it ends the upgrade, QUIT to %d takes it back",
+                self._predecessor,
+                os.getpid(),
+            )
 
     def alone(self) -> bool:
         """True once, when the predecessor has gone."""
