@@ -50,6 +50,10 @@ UNDER_SANITIZERS = PYTHONPATH=$(abspath build/sanitized):$(abspath tests) PYTHON
 RACES := build/races/.built
 WATCHED_THREADS = PYTHONPATH=$(abspath build/races):$(abspath tests) LD_PRELOAD="$$($(CC) -print-file-name=libtsan.so)" \
 	TSAN_OPTIONS=exitcode=66:halt_on_error=1 TEST_PATIENCE=4
+# What says most in the least time: each module by itself, the command and its options, what goes over the wire by HTTP/1 and
+# HTTP/2 and what an application sees of it, every golden case, the rules of the architecture and of the documents.
+QUICK := tests/unit tests/cli tests/behaviour tests/http2 tests/golden tests/test_golden_core.py tests/test_architecture.py \
+	tests/test_core_tables.py tests/test_documents.py
 # What runs the compiled core; no clients of others, whose processes would be sanitized with it.
 SANITIZED_TESTS ?= tests/behaviour tests/http2 tests/tls tests/websocket tests/wsgi tests/task tests/test_golden_core.py
 # Runs of the core's state machine for `make fuzz-core`, on each loop.
@@ -61,7 +65,7 @@ C_ROOMS := $(wildcard ext/base/*.c ext/net/*.c ext/proto/*.c)
 C_COMPILERS := $(shell for cc in gcc clang; do command -v $$cc; done)
 
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-applications soak fleet stress conformance test-c test-threads test-over lint lint-python lint-c analyze bench bench-peers bench-check bench-micro profile fuzz fuzz-core llhttp clean distclean
+.PHONY: help run build quick test test-applications soak fleet stress conformance test-c test-threads test-over lint lint-python lint-c analyze bench bench-peers bench-check bench-micro profile fuzz fuzz-core llhttp clean distclean
 
 help:  ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +90,11 @@ test: $(BUILT) $(DEVELOP)  ## the whole suite, the C rooms' tests with it
 	$(PY) -m pytest -m 'alone and not alone(waits=True)$(AND_MARKS)' $(PYTEST); all=$$all-$$?; \
 	case -$$all in *-[!05]*|-5-5-5) exit 1;; esac
 endif
+
+# On one of the two loops, without what takes seconds or has to be alone.
+quick: $(BUILT) $(DEVELOP)  ## what says most in a minute or so, after every step; PYTEST='-x' and MARKS work as above
+	$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -k 'not asyncio' \
+		-m 'not alone and not slow$(AND_MARKS)' $(QUICK) $(PYTEST)
 
 # The tests of behaviour and of frameworks once more, on one of the two loops.
 test-over: $(BUILT) $(DEVELOP)  ## over TLS what is not about the wire itself, over HTTP/2 what ordinary clients do
