@@ -1,5 +1,5 @@
-# Every object layout of fastserve._core on one page, with the methods that other files of the module call. A file
-# of the module is one idea: driver.pxi, connection.pxi, exchange.pxi, asgi.pxi, wsgi.pxi, ...; _core.pyx includes them.
+# The object layouts of fastserve._core, with the methods that other parts of the module call: each part's in a .pxd beside it. A
+# part is one idea; _core.pyx includes them.
 #
 # Ownership: Driver -> (slots) -> Connection -> (exchange) -> Exchange is a chain of strong references. The way
 # back is `Exchange.connection`, cut when either ends. What outlives its owner (an application that keeps `send`)
@@ -14,6 +14,9 @@ from proto cimport (fs_budget, fs_event, fs_field, fs_h1, fs_h1_shared, fs_head_
                     fs_body_queue, fs_h2, fs_h2_shared, fs_h2_stream, fs_stream, fs_ws, fs_ws_deflate_params, fs_ws_event,
                     fs_ws_shared)
 from fastserve._task cimport InlineRunner, Task
+
+
+ctypedef int raises     # 0, or -1 with an exception set: what a function that gives nothing returns
 
 
 cdef extern from "status.h":

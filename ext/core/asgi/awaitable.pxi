@@ -188,7 +188,7 @@ cdef class Wakeup:
             removed += 1
         return removed
 
-    cdef int fire(self, bint here) except -1:
+    cdef raises fire(self, bint here) except -1:
         """`here`: no task is on the stack, so the task that waits may go on within this call."""
         cdef object callback = self.callback, context = self.context
         if self.ended:

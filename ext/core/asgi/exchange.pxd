@@ -13,21 +13,21 @@ cdef class ASGIExchange(Exchange):
 
     cdef dict next_event(self)
     cdef object handle_send(self, object event)
-    cdef int finished(self, object exception) except -1
+    cdef raises finished(self, object exception) except -1
     cdef object disconnected(self)
     cdef int log_failure(self, object exception, bint gone) except -1
-    cdef int log_begin(self, const fs_request_head *head, dict scope) except -1
-    cdef int send_head(self, int status, object pairs, uint32_t flags, uint64_t length) except -1
-    cdef int cancel(self) except -1
-    cdef int let_go(self) except -1
-    cdef int add_receiver(self, object wakeup) except -1
-    cdef int drop_receiver(self, object wakeup) except -1
-    cdef int add_sender(self, object future) except -1
-    cdef int drop_sender(self, object future) except -1
-    cdef int wake_receivers(self, bint here) except -1
-    cdef int wake_senders(self) except -1
-    cdef int client_left(self) except -1
-    cdef int forget_alarm(self) except -1
+    cdef raises log_begin(self, const fs_request_head *head, dict scope) except -1
+    cdef raises send_head(self, int status, object pairs, uint32_t flags, uint64_t length) except -1
+    cdef raises cancel(self) except -1
+    cdef raises let_go(self) except -1
+    cdef raises add_receiver(self, object wakeup) except -1
+    cdef raises drop_receiver(self, object wakeup) except -1
+    cdef raises add_sender(self, object future) except -1
+    cdef raises drop_sender(self, object future) except -1
+    cdef raises wake_receivers(self, bint here) except -1
+    cdef raises wake_senders(self) except -1
+    cdef raises client_left(self) except -1
+    cdef raises forget_alarm(self) except -1
     cdef bint unanswered(self) noexcept
     cdef object after_write(self)
     cdef int check(self, int result) except -1

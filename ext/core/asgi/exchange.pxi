@@ -40,11 +40,11 @@ cdef class ASGIExchange(Exchange):
         """Takes an event from `send`; what that returns is awaited."""
         raise NotImplementedError
 
-    cdef int finished(self, object exception) except -1:
+    cdef raises finished(self, object exception) except -1:
         """The application has returned or raised. Its exception is logged here, once, with method and path."""
         raise NotImplementedError
 
-    cdef int start(self) except -1:
+    cdef raises start(self) except -1:
         self.started = True
         if self.driver.queues and is_held_back(self):
             return 0
@@ -52,14 +52,14 @@ cdef class ASGIExchange(Exchange):
         self.since = self.driver.now
         self.interface.run(self)
 
-    cdef int admitted(self) except -1:
+    cdef raises admitted(self) except -1:
         self.running = True
         self.since = self.driver.now
         if self.left:
             self.client_left()      # its time begins with the call
         self.interface.run(self)
 
-    cdef int log_begin(self, const fs_request_head *head, dict scope) except -1:
+    cdef raises log_begin(self, const fs_request_head *head, dict scope) except -1:
         """Keeps what the access log's line will say."""
         if self.driver.access_log.fd >= 0:
             self.logged = False
@@ -82,12 +82,12 @@ cdef class ASGIExchange(Exchange):
             return 1
         return 0
 
-    cdef int on_drained(self) except -1:
+    cdef raises on_drained(self) except -1:
         self.wake_senders()
 
     # ---- a client that has left
 
-    cdef int client_left(self) except -1:
+    cdef raises client_left(self) except -1:
         """An application that goes on all the same has its time (--timeout-client-gone), from the first sign on."""
         cdef uint32_t patience = self.driver.limits.timeout_client_gone
         self.left = True
@@ -95,7 +95,7 @@ cdef class ASGIExchange(Exchange):
             self.alarm = self.interface.loop.call_later(patience / 1000.0, cancel_abandoned, self)
         return 0
 
-    cdef int forget_alarm(self) except -1:
+    cdef raises forget_alarm(self) except -1:
         if self.alarm is not None:
             self.alarm.cancel()
             self.alarm = None
@@ -107,7 +107,7 @@ cdef class ASGIExchange(Exchange):
 
     # ---- who waits
 
-    cdef int add_receiver(self, object wakeup) except -1:
+    cdef raises add_receiver(self, object wakeup) except -1:
         if not self.body_ended and self.connection is not None:
             self.await_client()
             self.connection.body_awaited(self)
@@ -118,7 +118,7 @@ cdef class ASGIExchange(Exchange):
         else:
             self.more_receivers.append(wakeup)
 
-    cdef int drop_receiver(self, object wakeup) except -1:
+    cdef raises drop_receiver(self, object wakeup) except -1:
         """It may have been woken already."""
         self.client_came()
         if self.receiver is wakeup:
@@ -126,14 +126,14 @@ cdef class ASGIExchange(Exchange):
         elif self.more_receivers is not None and wakeup in self.more_receivers:
             self.more_receivers.remove(wakeup)
 
-    cdef int add_sender(self, object future) except -1:
+    cdef raises add_sender(self, object future) except -1:
         self.await_client()
         if self.senders is None:
             self.senders = [future]
         else:
             self.senders.append(future)
 
-    cdef int drop_sender(self, object future) except -1:
+    cdef raises drop_sender(self, object future) except -1:
         """It may have been woken already."""
         self.client_came()
         if self.senders is not None and future in self.senders:
@@ -141,7 +141,7 @@ cdef class ASGIExchange(Exchange):
 
     # All that wait are woken: one that is cancelled at this moment must not swallow the others' turn.
 
-    cdef int wake_receivers(self, bint here) except -1:
+    cdef raises wake_receivers(self, bint here) except -1:
         """`here`: on request of the driver's turn, where the application may go on at once unless it is running."""
         cdef Driver driver = self.driver
         cdef Wakeup wakeup = self.receiver
@@ -162,7 +162,7 @@ cdef class ASGIExchange(Exchange):
             wakeup.fire(False)
         return 0
 
-    cdef int wake_senders(self) except -1:
+    cdef raises wake_senders(self) except -1:
         cdef object future
         cdef list waiting = self.senders
         if waiting is None:
@@ -173,11 +173,11 @@ cdef class ASGIExchange(Exchange):
             if not future.done():
                 future.set_result(None)
 
-    cdef int let_go(self) except -1:
+    cdef raises let_go(self) except -1:
         self.send = None
         self.receive = None
 
-    cdef int cancel(self) except -1:
+    cdef raises cancel(self) except -1:
         report(self.driver.logger, LOG_WARNING, "Cancelled, because the server stops: %s %s",
                (self.method_name(), self.path_name()))
         self.task.cancel("the server stops")
@@ -187,7 +187,7 @@ cdef class ASGIExchange(Exchange):
             raise application_error(result)
         return result
 
-    cdef int detach(self) except -1:
+    cdef raises detach(self) except -1:
         cdef bint uncalled
         Exchange.detach(self)
         if not self.running:
@@ -200,7 +200,7 @@ cdef class ASGIExchange(Exchange):
         self.wake_receivers(False)
         self.wake_senders()
 
-    cdef int send_head(self, int status, object pairs, uint32_t flags, uint64_t length) except -1:
+    cdef raises send_head(self, int status, object pairs, uint32_t flags, uint64_t length) except -1:
         """Hands a final head to the stream. Nothing has been sent when it raises, and another may follow."""
         cdef fs_field on_stack[FIELDS_ON_STACK]
         cdef fs_field *fields = on_stack
@@ -237,7 +237,7 @@ cdef class ASGIExchange(Exchange):
         return waiting
 
 
-cdef int check_fields(object pairs) except -1:
+cdef raises check_fields(object pairs) except -1:
     """Raises where a header is wrong: at the event that brings it, though its bytes are written only with the body."""
     cdef fs_field field
     cdef Py_ssize_t i
@@ -250,7 +250,7 @@ cdef int check_fields(object pairs) except -1:
     return 0
 
 
-cdef int collect_fields(object pairs, fs_field *fields, Py_ssize_t n) except -1:
+cdef raises collect_fields(object pairs, fs_field *fields, Py_ssize_t n) except -1:
     """Borrows name and value of each pair: they live as long as `pairs`, which is ours while it is read."""
     cdef Py_ssize_t i
     for i in range(n):
@@ -258,7 +258,7 @@ cdef int collect_fields(object pairs, fs_field *fields, Py_ssize_t n) except -1:
     return 0
 
 
-cdef int borrow_field(object pair, fs_field *field) except -1:
+cdef raises borrow_field(object pair, fs_field *field) except -1:
     cdef PyObject *name
     cdef PyObject *value
     if type(pair) is not tuple and type(pair) is not list or PySequence_Fast_GET_SIZE(pair) != 2:
@@ -366,7 +366,7 @@ cdef object receive_vectorcall(object self, PyObject **arguments, size_t nargs, 
     return waiting
 
 
-cdef int enable_calls() except -1:
+cdef raises enable_calls() except -1:
     # Offsets are read off an instance: Cython's object structs have no name here.
     cdef Send send = Send.__new__(Send, ASGIExchange.__new__(ASGIExchange, None))
     fs_enable_vectorcall(Send, <char *>&send.vectorcall - <char *><PyObject *>send)

@@ -21,24 +21,24 @@ cdef class HTTPExchange(ASGIExchange):
     cdef bint trailers_given            # the application has sent all of them, and nobody wanted them
     cdef bint taking                    # in `receive`: what comes is taken at once
 
-    cdef int came(self, size_t n, bint end) except -1
-    cdef int no_room(self) except -1
-    cdef int reset(self) except -1
+    cdef raises came(self, size_t n, bint end) except -1
+    cdef raises no_room(self) except -1
+    cdef raises reset(self) except -1
     cdef object start_response(self, dict event, EventView *view)
     cdef object send_body(self, dict event, EventView *view)
     cdef object send_path(self, dict event)
     cdef object send_file(self, dict event)
     cdef object send_hints(self, dict event)
     cdef object send_trailers(self, dict event)
-    cdef int expect(self, dict event, int response) except -1
-    cdef int expect_body(self, dict event) except -1
-    cdef int expect_whole(self, dict event) except -1
+    cdef raises expect(self, dict event, int response) except -1
+    cdef raises expect_body(self, dict event) except -1
+    cdef raises expect_whole(self, dict event) except -1
     cdef bint holds_head(self) noexcept
-    cdef int release_head(self) except -1
-    cdef int expect_offered(self, str name) except -1
+    cdef raises release_head(self) except -1
+    cdef raises expect_offered(self, str name) except -1
     cdef str sent_so_far(self)
-    cdef int refuse_rest(self) except -1
-    cdef int dismiss(self) except -1
-    cdef int write_head(self, bint end, uint64_t length) except -1
+    cdef raises refuse_rest(self) except -1
+    cdef raises dismiss(self) except -1
+    cdef raises write_head(self, bint end, uint64_t length) except -1
     cdef object after_body(self, int result)
-    cdef int end(self) except -1
+    cdef raises end(self) except -1

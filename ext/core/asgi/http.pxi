@@ -21,7 +21,7 @@ cdef enum:
 cdef uint64_t NEVER = <uint64_t>-1
 
 
-cdef int view_event(dict event, EventView *view) except -1:
+cdef raises view_event(dict event, EventView *view) except -1:
     """Reads an event in one pass. The keys of an application are names, and so interned: addresses tell them apart.
     A key that is none of ours, or is one of ours and not interned, makes it look each of them up."""
     cdef Py_ssize_t at = 0
@@ -62,7 +62,7 @@ cdef class HTTPExchange(ASGIExchange):
 
     # ---- the connection's side
 
-    cdef int begin(self, fs_request_head *head) except -1:
+    cdef raises begin(self, fs_request_head *head) except -1:
         cdef Driver driver = self.driver
         cdef ScopeBuilder scopes = self.interface.scopes
         self.request_scope = scopes.build(head, self.connection)
@@ -77,7 +77,7 @@ cdef class HTTPExchange(ASGIExchange):
         self.log_begin(head, self.request_scope)
         return 0
 
-    cdef int reset(self) except -1:
+    cdef raises reset(self) except -1:
         """Ready for another request; `send` and `receive` stay."""
         self.query = self.client = self.fields = self.versions = None
         self.started = self.told = self.left = self.lost = self.cut = self.body_ended = self.wants_continue = False
@@ -90,7 +90,7 @@ cdef class HTTPExchange(ASGIExchange):
         # A client may wait for the head before it goes on.
         return self.receiver is not None and not self.body_ended and not self.holds_head()
 
-    cdef int on_body(self, const char *p, size_t n, bint end) except -1:
+    cdef raises on_body(self, const char *p, size_t n, bint end) except -1:
         self.pieces.add(p, n)
         self.came(n, end)
 
@@ -98,12 +98,12 @@ cdef class HTTPExchange(ASGIExchange):
         given[0] = wanted
         return self.pieces.room(wanted)
 
-    cdef int body_filled(self, size_t n, bint end) except -1:
+    cdef raises body_filled(self, size_t n, bint end) except -1:
         self.pieces.filled(n)
         if n:
             self.came(n, end)
 
-    cdef int came(self, size_t n, bint end) except -1:
+    cdef raises came(self, size_t n, bint end) except -1:
         cdef bint awaited = self.receiver is not None or self.taking
         self.held += n
         if end:
@@ -113,7 +113,7 @@ cdef class HTTPExchange(ASGIExchange):
         if self.held and charge(self, self.pieces.cost, awaited) < 0:
             self.no_room()
 
-    cdef int no_room(self) except -1:
+    cdef raises no_room(self) except -1:
         """The worker holds as much as it may, and nobody waits for this piece. An application that has not been called yet
         is not called, as where too many requests are there already."""
         cdef bint uncalled = not self.started
@@ -124,16 +124,16 @@ cdef class HTTPExchange(ASGIExchange):
             self.let_go()
         driver.say_no_room(FS_E_NO_ROOM)
 
-    cdef int on_end(self) except -1:
+    cdef raises on_end(self) except -1:
         self.body_ended = True
         self.wake_receivers(True)
 
-    cdef int on_disconnect(self) except -1:
+    cdef raises on_disconnect(self) except -1:
         self.told = True
         self.client_left()
         self.wake_receivers(False)
 
-    cdef int on_stop(self) except -1:
+    cdef raises on_stop(self) except -1:
         """`receive` says that it is time to end. A stream whose application does not listen has that from `send`."""
         self.told = True
         if self.receiver is None and not self.listens and self.stream != NULL and self.stream.head_sent:
@@ -141,13 +141,13 @@ cdef class HTTPExchange(ASGIExchange):
             self.wake_senders()
         self.wake_receivers(False)
 
-    cdef int on_lost(self) except -1:
+    cdef raises on_lost(self) except -1:
         self.told = self.lost = self.cut = True
         self.client_left()
         self.wake_receivers(False)
         self.wake_senders()
 
-    cdef int on_refused(self) except -1:
+    cdef raises on_refused(self) except -1:
         # The application sees a client that has gone; what it still sends has nowhere to go.
         # It is called all the same when it has not been yet: how the bytes were cut must not decide what it sees.
         self.on_lost()
@@ -163,7 +163,7 @@ cdef class HTTPExchange(ASGIExchange):
             self.held_since = self.driver.now
         return self.held_since + HEAD_WAIT_MS
 
-    cdef int on_overdue(self) except -1:
+    cdef raises on_overdue(self) except -1:
         cdef Task task = self.task
         if self.waits:
             return give_up_waiting(self) if is_late(self) else 0
@@ -180,7 +180,7 @@ cdef class HTTPExchange(ASGIExchange):
     cdef inline bint holds_head(self) noexcept:
         return self.response == RESPONSE_HELD and self.held_since != NEVER
 
-    cdef int release_head(self) except -1:
+    cdef raises release_head(self) except -1:
         """The head goes without a piece of the body, which may be of any length now."""
         cdef object fields = self.fields
         try:
@@ -194,7 +194,7 @@ cdef class HTTPExchange(ASGIExchange):
         self.response = RESPONSE_OPEN
         self.connection.written()
 
-    cdef int detach(self) except -1:
+    cdef raises detach(self) except -1:
         cdef object fields = self.fields    # dropped last: a destructor may send
         self.fields = None
         self.response = RESPONSE_DONE       # a task that the application left behind may still send: there is no stream
@@ -203,7 +203,7 @@ cdef class HTTPExchange(ASGIExchange):
         charge(self, 0, True)
         ASGIExchange.detach(self)
 
-    cdef int finished(self, object exception) except -1:
+    cdef raises finished(self, object exception) except -1:
         """The application has returned or raised. Its exception is logged here, once, with method and path."""
         cdef int error = 0
         cdef bint failed = False
@@ -244,7 +244,7 @@ cdef class HTTPExchange(ASGIExchange):
             return "it has sent its body, and no http.response.trailers although it had announced them"
         return f"it has sent {self.stream.body_sent} bytes of its body, and none without more_body"
 
-    cdef int refuse_rest(self) except -1:
+    cdef raises refuse_rest(self) except -1:
         """The application has waited for a body that its client broke off: now it knows. Frameworks make a 500 of that, which it
         is not. The client hears 400 if it still reads, and the log has a client that has left, as where it is gone altogether."""
         cdef Connection connection = self.connection
@@ -252,7 +252,7 @@ cdef class HTTPExchange(ASGIExchange):
         connection.refuse_exchange(self, FS_E_BODY_CUT)
         connection.written()
 
-    cdef int dismiss(self) except -1:
+    cdef raises dismiss(self) except -1:
         """The client has closed its half, within its body or before its answer, and the application has given it up. That is a
         client that has left, as one that is gone altogether; but it may still read."""
         if not self.stream.head_sent:
@@ -339,7 +339,7 @@ cdef class HTTPExchange(ASGIExchange):
             return self.send_trailers(event)
         raise ValueError(f"unexpected event type {<object>kind!r} on an http connection")
 
-    cdef int expect_offered(self, str name) except -1:
+    cdef raises expect_offered(self, str name) except -1:
         if name not in self.interface.offered:
             raise ValueError(f"{name!r} is not among the extensions that are offered: see the scope, and --asgi-extensions")
         return 0
@@ -377,7 +377,7 @@ cdef class HTTPExchange(ASGIExchange):
             self.connection.written()       # a turn, at whose end the head's time begins if it is still held
         return DONE
 
-    cdef int expect(self, dict event, int response) except -1:
+    cdef raises expect(self, dict event, int response) except -1:
         """Raises where the event cannot come now."""
         if self.response != response or self.cut:
             if self.cut:
@@ -385,7 +385,7 @@ cdef class HTTPExchange(ASGIExchange):
             raise self.out_of_order(event)
         return 0
 
-    cdef int expect_body(self, dict event) except -1:
+    cdef raises expect_body(self, dict event) except -1:
         """Likewise; the head may have gone or not."""
         if self.response != RESPONSE_HELD and self.response != RESPONSE_BODY or self.cut:
             if self.response == RESPONSE_OPEN:
@@ -393,11 +393,11 @@ cdef class HTTPExchange(ASGIExchange):
             return self.expect(event, RESPONSE_BODY)
         return 0
 
-    cdef int expect_whole(self, dict event) except -1:
+    cdef raises expect_whole(self, dict event) except -1:
         """Likewise for a body that comes as a whole."""
         return self.expect(event, RESPONSE_OPEN if self.response == RESPONSE_OPEN else RESPONSE_HELD)
 
-    cdef int write_head(self, bint end, uint64_t length) except -1:
+    cdef raises write_head(self, bint end, uint64_t length) except -1:
         """Sends the held head, whose fields the caller keeps: dropping them may run the application's code. When it raises,
         another start may follow."""
         cdef object fields = self.fields
@@ -441,7 +441,7 @@ cdef class HTTPExchange(ASGIExchange):
             self.response = RESPONSE_TRAILERS
         return self.after_write()
 
-    cdef int end(self) except -1:
+    cdef raises end(self) except -1:
         self.response = RESPONSE_DONE
         self.connection.response_ended(self)
 

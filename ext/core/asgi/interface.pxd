@@ -15,9 +15,9 @@ cdef class ASGI(Interface):
     cdef set warned                     # subprotocols that no client had offered, each said once
     cdef fs_ws_shared ws_shared
     cdef HTTPExchange spare             # an exchange with its send and receive that left no trace: used again
-    cdef int warn_of_subprotocol(self, str name, str path) except -1
+    cdef raises warn_of_subprotocol(self, str name, str path) except -1
     cdef bint may_nest(self) except -1
-    cdef int look_at_loop(self) except -1
-    cdef int run_by_the_loop(self, ASGIExchange exchange) except -1
-    cdef int run(self, ASGIExchange exchange) except -1
-    cdef int give(self, ASGIExchange exchange) except -1
+    cdef raises look_at_loop(self) except -1
+    cdef raises run_by_the_loop(self, ASGIExchange exchange) except -1
+    cdef raises run(self, ASGIExchange exchange) except -1
+    cdef raises give(self, ASGIExchange exchange) except -1

@@ -26,7 +26,7 @@ cdef class ASGI(Interface):
         self.websocket = websocket
         self.deflate = deflate and fs_ws_deflate_available
 
-    cdef int attach(self, Driver driver) except -1:
+    cdef raises attach(self, Driver driver) except -1:
         Interface.attach(self, driver)
         self.ws_shared.limits = &driver.limits
         self.ws_shared.allocator = &fs_system_allocator
@@ -36,7 +36,7 @@ cdef class ASGI(Interface):
     def start(self):
         self.loop.add_reader(self.driver.poller.fd, self.driver.poll)
 
-    cdef int detach(self) except -1:
+    cdef raises detach(self) except -1:
         if self.driver is not None and not self.loop.is_closed():
             self.loop.remove_reader(self.driver.poller.fd)
         self.driver = None
@@ -44,7 +44,7 @@ cdef class ASGI(Interface):
     cdef bint takes_websockets(self) noexcept:
         return self.websocket
 
-    cdef int wake(self) except -1:
+    cdef raises wake(self) except -1:
         if not self.loop.is_closed():
             self.loop.call_soon(self.driver.sweep)
 
@@ -58,7 +58,7 @@ cdef class ASGI(Interface):
             exchange.cancel()
         return len(working) + refuse_queue(self.driver)
 
-    cdef int forget(self) except -1:
+    cdef raises forget(self) except -1:
         cdef ASGIExchange exchange
         for exchange in self.working:
             exchange.row = NULL
@@ -67,7 +67,7 @@ cdef class ASGI(Interface):
         except RuntimeError:
             pass        # it is closed, or in debug mode and the fork another thread's: nobody comes back to it
 
-    cdef int warn_of_subprotocol(self, str name, str path) except -1:
+    cdef raises warn_of_subprotocol(self, str name, str path) except -1:
         """RFC 6455 section 4.2.2: it is left out, since the client would have to fail the connection."""
         if name not in self.warned and len(self.warned) < WARNINGS_MAX:
             self.warned.add(name)
@@ -83,7 +83,7 @@ cdef class ASGI(Interface):
         self.spare = None
         return exchange
 
-    cdef int give(self, ASGIExchange exchange) except -1:
+    cdef raises give(self, ASGIExchange exchange) except -1:
         """Keeps it for the next request, where the application kept neither `send` nor `receive`."""
         if (self.spare is None and type(exchange) is HTTPExchange
                 and fs_exchange_is_free(<PyObject *>exchange, <PyObject *>exchange.send, <PyObject *>exchange.receive, 3)):
@@ -92,7 +92,7 @@ cdef class ASGI(Interface):
         else:
             exchange.let_go()
 
-    cdef int clear(self) except -1:
+    cdef raises clear(self) except -1:
         if self.spare is not None:
             self.spare.let_go()
             self.spare = None
@@ -105,14 +105,14 @@ cdef class ASGI(Interface):
             self.look_at_loop()
         return self.nests
 
-    cdef int look_at_loop(self) except -1:
+    cdef raises look_at_loop(self) except -1:
         cdef object kind = type(self.loop)
         base = asyncio.BaseEventLoop
         self.nests = issubclass(kind, base) and (kind.run_forever is not base.run_forever
                                                  or kind.run_until_complete is not base.run_until_complete)
         self.loop_version = fs_type_version(self.loop)      # the looks have given it one
 
-    cdef int run_by_the_loop(self, ASGIExchange exchange) except -1:
+    cdef raises run_by_the_loop(self, ASGIExchange exchange) except -1:
         """Calls the application in a task like any other."""
         cdef dict scope = exchange.request_scope
         cdef Task task
@@ -123,7 +123,7 @@ cdef class ASGI(Interface):
         self.working.add(exchange)
         task.watch(exchange, application_ended)
 
-    cdef int run(self, ASGIExchange exchange) except -1:
+    cdef raises run(self, ASGIExchange exchange) except -1:
         """Calls the application and runs its first step here and now. One that never suspends costs the loop nothing."""
         cdef Driver driver = self.driver
         cdef Task task

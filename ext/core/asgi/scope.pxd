@@ -40,5 +40,5 @@ cdef class ScopeBuilder:
     cdef dict build(self, fs_request_head *head, Connection connection)
     cdef list headers(self, fs_request_head *head)
     cdef list headers_without_underscores(self, fs_request_head *head)
-    cdef int place(self, int key, PyObject *value) except -1
-    cdef int choose_extensions(self, fs_request_head *head) except -1
+    cdef raises place(self, int key, PyObject *value) except -1
+    cdef raises choose_extensions(self, fs_request_head *head) except -1

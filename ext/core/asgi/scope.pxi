@@ -7,7 +7,7 @@ cdef tuple SCOPE_KEYS = (       # in the order of ScopeKey
 cdef PyObject *scope_names[SCOPE_SIZE]      # borrowed from SCOPE_KEYS
 
 
-cdef int fill_scope_names() except -1:
+cdef raises fill_scope_names() except -1:
     cdef int i
     for i in range(SCOPE_SIZE):
         scope_names[i] = PyTuple_GET_ITEM(SCOPE_KEYS, i)
@@ -57,7 +57,7 @@ cdef class ScopeBuilder:
         self.place(SCOPE_SCHEME, <PyObject *>"http")
         self.place(SCOPE_ROOT_PATH, <PyObject *>root_path)
 
-    cdef int place(self, int key, PyObject *value) except -1:
+    cdef raises place(self, int key, PyObject *value) except -1:
         if self.given[key] != value:
             PyDict_SetItem(self.prototype, <object>scope_names[key], <object>value)
             self.given[key] = value     # borrowed: the prototype owns it for as long as it stands there
@@ -121,7 +121,7 @@ cdef class ScopeBuilder:
                 headers.append(self.fields.known(field))
         return headers
 
-    cdef int choose_extensions(self, fs_request_head *head) except -1:
+    cdef raises choose_extensions(self, fs_request_head *head) except -1:
         cdef tuple names = self.extensions_1_1
         if head.version == FS_HTTP_1_0:
             names = self.extensions_1_0
@@ -159,7 +159,7 @@ cdef bint untouched(PyObject *given, PyObject *items) noexcept:
     return True
 
 
-cdef int apply_to_scope(dict scope, forwarded) except -1:
+cdef raises apply_to_scope(dict scope, forwarded) except -1:
     client, scheme, host = forwarded
     if client is not None:
         scope["client"] = client

@@ -36,24 +36,24 @@ cdef class WebSocketExchange(ASGIExchange):
     cdef uint64_t message_at            # and at which it last went on
 
     cdef Py_ssize_t waiting_messages(self) noexcept
-    cdef int read_messages(self) except -1
-    cdef int take_message(self, fs_ws_event *event) except -1
-    cdef int ended(self, int code, str reason) except -1
-    cdef int leave(self) except -1
-    cdef int failed(self, int error) except -1
-    cdef int close_with(self, int code, str reason) except -1
-    cdef int farewell(self, object exception) except -1
-    cdef int late(self) except -1
-    cdef int ping(self) except -1
-    cdef int no_pong(self) except -1
-    cdef int message_late(self) except -1
+    cdef raises read_messages(self) except -1
+    cdef raises take_message(self, fs_ws_event *event) except -1
+    cdef raises ended(self, int code, str reason) except -1
+    cdef raises leave(self) except -1
+    cdef raises failed(self, int error) except -1
+    cdef raises close_with(self, int code, str reason) except -1
+    cdef raises farewell(self, object exception) except -1
+    cdef raises late(self) except -1
+    cdef raises ping(self) except -1
+    cdef raises no_pong(self) except -1
+    cdef raises message_late(self) except -1
     cdef uint64_t message_by(self) noexcept
     cdef void time_message(self) noexcept
-    cdef int expect(self, dict event, Stage stage) except -1
+    cdef raises expect(self, dict event, Stage stage) except -1
     cdef list accept_fields(self, dict event)
     cdef object accept(self, dict event)
     cdef object send_message(self, dict event)
     cdef object send_close(self, dict event)
     cdef object start_denial(self, dict event)
     cdef object send_denial(self, dict event)
-    cdef int refuse(self, int status) except -1
+    cdef raises refuse(self, int status) except -1

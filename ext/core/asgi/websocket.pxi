@@ -41,7 +41,7 @@ cdef class WebSocketExchange(ASGIExchange):
 
     # ---- the handshake's request
 
-    cdef int begin(self, fs_request_head *head) except -1:
+    cdef raises begin(self, fs_request_head *head) except -1:
         cdef fs_ws_handshake handshake
         cdef ScopeBuilder scopes = self.interface.scopes
         cdef dict scope = scopes.build(head, self.connection)
@@ -70,7 +70,7 @@ cdef class WebSocketExchange(ASGIExchange):
                 self.deflate_answer = handshake.extensions
         self.log_begin(head, scope)
 
-    cdef int start(self) except -1:
+    cdef raises start(self) except -1:
         if self.refusal == FS_OK:
             ASGIExchange.start(self)
             return 0
@@ -92,7 +92,7 @@ cdef class WebSocketExchange(ASGIExchange):
     cdef Py_ssize_t waiting_messages(self) noexcept:
         return 0 if self.message is None else 1 if self.queue is None else 1 + PyList_GET_SIZE(self.queue)
 
-    cdef int on_data(self, char *p, size_t n) except -1:
+    cdef raises on_data(self, char *p, size_t n) except -1:
         cdef int result
         if n:
             result = fs_ws_feed(&self.ws, p, n, self.driver.now)
@@ -105,14 +105,14 @@ cdef class WebSocketExchange(ASGIExchange):
         if self.opened:
             self.time_message()
 
-    cdef int on_data_end(self) except -1:
+    cdef raises on_data_end(self) except -1:
         cdef int result = fs_ws_settle(&self.ws) if self.opened else FS_OK
         if result < 0:
             self.failed(result)
         elif self.connection is not None and self.connection.answered >= MESSAGES_A_TURN:
             self.driver.schedule(self.connection)
 
-    cdef int read_messages(self) except -1:
+    cdef raises read_messages(self) except -1:
         cdef fs_ws_event event
         cdef int result
         while self.wants_data():
@@ -135,7 +135,7 @@ cdef class WebSocketExchange(ASGIExchange):
             else:
                 return 0
 
-    cdef int take_message(self, fs_ws_event *event) except -1:
+    cdef raises take_message(self, fs_ws_event *event) except -1:
         cdef fs_status *status = self.driver.status
         cdef size_t n = event.data.n
         cdef object message
@@ -179,7 +179,7 @@ cdef class WebSocketExchange(ASGIExchange):
         self.message_number = self.ws.begun
         self.message_progress = self.ws.progress
 
-    cdef int on_disconnect(self) except -1:
+    cdef raises on_disconnect(self) except -1:
         """The peer's FIN: what follows can only be one of ours, and nobody would answer that."""
         self.told = True
         self.client_left()
@@ -187,20 +187,20 @@ cdef class WebSocketExchange(ASGIExchange):
         if self.opened:
             self.leave()
 
-    cdef int on_lost(self) except -1:
+    cdef raises on_lost(self) except -1:
         self.told = self.lost = True
         self.client_left()
         self.ended(CLOSE_ABNORMAL, "")
         self.stage = STAGE_ENDED
         self.wake_senders()
 
-    cdef int on_refused(self) except -1:
+    cdef raises on_refused(self) except -1:
         self.on_lost()
 
     cdef bint unanswered(self) noexcept:
         return not self.own_end
 
-    cdef int failed(self, int error) except -1:
+    cdef raises failed(self, int error) except -1:
         """The peer has broken the protocol; the close frame that says so is queued."""
         cdef const fs_error_info *info = fs_error_describe(error)
         self.driver.count_error(error)
@@ -208,21 +208,21 @@ cdef class WebSocketExchange(ASGIExchange):
         self.ended(info.close_code, info.text.decode())
         self.leave()
 
-    cdef int ended(self, int code, str reason) except -1:
+    cdef raises ended(self, int code, str reason) except -1:
         """It has come to its end, or is about to: `receive` says so once the messages before it are taken."""
         if not self.code:
             self.code = code
             self.reason = reason
         self.wake_receivers(False)
 
-    cdef int leave(self) except -1:
+    cdef raises leave(self) except -1:
         """Nothing is to come any more: what is queued still leaves, then the connection closes."""
         self.stage = STAGE_ENDED
         if self.stream != NULL:
             self.stream.ops.abort(self.stream, FS_OK)
             self.connection.response_ended(self)
 
-    cdef int detach(self) except -1:
+    cdef raises detach(self) except -1:
         if self.opened:
             self.opened = False
             fs_ws_free(&self.ws)
@@ -261,7 +261,7 @@ cdef class WebSocketExchange(ASGIExchange):
         due = self.due()
         return due != 0 and (due == self.pong_by or due == self.message_by())
 
-    cdef int on_overdue(self) except -1:
+    cdef raises on_overdue(self) except -1:
         cdef uint64_t now = self.driver.now
         if self.waits:
             if is_late(self):
@@ -283,7 +283,7 @@ cdef class WebSocketExchange(ASGIExchange):
         elif self.ping_at and now >= self.ping_at:
             self.ping()
 
-    cdef int late(self) except -1:
+    cdef raises late(self) except -1:
         cdef Task task = self.task
         if task is None:
             return 0
@@ -295,7 +295,7 @@ cdef class WebSocketExchange(ASGIExchange):
         self.fail(FS_E_APP_TIMEOUT)
         task.cancel("the WebSocket was not accepted in time")
 
-    cdef int ping(self) except -1:
+    cdef raises ping(self) except -1:
         cdef const fs_limits *limits = &self.driver.limits
         self.ping_number += 1
         self.check(fs_ws_ping(&self.ws, <char *>&self.ping_number, sizeof(self.ping_number)))
@@ -303,14 +303,14 @@ cdef class WebSocketExchange(ASGIExchange):
         if limits.timeout_ws_pong and not self.pong_by:
             self.pong_by = self.driver.now + limits.timeout_ws_pong
 
-    cdef int message_late(self) except -1:
+    cdef raises message_late(self) except -1:
         if self.paused:
             self.message_since = self.message_at = self.driver.now      # the rest may be there: it is we who do not read
             return 0
         fs_ws_fail(&self.ws, FS_E_WS_MESSAGE_TIMEOUT)
         self.failed(FS_E_WS_MESSAGE_TIMEOUT)
 
-    cdef int no_pong(self) except -1:
+    cdef raises no_pong(self) except -1:
         if self.paused:
             # Its answer may well be there: it is we who do not read.
             self.pong_by = self.driver.now + self.driver.limits.timeout_ws_pong
@@ -319,20 +319,20 @@ cdef class WebSocketExchange(ASGIExchange):
         self.close_with(CLOSE_INTERNAL, "keepalive ping timeout")
         self.leave()
 
-    cdef int on_drain(self) except -1:
+    cdef raises on_drain(self) except -1:
         """The worker stops. Each has a moment of its own, so that the clients do not come back all at once."""
         cdef Driver driver = self.driver
         if self.stage == STAGE_OPEN and self.opened and driver.now < driver.spread_until:
             self.tell_at = driver.now + <uint64_t>(random.random() * TOLD_WITHIN * (driver.spread_until - driver.now))
 
-    cdef int on_stop(self) except -1:
+    cdef raises on_stop(self) except -1:
         self.told = True
         if self.stage == STAGE_OPEN or self.stage == STAGE_ENDING:
             self.close_with(CLOSE_RESTART, "service restart")
         else:
             self.ended(CLOSE_RESTART, "service restart")
 
-    cdef int close_with(self, int code, str reason) except -1:
+    cdef raises close_with(self, int code, str reason) except -1:
         """Begins the close handshake; the peer has its time to answer."""
         cdef bytes text = reason.encode()
         self.check(fs_ws_close(&self.ws, code, PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text)))
@@ -344,7 +344,7 @@ cdef class WebSocketExchange(ASGIExchange):
 
     # ---- the application's end
 
-    cdef int finished(self, object exception) except -1:
+    cdef raises finished(self, object exception) except -1:
         cdef int error = FS_E_APP_RAISED if exception is not None else FS_E_APP_NO_RESPONSE
         cdef bint gone = self.told or self.stage == STAGE_ENDED
         cdef bint raised = exception is not None and self.log_failure(exception, gone)
@@ -372,7 +372,7 @@ cdef class WebSocketExchange(ASGIExchange):
                 error = FS_E_STOPPED
             self.fail(error)
 
-    cdef int farewell(self, object exception) except -1:
+    cdef raises farewell(self, object exception) except -1:
         """The close frame of an application that has ended without one."""
         cdef bint cancelled = isinstance(exception, asyncio.CancelledError)
         if self.stage == STAGE_ENDING or self.driver.spread_until and (exception is None or cancelled):
@@ -434,7 +434,7 @@ cdef class WebSocketExchange(ASGIExchange):
             return self.send_denial(event)
         raise ValueError(f"unexpected event type {<object>kind!r} on a websocket connection")
 
-    cdef int expect(self, dict event, Stage stage) except -1:
+    cdef raises expect(self, dict event, Stage stage) except -1:
         """Raises where the event cannot come now."""
         if self.stage == stage or stage == STAGE_OPEN and self.stage == STAGE_ENDING:
             return 0
@@ -561,7 +561,7 @@ cdef class WebSocketExchange(ASGIExchange):
 
     # ---- a refusal
 
-    cdef int refuse(self, int status) except -1:
+    cdef raises refuse(self, int status) except -1:
         self.ended(CLOSE_ABNORMAL, "")
         self.stage = STAGE_ENDED
         self.check(send_status(self.stream, status))

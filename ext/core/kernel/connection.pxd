@@ -71,53 +71,53 @@ cdef class Connection:
     cdef QueueSink sink
 
     # driver -> connection
-    cdef int ready(self, uint32_t events) except -1
-    cdef int turn(self) except -1
-    cdef int expired(self) except -1
-    cdef int drain(self) except -1
-    cdef int lost(self, int error) except -1
-    cdef int close(self, bint reset) except -1
-    cdef int forget(self) except -1
+    cdef raises ready(self, uint32_t events) except -1
+    cdef raises turn(self) except -1
+    cdef raises expired(self) except -1
+    cdef raises drain(self) except -1
+    cdef raises lost(self, int error) except -1
+    cdef raises close(self, bint reset) except -1
+    cdef raises forget(self) except -1
     # the steps of a turn
     cdef bint wants_bytes(self) noexcept
     cdef bint receive_bytes(self)
     cdef bint receive_failed(self, ssize_t n)
     cdef void note_received(self, ssize_t n, size_t room) noexcept
     cdef void look_again(self) noexcept
-    cdef int feed(self, char *p, size_t n) except -1
-    cdef int speak(self, Session session) except -1
+    cdef raises feed(self, char *p, size_t n) except -1
+    cdef raises speak(self, Session session) except -1
     cdef bint keep(self) except -1
-    cdef int peer_closed(self) except -1
-    cdef int flush(self) except -1
+    cdef raises peer_closed(self) except -1
+    cdef raises flush(self) except -1
     cdef int flush_socket(self, uint64_t *sent) except? -1
-    cdef int end_turn(self) except -1
-    cdef int settle(self) except -1
-    cdef int finish(self) except -1
-    cdef int linger(self) except -1
-    cdef int broken(self, object failure) except -1
+    cdef raises end_turn(self) except -1
+    cdef raises settle(self) except -1
+    cdef raises finish(self) except -1
+    cdef raises linger(self) except -1
+    cdef raises broken(self, object failure) except -1
     # its deadline
     cdef void begin_wait(self, Phase phase, uint32_t ms) noexcept
     cdef void set_deadline(self) noexcept
     cdef bint excused(self) noexcept
-    cdef int judge(self) except -1
+    cdef raises judge(self) except -1
     cdef bint peer_reads(self) noexcept
     # whoever goes on with its turn
     cdef void hold(self) noexcept
     cdef void unhold(self) noexcept
     # session -> connection
-    cdef int open_exchange(self, fs_event *event) except -1
-    cdef int refuse(self, int error) except -1
+    cdef raises open_exchange(self, fs_event *event) except -1
+    cdef raises refuse(self, int error) except -1
     cdef bint is_full(self)
-    cdef int wait_for_room(self) except -1
-    cdef int rest(self) except -1
+    cdef raises wait_for_room(self) except -1
+    cdef raises rest(self) except -1
     # exchange -> connection
     cdef bint full(self, Exchange exchange)
-    cdef int written(self) except -1
+    cdef raises written(self) except -1
     cdef bint pull(self, Exchange exchange)
-    cdef int want_body(self, Exchange exchange) except -1
-    cdef int body_awaited(self, Exchange exchange) except -1
-    cdef int response_ended(self, Exchange exchange) except -1
-    cdef int refuse_exchange(self, Exchange exchange, int error) except -1
+    cdef raises want_body(self, Exchange exchange) except -1
+    cdef raises body_awaited(self, Exchange exchange) except -1
+    cdef raises response_ended(self, Exchange exchange) except -1
+    cdef raises refuse_exchange(self, Exchange exchange, int error) except -1
     cdef fs_sink *open_tunnel(self, Exchange exchange, const fs_field *fields, uint32_t n) except NULL
     cdef list exchanges(self)
     cdef uint64_t unsent_of(self, Exchange exchange) noexcept

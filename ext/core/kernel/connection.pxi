@@ -55,7 +55,7 @@ cdef class Connection:
 
     # ---- what wakes it
 
-    cdef int ready(self, uint32_t events) except -1:
+    cdef raises ready(self, uint32_t events) except -1:
         if events & (FS_READABLE | FS_PEER_CLOSED | FS_HANGUP):
             self.flags |= CONN_READABLE
         if events & FS_PEER_CLOSED:
@@ -69,7 +69,7 @@ cdef class Connection:
         elif events & (FS_READABLE | FS_PEER_CLOSED) or backlog(self):
             self.turn()
 
-    cdef int turn(self) except -1:
+    cdef raises turn(self) except -1:
         cdef Driver driver = self.driver
         cdef int rounds = 0
         if self.fd < 0 or self.flags & CONN_IN_TURN:
@@ -110,7 +110,7 @@ cdef class Connection:
             self.end_turn()
         return 0
 
-    cdef int end_turn(self) except -1:
+    cdef raises end_turn(self) except -1:
         """Sends what the turn has queued and settles what the connection waits for now."""
         if self.fd < 0 or self.flags & CONN_IN_TURN:
             return 0
@@ -134,7 +134,7 @@ cdef class Connection:
         self.driver.say_no_room(result)
         return False
 
-    cdef int broken(self, object failure) except -1:
+    cdef raises broken(self, object failure) except -1:
         """Never raises: whoever calls it has others to serve."""
         report(self.driver.logger, LOG_CRITICAL, "Internal error: the connection is closed", (), failure)
         self.driver.count_error(FS_E_INTERNAL)
@@ -190,7 +190,7 @@ cdef class Connection:
         if <size_t>n < room and not self.flags & CONN_PEER_CLOSED:
             self.flags &= ~<uint32_t>CONN_READABLE      # drained: epoll(7), edge-triggered
 
-    cdef int feed(self, char *p, size_t n) except -1:
+    cdef raises feed(self, char *p, size_t n) except -1:
         """Gives the protocol what has come; the first bytes may say which one it is."""
         cdef int result
         if self.undecided and choose_protocol(self, p, n):
@@ -199,7 +199,7 @@ cdef class Connection:
         if result < 0:
             self.refuse(result)
 
-    cdef int speak(self, Session session) except -1:
+    cdef raises speak(self, Session session) except -1:
         """From here on it speaks another protocol; what has come is fed to that one."""
         self.session = session
         self.undecided = False
@@ -222,7 +222,7 @@ cdef class Connection:
             self.lost(FS_E_PEER_GONE)
         return False
 
-    cdef int peer_closed(self) except -1:
+    cdef raises peer_closed(self) except -1:
         """The peer's FIN. It may only have closed its half: what it asked for is still answered."""
         if self.flags & CONN_LINGERING:
             self.close(False)
@@ -240,7 +240,7 @@ cdef class Connection:
 
     # ---- requests
 
-    cdef int open_exchange(self, fs_event *event) except -1:
+    cdef raises open_exchange(self, fs_event *event) except -1:
         cdef Driver driver = self.driver
         cdef Exchange exchange
         cdef int error
@@ -277,7 +277,7 @@ cdef class Connection:
         if event.head.flags & FS_HEAD_END:
             exchange.start()
 
-    cdef int refuse(self, int error) except -1:
+    cdef raises refuse(self, int error) except -1:
         """The peer's fault: answered with its status where it can be, then the connection ends."""
         if self.fd >= 0:
             self.session.refuse(error)
@@ -290,11 +290,11 @@ cdef class Connection:
             self.flush()
         return self.fd >= 0 and backlog(self) >= self.driver.limits.high_water
 
-    cdef int wait_for_room(self) except -1:
+    cdef raises wait_for_room(self) except -1:
         """Nothing more is taken of what has come until the out-queue has left as far as the high-water mark."""
         self.flags |= CONN_STALLED
 
-    cdef int rest(self) except -1:
+    cdef raises rest(self) except -1:
         """The turn's share of requests is used up: the rest waits for the next turn."""
         self.flags |= CONN_MORE
         self.driver.schedule(self)
@@ -312,7 +312,7 @@ cdef class Connection:
         """Whether `send` has to wait."""
         return self.session.is_full(exchange)
 
-    cdef int written(self) except -1:
+    cdef raises written(self) except -1:
         """Something was queued. Inside a turn it leaves at the turn's end, elsewhere when the loop comes round."""
         if not self.flags & (CONN_IN_TURN | CONN_SCHEDULED) and self.fd >= 0:
             self.driver.schedule(self)
@@ -344,20 +344,20 @@ cdef class Connection:
             self.written()
         return True
 
-    cdef int want_body(self, Exchange exchange) except -1:
+    cdef raises want_body(self, Exchange exchange) except -1:
         """The application has taken body bytes, or waits for some: reading goes on where it was paused."""
         if not self.flags & (CONN_IN_TURN | CONN_SCHEDULED) and self.fd >= 0 and self.session.has_input():
             self.driver.schedule(self)
 
-    cdef int body_awaited(self, Exchange exchange) except -1:
+    cdef raises body_awaited(self, Exchange exchange) except -1:
         self.session.body_awaited(exchange)
         self.written()      # a turn, at whose end the deadline is set
 
-    cdef int response_ended(self, Exchange exchange) except -1:
+    cdef raises response_ended(self, Exchange exchange) except -1:
         """The last byte of the answer is queued, or it was broken off. The next request may come."""
         return self.session.response_ended(exchange)
 
-    cdef int refuse_exchange(self, Exchange exchange, int error) except -1:
+    cdef raises refuse_exchange(self, Exchange exchange, int error) except -1:
         """What follows of a request cannot be taken."""
         return self.session.refuse_exchange(exchange, error)
 
@@ -424,7 +424,7 @@ cdef class Connection:
 
     # ---- bytes out, and the end of a turn
 
-    cdef int flush(self) except -1:
+    cdef raises flush(self) except -1:
         """Sends what the socket takes. It may find the peer gone, and dropping what was sent may run the application's code:
         look again at whether the connection is still open, and which exchange it has."""
         cdef Session session = self.session
@@ -466,7 +466,7 @@ cdef class Connection:
         sent[0] += part
         return result
 
-    cdef int settle(self) except -1:
+    cdef raises settle(self) except -1:
         """Ends the connection where it is due, or sets its deadline."""
         if self.session.is_finished() and self.fd >= 0 and not self.flags & CONN_LINGERING:
             self.finish()
@@ -476,7 +476,7 @@ cdef class Connection:
             self.driver.schedule(self)      # the last flush made room, and no event will say so
         self.set_deadline()
 
-    cdef int finish(self) except -1:
+    cdef raises finish(self) except -1:
         if self.session.must_reset():
             self.close(True)        # nor a close_notify
             return 0
@@ -488,7 +488,7 @@ cdef class Connection:
             # RFC 9112 section 9.6: bytes that nobody reads would turn the close into a reset, which may overtake the answer.
             self.linger()
 
-    cdef int linger(self) except -1:
+    cdef raises linger(self) except -1:
         """Sends FIN; whatever still comes is thrown away, for a while."""
         if fs_shutdown_write(self.fd) < 0:
             self.close(False)
@@ -545,7 +545,7 @@ cdef class Connection:
 
     # ---- deadlines that pass
 
-    cdef int expired(self) except -1:
+    cdef raises expired(self) except -1:
         """The timer fired: too early where the deadline has moved, or there is none. Comes when the batch's events are taken and
         its answers sent; what has arrived since, or could not be read while the worker stood still, is read first."""
         cdef Driver driver = self.driver
@@ -588,7 +588,7 @@ cdef class Connection:
         self.deadline += self.grace
         return self.driver.now < self.deadline
 
-    cdef int judge(self) except -1:
+    cdef raises judge(self) except -1:
         """The peer is late, or the application; the turn that follows sends and settles."""
         cdef Driver driver = self.driver
         if self.phase == PHASE_WRITE:
@@ -616,7 +616,7 @@ cdef class Connection:
         self.write_progress = self.driver.now
         return True
 
-    cdef int drain(self) except -1:
+    cdef raises drain(self) except -1:
         """The worker stops."""
         if self.fd >= 0 and not self.flags & CONN_IN_TURN:
             for exchange in self.exchanges():
@@ -625,13 +625,13 @@ cdef class Connection:
 
     # ---- the end
 
-    cdef int lost(self, int error) except -1:
+    cdef raises lost(self, int error) except -1:
         """Nothing reaches the peer any more, or nothing may."""
         if self.fd >= 0:
             self.driver.count_error(error)
             self.close(True)
 
-    cdef int close(self, bint reset) except -1:
+    cdef raises close(self, bint reset) except -1:
         """Closes the descriptor, once, and then cuts off whatever is still served: with a closed descriptor nothing that is
         told of it can come back to the connection. The object itself is freed when the batch has ended."""
         cdef Driver driver = self.driver
@@ -659,7 +659,7 @@ cdef class Connection:
         if self.tls is not None:
             fs_outqueue_clear(&self.tls.wire)
 
-    cdef int forget(self) except -1:
+    cdef raises forget(self) except -1:
         """In a forked child: closes its copy of the descriptor. The exchanges stay: what they send goes nowhere, and what the
         client is told, or others of its end, is the parent's to say."""
         cdef Exchange exchange

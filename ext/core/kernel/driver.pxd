@@ -119,18 +119,18 @@ cdef class Driver:
     cdef list owners(self, object kind)
     cdef list listeners(self)
     cdef list connections_(self)
-    cdef int pause_accepting(self, int error) except -1
-    cdef int resume_accepting(self) except -1
-    cdef int forget_listener(self, Listener listener) except -1
-    cdef int take(self, const fs_ready *ready) except -1
+    cdef raises pause_accepting(self, int error) except -1
+    cdef raises resume_accepting(self) except -1
+    cdef raises forget_listener(self, Listener listener) except -1
+    cdef raises take(self, const fs_ready *ready) except -1
     cdef int take_slot(self, object owner) except -1
     cdef void free_slot(self, uint32_t index) noexcept
     cdef void *token(self, uint32_t index) noexcept
-    cdef int open_status(self, object memory) except -1
+    cdef raises open_status(self, object memory) except -1
     cdef void clock(self) noexcept
     cdef void look(self, uint64_t due) noexcept
     cdef void note_stall(self) noexcept
-    cdef int take_all(self, const fs_ready *ready, int n) except -1
+    cdef raises take_all(self, const fs_ready *ready, int n) except -1
     cdef void begin_batch(self) noexcept
     cdef void end_batch(self) noexcept
     cdef bint let_turns_wait(self, bint may) noexcept
@@ -138,34 +138,34 @@ cdef class Driver:
     cdef void leave_application(self, bint before) noexcept
     cdef void hold_buffer(self) noexcept
     cdef void release_buffer(self) noexcept
-    cdef int schedule_again(self, Connection connection) except -1
+    cdef raises schedule_again(self, Connection connection) except -1
     cdef Listener listener_of(self, int fd)
-    cdef int accept_rest(self, list listeners, bint last) except -1
-    cdef int accept_from(self, Listener listener, int most) except -1
-    cdef int accept_handed(self, Listener mailbox, int most) except -1
+    cdef raises accept_rest(self, list listeners, bint last) except -1
+    cdef raises accept_from(self, Listener listener, int most) except -1
+    cdef raises accept_handed(self, Listener mailbox, int most) except -1
     cdef bint hand_over(self, int fd, const fs_address *peer, Listener listener) except -1
-    cdef int forget_sibling(self, Sibling sibling) except -1
-    cdef int forget_siblings(self) except -1
+    cdef raises forget_sibling(self, Sibling sibling) except -1
+    cdef raises forget_siblings(self) except -1
     cdef void note_short_lives(self) noexcept
-    cdef int shut_mailbox(self, Listener mailbox) except -1
-    cdef int open_handed(self, int fd, const fs_handover *handover) except -1
+    cdef raises shut_mailbox(self, Listener mailbox) except -1
+    cdef raises open_handed(self, int fd, const fs_handover *handover) except -1
     cdef int watch_listener(self, Listener listener) except 1
-    cdef int forget_watch(self, Watch watch) except -1
+    cdef raises forget_watch(self, Watch watch) except -1
     cdef void forget_status(self) noexcept
-    cdef int tell_watches(self) except -1
-    cdef int open_connection(self, int fd, fs_address *peer, Listener listener) except -1
-    cdef int schedule(self, Connection connection) except -1
-    cdef int schedule_sweep(self) except -1
-    cdef int take_scheduled(self) except -1
-    cdef int finish_batch(self) except -1
+    cdef raises tell_watches(self) except -1
+    cdef raises open_connection(self, int fd, fs_address *peer, Listener listener) except -1
+    cdef raises schedule(self, Connection connection) except -1
+    cdef raises schedule_sweep(self) except -1
+    cdef raises take_scheduled(self) except -1
+    cdef raises finish_batch(self) except -1
     cdef void show_held(self) noexcept
-    cdef int check_held(self) except -1
-    cdef int bury(self) except -1
-    cdef int defer(self, Connection connection) except -1
-    cdef int send_deferred(self) except -1
-    cdef int expire(self) except -1
+    cdef raises check_held(self) except -1
+    cdef raises bury(self) except -1
+    cdef raises defer(self, Connection connection) except -1
+    cdef raises send_deferred(self) except -1
+    cdef raises expire(self) except -1
     cdef void count_error(self, int error) noexcept
     cdef void say_no_room(self, int error) noexcept
     cdef void count_durations(self, uint64_t us) noexcept
-    cdef int check_idle(self) except -1
-    cdef int set_timer(self) except -1
+    cdef raises check_idle(self) except -1
+    cdef raises set_timer(self) except -1

@@ -59,7 +59,7 @@ def unix_path(fd):
     return os.fsdecode(name) if isinstance(name, bytes) else name
 
 
-cdef int set_limits(fs_limits *limits, given) except -1:
+cdef raises set_limits(fs_limits *limits, given) except -1:
     """The defaults, and what is given by name in their place."""
     cdef bytes name
     cdef int found
@@ -191,7 +191,7 @@ cdef class Driver:
             self.poller.fd = -1
             raise OSError(-result, f"epoll cannot be opened: {os.strerror(-result)}")
 
-    cdef int open_status(self, object memory) except -1:
+    cdef raises open_status(self, object memory) except -1:
         cdef Py_buffer view
         if memory is None:
             self.status = <fs_status *>calloc(1, sizeof(fs_status))
@@ -282,7 +282,7 @@ cdef class Driver:
                 return listener
         raise ValueError(f"descriptor {fd} is not watched as a listener")
 
-    cdef int accept_rest(self, list listeners, bint last) except -1:
+    cdef raises accept_rest(self, list listeners, bint last) except -1:
         """Takes what waits, all of it; `last`: and then nothing any more."""
         cdef Listener listener
         cdef bint polling
@@ -315,7 +315,7 @@ cdef class Driver:
     cdef list connections_(self):
         return self.owners(Connection)
 
-    cdef int accept_from(self, Listener listener, int most) except -1:
+    cdef raises accept_from(self, Listener listener, int most) except -1:
         cdef fs_address peer
         cdef int fd, i
         if listener.mailbox:
@@ -343,7 +343,7 @@ cdef class Driver:
             else:
                 self.status.accept_errors += 1    # the client went before it was taken: accept(2) says to go on
 
-    cdef int pause_accepting(self, int error) except -1:
+    cdef raises pause_accepting(self, int error) except -1:
         """No descriptors left. The listeners are level-triggered: they rest, or the loop would spin."""
         if self.accept_paused_until == 0:
             report(self.logger, LOG_ERROR, "No connection can be accepted: %s. Raise the limit of open files, or set "
@@ -355,7 +355,7 @@ cdef class Driver:
             fs_poller_remove(&self.poller, (<Listener>listener).fd)
         fs_wheel_arm(&self.wheel, &self.accept_timer, self.accept_paused_until)
 
-    cdef int resume_accepting(self) except -1:
+    cdef raises resume_accepting(self) except -1:
         self.accept_paused_until = 0
         for listener in self.listeners():
             fs_poller_add_listener(&self.poller, (<Listener>listener).fd, self.token((<Listener>listener).slot),
@@ -363,13 +363,13 @@ cdef class Driver:
             if (<Listener>listener).mailbox:
                 self.status.mailbox = 1
 
-    cdef int forget_listener(self, Listener listener) except -1:
+    cdef raises forget_listener(self, Listener listener) except -1:
         if listener.fd >= 0:
             fs_poller_remove(&self.poller, listener.fd)
             listener.fd = -1
             self.free_slot(listener.slot)
 
-    cdef int open_connection(self, int fd, fs_address *peer, Listener listener) except -1:
+    cdef raises open_connection(self, int fd, fs_address *peer, Listener listener) except -1:
         cdef Connection connection
         cdef int result
         try:
@@ -413,14 +413,14 @@ cdef class Driver:
             raise OSError(-result, os.strerror(-result))
         self.status.mailbox = 1
 
-    cdef int shut_mailbox(self, Listener mailbox) except -1:
+    cdef raises shut_mailbox(self, Listener mailbox) except -1:
         """Nothing comes any more; what lies there is still to be taken."""
         cdef int result = fs_mailbox_shut(mailbox.fd)
         self.status.mailbox = 0
         if result < 0:
             report(self.logger, LOG_ERROR, "Internal error: a mailbox cannot be shut: %s", (os.strerror(-result),))
 
-    cdef int accept_handed(self, Listener mailbox, int most) except -1:
+    cdef raises accept_handed(self, Listener mailbox, int most) except -1:
         cdef fs_handover handover
         cdef int fd, i
         for i in range(most):
@@ -436,7 +436,7 @@ cdef class Driver:
                 self.status.accept_errors += 1
                 report(self.logger, LOG_ERROR, "A connection that a sibling handed over is lost: %s", (os.strerror(-fd),))
 
-    cdef int open_handed(self, int fd, const fs_handover *handover) except -1:
+    cdef raises open_handed(self, int fd, const fs_handover *handover) except -1:
         cdef fs_address peer = handover.peer
         listener = self.by_name.get(handover.listener)
         if listener is None:
@@ -463,12 +463,12 @@ cdef class Driver:
             if sibling.number == number:
                 self.forget_sibling(sibling)
 
-    cdef int forget_siblings(self) except -1:
+    cdef raises forget_siblings(self) except -1:
         cdef Sibling sibling
         for sibling in list(self.siblings):
             self.forget_sibling(sibling)
 
-    cdef int forget_sibling(self, Sibling sibling) except -1:
+    cdef raises forget_sibling(self, Sibling sibling) except -1:
         self.siblings.remove(sibling)
         sibling.close()
 
@@ -526,13 +526,13 @@ cdef class Driver:
                 return
         raise ValueError(f"descriptor {fd} is not watched")
 
-    cdef int forget_watch(self, Watch watch) except -1:
+    cdef raises forget_watch(self, Watch watch) except -1:
         fs_poller_remove(&self.poller, watch.fd)
         watch.fd = -1
         watch.callback = None
         self.free_slot(watch.slot)
 
-    cdef int tell_watches(self) except -1:
+    cdef raises tell_watches(self) except -1:
         """Calls those whose descriptor is ready: between two batches, where a callback may do with the driver whatever
         it likes."""
         cdef Watch watch
@@ -635,7 +635,7 @@ cdef class Driver:
     cdef void release_buffer(self) noexcept:
         self.buffer_held = False
 
-    cdef int take_all(self, const fs_ready *ready, int n) except -1:
+    cdef raises take_all(self, const fs_ready *ready, int n) except -1:
         """Each event stands for itself: most are edge-triggered, and one that is lost does not come again."""
         cdef int i = 0
         while i < n:
@@ -646,7 +646,7 @@ cdef class Driver:
             except BaseException as failure:
                 report(self.logger, LOG_CRITICAL, "Internal error in the driver", (), failure)
 
-    cdef int take(self, const fs_ready *ready) except -1:
+    cdef raises take(self, const fs_ready *ready) except -1:
         cdef uint64_t watch = <uint64_t>ready.watch
         cdef Slot *slot
         if not watch & TOKEN:
@@ -664,7 +664,7 @@ cdef class Driver:
             (<Watch>owner).due = True
             self.told.append(owner)
 
-    cdef int defer(self, Connection connection) except -1:
+    cdef raises defer(self, Connection connection) except -1:
         """The ends of turns, where the answers are sent, wait for one another, a few at a time: the kernel's way out
         is long, and the parser, the interpreter and the application stay in the caches until it is taken."""
         if connection.flags & CONN_DEFERRED:
@@ -677,7 +677,7 @@ cdef class Driver:
             self.send_deferred()
         return 0
 
-    cdef int send_deferred(self) except -1:
+    cdef raises send_deferred(self) except -1:
         cdef PyObject *deferred[DEFER_MAX]
         cdef uint32_t i, n = self.deferred_count
         cdef Connection connection
@@ -700,7 +700,7 @@ cdef class Driver:
         if self.looked_us - self.now_us > STALL_MIN_MS * 1000:
             self.stalled += (self.looked_us - self.now_us) // 1000
 
-    cdef int finish_batch(self) except -1:
+    cdef raises finish_batch(self) except -1:
         if PyList_GET_SIZE(self.dead) and not self.turning:
             if self.forgotten:
                 self.came_back()
@@ -718,12 +718,12 @@ cdef class Driver:
         self.status.buffered = self.memory.used
         self.status.body_files = self.files.used
 
-    cdef int check_held(self) except -1:
+    cdef raises check_held(self) except -1:
         """In a debug build: what is charged to clients belongs to somebody. (A file may be its application's still.)"""
         if FS_DEBUG and self.live == 0 and self.running == 0 and live_objects["connections"] == 0:
             assert self.memory.used == 0, f"{self.memory.used} bytes are charged to clients that are gone"
 
-    cdef int bury(self) except -1:
+    cdef raises bury(self) except -1:
         """Lets the closed connections go. A connection and its session form a reference cycle: it is broken here, unless something of
         the connection is still on the stack, as where a destructor has come here from within its turn."""
         cdef list dead = self.dead
@@ -735,7 +735,7 @@ cdef class Driver:
             else:
                 connection.session = ENDED
 
-    cdef int set_timer(self) except -1:
+    cdef raises set_timer(self) except -1:
         cdef uint64_t due = fs_wheel_next(&self.wheel)
         cdef int result
         # A timer that is armed for an earlier time is left alone: firing once for nothing costs less than each move.
@@ -745,7 +745,7 @@ cdef class Driver:
         if result < 0:
             raise OSError(-result, os.strerror(-result))
 
-    cdef int expire(self) except -1:
+    cdef raises expire(self) except -1:
         """The last event of its batch, after which the answers of it leave: a connection is judged by what it waits for then."""
         cdef fs_timer *timer
         self.send_deferred()
@@ -772,7 +772,7 @@ cdef class Driver:
             else:
                 connection_of(timer).expired()
 
-    cdef int schedule(self, Connection connection) except -1:
+    cdef raises schedule(self, Connection connection) except -1:
         """A turn for this connection when the loop comes round."""
         if connection.flags & CONN_SCHEDULED:
             return 0
@@ -780,12 +780,12 @@ cdef class Driver:
         self.scheduled.append(connection)
         self.schedule_sweep()
 
-    cdef int schedule_again(self, Connection connection) except -1:
+    cdef raises schedule_again(self, Connection connection) except -1:
         """A turn after the one that it may have been scheduled for, whose list is being worked through."""
         connection.flags &= ~<uint32_t>CONN_SCHEDULED
         self.schedule(connection)
 
-    cdef int schedule_sweep(self) except -1:
+    cdef raises schedule_sweep(self) except -1:
         if not self.sweep_scheduled and not self.closed:
             self.sweep_scheduled = True
             self.interface.wake()
@@ -806,7 +806,7 @@ cdef class Driver:
         if PyList_GET_SIZE(self.scheduled):
             self.schedule_sweep()
 
-    cdef int take_scheduled(self) except -1:
+    cdef raises take_scheduled(self) except -1:
         cdef list scheduled = self.scheduled
         cdef Connection connection
         self.sweep_scheduled = False
@@ -819,7 +819,7 @@ cdef class Driver:
 
     # ---- the end
 
-    cdef int check_idle(self) except -1:
+    cdef raises check_idle(self) except -1:
         if self.idle_callback is not None and self.live == 0 and self.interface.busy() == 0:
             callback, self.idle_callback = self.idle_callback, None
             callback()

@@ -33,35 +33,35 @@ cdef class Exchange:
     cdef int broken                     # the application's error that broke the response, 0
 
     # connection -> exchange
-    cdef int begin(self, fs_request_head *head) except -1
-    cdef int start(self) except -1
-    cdef int on_body(self, const char *p, size_t n, bint end) except -1
+    cdef raises begin(self, fs_request_head *head) except -1
+    cdef raises start(self) except -1
+    cdef raises on_body(self, const char *p, size_t n, bint end) except -1
     cdef char *body_room(self, size_t wanted, size_t *given) except NULL
-    cdef int body_filled(self, size_t n, bint end) except -1
-    cdef int on_end(self) except -1
-    cdef int on_disconnect(self) except -1
-    cdef int on_lost(self) except -1
-    cdef int on_drained(self) except -1
-    cdef int on_refused(self) except -1
-    cdef int on_overdue(self) except -1
+    cdef raises body_filled(self, size_t n, bint end) except -1
+    cdef raises on_end(self) except -1
+    cdef raises on_disconnect(self) except -1
+    cdef raises on_lost(self) except -1
+    cdef raises on_drained(self) except -1
+    cdef raises on_refused(self) except -1
+    cdef raises on_overdue(self) except -1
     cdef bint calls(self) noexcept
-    cdef int admitted(self) except -1
+    cdef raises admitted(self) except -1
     cdef bint wants_body(self) noexcept
     cdef uint64_t due(self) noexcept
     cdef bint awaits_peer(self) noexcept
-    cdef int await_client(self) except -1
-    cdef int client_came(self) except -1
+    cdef raises await_client(self) except -1
+    cdef raises client_came(self) except -1
     cdef uint64_t application_due(self) noexcept
     cdef str lateness(self)
     # connection -> exchange, in a tunnel
-    cdef int on_data(self, char *p, size_t n) except -1
-    cdef int on_data_end(self) except -1
+    cdef raises on_data(self, char *p, size_t n) except -1
+    cdef raises on_data_end(self) except -1
     cdef bint wants_data(self) noexcept
     # driver -> exchange
-    cdef int on_drain(self) except -1
-    cdef int on_stop(self) except -1
-    cdef int detach(self) except -1
+    cdef raises on_drain(self) except -1
+    cdef raises on_stop(self) except -1
+    cdef raises detach(self) except -1
     cdef uint64_t sent(self) noexcept
-    cdef int log(self, int status) except -1
-    cdef int log_departure(self) except -1
-    cdef int fail(self, int error) except -1
+    cdef raises log(self, int status) except -1
+    cdef raises log_departure(self) except -1
+    cdef raises fail(self, int error) except -1

@@ -29,15 +29,15 @@ cdef bint caused_by_disconnect(object exception):
 
 cdef class Exchange:
 
-    cdef int begin(self, fs_request_head *head) except -1:
+    cdef raises begin(self, fs_request_head *head) except -1:
         """Takes what it needs of a request's head; the slices are gone when it returns."""
         raise NotImplementedError
 
-    cdef int start(self) except -1:
+    cdef raises start(self) except -1:
         """Calls the application, once."""
         raise NotImplementedError
 
-    cdef int on_body(self, const char *p, size_t n, bint end) except -1:
+    cdef raises on_body(self, const char *p, size_t n, bint end) except -1:
         """A piece of the body; `p` is gone when it returns."""
         raise NotImplementedError
 
@@ -45,26 +45,26 @@ cdef class Exchange:
         """Where body bytes may be received to; each call is followed by one of body_filled, with 0 when none came."""
         raise NotImplementedError
 
-    cdef int body_filled(self, size_t n, bint end) except -1:
+    cdef raises body_filled(self, size_t n, bint end) except -1:
         raise NotImplementedError
 
-    cdef int on_end(self) except -1:
+    cdef raises on_end(self) except -1:
         self.body_ended = True
 
-    cdef int on_disconnect(self) except -1:
+    cdef raises on_disconnect(self) except -1:
         """The client sends no more: it may still read (RFC 9112 section 9.6)."""
         self.told = True
 
-    cdef int on_lost(self) except -1:
+    cdef raises on_lost(self) except -1:
         """Nothing reaches the client any more; the stream is about to go."""
         self.told = True
         self.lost = True
 
-    cdef int on_refused(self) except -1:
+    cdef raises on_refused(self) except -1:
         """What follows of the request cannot be taken: it is about to be answered with its error."""
         self.on_lost()
 
-    cdef int on_overdue(self) except -1:
+    cdef raises on_overdue(self) except -1:
         """The application has not come to an end in the time that it has."""
 
     cdef uint64_t due(self) noexcept:
@@ -73,14 +73,14 @@ cdef class Exchange:
 
     # The application's own time. What it waits for the client is none of it: `since` moves on by that.
 
-    cdef int await_client(self) except -1:
+    cdef raises await_client(self) except -1:
         """From now on it waits for the client: for a piece of the body, or for room."""
         cdef const fs_limits *limits = &self.driver.limits
         if self.awaiting_since == 0 and (limits.timeout_request or limits.timeout_response or limits.timeout_threads):
             self.awaiting_since = fs_monotonic_ms()
         return 0
 
-    cdef int client_came(self) except -1:
+    cdef raises client_came(self) except -1:
         if self.awaiting_since:
             self.since += fs_monotonic_ms() - self.awaiting_since
             self.awaiting_since = 0
@@ -118,7 +118,7 @@ cdef class Exchange:
         """Whether its application would have been called, had there been a place."""
         return self.started
 
-    cdef int admitted(self) except -1:
+    cdef raises admitted(self) except -1:
         """Its place has come free, and `calls` says yes."""
         raise NotImplementedError
 
@@ -126,10 +126,10 @@ cdef class Exchange:
         """Whether `due` is a time by which the peer has to do something, and not the application."""
         return False
 
-    cdef int on_drain(self) except -1:
+    cdef raises on_drain(self) except -1:
         """The worker stops, and the exchange has time to come to its end."""
 
-    cdef int on_stop(self) except -1:
+    cdef raises on_stop(self) except -1:
         """The worker stops, and the time is nearly over."""
         self.on_disconnect()
 
@@ -139,22 +139,22 @@ cdef class Exchange:
     cdef bint wants_data(self) noexcept:
         return False
 
-    cdef int on_data(self, char *p, size_t n) except -1:
+    cdef raises on_data(self, char *p, size_t n) except -1:
         """Bytes of the tunnel, which may be written to; they are gone after on_data_end. n == 0: what was left of an
         earlier turn may be taken now."""
         raise NotImplementedError
 
-    cdef int on_data_end(self) except -1:
+    cdef raises on_data_end(self) except -1:
         raise NotImplementedError
 
-    cdef int on_drained(self) except -1:
+    cdef raises on_drained(self) except -1:
         """The out-queue has fallen below its low-water mark."""
 
     cdef bint wants_body(self) noexcept:
         """Whether the application waits for body bytes: only then is the client late."""
         return False
 
-    cdef int detach(self) except -1:
+    cdef raises detach(self) except -1:
         """Cuts the exchange from its stream and connection: what the application still holds only says so."""
         if self.stream != NULL:
             if self.stream.head_sent and not self.counted:
@@ -169,7 +169,7 @@ cdef class Exchange:
         """Bytes of the answer, without framing."""
         return self.stream.body_sent if self.stream != NULL else 0
 
-    cdef int log(self, int status) except -1:
+    cdef raises log(self, int status) except -1:
         """The access log's line, once, when the answer has ended one way or the other."""
         cdef Driver driver = self.driver
         if driver.access_log.fd < 0 or self.logged or self.method is None:
@@ -178,7 +178,7 @@ cdef class Exchange:
         driver.access_log.line(self.client, self.method, self.raw_path, self.query, self.version, status,
                                self.sent(), fs_monotonic_us() - self.started_us, driver.now)
 
-    cdef int log_departure(self) except -1:
+    cdef raises log_departure(self) except -1:
         """The client has left. Where its answer had not begun, that is 499: nginx' number, which is never sent."""
         if self.stream.head_sent:
             return self.log(self.stream.status)
@@ -191,7 +191,7 @@ cdef class Exchange:
     def path_name(self):
         return self.raw_path.decode("ascii", "backslashreplace") if self.raw_path is not None else "-"
 
-    cdef int fail(self, int error) except -1:
+    cdef raises fail(self, int error) except -1:
         """The application's fault, or ours: its status while the head is still here, a visibly broken answer after it."""
         cdef Connection connection = self.connection
         cdef int status = fs_error_describe(error).status

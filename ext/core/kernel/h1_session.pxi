@@ -64,13 +64,13 @@ cdef class H1Session(Session):
     cdef int settle(self) noexcept:
         return fs_h1_settle(&self.h1)
 
-    cdef int not_kept(self, int error) except -1:
+    cdef raises not_kept(self, int error) except -1:
         if error == FS_E_NO_ROOM and self.exchange is None:
             self.refuse(error)
         else:
             self.connection.lost(error)
 
-    cdef int on_eof(self) except -1:
+    cdef raises on_eof(self) except -1:
         cdef int result = fs_h1_eof(&self.h1)
         cdef Exchange exchange = self.exchange
         if exchange is not None:
@@ -84,7 +84,7 @@ cdef class H1Session(Session):
 
     # ---- events
 
-    cdef int events(self) except -1:
+    cdef raises events(self) except -1:
         cdef Connection connection = self.connection
         cdef fs_event event
         cdef Exchange exchange
@@ -136,7 +136,7 @@ cdef class H1Session(Session):
             return True
         return False
 
-    cdef int take_tunnel(self) except -1:
+    cdef raises take_tunnel(self) except -1:
         cdef fs_event event
         cdef int result
         cdef Exchange exchange = self.exchange
@@ -155,11 +155,11 @@ cdef class H1Session(Session):
 
     # ---- its exchange
 
-    cdef int attach(self, Exchange exchange, fs_event *event) except -1:
+    cdef raises attach(self, Exchange exchange, fs_event *event) except -1:
         event.stream.exchange = <void *>exchange
         self.exchange = exchange
 
-    cdef int release(self, Exchange exchange) except -1:
+    cdef raises release(self, Exchange exchange) except -1:
         self.exchange = None
         exchange.detach()
 
@@ -169,7 +169,7 @@ cdef class H1Session(Session):
     cdef bint awaits_step(self) noexcept:
         return self.exchange is not None and self.exchange.queued
 
-    cdef int refuse(self, int error) except -1:
+    cdef raises refuse(self, int error) except -1:
         cdef Exchange exchange = self.exchange
         cdef bint answered = self.h1.stream.head_sent != 0
         self.driver.count_error(error)
@@ -185,10 +185,10 @@ cdef class H1Session(Session):
         if self.exchange is exchange:
             self.release(exchange)
 
-    cdef int refuse_exchange(self, Exchange exchange, int error) except -1:
+    cdef raises refuse_exchange(self, Exchange exchange, int error) except -1:
         return self.connection.refuse(error)
 
-    cdef int response_ended(self, Exchange exchange) except -1:
+    cdef raises response_ended(self, Exchange exchange) except -1:
         cdef Exchange ended = self.exchange             # ours is often the last reference
         cdef Connection connection = self.connection
         if ended is None or ended is not exchange:
@@ -200,7 +200,7 @@ cdef class H1Session(Session):
             self.release(ended)
         connection.written()
 
-    cdef int lose_all(self) except -1:
+    cdef raises lose_all(self) except -1:
         cdef Exchange exchange = self.exchange
         if exchange is None:
             return 0
@@ -218,7 +218,7 @@ cdef class H1Session(Session):
     cdef bint has_input(self) noexcept:
         return self.connection.flags & CONN_READABLE or fs_h1_unread(&self.h1)
 
-    cdef int tunnel_opened(self) except -1:
+    cdef raises tunnel_opened(self) except -1:
         self.tunnel = True
 
     cdef bint is_full(self, Exchange exchange) except -1:
@@ -232,7 +232,7 @@ cdef class H1Session(Session):
 
     # ---- bytes out
 
-    cdef int note_room(self) except -1:
+    cdef raises note_room(self) except -1:
         if self.exchange is not None and backlog(self.connection) <= self.driver.limits.low_water:
             self.exchange.on_drained()
 
@@ -284,7 +284,7 @@ cdef class H1Session(Session):
     cdef bint awaits_peer(self) noexcept:
         return self.connection.phase != PHASE_APPLICATION or self.exchange is None or self.exchange.awaits_peer()
 
-    cdef int expired(self, uint64_t now) except -1:
+    cdef raises expired(self, uint64_t now) except -1:
         cdef Phase phase = self.connection.phase
         if phase == PHASE_HEAD or phase == PHASE_BODY and self.exchange is not None:
             self.connection.refuse(FS_E_TIMEOUT)
@@ -293,7 +293,7 @@ cdef class H1Session(Session):
         else:
             self.connection.close(False)
 
-    cdef int drain(self) except -1:
+    cdef raises drain(self) except -1:
         """An idle connection gets until `drain_until` to bring one more request."""
         self.connection.set_deadline()
 

@@ -10,15 +10,15 @@ cdef class H2Session(Session):
     cdef uint32_t full                  # streams whose exchange waits for room
     cdef uint64_t pong_by               # monotonic ms; while h2.pinged
     cdef bint failure_counted
-    cdef int start(self) except -1
-    cdef int take(self, fs_event *event) except -1
-    cdef int take_data(self, Exchange exchange, fs_slice *data) except -1
-    cdef int after_data(self, Exchange exchange) except -1
-    cdef int read_on(self) except -1
-    cdef int forget(self, Exchange exchange) except -1
-    cdef int gone(self, Exchange exchange, int error) except -1
-    cdef int refuse_stream(self, fs_h2_stream *stream, int error) except -1
-    cdef int give_up_blocked(self) except -1
+    cdef raises start(self) except -1
+    cdef raises take(self, fs_event *event) except -1
+    cdef raises take_data(self, Exchange exchange, fs_slice *data) except -1
+    cdef raises after_data(self, Exchange exchange) except -1
+    cdef raises read_on(self) except -1
+    cdef raises forget(self, Exchange exchange) except -1
+    cdef raises gone(self, Exchange exchange, int error) except -1
+    cdef raises refuse_stream(self, fs_h2_stream *stream, int error) except -1
+    cdef raises give_up_blocked(self) except -1
     cdef uint64_t due(self) noexcept
     cdef uint64_t stream_due(self, fs_h2_stream *stream) noexcept
-    cdef int late(self, fs_h2_stream *stream, uint64_t now) except -1
+    cdef raises late(self, fs_h2_stream *stream, uint64_t now) except -1

@@ -68,20 +68,20 @@ cdef class H2Session(Session):
     cdef int settle(self) noexcept:
         return fs_h2_settle(&self.h2)
 
-    cdef int not_kept(self, int error) except -1:
+    cdef raises not_kept(self, int error) except -1:
         if error == FS_E_NO_ROOM:
             fs_h2_fail(&self.h2, error)
             self.refuse(error)
         else:
             self.connection.lost(error)
 
-    cdef int on_eof(self) except -1:
+    cdef raises on_eof(self) except -1:
         for exchange in self.exchanges():
             (<Exchange>exchange).on_disconnect()
 
     # ---- events
 
-    cdef int events(self) except -1:
+    cdef raises events(self) except -1:
         cdef Connection connection = self.connection
         cdef Driver driver = self.driver
         cdef fs_event event
@@ -108,14 +108,14 @@ cdef class H2Session(Session):
             self.start()
         return 0
 
-    cdef int start(self) except -1:
+    cdef raises start(self) except -1:
         """Calls the application for the newest stream: what came with its head is there by now."""
         cdef Exchange exchange = self.unstarted
         self.unstarted = None
         if exchange.stream != NULL and not exchange.started:
             exchange.start()
 
-    cdef int take(self, fs_event *event) except -1:
+    cdef raises take(self, fs_event *event) except -1:
         cdef Exchange exchange
         if event.kind == FS_EVENT_HEAD:
             self.connection.open_exchange(event)
@@ -145,12 +145,12 @@ cdef class H2Session(Session):
 
     # ---- tunnels: the window opens only as far as the exchange takes what comes
 
-    cdef int take_data(self, Exchange exchange, fs_slice *data) except -1:
+    cdef raises take_data(self, Exchange exchange, fs_slice *data) except -1:
         (<fs_h2_stream *>exchange.stream).unconsumed += data.n
         exchange.on_data(<char *>data.p, data.n)
         self.after_data(exchange)
 
-    cdef int after_data(self, Exchange exchange) except -1:
+    cdef raises after_data(self, Exchange exchange) except -1:
         cdef fs_h2_stream *stream
         cdef size_t n
         if exchange.stream != NULL:
@@ -161,7 +161,7 @@ cdef class H2Session(Session):
             if n:
                 stream.stream.ops.consumed(&stream.stream, n)
 
-    cdef int read_on(self) except -1:
+    cdef raises read_on(self) except -1:
         """What tunnels had left of an earlier turn."""
         cdef fs_h2_stream *stream
         cdef fs_h2_stream *following
@@ -180,13 +180,13 @@ cdef class H2Session(Session):
 
     # ---- the ends of streams
 
-    cdef int attach(self, Exchange exchange, fs_event *event) except -1:
+    cdef raises attach(self, Exchange exchange, fs_event *event) except -1:
         event.stream.exchange = <void *>exchange
         Py_INCREF(exchange)
         if not event.head.flags & FS_HEAD_END:
             self.unstarted = exchange
 
-    cdef int forget(self, Exchange exchange) except -1:
+    cdef raises forget(self, Exchange exchange) except -1:
         """Cuts it from its stream, which may have something to send still."""
         if exchange.stream == NULL:
             return 0
@@ -196,14 +196,14 @@ cdef class H2Session(Session):
         exchange.detach()
         Py_DECREF(exchange)
 
-    cdef int response_ended(self, Exchange exchange) except -1:
+    cdef raises response_ended(self, Exchange exchange) except -1:
         if exchange.stream == NULL:
             return 0
         exchange.log(exchange.stream.status)
         self.forget(exchange)
         self.connection.written()
 
-    cdef int gone(self, Exchange exchange, int error) except -1:
+    cdef raises gone(self, Exchange exchange, int error) except -1:
         """The stream is no more: the client has broken it off, or its message."""
         if error == FS_E_PEER_GONE:
             self.driver.status.http2_resets += 1
@@ -214,14 +214,14 @@ cdef class H2Session(Session):
             exchange.log_departure()
             self.forget(exchange)
 
-    cdef int refuse_stream(self, fs_h2_stream *stream, int error) except -1:
+    cdef raises refuse_stream(self, fs_h2_stream *stream, int error) except -1:
         """A request whose head is wrong already."""
         self.driver.count_error(error)
         if error != FS_E_H2_MALFORMED:
             fs_h2_refuse(stream, error)
             log_rejected(self.connection, error)
 
-    cdef int refuse_exchange(self, Exchange exchange, int error) except -1:
+    cdef raises refuse_exchange(self, Exchange exchange, int error) except -1:
         cdef fs_h2_stream *stream = <fs_h2_stream *>exchange.stream
         cdef int status = exchange.stream.status if exchange.stream.head_sent else fs_error_describe(error).status
         self.driver.count_error(error)
@@ -233,7 +233,7 @@ cdef class H2Session(Session):
         self.forget(exchange)
         self.connection.written()
 
-    cdef int refuse(self, int error) except -1:
+    cdef raises refuse(self, int error) except -1:
         """GOAWAY is queued, and nobody is answered any more."""
         cdef Connection connection = self.connection
         if error == FS_E_NOMEM:
@@ -244,7 +244,7 @@ cdef class H2Session(Session):
         self.failure_counted = True
         self.lose_all()
 
-    cdef int lose_all(self) except -1:
+    cdef raises lose_all(self) except -1:
         for exchange in self.exchanges():
             self.gone(exchange, FS_E_PEER_GONE)
 
@@ -262,7 +262,7 @@ cdef class H2Session(Session):
     cdef bint has_input(self) noexcept:
         return fs_h2_wants_pump(&self.h2)
 
-    cdef int body_awaited(self, Exchange exchange) except -1:
+    cdef raises body_awaited(self, Exchange exchange) except -1:
         if exchange.stream != NULL:
             (<fs_h2_stream *>exchange.stream).progress = (self.driver.now if self.connection.flags & CONN_IN_TURN
                                                           else fs_monotonic_ms())
@@ -297,7 +297,7 @@ cdef class H2Session(Session):
             self.driver.schedule(connection)
         return self.h2.framed > 0
 
-    cdef int note_room(self) except -1:
+    cdef raises note_room(self) except -1:
         """Of each stream by itself."""
         cdef fs_h2_stream *stream
         cdef fs_h2_stream *following
@@ -328,7 +328,7 @@ cdef class H2Session(Session):
             self.full += 1
         return True
 
-    cdef int give_up_blocked(self) except -1:
+    cdef raises give_up_blocked(self) except -1:
         """A client that sends no more opens no window either, and ends no request: what waits for that waits for ever."""
         cdef fs_h2_stream *stream = self.h2.streams
         cdef fs_h2_stream *following
@@ -385,7 +385,7 @@ cdef class H2Session(Session):
             first = earliest(first, stream.progress + limits.timeout_body if exchange.wants_body() else exchange.due())
         return first
 
-    cdef int expired(self, uint64_t now) except -1:
+    cdef raises expired(self, uint64_t now) except -1:
         cdef const fs_limits *limits = &self.driver.limits
         cdef fs_h2_stream *stream = self.h2.streams
         cdef fs_h2_stream *following
@@ -413,7 +413,7 @@ cdef class H2Session(Session):
             self.pong_by = now + limits.timeout_h2_pong
             fs_h2_ping(&self.h2)
 
-    cdef int late(self, fs_h2_stream *stream, uint64_t now) except -1:
+    cdef raises late(self, fs_h2_stream *stream, uint64_t now) except -1:
         cdef const fs_limits *limits = &self.driver.limits
         cdef Exchange exchange = None
         if stream.stream.exchange != NULL:
@@ -431,7 +431,7 @@ cdef class H2Session(Session):
         else:
             fs_h2_reset(stream, FS_OK)
 
-    cdef int drain(self) except -1:
+    cdef raises drain(self) except -1:
         fs_h2_drain(&self.h2, 0)
         self.connection.end_turn()
 

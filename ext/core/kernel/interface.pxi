@@ -3,12 +3,12 @@
 cdef class Interface:
     """Of one worker. It belongs to the driver that it was given to, and knows it until that is closed."""
 
-    cdef int attach(self, Driver driver) except -1:
+    cdef raises attach(self, Driver driver) except -1:
         if self.driver is not None:
             raise ValueError("the interface belongs to another driver already")
         self.driver = driver
 
-    cdef int detach(self) except -1:
+    cdef raises detach(self) except -1:
         self.driver = None
 
     cdef Exchange open(self, const fs_request_head *head):
@@ -20,16 +20,16 @@ cdef class Interface:
     cdef int refusal(self, const fs_request_head *head) noexcept:
         return FS_OK if fs_budget_has(&self.driver.memory, FS_BUDGET_OBJECT) else FS_E_NO_ROOM
 
-    cdef int wake(self) except -1:
+    cdef raises wake(self) except -1:
         raise NotImplementedError
 
-    cdef int clear(self) except -1:
+    cdef raises clear(self) except -1:
         """Drops what is kept for the next request."""
 
-    cdef int forget(self) except -1:
+    cdef raises forget(self) except -1:
         """In a child that the application forked: whatever comes back from the application ends there."""
 
-    cdef int beat(self) except -1:
+    cdef raises beat(self) except -1:
         """Shows in the status what takes a look to know."""
         show_queue(self.driver, 0, 0)
 

@@ -32,7 +32,7 @@ cdef bint choose_protocol(Connection connection, char *p, size_t n) except -1:
     return True
 
 
-cdef int give_up_choosing(Connection connection) except -1:
+cdef raises give_up_choosing(Connection connection) except -1:
     """The peer sends no more, and it was no preface: HTTP/1 says what is wrong with it."""
     opening, connection.opening = connection.opening, None
     connection.undecided = False
@@ -40,6 +40,6 @@ cdef int give_up_choosing(Connection connection) except -1:
     connection.session.events()
 
 
-cdef int begin_http2(Connection connection) except -1:
+cdef raises begin_http2(Connection connection) except -1:
     connection.speak(H2Session.__new__(H2Session, connection))
     connection.driver.status.http2_connections += 1

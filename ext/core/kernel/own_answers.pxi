@@ -43,7 +43,7 @@ cdef int send_redirect(fs_stream *stream, bytes location) noexcept:
     return stream.ops.body(stream, "", 0, NULL, 1) if result >= 0 else result
 
 
-cdef int refuse_unopened(Connection connection, fs_event *event, int error) except -1:
+cdef raises refuse_unopened(Connection connection, fs_event *event, int error) except -1:
     """The worker has no room for another request, or for its body: it is answered before anything is done with it."""
     cdef fs_stream *stream = event.stream
     cdef Driver driver = connection.driver
@@ -57,7 +57,7 @@ cdef int refuse_unopened(Connection connection, fs_event *event, int error) exce
     driver.say_no_room(error)
 
 
-cdef int log_answer(Connection connection, fs_event *event) except -1:
+cdef raises log_answer(Connection connection, fs_event *event) except -1:
     """The access log's line of an answer that is the server's own."""
     cdef Driver driver = connection.driver
     if driver.access_log.fd >= 0:
@@ -67,7 +67,7 @@ cdef int log_answer(Connection connection, fs_event *event) except -1:
                                event.head.version, event.stream.status, event.stream.body_sent, 0, driver.now)
 
 
-cdef int redirect(Connection connection, fs_event *event) except -1:
+cdef raises redirect(Connection connection, fs_event *event) except -1:
     """308 to the same target by https: method and body are kept (RFC 9110 section 15.4.9)."""
     cdef Driver driver = connection.driver
     cdef fs_stream *stream = event.stream
@@ -78,7 +78,7 @@ cdef int redirect(Connection connection, fs_event *event) except -1:
     log_answer(connection, event)
 
 
-cdef int log_rejected(Connection connection, int error) except -1:
+cdef raises log_rejected(Connection connection, int error) except -1:
     """Of a request that never got as far as an exchange."""
     cdef Driver driver = connection.driver
     cdef int status = fs_error_describe(error).status

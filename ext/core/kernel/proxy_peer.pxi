@@ -1,6 +1,6 @@
 # Who is behind a proxy: the PROXY protocol's header, before anything else that a connection brings.
 
-cdef int expect_proxy_header(Connection connection, object proxied) except -1:
+cdef raises expect_proxy_header(Connection connection, object proxied) except -1:
     """`proxied` says of a peer's host, None for a Unix socket's, whether its connections begin with a header."""
     client = connection.client_address()
     try:
@@ -37,7 +37,7 @@ cdef Py_ssize_t take_proxy_header(Connection connection, const char *p, size_t n
     return result - before
 
 
-cdef int take_addresses(Connection connection, const fs_proxy_header *header) except -1:
+cdef raises take_addresses(Connection connection, const fs_proxy_header *header) except -1:
     cdef fs_address address
     cdef char text[FS_ADDRESS_TEXT]
     if header.family == FS_PROXY_NONE:

@@ -12,7 +12,7 @@ cdef enum:
     WAITS_FOR_CALL              # it has a place, or will have none: its application has not been called
 
 
-cdef int join_queue(Exchange exchange) except -1:
+cdef raises join_queue(Exchange exchange) except -1:
     cdef Driver driver = exchange.driver
     driver.queue[exchange] = None
     driver.queue_length += 1
@@ -43,7 +43,7 @@ cdef void admit(Driver driver) noexcept:
         report(driver.logger, LOG_CRITICAL, "Internal error in the queue", (), failure)
 
 
-cdef int start_admitted(Driver driver) except -1:
+cdef raises start_admitted(Driver driver) except -1:
     cdef Exchange exchange
     cdef Connection connection
     admitted, driver.admitted = driver.admitted, []
@@ -96,7 +96,7 @@ cdef bint is_held_back(Exchange exchange) except -1:
     return True
 
 
-cdef int give_up_waiting(Exchange exchange) except -1:
+cdef raises give_up_waiting(Exchange exchange) except -1:
     """503, at once: the client may try another server, or has left already."""
     cdef Driver driver = exchange.driver
     driver.status.queue_timeouts += 1
@@ -121,7 +121,7 @@ cdef Py_ssize_t refuse_queue(Driver driver) except -1:
     return len(waiting)
 
 
-cdef int show_queue(Driver driver, uint64_t length, uint64_t since) except -1:
+cdef raises show_queue(Driver driver, uint64_t length, uint64_t since) except -1:
     """`length` and `since` are of those that have a place and wait for a thread; 0 for none."""
     cdef Exchange exchange
     for exchange in driver.queue:

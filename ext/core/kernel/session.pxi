@@ -33,18 +33,18 @@ cdef class Session:
         `not_kept`."""
         return FS_OK
 
-    cdef int not_kept(self, int error) except -1:
+    cdef raises not_kept(self, int error) except -1:
         """There was no room, or no memory, for what has come. Answers that as far as it can."""
 
-    cdef int events(self) except -1:
+    cdef raises events(self) except -1:
         """Takes what has come apart, and gives it to exchanges: opens them, starts them, ends them."""
 
-    cdef int on_eof(self) except -1:
+    cdef raises on_eof(self) except -1:
         """The peer sends no more. It may still read, so what it has asked for is answered."""
 
     # ---- requests and their exchanges
 
-    cdef int attach(self, Exchange exchange, fs_event *event) except -1:
+    cdef raises attach(self, Exchange exchange, fs_event *event) except -1:
         """The exchange answers the request of this event, which has a head. From here on the session has it."""
 
     cdef list exchanges(self):
@@ -55,16 +55,16 @@ cdef class Session:
         """Whether the application is about to be called, after which comes another turn: this one need not send."""
         return False
 
-    cdef int refuse(self, int error) except -1:
+    cdef raises refuse(self, int error) except -1:
         """The peer has broken the protocol: answered where that can be, and then nothing more is taken from it."""
 
-    cdef int refuse_exchange(self, Exchange exchange, int error) except -1:
+    cdef raises refuse_exchange(self, Exchange exchange, int error) except -1:
         """What follows of one request cannot be taken: that one is answered with the error's status."""
 
-    cdef int response_ended(self, Exchange exchange) except -1:
+    cdef raises response_ended(self, Exchange exchange) except -1:
         """The last byte of its answer is queued, or the answer was broken off: the session forgets the exchange."""
 
-    cdef int lose_all(self) except -1:
+    cdef raises lose_all(self) except -1:
         """Nothing reaches the peer any more: every exchange is told, and forgotten."""
 
     # ---- what an exchange asks, by way of the connection
@@ -77,10 +77,10 @@ cdef class Session:
         """Whether a turn would find bytes to take, or a window to open, now that an exchange takes some."""
         return False
 
-    cdef int body_awaited(self, Exchange exchange) except -1:
+    cdef raises body_awaited(self, Exchange exchange) except -1:
         """The application waits for a body: its client is late from now on, not from before."""
 
-    cdef int tunnel_opened(self) except -1:
+    cdef raises tunnel_opened(self) except -1:
         """The exchange has accepted an upgrade: it takes bytes in place of events from here on."""
 
     cdef bint is_full(self, Exchange exchange) except -1:
@@ -105,7 +105,7 @@ cdef class Session:
     cdef int pump(self) except -1:
         """Queues what may leave, up to the high-water mark."""
 
-    cdef int note_room(self) except -1:
+    cdef raises note_room(self) except -1:
         """The socket has taken bytes: exchanges that wait for room may go on."""
 
     # ---- time, and the end
@@ -119,10 +119,10 @@ cdef class Session:
         """Whether the deadline is one of the peer's, who is excused while the worker stands still, and not the application's."""
         return True
 
-    cdef int expired(self, uint64_t now) except -1:
+    cdef raises expired(self, uint64_t now) except -1:
         """The deadline of `waits_for` has passed. `now`: monotonic ms, without the time in which the worker stood still."""
 
-    cdef int drain(self) except -1:
+    cdef raises drain(self) except -1:
         """The worker stops: the peer is told where the protocol can say so, and the deadline is set anew."""
 
     cdef bint is_finished(self) except -1:

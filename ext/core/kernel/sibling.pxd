@@ -8,4 +8,4 @@ cdef class Sibling:
     cdef uint64_t given                 # connections that it may not have taken yet
     cdef uint64_t on_their_way(self) noexcept
     cdef void give(self) noexcept
-    cdef int close(self) except -1
+    cdef raises close(self) except -1

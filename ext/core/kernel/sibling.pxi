@@ -35,7 +35,7 @@ cdef class Sibling:
             PyBuffer_Release(self.memory)
             free(self.memory)
 
-    cdef int close(self) except -1:
+    cdef raises close(self) except -1:
         if self.fd >= 0:
             fs_close(self.fd)
             self.fd = -1

@@ -36,12 +36,12 @@ cdef bint shake_hands(Connection connection) except -1:
     return True
 
 
-cdef int begin_tls(Connection connection, object settings) except -1:
+cdef raises begin_tls(Connection connection, object settings) except -1:
     connection.tls = open_filter(settings, &connection.driver.pool)
     connection.begin_wait(PHASE_TLS, connection.driver.limits.timeout_tls_handshake)
 
 
-cdef int fail_tls(Connection connection, object error) except -1:
+cdef raises fail_tls(Connection connection, object error) except -1:
     """The peer speaks no TLS that is allowed here, or not any more: it gets the alert, and nothing after it."""
     report(connection.driver.logger, LOG_DEBUG, "TLS failed: %s", (error,))
     if connection.tls.state != TLS_HANDSHAKE:
@@ -76,13 +76,13 @@ cdef int flush_tls(Connection connection, uint64_t *sent) except? -1:
             return FS_AGAIN
 
 
-cdef int send_tls(Connection connection) except -1:
+cdef raises send_tls(Connection connection) except -1:
     """What is on the wire leaves as far as the socket takes it: an alert, or the last record."""
     cdef uint64_t sent = 0
     flush_tls(connection, &sent)
     connection.driver.status.bytes_out += sent
 
 
-cdef int end_tls(Connection connection) except -1:
+cdef raises end_tls(Connection connection) except -1:
     connection.tls.say_goodbye()
     send_tls(connection)

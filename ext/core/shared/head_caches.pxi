@@ -14,7 +14,7 @@ cdef uint64_t hash_seed = int.from_bytes(os.urandom(8), "little") | 1
 cdef list field_names = []      # one lower-case bytes object for each known name, by id
 
 
-cdef int fill_field_names() except -1:
+cdef raises fill_field_names() except -1:
     cdef size_t n
     cdef const char *p
     for i in range(fs_field_count()):

@@ -6,10 +6,10 @@ cdef class Pieces:
     cdef size_t cost                    # memory of all
     cdef PyObject *filling              # owned: bytes that are being received
     cdef char *room(self, size_t wanted) except NULL
-    cdef int filled(self, size_t n) except -1
-    cdef int add(self, const char *p, size_t n) except -1
-    cdef int append(self, bytes piece) except -1
+    cdef raises filled(self, size_t n) except -1
+    cdef raises add(self, const char *p, size_t n) except -1
+    cdef raises append(self, bytes piece) except -1
     cdef bint make_room(self, size_t n) except -1
-    cdef int trim(self) except -1
+    cdef raises trim(self) except -1
     cdef bytes take(self)
-    cdef int clear(self) except -1
+    cdef raises clear(self) except -1

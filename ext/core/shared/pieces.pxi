@@ -19,7 +19,7 @@ cdef class Pieces:
         self.filling = new_bytes(NULL, wanted)
         return PyBytes_AS_STRING(<object>self.filling)
 
-    cdef int filled(self, size_t n) except -1:
+    cdef raises filled(self, size_t n) except -1:
         cdef PyObject *raw = self.filling
         cdef bytes piece
         self.filling = NULL
@@ -32,7 +32,7 @@ cdef class Pieces:
         Py_DECREF(piece)
         self.append(piece)
 
-    cdef int add(self, const char *p, size_t n) except -1:
+    cdef raises add(self, const char *p, size_t n) except -1:
         """Copies n bytes, at least one."""
         if self.last is None:
             self.last = PyBytes_FromStringAndSize(p, n)
@@ -46,7 +46,7 @@ cdef class Pieces:
             return 0
         self.size += n
 
-    cdef int append(self, bytes piece) except -1:
+    cdef raises append(self, bytes piece) except -1:
         """Keeps an object that nobody else will change."""
         cdef size_t n = PyBytes_GET_SIZE(piece)
         if self.last is not None:
@@ -80,7 +80,7 @@ cdef class Pieces:
         self.cost += PyBytes_GET_SIZE(grown) - room
         return True
 
-    cdef int trim(self) except -1:
+    cdef raises trim(self) except -1:
         """The last piece is cut to what it holds."""
         cdef size_t room = PyBytes_GET_SIZE(self.last)
         cdef PyObject *raw
@@ -107,6 +107,6 @@ cdef class Pieces:
         self.clear()
         return whole
 
-    cdef int clear(self) except -1:
+    cdef raises clear(self) except -1:
         self.last = self.before = None
         self.size = self.cost = self.tail = 0

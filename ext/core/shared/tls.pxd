@@ -17,5 +17,5 @@ cdef class TLSFilter:
     cdef Py_ssize_t decrypt(self, char *place, size_t room, object view) except -1
     cdef int encrypt(self, fs_outqueue *queue) except? -1
     cdef Py_ssize_t encrypt_runs(self, fs_outqueue *queue) except -1
-    cdef int collect(self) except -1
-    cdef int say_goodbye(self) except -1
+    cdef raises collect(self) except -1
+    cdef raises say_goodbye(self) except -1

@@ -25,7 +25,7 @@ def note_unraisable(unraisable):
         noted.append(unraisable)
 
 
-cdef int pass_on(object unraisable) except -1:
+cdef raises pass_on(object unraisable) except -1:
     """Somebody else's: for the hook that there was. One that was put around ours calls it again."""
     thread = PyThread_get_thread_ident()
     if thread in passing_on or unraisable_hook is None:
@@ -38,7 +38,7 @@ cdef int pass_on(object unraisable) except -1:
         passing_on.discard(thread)
 
 
-cdef int hear_unraisable(list noted) except -1:
+cdef raises hear_unraisable(list noted) except -1:
     global unraisable_hook
     if sys.unraisablehook is not note_unraisable:
         unraisable_hook = sys.unraisablehook
@@ -46,7 +46,7 @@ cdef int hear_unraisable(list noted) except -1:
     unraised[PyThread_get_thread_ident()] = noted
 
 
-cdef int unhear_unraisable() except -1:
+cdef raises unhear_unraisable() except -1:
     unraised.pop(PyThread_get_thread_ident(), None)
     if not unraised and sys.unraisablehook is note_unraisable:
         sys.unraisablehook = unraisable_hook
@@ -163,7 +163,7 @@ cdef class TLSFilter:
         self.ssl.write(PyMemoryView_FromMemory(place, filled, PyBUF_READ))
         return filled
 
-    cdef int collect(self) except -1:
+    cdef raises collect(self) except -1:
         """What OpenSSL has written goes to the wire."""
         cdef bytes made = self.outgoing.read()
         if PyBytes_GET_SIZE(made) and fs_outqueue_share(&self.wire, PyBytes_AS_STRING(made), PyBytes_GET_SIZE(made),
@@ -171,7 +171,7 @@ cdef class TLSFilter:
             raise MemoryError()
         return 0
 
-    cdef int say_goodbye(self) except -1:
+    cdef raises say_goodbye(self) except -1:
         """close_notify: the peer can tell that nothing was cut off (RFC 8446 section 6.1)."""
         if self.state == TLS_OPEN:
             self.state = TLS_CLOSED

@@ -51,10 +51,10 @@ cdef class EnvironBuilder:
     cdef Target target                  # of the last environ
     cdef str method                     # likewise
     cdef dict build(self, const fs_request_head *head, Connection connection, WSGIExchange exchange)
-    cdef int forget(self, Handle handle) except -1
-    cdef int clear(self) except -1
+    cdef raises forget(self, Handle handle) except -1
+    cdef raises clear(self) except -1
     cdef EnvironShape shape_for(self, const fs_request_head *head)
     cdef EnvironShape new_shape(self, const fs_request_head *head, uint64_t hash)
     cdef bint fit(self, EnvironShape shape, const fs_request_head *head) except -1
     cdef bint passes(self, const fs_field *field) noexcept
-    cdef int add_secrets(self, dict environ, EnvironShape shape, const fs_request_head *head) except -1
+    cdef raises add_secrets(self, dict environ, EnvironShape shape, const fs_request_head *head) except -1

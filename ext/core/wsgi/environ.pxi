@@ -21,7 +21,7 @@ cdef str environ_key(bytes name):
     return key if name in (b"content-type", b"content-length") else "HTTP_" + key
 
 
-cdef int fill_environ_keys() except -1:
+cdef raises fill_environ_keys() except -1:
     cdef size_t n
     cdef const char *p
     cdef unsigned i
@@ -151,7 +151,7 @@ cdef class EnvironBuilder:
             PyDict_Update(environ, connection.tls_environ())
         return environ
 
-    cdef int add_secrets(self, dict environ, EnvironShape shape, const fs_request_head *head) except -1:
+    cdef raises add_secrets(self, dict environ, EnvironShape shape, const fs_request_head *head) except -1:
         """Credentials and the like are not kept beyond their request: the prototype has only their keys."""
         cdef uint32_t i
         for i in range(head.nfields):
@@ -183,14 +183,14 @@ cdef class EnvironBuilder:
             self.shapes[h % SHAPE_SLOTS] = shape
         return shape
 
-    cdef int forget(self, Handle handle) except -1:
+    cdef raises forget(self, Handle handle) except -1:
         """Takes it out of the prototypes: its request is over, and it serves no other one."""
         if handle is not None and handle.held:
             for shape in self.shapes:
                 forget_handles(shape, handle)
         return 0
 
-    cdef int clear(self) except -1:
+    cdef raises clear(self) except -1:
         for i in range(SHAPE_SLOTS):
             forget_handles(self.shapes[i], None)
             self.shapes[i] = None
@@ -258,14 +258,14 @@ cdef class EnvironBuilder:
         return shape
 
 
-cdef int place_value(EnvironShape shape, int key, PyObject *value) except -1:
+cdef raises place_value(EnvironShape shape, int key, PyObject *value) except -1:
     if shape.given[key] != value:
         PyDict_SetItem(shape.environ, <object>environ_names[key], <object>value)
         shape.given[key] = value        # borrowed: the prototype owns it for as long as it stands there
     return 0
 
 
-cdef int place_handle(EnvironShape shape, int key, Handle handle) except -1:
+cdef raises place_handle(EnvironShape shape, int key, Handle handle) except -1:
     """As place_value. Most requests are served by the same few exchanges, so that it stands there already; it counts where it
     stands, since whether the application has kept it is known by its references (WSGI.give)."""
     if shape.given[key] != <PyObject *>handle:
@@ -277,7 +277,7 @@ cdef int place_handle(EnvironShape shape, int key, Handle handle) except -1:
     return 0
 
 
-cdef int forget_handles(EnvironShape shape, Handle handle) except -1:
+cdef raises forget_handles(EnvironShape shape, Handle handle) except -1:
     """Takes one out of a prototype, or all."""
     cdef int key
     cdef Handle given
@@ -302,7 +302,7 @@ cdef tuple native_addresses(Connection connection, tuple last):
     return tuple([old if old == new else new for old, new in zip(last, (name, port, host, peer))])
 
 
-cdef int apply_to_environ(dict environ, forwarded) except -1:
+cdef raises apply_to_environ(dict environ, forwarded) except -1:
     client, scheme, host = forwarded
     if client is not None:
         environ["REMOTE_ADDR"] = client[0]

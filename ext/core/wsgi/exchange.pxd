@@ -36,38 +36,38 @@ cdef class WSGIExchange(Exchange):
     cdef EarlyHints early_hints
     cdef ClientIsGone client_disconnected
 
-    cdef int reset(self) except -1
-    cdef int let_go(self) except -1
+    cdef raises reset(self) except -1
+    cdef raises let_go(self) except -1
     cdef void perform(self) noexcept
-    cdef int call(self) except -1
-    cdef int answer(self, object result) except -1
-    cdef int answer_whole(self, bytes body) except -1
+    cdef raises call(self) except -1
+    cdef raises answer(self, object result) except -1
+    cdef raises answer_whole(self, bytes body) except -1
     cdef int answer_file(self, FileWrapper wrapper) except -1
     cdef int pull(self) except -1
-    cdef int send_piece(self, bytes piece) except -1
+    cdef raises send_piece(self, bytes piece) except -1
     cdef int after_body(self, int result) except -1
-    cdef int end_body(self) except -1
-    cdef int completed(self) except -1
-    cdef int give_turn(self, Connection connection) except -1
-    cdef int leave_soon(self) except -1
-    cdef int expect_body(self, fs_request_head *head) except -1
-    cdef int unstored(self, error) except -1
-    cdef int give_up_body(self, int error) except -1
-    cdef int drop_call(self) except -1
-    cdef int no_room(self, int error) except -1
-    cdef int enqueue(self) except -1
-    cdef int write_head(self, bint end, uint64_t length) except -1
+    cdef raises end_body(self) except -1
+    cdef raises completed(self) except -1
+    cdef raises give_turn(self, Connection connection) except -1
+    cdef raises leave_soon(self) except -1
+    cdef raises expect_body(self, fs_request_head *head) except -1
+    cdef raises unstored(self, error) except -1
+    cdef raises give_up_body(self, int error) except -1
+    cdef raises drop_call(self) except -1
+    cdef raises no_room(self, int error) except -1
+    cdef raises enqueue(self) except -1
+    cdef raises write_head(self, bint end, uint64_t length) except -1
     cdef void failed(self, object failure) noexcept
     cdef void close_iterable(self) noexcept
     cdef object handle_start(self, object status, object headers, object exc_info)
-    cdef int handle_write(self, object data) except -1
-    cdef int handle_hints(self, object headers) except -1
-    cdef int wait_for_room(self) except -1
-    cdef int wait_alone(self) except -1
-    cdef int make_room(self) except -1
+    cdef raises handle_write(self, object data) except -1
+    cdef raises handle_hints(self, object headers) except -1
+    cdef raises wait_for_room(self) except -1
+    cdef raises wait_alone(self) except -1
+    cdef raises make_room(self) except -1
     cdef bint leads(self) noexcept
     cdef bint is_overdue(self) noexcept
-    cdef int refuse_late(self) except -1
+    cdef raises refuse_late(self) except -1
     cdef bint client_is_gone(self) except -1
 
 

@@ -19,7 +19,7 @@ cdef extern from "Python.h":
     unsigned long PyThread_get_thread_ident()
 
 
-cdef int raise_pending() except -1:
+cdef raises raise_pending() except -1:
     """Raises the exception that a C call has left; there may be none."""
     if PyErr_Occurred() != NULL:
         return -1
@@ -70,7 +70,7 @@ cdef class WSGIExchange(Exchange):
         if FS_DEBUG:
             live_objects["exchanges"] -= 1
 
-    cdef int reset(self) except -1:
+    cdef raises reset(self) except -1:
         self.client = self.query = self.status = self.fields = self.said_length = None
         self.body = None
         self.started = self.told = self.lost = self.body_ended = self.logged = False
@@ -78,7 +78,7 @@ cdef class WSGIExchange(Exchange):
         self.since = self.awaiting_since = self.quiet_since = self.seen_sent = 0
         self.progress = WSGI_READING
 
-    cdef int let_go(self) except -1:
+    cdef raises let_go(self) except -1:
         cdef EnvironBuilder environs = self.interface.environs
         self.start_response = None
         self.write = None
@@ -89,7 +89,7 @@ cdef class WSGIExchange(Exchange):
 
     # ---- the connection's side
 
-    cdef int begin(self, fs_request_head *head) except -1:
+    cdef raises begin(self, fs_request_head *head) except -1:
         cdef Driver driver = self.driver
         cdef EnvironBuilder environs = self.interface.environs
         self.environ = environs.build(head, self.connection, self)
@@ -109,7 +109,7 @@ cdef class WSGIExchange(Exchange):
             self.expect_body(head)
         return 0
 
-    cdef int expect_body(self, fs_request_head *head) except -1:
+    cdef raises expect_body(self, fs_request_head *head) except -1:
         try:
             self.body = BodyStore.__new__(BodyStore, self.driver, head.content_length)
         except StorageError as error:
@@ -119,25 +119,25 @@ cdef class WSGIExchange(Exchange):
         if head.flags & FS_HEAD_EXPECT_CONTINUE and self.stream.ops.proceed(self.stream) < 0:
             raise MemoryError()
 
-    cdef int unstored(self, error) except -1:
+    cdef raises unstored(self, error) except -1:
         """No room for the body: our own fault, and only this request's end."""
         report(self.driver.logger, LOG_ERROR, "A request body cannot be stored: %s: %s %s",
                (error.strerror, self.method_name(), self.path_name()))
         self.give_up_body(FS_E_STORAGE)
 
-    cdef int give_up_body(self, int error) except -1:
+    cdef raises give_up_body(self, int error) except -1:
         cdef Connection connection = self.connection
         self.drop_call()
         if self.stream != NULL:
             connection.refuse_exchange(self, error)
 
-    cdef int no_room(self, int error) except -1:
+    cdef raises no_room(self, int error) except -1:
         """The worker's files are full, and so is its memory."""
         cdef Driver driver = self.driver
         self.give_up_body(error)
         driver.say_no_room(error)
 
-    cdef int on_body(self, const char *p, size_t n, bint end) except -1:
+    cdef raises on_body(self, const char *p, size_t n, bint end) except -1:
         cdef int error
         try:
             error = self.body.add(p, n)
@@ -154,7 +154,7 @@ cdef class WSGIExchange(Exchange):
     cdef char *body_room(self, size_t wanted, size_t *given) except NULL:
         return self.body.room(wanted, given)
 
-    cdef int body_filled(self, size_t n, bint end) except -1:
+    cdef raises body_filled(self, size_t n, bint end) except -1:
         cdef int error
         try:
             error = self.body.filled(n)
@@ -166,7 +166,7 @@ cdef class WSGIExchange(Exchange):
         elif end:
             self.on_end()
 
-    cdef int on_end(self) except -1:
+    cdef raises on_end(self) except -1:
         cdef BodyStore body = self.body
         self.body = None
         self.body_ended = True
@@ -179,13 +179,13 @@ cdef class WSGIExchange(Exchange):
         if self.started:
             self.enqueue()
 
-    cdef int start(self) except -1:
+    cdef raises start(self) except -1:
         """The application is called when the whole body is there."""
         self.started = True
         if self.body_ended:
             self.enqueue()
 
-    cdef int enqueue(self) except -1:
+    cdef raises enqueue(self) except -1:
         self.progress = WSGI_CALL
         if not self.driver.queues or not is_held_back(self):
             self.admitted()
@@ -193,7 +193,7 @@ cdef class WSGIExchange(Exchange):
     cdef bint calls(self) noexcept:
         return self.progress == WSGI_CALL
 
-    cdef int admitted(self) except -1:
+    cdef raises admitted(self) except -1:
         self.since = self.driver.now
         self.threads.push(self)
 
@@ -205,7 +205,7 @@ cdef class WSGIExchange(Exchange):
             return earliest(queue_due(self), self.application_due())
         return self.application_due()
 
-    cdef int on_disconnect(self) except -1:
+    cdef raises on_disconnect(self) except -1:
         cdef Connection connection = self.connection
         self.told = True
         if self.progress == WSGI_READING and not self.body_ended:
@@ -213,7 +213,7 @@ cdef class WSGIExchange(Exchange):
             self.log(499)
             connection.refuse_exchange(self, FS_E_BODY_CUT)
 
-    cdef int on_lost(self) except -1:
+    cdef raises on_lost(self) except -1:
         self.told = self.lost = True
         if self.progress <= WSGI_CALL:
             self.drop_call()
@@ -223,26 +223,26 @@ cdef class WSGIExchange(Exchange):
             self.threads.push(self)
         self.make_room()
 
-    cdef int drop_call(self) except -1:
+    cdef raises drop_call(self) except -1:
         """The application was not called, and never will be."""
         self.environ = None
         self.body = None
         self.progress = WSGI_DONE
 
-    cdef int on_drained(self) except -1:
+    cdef raises on_drained(self) except -1:
         if self.paused:
             self.paused = False
             self.client_came()
             self.threads.push(self)
         self.make_room()
 
-    cdef int make_room(self) except -1:
+    cdef raises make_room(self) except -1:
         """Whoever waits in write() goes on."""
         room, self.room = self.room, None
         if room is not None:
             room.set()
 
-    cdef int on_overdue(self) except -1:
+    cdef raises on_overdue(self) except -1:
         cdef Driver driver = self.driver
         if driver.queues and self.progress == WSGI_CALL and is_late(self):
             return give_up_waiting(self)
@@ -278,7 +278,7 @@ cdef class WSGIExchange(Exchange):
         return (limits.timeout_request and quiet_ms >= limits.timeout_request
                 and (self.stream == NULL or not self.stream.head_sent))
 
-    cdef int detach(self) except -1:
+    cdef raises detach(self) except -1:
         Exchange.detach(self)
         if self.ident == 0:
             end_row(self)
@@ -317,7 +317,7 @@ cdef class WSGIExchange(Exchange):
             if self.progress == WSGI_DONE:
                 leave_place(self)
 
-    cdef int refuse_late(self) except -1:
+    cdef raises refuse_late(self) except -1:
         """A thread is free, too late. The turn follows here, as after a call."""
         cdef Connection connection = self.connection
         self.drop_call()
@@ -330,7 +330,7 @@ cdef class WSGIExchange(Exchange):
             connection.unhold()
         self.give_turn(connection)
 
-    cdef int call(self) except -1:
+    cdef raises call(self) except -1:
         cdef PyObject *arguments[2]
         cdef PyObject *result
         cdef dict environ = self.environ
@@ -346,7 +346,7 @@ cdef class WSGIExchange(Exchange):
         self.iterable = fs_owned(result)
         self.answer(self.iterable)
 
-    cdef int answer(self, object result) except -1:
+    cdef raises answer(self, object result) except -1:
         cdef Py_ssize_t n
         cdef object piece
         if self.stream == NULL:
@@ -374,7 +374,7 @@ cdef class WSGIExchange(Exchange):
             self.threads.enter()
         self.progress = WSGI_PULL
 
-    cdef int answer_whole(self, bytes body) except -1:
+    cdef raises answer_whole(self, bytes body) except -1:
         """The commonest answer by far: a list of one, which leaves with its head."""
         if not self.stream.head_sent:
             self.write_head(True, PyBytes_GET_SIZE(body))
@@ -438,7 +438,7 @@ cdef class WSGIExchange(Exchange):
             if PyBytes_GET_SIZE(piece) and self.stream != NULL:
                 self.send_piece(piece)
 
-    cdef int send_piece(self, bytes piece) except -1:
+    cdef raises send_piece(self, bytes piece) except -1:
         if not self.stream.head_sent:
             self.write_head(self.single, PyBytes_GET_SIZE(piece))
         if self.after_body(self.stream.ops.body(self.stream, PyBytes_AS_STRING(piece), PyBytes_GET_SIZE(piece),
@@ -458,14 +458,14 @@ cdef class WSGIExchange(Exchange):
             self.completed()
         return 0
 
-    cdef int end_body(self) except -1:
+    cdef raises end_body(self) except -1:
         self.progress = WSGI_CLOSE
         if not self.stream.head_sent:
             self.write_head(True, 0)
         if self.after_body(self.stream.ops.body(self.stream, "", 0, NULL, 1)):
             self.completed()
 
-    cdef int completed(self) except -1:
+    cdef raises completed(self) except -1:
         """The last byte is queued, or the answer is broken off: the connection goes on without this exchange."""
         cdef Connection connection = self.connection
         if self.threads.relay.depth > 1:
@@ -482,7 +482,7 @@ cdef class WSGIExchange(Exchange):
         else:
             self.give_turn(connection)
 
-    cdef int give_turn(self, Connection connection) except -1:
+    cdef raises give_turn(self, Connection connection) except -1:
         """What is queued leaves, at once or a little later, and the connection's next request is looked for."""
         cdef Driver driver = self.driver
         cdef Threads threads = self.threads
@@ -492,7 +492,7 @@ cdef class WSGIExchange(Exchange):
         connection.turn()
         driver.let_turns_wait(before)
 
-    cdef int leave_soon(self) except -1:
+    cdef raises leave_soon(self) except -1:
         """A piece leaves before the next is asked for. Where another thread stands by it may do so, within a millisecond,
         and pieces that come faster leave together."""
         cdef Connection connection = self.connection
@@ -507,7 +507,7 @@ cdef class WSGIExchange(Exchange):
         """Whether this thread is the one of its step, and leads. A thread of the application's own may write too."""
         return self.threads.leads(self.worker) and self.ident == PyThread_get_thread_ident()
 
-    cdef int write_head(self, bint end, uint64_t length) except -1:
+    cdef raises write_head(self, bint end, uint64_t length) except -1:
         cdef fs_field on_stack[FIELDS_ON_STACK]
         cdef fs_field *fields = on_stack
         cdef fs_response_head head
@@ -617,7 +617,7 @@ cdef class WSGIExchange(Exchange):
         self.status = status
         return self.write
 
-    cdef int handle_write(self, object data) except -1:
+    cdef raises handle_write(self, object data) except -1:
         cdef Connection connection
         if type(data) is not bytes and not isinstance(data, bytes):
             raise TypeError(f"write() takes bytes, not {type(data).__name__}")
@@ -637,7 +637,7 @@ cdef class WSGIExchange(Exchange):
         finally:
             self.threads.leave()
 
-    cdef int wait_for_room(self) except -1:
+    cdef raises wait_for_room(self) except -1:
         """write() has no other way to say that the client is slow than not to return. It looks again now and then, since
         whoever was to tell of room may have come to an end."""
         cdef Threads threads = self.threads
@@ -657,7 +657,7 @@ cdef class WSGIExchange(Exchange):
                 threads.enter()
         self.room = None
 
-    cdef int wait_alone(self) except -1:
+    cdef raises wait_alone(self) except -1:
         """There is nobody else to drive: this connection alone is served until it has room."""
         cdef Connection connection = self.connection
         cdef Driver driver = self.driver
@@ -700,7 +700,7 @@ cdef class WSGIExchange(Exchange):
         finally:
             self.threads.leave()
 
-    cdef int handle_hints(self, object headers) except -1:
+    cdef raises handle_hints(self, object headers) except -1:
         cdef fs_field fields[FIELDS_ON_STACK]
         cdef Py_ssize_t i
         cdef uint32_t id
@@ -791,7 +791,7 @@ cdef class EarlyHints(Handle):
         return "<fastserve early_hints>"
 
 
-cdef int enable_start_response() except -1:
+cdef raises enable_start_response() except -1:
     # The offset is read off an instance, as in asgi.pxi.
     cdef WSGI interface = WSGI(None, threads=1, watched=False)
     cdef StartResponse start = StartResponse.__new__(StartResponse, WSGIExchange.__new__(WSGIExchange, interface))

@@ -35,7 +35,7 @@ cdef int status_code(object status) except -1:
     return code
 
 
-cdef int borrow_text(object pair, fs_field *field) except -1:
+cdef raises borrow_text(object pair, fs_field *field) except -1:
     """Name and value of a pair of native strings; they live as long as `pair`."""
     cdef object name, value
     if type(pair) is not tuple or PyTuple_GET_SIZE(pair) != 2:

@@ -34,7 +34,7 @@ cdef class WSGI(Interface):
             "wsgi.input": None,
         }, script_name, underscores)
 
-    cdef int attach(self, Driver driver) except -1:
+    cdef raises attach(self, Driver driver) except -1:
         cdef int result
         Interface.attach(self, driver)
         self.threads.driver = driver
@@ -67,14 +67,14 @@ cdef class WSGI(Interface):
             self.driver.access_log.flush()
             self.threads.leave()
 
-    cdef int wake(self) except -1:
+    cdef raises wake(self) except -1:
         if not self.driver.polling:     # the leader itself comes round anyway
             self.threads.awake()
 
-    cdef int forget(self) except -1:
+    cdef raises forget(self) except -1:
         self.threads.forget()
 
-    cdef int beat(self) except -1:
+    cdef raises beat(self) except -1:
         self.threads.note_overdue()
         self.threads.show_queue()
 
@@ -119,7 +119,7 @@ cdef class WSGI(Interface):
             live_objects["exchanges"] += 1
         return exchange
 
-    cdef int give(self, WSGIExchange exchange) except -1:
+    cdef raises give(self, WSGIExchange exchange) except -1:
         """Keeps it for another request, where the application kept nothing of it."""
         if (self.spares < SPARES_MAX
                 and fs_request_is_over(<PyObject *>exchange, <PyObject *>exchange.start_response,
@@ -135,7 +135,7 @@ cdef class WSGI(Interface):
         else:
             exchange.let_go()
 
-    cdef int leave_out(self, tuple pair, uint32_t id) except -1:
+    cdef raises leave_out(self, tuple pair, uint32_t id) except -1:
         """Says, once for each name, that a header of the application's is not sent. `Connection: close` is done and not said."""
         cdef object name = str(pair[0]).title()
         if name not in self.left_out and not says_close(pair, id):
@@ -143,7 +143,7 @@ cdef class WSGI(Interface):
             report(self.driver.logger, LOG_WARNING,
                    "The application sets the header %s, which is the server's own (PEP 3333): it is left out", (name,))
 
-    cdef int clear(self) except -1:
+    cdef raises clear(self) except -1:
         while self.spare is not None:
             self.take().let_go()
         self.environs.clear()

@@ -23,28 +23,28 @@ cdef class Threads:
     cdef int at, n                      # in the batch
     cdef void enter(self) noexcept
     cdef void leave(self) noexcept
-    cdef int forget(self) except -1
+    cdef raises forget(self) except -1
     cdef bint leads(self, int me) noexcept
     cdef bint defers(self, int me) noexcept
-    cdef int push(self, WSGIExchange exchange) except -1
-    cdef int append(self, WSGIExchange exchange) except -1
+    cdef raises push(self, WSGIExchange exchange) except -1
+    cdef raises append(self, WSGIExchange exchange) except -1
     cdef WSGIExchange pop(self)
-    cdef int postpone(self, WSGIExchange exchange) except -1
-    cdef int recall(self) except -1
-    cdef int life(self, int me) except -1
+    cdef raises postpone(self, WSGIExchange exchange) except -1
+    cdef raises recall(self) except -1
+    cdef raises life(self, int me) except -1
     cdef int lead(self, int me) except -1
     cdef int step(self, int me) except -1
-    cdef int note_overdue(self) except -1
-    cdef int show_queue(self) except -1
-    cdef int come_round(self) except -1
-    cdef int wait(self, int timeout_ms) except -1
+    cdef raises note_overdue(self) except -1
+    cdef raises show_queue(self) except -1
+    cdef raises come_round(self) except -1
+    cdef raises wait(self, int timeout_ms) except -1
     cdef int spell(self, int me) except -1
     cdef bint has_follower(self) except -1
     cdef bint hand_over(self) except -1
     cdef bint is_driven(self, int me) except -1
     cdef bint new_thread(self) except -1
-    cdef int make_calls(self) except -1
-    cdef int open_home(self) except -1
-    cdef int wait_at_home(self) except -1
-    cdef int check_ended(self) except -1
+    cdef raises make_calls(self) except -1
+    cdef raises open_home(self) except -1
+    cdef raises wait_at_home(self) except -1
+    cdef raises check_ended(self) except -1
     cdef void learn(self, bint slow) noexcept

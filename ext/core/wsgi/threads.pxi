@@ -53,7 +53,7 @@ cdef class Threads:
         """Whether an answer may leave together with those that come after it: nobody waits long for them."""
         return self.relay.leader == me and (self.watched or self.slow < SLOW_LIMIT)
 
-    cdef int forget(self) except -1:
+    cdef raises forget(self) except -1:
         """In a forked child there is one thread, which is inside the application: it finds no lock to come back by."""
         self.halted = self.ended = True
         self.calls.clear()
@@ -65,12 +65,12 @@ cdef class Threads:
 
     # ---- the steps that wait
 
-    cdef int push(self, WSGIExchange exchange) except -1:
+    cdef raises push(self, WSGIExchange exchange) except -1:
         self.append(exchange)
         if self.watched and not self.driver.polling:
             fs_poller_wake(&self.driver.poller)     # this thread may be in the application for long
 
-    cdef int append(self, WSGIExchange exchange) except -1:
+    cdef raises append(self, WSGIExchange exchange) except -1:
         exchange.queued = True
         if self.first is None:
             self.first = exchange
@@ -87,7 +87,7 @@ cdef class Threads:
         exchange.queued = False
         return exchange
 
-    cdef int postpone(self, WSGIExchange exchange) except -1:
+    cdef raises postpone(self, WSGIExchange exchange) except -1:
         """Goes on in the next round: events get their turn first. A thread that does not lead keeps nobody waiting."""
         if not self.leads(exchange.worker):
             return self.append(exchange)
@@ -95,7 +95,7 @@ cdef class Threads:
         exchange.next = self.later
         self.later = exchange
 
-    cdef int recall(self) except -1:
+    cdef raises recall(self) except -1:
         cdef WSGIExchange exchange
         while self.later is not None:
             exchange = self.later
@@ -130,11 +130,11 @@ cdef class Threads:
             self.leave()
             watch.join()
 
-    cdef int open_home(self) except -1:
+    cdef raises open_home(self) except -1:
         if self.watched:
             self.home_read, self.home_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
-    cdef int wait_at_home(self) except -1:
+    cdef raises wait_at_home(self) except -1:
         """In the thread that serves, as a rule the main one: Python runs signal handlers in no other. It waits for the
         pipe that signals write to, whichever thread the kernel gives them to."""
         cdef pollfd waiting
@@ -149,7 +149,7 @@ cdef class Threads:
             except BlockingIOError:
                 pass    # a signal may have come without a byte: the pipe was full, or is not the one that signals write to
 
-    cdef int check_ended(self) except -1:
+    cdef raises check_ended(self) except -1:
         """Those that are inside the application may be there for ever: nobody waits for them."""
         if self.halted and self.watched and self.count <= self.running and not self.ended:
             self.ended = True
@@ -162,7 +162,7 @@ cdef class Threads:
     def run(self, int me):
         self.life(me)
 
-    cdef int life(self, int me) except -1:
+    cdef raises life(self, int me) except -1:
         self.enter()
         try:
             while not self.halted:
@@ -264,7 +264,7 @@ cdef class Threads:
         driver.end_batch()
         return 0
 
-    cdef int come_round(self) except -1:
+    cdef raises come_round(self) except -1:
         """The batch is done: its answers leave, and the next one is waited for."""
         cdef Driver driver = self.driver
         driver.take_scheduled()
@@ -281,7 +281,7 @@ cdef class Threads:
         self.wait(0 if busy else -1)
         self.recall()
 
-    cdef int wait(self, int timeout_ms) except -1:
+    cdef raises wait(self, int timeout_ms) except -1:
         cdef Driver driver = self.driver
         cdef uint64_t due = driver.poller.timer_due
         cdef int n
@@ -301,7 +301,7 @@ cdef class Threads:
         if n < 0:
             raise OSError(-n, os.strerror(-n))
 
-    cdef int make_calls(self) except -1:
+    cdef raises make_calls(self) except -1:
         while self.calls:
             call = self.calls.pop(0)
             call()
@@ -354,7 +354,7 @@ cdef class Threads:
             driver.check_idle()
         return overdue and self.watched
 
-    cdef int note_overdue(self) except -1:
+    cdef raises note_overdue(self) except -1:
         """Notes whether there is a thread on which the worker can count, for those who could replace it. What has answered for a
         late thread does not bring it back."""
         cdef WSGIExchange exchange
@@ -366,7 +366,7 @@ cdef class Threads:
         elif not self.driver.status.threads_overdue_since:
             self.driver.status.threads_overdue_since = self.driver.now
 
-    cdef int show_queue(self) except -1:
+    cdef raises show_queue(self) except -1:
         """With those that wait for a thread. What went on meanwhile, or whose client has left, is none of them."""
         cdef WSGIExchange exchange = self.first
         cdef uint64_t length = 0, since = 0
