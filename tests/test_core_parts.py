@@ -27,7 +27,8 @@ OWNED: Mapping[str, set[str]] = {
     "kernel/driver.pxi": {
         *("polling", "idle_stack", "turning", "buffer_held", "sweep_scheduled", "closed", "forgotten", "copied"),
     },
-    "kernel/connection.pxi": {"flags", "phase", "deadline", "grace", "session"},
+    "kernel/connection.pxi": {"flags", "session"},
+    "kernel/deadlines.pxi": {"phase", "grace"},
 }
 """Fields of the driver and of connections that steer their turns, by the file that alone assigns them: others call
 its verbs."""

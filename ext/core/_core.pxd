@@ -84,6 +84,8 @@ include "kernel/session.pxd"
 include "kernel/h1_session.pxd"
 include "kernel/h2_session.pxd"
 include "kernel/sibling.pxd"
+include "kernel/descriptors.pxd"
+include "kernel/listening.pxd"
 include "kernel/connection.pxd"
 include "kernel/driver.pxd"
 

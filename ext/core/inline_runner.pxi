@@ -105,7 +105,7 @@ cdef class InlineRunner:
 
 
 cdef inline bint is_untouched(Task task, PyObject *registration) noexcept:
-    """Whether nobody could tell a task that has just ended from a new one.
+    """True if the finished task cannot be told from a new one.
 
     The caller's reference must be the only one.
     """

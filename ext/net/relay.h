@@ -69,7 +69,7 @@ static inline int fs_relay_can_wake(const fs_relay *relay) { return relay->resti
 void fs_relay_wake(fs_relay *relay);
 void fs_relay_wake_all(fs_relay *relay);
 
-/* `me`, who is not 0, leads from here on; the calling thread. Locked. */
+/* The calling thread takes the lead under the id `me` (never 0). Locked. */
 void fs_relay_lead(fs_relay *relay, int me);
 
 /* Around a step of the leader; locked. `end` gives 1 where the lead was kept, 0 where `me` has lost it. */

@@ -337,7 +337,7 @@ void fs_h2_fail(fs_h2 *h2, int error)
     h2->error = error;
     h2->over = 1;
     h2->input_len = 0;
-    /* It may have a GOAWAY of its own under way. Without memory there is none, and the connection closes all the same. */
+    /* nghttp2 may already have queued a GOAWAY. If memory ran out it has not; we close anyway. */
     (void)nghttp2_session_terminate_session(h2->session, (uint32_t)fs_error_describe(error)->h2_code);
 }
 

@@ -278,7 +278,7 @@ static int submit(fs_h2_stream *stream, const section *section, int body)
                : FS_OK;
 }
 
-/* Nothing follows: the head itself has END_STREAM, and no window is waited for. */
+/* Nothing follows: the head itself carries END_STREAM, so no window is needed. */
 static int is_empty(const fs_response_head *head, int64_t length)
 {
     return head->flags & FS_RESPONSE_END && !(head->flags & FS_RESPONSE_TRAILERS) && !head->length && length <= 0;

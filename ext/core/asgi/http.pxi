@@ -72,7 +72,7 @@ cdef class HTTPExchange(ASGIExchange):
         self.wants_continue = (head.flags & FS_HEAD_EXPECT_CONTINUE) != 0
         if not self.body_ended:
             self.versions = <dict>PyDict_GetItemWithError(self.request_scope, "asgi")
-        if head.flags & FS_HEAD_FORWARDED and self.connection.trusted():
+        if head.flags & FS_HEAD_FORWARDED and is_trusted(self.connection):
             apply_to_scope(self.request_scope, driver.forwarding.read(forwarding_fields(head)))
         self.log_begin(head, self.request_scope)
         return 0
@@ -122,7 +122,7 @@ cdef class HTTPExchange(ASGIExchange):
         self.connection.refuse_exchange(self, FS_E_NO_ROOM)
         if uncalled:
             self.let_go()
-        driver.say_no_room(FS_E_NO_ROOM)
+        say_no_room(driver, FS_E_NO_ROOM)
 
     cdef raises on_end(self) except -1:
         self.body_ended = True
@@ -217,7 +217,7 @@ cdef class HTTPExchange(ASGIExchange):
             error = FS_E_APP_RAISED
             failed = self.log_failure(exception, self.cut or self.left)
             if failed and self.stream == NULL and not self.broken:
-                self.driver.count_error(error)      # after its answer, which is none the worse for it
+                count_error(self.driver, error)      # after its answer, which is none the worse for it
         elif self.stream != NULL and not self.stream.ended and not self.lost and not self.told:
             error = FS_E_APP_NO_RESPONSE
             report(self.driver.logger, LOG_ERROR, "ASGI application returned without %s: %s %s (%s)",
@@ -257,7 +257,7 @@ cdef class HTTPExchange(ASGIExchange):
         client that has left, as one that is gone altogether; but it may still read."""
         if not self.stream.head_sent:
             self.log(499)
-        self.driver.count_error(FS_E_PEER_GONE if self.body_ended else FS_E_BODY_CUT)
+        count_error(self.driver, FS_E_PEER_GONE if self.body_ended else FS_E_BODY_CUT)
         self.fail(FS_E_BODY_CUT)
 
     # ---- the application's side: receive
@@ -429,7 +429,7 @@ cdef class HTTPExchange(ASGIExchange):
     cdef object after_body(self, int result):
         if result < 0:
             self.broken = result
-            self.driver.count_error(result)
+            count_error(self.driver, result)
             self.connection.written()
             if self.stream.ended:
                 self.end()

@@ -65,8 +65,8 @@ cdef class ScopeBuilder:
 
     cdef dict build(self, fs_request_head *head, Connection connection):
         cdef Target target = self.targets.find(head)
-        cdef object client = connection.client_address()
-        cdef object server = connection.server_address()
+        cdef object client = client_address(connection)
+        cdef object server = server_address(connection)
         cdef dict scope
         self.target = target
         self.method = "GET" if is_get(head) else method_name(head.method)
@@ -90,7 +90,7 @@ cdef class ScopeBuilder:
         if not head.flags & FS_HEAD_END:
             PyDict_SetItem(scope, "asgi", PyDict_Copy(self.asgi_with_body))
         if connection.tls is not None:
-            PyDict_SetItem(scope, "extensions", {**self.extensions, "tls": connection.tls_extension()})
+            PyDict_SetItem(scope, "extensions", {**self.extensions, "tls": tls_extension(connection)})
         if self.root_path:
             PyDict_SetItem(scope, "path", self.root_path + target.path)
         if self.state is not None:

@@ -48,7 +48,7 @@ cdef class WebSocketExchange(ASGIExchange):
         self.raw_path = scopes.target.raw_path
         self.method = scopes.method
         self.body_ended = True
-        if head.flags & FS_HEAD_FORWARDED and self.connection.trusted():
+        if head.flags & FS_HEAD_FORWARDED and is_trusted(self.connection):
             apply_to_scope(scope, self.driver.forwarding.read(forwarding_fields(head)))
         del scope["method"]
         scope["type"] = "websocket"
@@ -60,7 +60,7 @@ cdef class WebSocketExchange(ASGIExchange):
             scope["headers"] += [(b"connection", b"upgrade"), (b"upgrade", b"websocket")]
         scope["extensions"] = {"websocket.http.response": {}}
         if self.connection.tls is not None:
-            scope["extensions"]["tls"] = self.connection.tls_extension()
+            scope["extensions"]["tls"] = tls_extension(self.connection)
         self.request_scope = scope
         self.refusal = fs_ws_handshake_read(head, self.interface.deflate, &handshake)
         if self.refusal == FS_OK:
@@ -180,7 +180,7 @@ cdef class WebSocketExchange(ASGIExchange):
         self.message_progress = self.ws.progress
 
     cdef raises on_disconnect(self) except -1:
-        """The peer's FIN: what follows can only be one of ours, and nobody would answer that."""
+        """The peer has sent FIN: a close frame from us would never be answered."""
         self.told = True
         self.client_left()
         self.ended(CLOSE_ABNORMAL, "")
@@ -203,7 +203,7 @@ cdef class WebSocketExchange(ASGIExchange):
     cdef raises failed(self, int error) except -1:
         """The peer has broken the protocol; the close frame that says so is queued."""
         cdef const fs_error_info *info = fs_error_describe(error)
-        self.driver.count_error(error)
+        count_error(self.driver, error)
         report(self.driver.logger, LOG_DEBUG, "WebSocket failed: %s: %s", (info.text.decode(), self.path_name()))
         self.ended(info.close_code, info.text.decode())
         self.leave()
@@ -315,7 +315,7 @@ cdef class WebSocketExchange(ASGIExchange):
             # Its answer may well be there: it is we who do not read.
             self.pong_by = self.driver.now + self.driver.limits.timeout_ws_pong
             return 0
-        self.driver.count_error(FS_E_WS_PING_TIMEOUT)
+        count_error(self.driver, FS_E_WS_PING_TIMEOUT)
         self.close_with(CLOSE_INTERNAL, "keepalive ping timeout")
         self.leave()
 
@@ -356,10 +356,10 @@ cdef class WebSocketExchange(ASGIExchange):
         self.task = None
         if self.stream == NULL or self.stage == STAGE_ENDED:
             if raised:
-                self.driver.count_error(error)
+                count_error(self.driver, error)
         elif self.stage == STAGE_OPEN or self.stage == STAGE_ENDING:
             if raised:
-                self.driver.count_error(error)
+                count_error(self.driver, error)
             self.farewell(exception)
         elif not self.lost:
             if exception is None and not self.code:

@@ -20,12 +20,10 @@ cdef enum ConnectionFlag:
     CONN_IN_TURN = 1 << 3       # its turn is on the stack: nothing may free it, output leaves at the end
     CONN_SCHEDULED = 1 << 4     # stands in Driver.scheduled
     CONN_LINGERING = 1 << 5     # FIN sent, whatever still comes is thrown away
-    CONN_TRUSTED = 1 << 6       # the peer is a trusted proxy
-    CONN_TRUST_KNOWN = 1 << 7
-    CONN_MORE = 1 << 8          # the turn's share of requests is used up; the rest waits for the next turn
-    CONN_FLUSHING = 1 << 9      # its out-queue is being sent: `send` called from a release must not send too
-    CONN_STALLED = 1 << 10      # answers above the high-water mark: the next request waits
-    CONN_DEFERRED = 1 << 11     # stands in Driver.deferred
+    CONN_MORE = 1 << 6          # the turn's share of requests is used up; the rest waits for the next turn
+    CONN_FLUSHING = 1 << 7      # its out-queue is being sent: `send` called from a release must not send too
+    CONN_STALLED = 1 << 8       # answers above the high-water mark: the next request waits
+    CONN_DEFERRED = 1 << 9      # stands in Driver.deferred
 
 
 # Lays fs_sink over an out-queue: `base` comes first, so that an fs_sink* is a QueueSink*.
@@ -44,7 +42,8 @@ cdef class Connection:
     cdef bint undecided                 # not a byte has said yet which protocol it speaks (opening.pxi)
     cdef bytes opening                  # the first bytes, as long as they may be HTTP/2's preface
     cdef bint redirects                 # a plain address beside one with TLS: requests are answered 308
-    cdef bint proxied                   # a PROXY protocol header is due before anything else (proxy_peer.pxi)
+    cdef bint trusted, trust_known      # the peer is a proxy that is believed; whether that was asked yet
+    cdef bint proxied                   # a PROXY protocol header is due before anything else (peer.pxi)
     cdef dict tls_scope                 # what the interface says of it, made with the first request
     cdef object memo                    # what the interface wants to know of the connection again
     cdef bytes proxy_part               # of a PROXY protocol header, as far as it has come
@@ -73,7 +72,6 @@ cdef class Connection:
     # driver -> connection
     cdef raises ready(self, uint32_t events) except -1
     cdef raises turn(self) except -1
-    cdef raises expired(self) except -1
     cdef raises drain(self) except -1
     cdef raises lost(self, int error) except -1
     cdef raises close(self, bint reset) except -1
@@ -95,12 +93,6 @@ cdef class Connection:
     cdef raises finish(self) except -1
     cdef raises linger(self) except -1
     cdef raises broken(self, object failure) except -1
-    # its deadline
-    cdef void begin_wait(self, Phase phase, uint32_t ms) noexcept
-    cdef void set_deadline(self) noexcept
-    cdef bint excused(self) noexcept
-    cdef raises judge(self) except -1
-    cdef bint peer_reads(self) noexcept
     # whoever goes on with its turn
     cdef void hold(self) noexcept
     cdef void unhold(self) noexcept
@@ -121,8 +113,3 @@ cdef class Connection:
     cdef fs_sink *open_tunnel(self, Exchange exchange, const fs_field *fields, uint32_t n) except NULL
     cdef list exchanges(self)
     cdef uint64_t unsent_of(self, Exchange exchange) noexcept
-    cdef dict tls_extension(self)
-    cdef dict tls_environ(self)
-    cdef tuple client_address(self)
-    cdef tuple server_address(self)
-    cdef bint trusted(self)

@@ -20,11 +20,9 @@ cdef int sink_file(fs_sink *sink, int fd, int64_t offset, uint64_t n, void *owne
 
 
 cdef enum:
-    LOOK_MS = 1000              # between two looks at what a peer has acknowledged that does not take all
     FLUSH_BUDGET = 4 << 20      # bytes one connection may send in a turn
     RECEIVES_A_TURN = 16        # a fast sender does not keep the worker from the others
     PULLS_A_TURN = 8            # an application that reads a body keeps the loop from the others no longer than this
-    GRACE_MAX = 86400000        # ms by which a deadline moves at most when the worker stood still
 
 
 @cython.final
@@ -40,7 +38,7 @@ cdef class Connection:
         self.sink.base.share = sink_share
         self.sink.base.file = sink_file
         self.sink.queue = &self.queue
-        self.begin_wait(PHASE_FIRST_BYTE, driver.limits.timeout_first_byte)
+        begin_wait(self, PHASE_FIRST_BYTE, driver.limits.timeout_first_byte)
         if FS_DEBUG:
             live_objects["connections"] += 1
         self.undecided = driver.http != HTTP_1_ONLY
@@ -103,7 +101,7 @@ cdef class Connection:
             driver.release_buffer()
             self.flags &= ~<uint32_t>CONN_IN_TURN
         if self.session.awaits_step() and backlog(self) == 0:
-            self.set_deadline()         # the application's step comes next, and another turn after it
+            set_deadline(self)         # the application's step comes next, and another turn after it
         elif driver.polling:
             driver.defer(self)
         else:
@@ -131,13 +129,13 @@ cdef class Connection:
         if result == FS_OK:
             return True
         self.session.not_kept(result)
-        self.driver.say_no_room(result)
+        say_no_room(self.driver, result)
         return False
 
     cdef raises broken(self, object failure) except -1:
         """Never raises: whoever calls it has others to serve."""
         report(self.driver.logger, LOG_CRITICAL, "Internal error: the connection is closed", (), failure)
-        self.driver.count_error(FS_E_INTERNAL)
+        count_error(self.driver, FS_E_INTERNAL)
         try:
             self.lost(FS_E_INTERNAL)
         except BaseException as another:
@@ -230,7 +228,7 @@ cdef class Connection:
             self.lost(FS_E_PROXY_HEADER)
         elif self.tls is not None and self.tls.state == TLS_HANDSHAKE:
             if not self.tls.fresh:
-                self.driver.count_error(FS_E_TLS)
+                count_error(self.driver, FS_E_TLS)
             self.close(False)
         else:
             if self.opening is not None:
@@ -378,50 +376,6 @@ cdef class Connection:
         self.session.tunnel_opened()
         return tunnel
 
-    cdef tuple client_address(self):
-        cdef char text[FS_ADDRESS_TEXT]
-        cdef size_t n
-        if self.client is None and (self.peer.family == FS_FAMILY_INET or self.peer.family == FS_FAMILY_INET6):
-            n = fs_address_format(&self.peer, text)
-            self.client = (PyUnicode_DecodeLatin1(text, n, NULL), self.peer.port)
-        return self.client
-
-    cdef dict tls_extension(self):
-        """The scope's `tls` (ASGI TLS extension 0.2); a dict of the application's own."""
-        if self.tls_scope is None:
-            self.tls_scope = self.tls.settings.describe(self.tls.ssl)
-        return PyDict_Copy(self.tls_scope)
-
-    cdef dict tls_environ(self):
-        """What an environ says of TLS, by mod_ssl's names. Not to be changed."""
-        if self.tls_scope is None:
-            self.tls_scope = self.tls.settings.environ(self.tls.ssl)
-        return self.tls_scope
-
-    cdef tuple server_address(self):
-        cdef fs_address address
-        cdef char text[FS_ADDRESS_TEXT]
-        cdef size_t n
-        if self.server is not None:
-            return self.server
-        if self.listener is not None and self.listener.server is not None:
-            return self.listener.server
-        # A listener on every address: each connection has its own.
-        if fs_local_address(self.fd, &address) == 0 and address.family in (FS_FAMILY_INET, FS_FAMILY_INET6):
-            n = fs_address_format(&address, text)
-            self.server = (PyUnicode_DecodeLatin1(text, n, NULL), address.port)
-        return self.server
-
-    cdef bint trusted(self):
-        cdef object host
-        if not self.flags & CONN_TRUST_KNOWN:
-            self.flags |= CONN_TRUST_KNOWN
-            client = self.client_address()
-            host = client[0] if client is not None else None
-            if self.driver.forwarding is not None and self.driver.forwarding.trusts(host):
-                self.flags |= CONN_TRUSTED
-        return (self.flags & CONN_TRUSTED) != 0
-
     # ---- bytes out, and the end of a turn
 
     cdef raises flush(self) except -1:
@@ -474,7 +428,7 @@ cdef class Connection:
             return 0
         if self.flags & CONN_STALLED and backlog(self) < self.driver.limits.high_water:
             self.driver.schedule(self)      # the last flush made room, and no event will say so
-        self.set_deadline()
+        set_deadline(self)
 
     cdef raises finish(self) except -1:
         if self.session.must_reset():
@@ -496,125 +450,7 @@ cdef class Connection:
         self.flags |= CONN_LINGERING
         self.driver.schedule(self)
 
-    cdef void begin_wait(self, Phase phase, uint32_t ms) noexcept:
-        """Of a connection that is new."""
-        cdef Driver driver = self.driver
-        self.phase = phase
-        self.since = driver.now
-        self.stalled = driver.stalled
-        self.deadline = driver.now + ms
-        fs_wheel_arm(&driver.wheel, &self.timer, self.deadline)
-
-    cdef void set_deadline(self) noexcept:
-        """What the connection waits for now, and until when. The timer itself is moved only when it would fire late."""
-        cdef Driver driver = self.driver
-        cdef const fs_limits *limits = &driver.limits
-        cdef Phase phase = PHASE_NONE
-        cdef uint64_t since = 0         # when the wait began; phase and this tell one wait from another
-        cdef uint64_t deadline = 0
-        if self.flags & CONN_LINGERING:
-            phase = PHASE_LINGER
-            if self.phase != PHASE_LINGER:
-                self.read_progress = driver.now
-            since = self.since if self.phase == PHASE_LINGER else driver.now
-            deadline = min(since + limits.timeout_discard, self.read_progress + limits.timeout_linger)
-            if driver.drain_until:
-                deadline = min(deadline, driver.drain_until + limits.timeout_linger)
-        elif self.tls is not None and self.tls.state == TLS_HANDSHAKE:
-            phase = PHASE_TLS
-            since = self.since
-            deadline = since + limits.timeout_tls_handshake
-        elif backlog(self):
-            phase = PHASE_WRITE
-            if self.phase != PHASE_WRITE:
-                self.peer_reads()
-                self.write_progress = driver.now    # it is late from now on, not from before
-            since = self.write_progress
-            deadline = min(since + limits.timeout_write,
-                           self.looked_at + max(1, min(<uint32_t>LOOK_MS, limits.timeout_write // 8)))
-        else:
-            phase = self.session.waits_for(&since, &deadline)
-        if phase != self.phase or since != self.since:
-            self.phase = phase
-            self.since = since
-            self.grace = 0
-            self.stalled = driver.stalled
-        self.deadline = deadline + self.grace if deadline else 0
-        if deadline and (self.timer.next == NULL or self.timer.due > self.deadline):
-            fs_wheel_arm(&driver.wheel, &self.timer, self.deadline)
-
     # ---- deadlines that pass
-
-    cdef raises expired(self) except -1:
-        """The timer fired: too early where the deadline has moved, or there is none. Comes when the batch's events are taken and
-        its answers sent; what has arrived since, or could not be read while the worker stood still, is read first."""
-        cdef Driver driver = self.driver
-        if self.fd < 0 or self.deadline == 0 or self.flags & (CONN_IN_TURN | CONN_DEFERRED):
-            return 0        # a turn sets the deadline, and the timer, when it ends
-        if driver.now < self.deadline:
-            fs_wheel_arm(&driver.wheel, &self.timer, self.deadline)
-            return 0
-        self.flags |= CONN_READABLE
-        self.turn()
-        driver.send_deferred()
-        if self.fd < 0 or self.deadline == 0 or self.flags & (CONN_IN_TURN | CONN_DEFERRED):
-            return 0
-        if driver.now < self.deadline or self.excused():
-            if self.timer.next == NULL:
-                fs_wheel_arm(&driver.wheel, &self.timer, self.deadline)
-            return 0
-        fs_wheel_disarm(&driver.wheel, &self.timer)
-        self.flags |= CONN_IN_TURN
-        try:
-            self.judge()
-        except BaseException as failure:
-            self.broken(failure)
-        finally:
-            self.flags &= ~<uint32_t>CONN_IN_TURN
-        self.turn()
-        driver.send_deferred()
-        return 0
-
-    cdef bint excused(self) noexcept:
-        """Whether the peer gets the time in which the worker stood still, once for each thing that it is waited for: it could
-        not have been heard, nor have been given what it waits for itself. An application that blocks again and again must not
-        switch the deadlines off."""
-        cdef uint64_t stalled = self.driver.stalled - self.stalled
-        if self.grace or stalled == 0 or self.phase == PHASE_DRAIN:
-            return False
-        if not self.session.awaits_peer():
-            return False        # the application's own time
-        self.grace = <uint32_t>min(stalled, <uint64_t>GRACE_MAX)
-        self.deadline += self.grace
-        return self.driver.now < self.deadline
-
-    cdef raises judge(self) except -1:
-        """The peer is late, or the application; the turn that follows sends and settles."""
-        cdef Driver driver = self.driver
-        if self.phase == PHASE_WRITE:
-            if not self.peer_reads() and driver.now >= self.write_progress + driver.limits.timeout_write + self.grace:
-                self.lost(FS_E_PEER_STALLED)
-        elif self.phase == PHASE_LINGER:
-            self.close(False)
-        elif self.phase == PHASE_TLS:
-            report(driver.logger, LOG_DEBUG, "TLS failed: the handshake did not come to its end in time", ())
-            self.lost(FS_E_TLS)
-        elif self.proxy_part is not None:
-            self.lost(FS_E_PROXY_HEADER)
-        else:
-            self.session.expired(driver.now - self.grace)
-
-    cdef bint peer_reads(self) noexcept:
-        """Whether the peer has acknowledged bytes since the last look. What send() took says nothing: the kernel's buffer takes
-        some for a peer that never reads, and for one that reads slowly nothing until a third of it is free."""
-        cdef int unsent = fs_unsent(self.fd)
-        cdef uint64_t acknowledged = self.sent - unsent if unsent >= 0 and <uint64_t>unsent <= self.sent else 0
-        self.looked_at = self.driver.now
-        if acknowledged <= self.acknowledged:
-            return False
-        self.acknowledged = acknowledged
-        self.write_progress = self.driver.now
-        return True
 
     cdef raises drain(self) except -1:
         """The worker stops."""
@@ -628,7 +464,7 @@ cdef class Connection:
     cdef raises lost(self, int error) except -1:
         """Nothing reaches the peer any more, or nothing may."""
         if self.fd >= 0:
-            self.driver.count_error(error)
+            count_error(self.driver, error)
             self.close(True)
 
     cdef raises close(self, bint reset) except -1:
@@ -648,7 +484,7 @@ cdef class Connection:
         else:
             fs_close(fd)
         driver.dead.append(self)
-        driver.free_slot(self.slot)
+        free_slot(driver, self.slot)
         driver.live -= 1
         driver.status.connections = driver.live
         driver.short_lived += driver.now < self.opened + SHORT_LIFE_MS

@@ -1,11 +1,3 @@
-# One place in the driver's table of descriptors. epoll carries (generation, index) instead of a pointer, so that
-# an event for a descriptor that a forked child keeps alive can never reach a freed object.
-ctypedef struct Slot:
-    PyObject *owner         # strong: a Connection, a Listener or a Watch; NULL when free
-    uint32_t generation
-    uint32_t next_free
-
-
 cdef enum:
     DEFER_MAX = 16          # turns whose answers are sent together
 
@@ -15,24 +7,6 @@ cdef enum HTTPVersions:
     HTTP_ANY
     HTTP_1_ONLY
     HTTP_2_ONLY
-
-
-cdef class Listener:
-    cdef int fd                         # not owned; -1 once it is no longer watched
-    cdef bint shared
-    cdef bint mailbox                   # no listener, but where siblings put connections that they have accepted
-    cdef uint64_t name                  # the same for this address in every worker; 0: what it accepts is not handed over
-    cdef object tls                     # fastserve.tls.TLS, or None: its connections are plain
-    cdef int redirect                   # the https port that a plain one redirects to, 0
-    cdef uint32_t slot
-    cdef tuple server                   # (host, port) or (path, None); None where each connection has its own
-
-
-cdef class Watch:
-    cdef int fd                         # not owned; -1 once it is no longer watched
-    cdef uint32_t slot
-    cdef bint due                       # stands in Driver.told
-    cdef object callback
 
 
 cdef class Driver:
@@ -116,16 +90,7 @@ cdef class Driver:
     cdef bint repeat_due
     cdef uint64_t beat_ms               # from one beat to the next
 
-    cdef list owners(self, object kind)
-    cdef list listeners(self)
-    cdef list connections_(self)
-    cdef raises pause_accepting(self, int error) except -1
-    cdef raises resume_accepting(self) except -1
-    cdef raises forget_listener(self, Listener listener) except -1
     cdef raises take(self, const fs_ready *ready) except -1
-    cdef int take_slot(self, object owner) except -1
-    cdef void free_slot(self, uint32_t index) noexcept
-    cdef void *token(self, uint32_t index) noexcept
     cdef raises open_status(self, object memory) except -1
     cdef void clock(self) noexcept
     cdef void look(self, uint64_t due) noexcept
@@ -139,33 +104,15 @@ cdef class Driver:
     cdef void hold_buffer(self) noexcept
     cdef void release_buffer(self) noexcept
     cdef raises schedule_again(self, Connection connection) except -1
-    cdef Listener listener_of(self, int fd)
-    cdef raises accept_rest(self, list listeners, bint last) except -1
-    cdef raises accept_from(self, Listener listener, int most) except -1
-    cdef raises accept_handed(self, Listener mailbox, int most) except -1
-    cdef bint hand_over(self, int fd, const fs_address *peer, Listener listener) except -1
-    cdef raises forget_sibling(self, Sibling sibling) except -1
-    cdef raises forget_siblings(self) except -1
-    cdef void note_short_lives(self) noexcept
-    cdef raises shut_mailbox(self, Listener mailbox) except -1
-    cdef raises open_handed(self, int fd, const fs_handover *handover) except -1
-    cdef int watch_listener(self, Listener listener) except 1
-    cdef raises forget_watch(self, Watch watch) except -1
     cdef void forget_status(self) noexcept
-    cdef raises tell_watches(self) except -1
-    cdef raises open_connection(self, int fd, fs_address *peer, Listener listener) except -1
     cdef raises schedule(self, Connection connection) except -1
     cdef raises schedule_sweep(self) except -1
     cdef raises take_scheduled(self) except -1
     cdef raises finish_batch(self) except -1
-    cdef void show_held(self) noexcept
-    cdef raises check_held(self) except -1
     cdef raises bury(self) except -1
     cdef raises defer(self, Connection connection) except -1
     cdef raises send_deferred(self) except -1
     cdef raises expire(self) except -1
-    cdef void count_error(self, int error) noexcept
-    cdef void say_no_room(self, int error) noexcept
     cdef void count_durations(self, uint64_t us) noexcept
     cdef raises check_idle(self) except -1
     cdef raises set_timer(self) except -1

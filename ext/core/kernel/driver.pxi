@@ -3,14 +3,8 @@
 
 cdef enum:
     RECEIVE_BUFFER = 262144     # bytes; one for all connections of a worker
-    ACCEPT_BATCH = 128          # a listener's share of a turn
-    ACCEPT_REST = 4096          # and of its last one: what the kernel lets wait, as it is set up by default
-    ROOM_SAID_MS = 60000
-    ACCEPT_PAUSE_MS = 100       # without descriptors: a rest, then another try
     STALL_MIN_MS = 50           # the worker stood still when it did not turn for longer than this
     STALL_BEFORE_MS = 1000      # by which the beginning of that may be missed, to the advantage of the peers
-
-cdef uint64_t TOKEN = <uint64_t>1 << 63     # no pointer has this bit: the poller's own watch is one
 
 
 def came_back(logger):
@@ -21,83 +15,6 @@ def came_back(logger):
         sys.stderr.flush()
     finally:
         os._exit(1)
-
-
-@cython.final
-cdef class Listener:
-    """A listening socket; the descriptor stays the caller's."""
-
-    def __cinit__(self, int fd, bint shared, object tls, int redirect, uint64_t name, bint mailbox=False):
-        cdef fs_address address
-        cdef char text[FS_ADDRESS_TEXT]
-        self.fd = fd
-        self.name = name
-        self.mailbox = mailbox
-        self.shared = shared
-        self.tls = tls
-        self.redirect = redirect
-        if fs_local_address(fd, &address) < 0:
-            raise OSError(errno, "not a socket")
-        if mailbox:
-            return
-        if address.family == FS_FAMILY_UNIX:
-            self.server = (unix_path(fd), None)
-        elif address.family in (FS_FAMILY_INET, FS_FAMILY_INET6):
-            host = PyUnicode_DecodeLatin1(text, fs_address_format(&address, text), NULL)
-            if host not in ("0.0.0.0", "::"):
-                self.server = (host, address.port)
-
-
-@cython.final
-cdef class Watch:
-    """A descriptor of somebody else's, whose readiness is told to a callback."""
-
-
-def unix_path(fd):
-    with socket.socket(fileno=os.dup(fd)) as unix:
-        name = unix.getsockname()
-    return os.fsdecode(name) if isinstance(name, bytes) else name
-
-
-cdef raises set_limits(fs_limits *limits, given) except -1:
-    """The defaults, and what is given by name in their place."""
-    cdef bytes name
-    cdef int found
-    fs_limits_default(limits)
-    for key, value in given.items():
-        name = key.encode()
-        found = fs_limits_set(limits, name, len(name), PyNumber_Index(value))  # not truncated
-        if found == FS_LIMIT_UNKNOWN:
-            raise ValueError(f"unknown limit {key!r}")
-        if found == FS_LIMIT_TOO_LARGE:
-            raise OverflowError(f"{key}: {value} is larger than this limit can be")
-    return 0
-
-
-cdef dict default_limits():
-    cdef fs_limits limits
-    fs_limits_default(&limits)
-    return {fs_limits_name(i).decode(): fs_limits_get(&limits, i) for i in range(FS_LIMIT_COUNT)}
-
-
-LIMITS = types.MappingProxyType(default_limits())
-
-STATUS_FIELDS = tuple(fs_status_names[i].decode() for i in range(FS_STATUS_COUNT))
-
-
-cdef dict HTTP_VERSIONS = {"auto": HTTP_ANY, "1.1": HTTP_1_ONLY, "2": HTTP_2_ONLY}
-
-
-cdef bytes header_lines(headers):
-    """The `--header` fields as they go out, checked once."""
-    lines = []
-    for name, value in headers:
-        if not fs_is_token(name, len(name)) or not fs_is_field_value(value, len(value)):
-            raise ValueError(f"{name.decode('latin-1')!r}: {value.decode('latin-1')!r} is not a valid header")
-        if name.lower() in (b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade"):
-            raise ValueError(f"{name.decode('latin-1')!r} is the server's own header and cannot be set")
-        lines.append(name.lower() + b": " + value + b"\r\n")
-    return b"".join(lines)
 
 
 @cython.final
@@ -212,241 +129,43 @@ cdef class Driver:
 
     # ---- descriptors
 
-    cdef int take_slot(self, object owner) except -1:
-        cdef uint32_t i, n
-        cdef Slot *grown
-        if self.slot_free == self.slot_count:
-            n = max(<uint32_t>64, self.slot_count * 2)
-            grown = <Slot *>realloc(self.slots, n * sizeof(Slot))
-            if grown == NULL:
-                raise MemoryError()
-            self.slots = grown
-            for i in range(self.slot_count, n):
-                grown[i].owner = NULL
-                grown[i].generation = 0
-                grown[i].next_free = i + 1
-            self.slot_count = n
-        i = self.slot_free
-        self.slot_free = self.slots[i].next_free
-        Py_INCREF(owner)
-        self.slots[i].owner = <PyObject *>owner
-        return i
-
-    cdef void free_slot(self, uint32_t index) noexcept:
-        cdef PyObject *owner = self.slots[index].owner
-        self.slots[index].owner = NULL
-        self.slots[index].generation = (self.slots[index].generation + 1) & 0x7fffffff
-        self.slots[index].next_free = self.slot_free
-        self.slot_free = index
-        Py_DECREF(<object>owner)
-
-    cdef void *token(self, uint32_t index) noexcept:
-        return <void *>(TOKEN | <uint64_t>self.slots[index].generation << 32 | index)
-
     # ---- listening
 
     def add_listener(self, int fd, *, bint shared=False, tls=None, int redirect=0, uint64_t name=0):
         cdef Listener listener = Listener(fd, shared, tls, redirect, name)
         cdef int result = fs_listener_prepare(fd)
         if result == 0:
-            result = self.watch_listener(listener)
+            result = watch_listener(self, listener)
         if result < 0:
             raise OSError(-result, os.strerror(-result))
         if name:
             self.by_name.setdefault(name, listener)
 
-    cdef int watch_listener(self, Listener listener) except 1:
-        """0 or -errno."""
-        cdef int result
-        listener.slot = self.take_slot(listener)
-        result = fs_poller_add_listener(&self.poller, listener.fd, self.token(listener.slot), listener.shared)
-        if result < 0:
-            self.free_slot(listener.slot)
-        return result
-
     def remove_listener(self, int fd):
-        self.accept_rest([self.listener_of(fd)], True)
+        accept_rest(self, [listener_of(self, fd)], True)
 
     def accept_waiting(self):
-        self.accept_rest(self.listeners(), False)
+        accept_rest(self, listeners(self), False)
 
     def stop_listening(self):
-        self.forget_siblings()      # what is accepted from here on is served here: they may be stopping, too
+        forget_siblings(self)      # what is accepted from here on is served here: they may be stopping, too
         self.status.mailbox = 0
-        self.accept_rest(self.listeners(), True)
-
-    cdef Listener listener_of(self, int fd):
-        cdef Listener listener
-        for listener in self.listeners():
-            if listener.fd == fd:
-                return listener
-        raise ValueError(f"descriptor {fd} is not watched as a listener")
-
-    cdef raises accept_rest(self, list listeners, bint last) except -1:
-        """Takes what waits, all of it; `last`: and then nothing any more."""
-        cdef Listener listener
-        cdef bint polling
-        self.clock()
-        polling = self.let_turns_wait(True)
-        try:
-            for listener in listeners:
-                if last:
-                    # First: of several that share a socket the kernel wakes one, and counts on it. A connection that
-                    # comes after this wakes another one, what came before is taken here.
-                    fs_poller_remove(&self.poller, listener.fd)
-                    if listener.mailbox:
-                        self.shut_mailbox(listener)
-                self.accept_from(listener, ACCEPT_REST)
-                if last:
-                    self.forget_listener(listener)
-        finally:
-            self.let_turns_wait(polling)
-            if not polling:
-                self.finish_batch()
-
-    cdef list owners(self, object kind):
-        cdef uint32_t i
-        return [<object>self.slots[i].owner for i in range(self.slot_count)
-                if self.slots[i].owner != NULL and type(<object>self.slots[i].owner) is kind]
-
-    cdef list listeners(self):
-        return self.owners(Listener)
-
-    cdef list connections_(self):
-        return self.owners(Connection)
-
-    cdef raises accept_from(self, Listener listener, int most) except -1:
-        cdef fs_address peer
-        cdef int fd, i
-        if listener.mailbox:
-            return self.accept_handed(listener, most)
-        for i in range(most):
-            fd = fs_accept(listener.fd, &peer)
-            if fd >= 0:
-                if PyList_GET_SIZE(self.siblings):
-                    if i == 0:
-                        self.note_short_lives()
-                    if self.hand_over(fd, &peer, listener):
-                        continue
-                self.status.connections_total += 1
-                self.open_connection(fd, &peer, listener)
-            elif fd == FS_AGAIN:
-                return 0
-            elif -fd in (EMFILE, ENFILE, ENOBUFS, ENOMEM):
-                self.pause_accepting(-fd)
-                return 0
-            elif -fd in (EBADF, EINVAL, ENOTSOCK):
-                # Somebody closed the socket under us.
-                report(self.logger, LOG_ERROR, "A listening socket is gone: %s", (os.strerror(-fd),))
-                self.forget_listener(listener)
-                return 0
-            else:
-                self.status.accept_errors += 1    # the client went before it was taken: accept(2) says to go on
-
-    cdef raises pause_accepting(self, int error) except -1:
-        """No descriptors left. The listeners are level-triggered: they rest, or the loop would spin."""
-        if self.accept_paused_until == 0:
-            report(self.logger, LOG_ERROR, "No connection can be accepted: %s. Raise the limit of open files, or set "
-                   "--limit-concurrency below it", (os.strerror(error),))
-        self.status.accept_errors += 1
-        self.accept_paused_until = self.now + ACCEPT_PAUSE_MS
-        self.status.mailbox = 0
-        for listener in self.listeners():
-            fs_poller_remove(&self.poller, (<Listener>listener).fd)
-        fs_wheel_arm(&self.wheel, &self.accept_timer, self.accept_paused_until)
-
-    cdef raises resume_accepting(self) except -1:
-        self.accept_paused_until = 0
-        for listener in self.listeners():
-            fs_poller_add_listener(&self.poller, (<Listener>listener).fd, self.token((<Listener>listener).slot),
-                                   (<Listener>listener).shared)
-            if (<Listener>listener).mailbox:
-                self.status.mailbox = 1
-
-    cdef raises forget_listener(self, Listener listener) except -1:
-        if listener.fd >= 0:
-            fs_poller_remove(&self.poller, listener.fd)
-            listener.fd = -1
-            self.free_slot(listener.slot)
-
-    cdef raises open_connection(self, int fd, fs_address *peer, Listener listener) except -1:
-        cdef Connection connection
-        cdef int result
-        try:
-            connection = Connection.__new__(Connection, self, fd)
-            connection.slot = self.take_slot(connection)
-        except BaseException:
-            fs_close(fd)
-            raise
-        connection.peer = peer[0]
-        connection.listener = listener
-        connection.opened = self.now
-        self.live += 1
-        self.status.connections = self.live
-        if listener is not None:
-            if listener.tls is not None:
-                begin_tls(connection, listener.tls)
-            elif listener.redirect:
-                connection.redirects = True
-        if self.proxy_protocol is not None:
-            expect_proxy_header(connection, self.proxy_protocol)
-            if connection.fd < 0:
-                return 0
-        result = fs_poller_add(&self.poller, fd, self.token(connection.slot))
-        if result < 0:
-            report(self.logger, LOG_ERROR, "A connection cannot be watched: %s", (os.strerror(-result),))
-            connection.close(True)
-        return 0
+        accept_rest(self, listeners(self), True)
 
     def adopt(self, int fd):
         cdef fs_address peer
         if fs_peer_address(fd, &peer) < 0:
             memset(&peer, 0, sizeof(peer))
         os.set_blocking(fd, False)
-        self.open_connection(fd, &peer, None)
+        open_connection(self, fd, &peer, None)
 
     # ---- connections that one worker accepts and another one serves
 
     def add_mailbox(self, int fd):
-        cdef int result = self.watch_listener(Listener(fd, False, None, 0, 0, True))
+        cdef int result = watch_listener(self, Listener(fd, False, None, 0, 0, True))
         if result < 0:
             raise OSError(-result, os.strerror(-result))
         self.status.mailbox = 1
-
-    cdef raises shut_mailbox(self, Listener mailbox) except -1:
-        """Nothing comes any more; what lies there is still to be taken."""
-        cdef int result = fs_mailbox_shut(mailbox.fd)
-        self.status.mailbox = 0
-        if result < 0:
-            report(self.logger, LOG_ERROR, "Internal error: a mailbox cannot be shut: %s", (os.strerror(-result),))
-
-    cdef raises accept_handed(self, Listener mailbox, int most) except -1:
-        cdef fs_handover handover
-        cdef int fd, i
-        for i in range(most):
-            fd = fs_take_over(mailbox.fd, &handover)
-            if fd >= 0:
-                self.open_handed(fd, &handover)
-            elif fd == FS_AGAIN:
-                return 0
-            elif -fd == EMFILE:
-                self.pause_accepting(EMFILE)
-                return 0
-            else:
-                self.status.accept_errors += 1
-                report(self.logger, LOG_ERROR, "A connection that a sibling handed over is lost: %s", (os.strerror(-fd),))
-
-    cdef raises open_handed(self, int fd, const fs_handover *handover) except -1:
-        cdef fs_address peer = handover.peer
-        listener = self.by_name.get(handover.listener)
-        if listener is None:
-            self.status.accept_errors += 1
-            report(self.logger, LOG_ERROR, "A connection that a sibling handed over is closed: its address is not served here", ())
-            fs_close(fd)
-            return 0
-        self.status.connections_total += 1
-        self.status.taken_over += 1
-        self.open_connection(fd, &peer, <Listener>listener)
 
     def add_sibling(self, number, int fd, status):
         try:
@@ -461,49 +180,7 @@ cdef class Driver:
         cdef Sibling sibling
         for sibling in list(self.siblings):
             if sibling.number == number:
-                self.forget_sibling(sibling)
-
-    cdef raises forget_siblings(self) except -1:
-        cdef Sibling sibling
-        for sibling in list(self.siblings):
-            self.forget_sibling(sibling)
-
-    cdef raises forget_sibling(self, Sibling sibling) except -1:
-        self.siblings.remove(sibling)
-        sibling.close()
-
-    cdef void note_short_lives(self) noexcept:
-        """Where clients ask once a connection, as many as have just come are about to go: they are no reason to hand
-        others over. How many, is learnt from those that have gone from one accept to the next, at most, lately."""
-        self.short_lives = max(16 * self.short_lived, self.short_lives - (self.short_lives + 15) // 16)
-        self.short_lived = 0
-        self.passing = self.short_lives // 16
-
-    cdef bint hand_over(self, int fd, const fs_address *peer, Listener listener) except -1:
-        """Whether a sibling that has less to do has the accepted connection now, and this worker has it no more."""
-        cdef fs_handover handover
-        cdef Sibling sibling
-        cdef int result
-        if not listener.name:
-            return False
-        sibling = least_busy(self.siblings, self.in_flight, max(self.live, self.passing) - self.passing, self.now,
-                             self.limits.max_concurrency)
-        if sibling is None:
-            return False
-        memset(&handover, 0, sizeof(handover))
-        self.handover_number += 1
-        handover.number = self.handover_number
-        handover.listener = listener.name
-        handover.peer = peer[0]
-        result = fs_hand_over(sibling.fd, fd, &handover)
-        if result < 0:
-            if result == -EPIPE:
-                self.forget_sibling(sibling)    # it stops
-            return False                        # no room, or no more descriptors may be on their way: it stays here
-        fs_close(fd)
-        sibling.give()
-        self.status.handed_over += 1
-        return True
+                forget_sibling(self, sibling)
 
     # ---- descriptors of others
 
@@ -512,45 +189,19 @@ cdef class Driver:
         cdef int result
         watch.fd = fd
         watch.callback = callback
-        watch.slot = self.take_slot(watch)
-        result = fs_poller_add_reader(&self.poller, fd, self.token(watch.slot))
+        watch.slot = take_slot(self, watch)
+        result = fs_poller_add_reader(&self.poller, fd, slot_token(self, watch.slot))
         if result < 0:
-            self.free_slot(watch.slot)
+            free_slot(self, watch.slot)
             raise OSError(-result, os.strerror(-result))
 
     def unwatch(self, int fd):
         cdef Watch watch
-        for watch in self.owners(Watch):
+        for watch in owners_of(self, Watch):
             if watch.fd == fd:
-                self.forget_watch(watch)
+                forget_watch(self, watch)
                 return
         raise ValueError(f"descriptor {fd} is not watched")
-
-    cdef raises forget_watch(self, Watch watch) except -1:
-        fs_poller_remove(&self.poller, watch.fd)
-        watch.fd = -1
-        watch.callback = None
-        self.free_slot(watch.slot)
-
-    cdef raises tell_watches(self) except -1:
-        """Calls those whose descriptor is ready: between two batches, where a callback may do with the driver whatever
-        it likes."""
-        cdef Watch watch
-        if self.repeat_due:
-            self.repeat_due = False
-            try:
-                self.repeat_callback()
-            except Exception as failure:
-                report(self.logger, LOG_CRITICAL, "Internal error in the periodic callback", (), failure)
-        told, self.told = self.told, []
-        for watch in told:
-            watch.due = False
-            if watch.fd >= 0:
-                try:
-                    watch.callback()
-                except Exception as failure:
-                    report(self.logger, LOG_CRITICAL, "Internal error: what watches descriptor %d has failed",
-                           (watch.fd,), failure)
 
     # ---- the batch
 
@@ -598,7 +249,7 @@ cdef class Driver:
             self.note_stall()
             self.finish_batch()
         if PyList_GET_SIZE(self.told) or self.repeat_due:
-            self.tell_watches()
+            tell_watches(self)
         if PyList_GET_SIZE(self.scheduled):
             self.schedule_sweep()       # a sweep() inside this poll has done nothing
 
@@ -659,7 +310,7 @@ cdef class Driver:
         if type(owner) is Connection:
             (<Connection>owner).ready(ready.events)
         elif type(owner) is Listener:
-            self.accept_from(<Listener>owner, ACCEPT_BATCH)
+            accept_from(self, <Listener>owner, ACCEPT_BATCH)
         elif not (<Watch>owner).due:
             (<Watch>owner).due = True
             self.told.append(owner)
@@ -706,22 +357,13 @@ cdef class Driver:
                 self.came_back()
             self.bury()
             self.check_idle()
-            self.check_held()
-        self.show_held()
+            check_held(self)
+        show_held(self)
         if self.access_log.oldest and self.log_timer.next == NULL:
             fs_wheel_arm(&self.wheel, &self.log_timer, self.access_log.oldest + LOG_AGE_MS)
         if self.ended_now:
             self.count_durations(fs_monotonic_us())
         self.set_timer()
-
-    cdef void show_held(self) noexcept:
-        self.status.buffered = self.memory.used
-        self.status.body_files = self.files.used
-
-    cdef raises check_held(self) except -1:
-        """In a debug build: what is charged to clients belongs to somebody. (A file may be its application's still.)"""
-        if FS_DEBUG and self.live == 0 and self.running == 0 and live_objects["connections"] == 0:
-            assert self.memory.used == 0, f"{self.memory.used} bytes are charged to clients that are gone"
 
     cdef raises bury(self) except -1:
         """Lets the closed connections go. A connection and its session form a reference cycle: it is broken here, unless something of
@@ -754,7 +396,7 @@ cdef class Driver:
             if timer == NULL:
                 return 0
             if timer == &self.accept_timer:
-                self.resume_accepting()
+                resume_accepting(self)
             elif timer == &self.log_timer:
                 self.access_log.flush()
             elif timer == &self.alarm_timer:
@@ -770,7 +412,7 @@ cdef class Driver:
                 self.repeat_due = True
                 fs_wheel_arm(&self.wheel, &self.repeat_timer, self.now + self.repeat_ms)
             else:
-                connection_of(timer).expired()
+                deadline_passed(connection_of(timer))
 
     cdef raises schedule(self, Connection connection) except -1:
         """A turn for this connection when the loop comes round."""
@@ -824,26 +466,6 @@ cdef class Driver:
             callback, self.idle_callback = self.idle_callback, None
             callback()
 
-    cdef void count_error(self, int error) noexcept:
-        if -512 < error < 0:
-            self.errors[-error] += 1
-        if error == FS_E_NO_ROOM:
-            self.status.no_room += 1
-        elif error == FS_E_NEVER_FITS:
-            self.status.never_fits += 1
-        if fs_error_is_application(error):
-            self.status.application_errors += 1
-        elif fs_error_is_peer(error) and error not in (FS_E_OVERLOADED, FS_E_QUEUE_TIMEOUT, FS_E_NO_ROOM, FS_E_PEER_GONE):
-            self.status.peer_errors += 1
-
-    cdef void say_no_room(self, int error) noexcept:
-        """At most once a minute: clients could write the log full."""
-        if error != FS_E_NO_ROOM or self.room_said and self.now < self.room_said + ROOM_SAID_MS:
-            return
-        self.room_said = self.now
-        report(self.logger, LOG_WARNING, "Requests are answered 503: for clients %d bytes are held in memory and %d in files "
-               "(--limit-buffered, --limit-body-files)", (self.memory.used, self.files.used))
-
     cdef void count_durations(self, uint64_t us) noexcept:
         self.looked_us = us
         if self.ended_now:
@@ -855,13 +477,13 @@ cdef class Driver:
         self.spread_until = self.now + <uint64_t>max(1.0, spread * 1000)
         self.h1_shared.draining = 1
         self.drain_until = self.now + <uint64_t>max(0.0, grace * 1000)
-        for connection in self.connections_():
+        for connection in all_connections(self):
             (<Connection>connection).drain()
         self.finish_batch()
 
     def tell_streams(self):
         self.gave_up = True
-        for connection in self.connections_():
+        for connection in all_connections(self):
             for exchange in (<Connection>connection).exchanges():
                 (<Exchange>exchange).on_stop()
 
@@ -899,7 +521,7 @@ cdef class Driver:
 
     def drop_connections(self):
         cdef Connection connection
-        for connection in self.connections_():
+        for connection in all_connections(self):
             try:
                 connection.flush()
                 connection.lost(FS_E_PEER_GONE)
@@ -910,11 +532,11 @@ cdef class Driver:
         if self.closed:
             return
         self.clock()
-        for listener in self.listeners():
-            self.forget_listener(listener)
-        for watch in self.owners(Watch):
-            self.forget_watch(watch)
-        self.forget_siblings()
+        for listener in listeners(self):
+            forget_listener(self, listener)
+        for watch in owners_of(self, Watch):
+            forget_watch(self, watch)
+        forget_siblings(self)
         self.drop_connections()
         self.closed = True
         self.interface.clear()
@@ -925,8 +547,8 @@ cdef class Driver:
         self.scheduled.clear()
         self.admitted.clear()
         self.access_log.finish()
-        self.check_held()
-        self.show_held()
+        check_held(self)
+        show_held(self)
         self.check_idle()
 
     # ---- processes that the application forks
@@ -941,14 +563,14 @@ cdef class Driver:
         if self.closed:
             return
         self.closed = self.forgotten = True
-        for connection in self.connections_():
+        for connection in all_connections(self):
             connection.forget()
-        for listener in self.listeners():
+        for listener in listeners(self):
             listener.fd = -1
-        for watch in self.owners(Watch):
+        for watch in owners_of(self, Watch):
             watch.fd = -1
             watch.callback = None
-        self.forget_siblings()
+        forget_siblings(self)
         fs_poller_close(&self.poller)
         self.poller.timer_due = 1       # none is set any more: it is due already
         self.access_log.forget()

@@ -199,7 +199,7 @@ cdef class Exchange:
         if stream == NULL or stream.ended:
             return 0
         if not self.told:
-            self.driver.count_error(error)
+            count_error(self.driver, error)
         if stream.head_sent:
             stream.ops.abort(stream, error)
         elif send_status(stream, status) < 0:

@@ -172,7 +172,7 @@ cdef class H1Session(Session):
     cdef raises refuse(self, int error) except -1:
         cdef Exchange exchange = self.exchange
         cdef bint answered = self.h1.stream.head_sent != 0
-        self.driver.count_error(error)
+        count_error(self.driver, error)
         if exchange is None:
             fs_h1_refuse(&self.h1, error)
             log_rejected(self.connection, error)
@@ -295,7 +295,7 @@ cdef class H1Session(Session):
 
     cdef raises drain(self) except -1:
         """An idle connection gets until `drain_until` to bring one more request."""
-        self.connection.set_deadline()
+        set_deadline(self.connection)
 
     # ---- the end
 

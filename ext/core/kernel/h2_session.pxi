@@ -208,7 +208,7 @@ cdef class H2Session(Session):
         if error == FS_E_PEER_GONE:
             self.driver.status.http2_resets += 1
         else:
-            self.driver.count_error(error)
+            count_error(self.driver, error)
         exchange.on_lost()
         if exchange.stream != NULL:
             exchange.log_departure()
@@ -216,7 +216,7 @@ cdef class H2Session(Session):
 
     cdef raises refuse_stream(self, fs_h2_stream *stream, int error) except -1:
         """A request whose head is wrong already."""
-        self.driver.count_error(error)
+        count_error(self.driver, error)
         if error != FS_E_H2_MALFORMED:
             fs_h2_refuse(stream, error)
             log_rejected(self.connection, error)
@@ -224,7 +224,7 @@ cdef class H2Session(Session):
     cdef raises refuse_exchange(self, Exchange exchange, int error) except -1:
         cdef fs_h2_stream *stream = <fs_h2_stream *>exchange.stream
         cdef int status = exchange.stream.status if exchange.stream.head_sent else fs_error_describe(error).status
-        self.driver.count_error(error)
+        count_error(self.driver, error)
         exchange.on_refused()
         if exchange.stream == NULL:
             return 0
@@ -239,7 +239,7 @@ cdef class H2Session(Session):
         if error == FS_E_NOMEM:
             connection.lost(error)
             return 0
-        self.driver.count_error(error)
+        count_error(self.driver, error)
         report(self.driver.logger, LOG_DEBUG, "HTTP/2 failed: %s", (fs_error_describe(error).text.decode(),))
         self.failure_counted = True
         self.lose_all()
@@ -423,7 +423,7 @@ cdef class H2Session(Session):
             if exchange is not None:
                 self.gone(exchange, FS_E_PEER_STALLED)
             else:
-                self.driver.count_error(FS_E_PEER_STALLED)
+                count_error(self.driver, FS_E_PEER_STALLED)
         elif exchange is not None and exchange.wants_body():
             self.refuse_exchange(exchange, FS_E_TIMEOUT)
         elif exchange is not None:

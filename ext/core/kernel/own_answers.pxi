@@ -48,20 +48,20 @@ cdef raises refuse_unopened(Connection connection, fs_event *event, int error) e
     cdef fs_stream *stream = event.stream
     cdef Driver driver = connection.driver
     cdef int status = fs_error_describe(error).status
-    driver.count_error(error)
+    count_error(driver, error)
     driver.status.overloaded += error == FS_E_OVERLOADED
     fs_status_count_response(driver.status, status)
     if send_status(stream, status) < 0:
         stream.ops.abort(stream, error)
     log_answer(connection, event)
-    driver.say_no_room(error)
+    say_no_room(driver, error)
 
 
 cdef raises log_answer(Connection connection, fs_event *event) except -1:
     """The access log's line of an answer that is the server's own."""
     cdef Driver driver = connection.driver
     if driver.access_log.fd >= 0:
-        driver.access_log.line(connection.client_address(), method_name(event.head.method),
+        driver.access_log.line(client_address(connection), method_name(event.head.method),
                                PyBytes_FromStringAndSize(event.head.path.p, event.head.path.n),
                                PyBytes_FromStringAndSize(event.head.query.p, event.head.query.n),
                                event.head.version, event.stream.status, event.stream.body_sent, 0, driver.now)
@@ -85,7 +85,7 @@ cdef raises log_rejected(Connection connection, int error) except -1:
     if status:
         fs_status_count_response(driver.status, status)
     if driver.access_log.fd >= 0 and status:
-        driver.access_log.line(connection.client_address(), None, None, None, FS_HTTP_1_1, status, 0, 0, driver.now)
+        driver.access_log.line(client_address(connection), None, None, None, FS_HTTP_1_1, status, 0, 0, driver.now)
 
 
 cdef bytes https_location(const fs_request_head *head, int port):

@@ -85,3 +85,87 @@ cdef Sibling least_busy(list siblings, uint64_t in_flight, uint64_t connections,
         if less_busy(its_in_flight, its_connections, in_flight, connections):
             least, in_flight, connections = each, its_in_flight, its_connections
     return least
+
+
+cdef raises shut_mailbox(Driver driver, Listener mailbox) except -1:
+    """Nothing comes any more; what lies there is still to be taken."""
+    cdef int result = fs_mailbox_shut(mailbox.fd)
+    driver.status.mailbox = 0
+    if result < 0:
+        report(driver.logger, LOG_ERROR, "Internal error: a mailbox cannot be shut: %s", (os.strerror(-result),))
+
+
+cdef raises accept_handed(Driver driver, Listener mailbox, int most) except -1:
+    cdef fs_handover handover
+    cdef int fd, i
+    for i in range(most):
+        fd = fs_take_over(mailbox.fd, &handover)
+        if fd >= 0:
+            open_handed(driver, fd, &handover)
+        elif fd == FS_AGAIN:
+            return 0
+        elif -fd == EMFILE:
+            pause_accepting(driver, EMFILE)
+            return 0
+        else:
+            driver.status.accept_errors += 1
+            report(driver.logger, LOG_ERROR, "A connection that a sibling handed over is lost: %s", (os.strerror(-fd),))
+
+
+cdef raises open_handed(Driver driver, int fd, const fs_handover *handover) except -1:
+    cdef fs_address peer = handover.peer
+    listener = driver.by_name.get(handover.listener)
+    if listener is None:
+        driver.status.accept_errors += 1
+        report(driver.logger, LOG_ERROR, "A connection that a sibling handed over is closed: its address is not served here", ())
+        fs_close(fd)
+        return 0
+    driver.status.connections_total += 1
+    driver.status.taken_over += 1
+    open_connection(driver, fd, &peer, <Listener>listener)
+
+
+cdef raises forget_siblings(Driver driver) except -1:
+    cdef Sibling sibling
+    for sibling in list(driver.siblings):
+        forget_sibling(driver, sibling)
+
+
+cdef raises forget_sibling(Driver driver, Sibling sibling) except -1:
+    driver.siblings.remove(sibling)
+    sibling.close()
+
+
+cdef void note_short_lives(Driver driver) noexcept:
+    """Where clients ask once a connection, as many as have just come are about to go: they are no reason to hand
+    others over. How many, is learnt from those that have gone from one accept to the next, at most, lately."""
+    driver.short_lives = max(16 * driver.short_lived, driver.short_lives - (driver.short_lives + 15) // 16)
+    driver.short_lived = 0
+    driver.passing = driver.short_lives // 16
+
+
+cdef bint hand_over(Driver driver, int fd, const fs_address *peer, Listener listener) except -1:
+    """Whether a sibling that has less to do has the accepted connection now, and this worker has it no more."""
+    cdef fs_handover handover
+    cdef Sibling sibling
+    cdef int result
+    if not listener.name:
+        return False
+    sibling = least_busy(driver.siblings, driver.in_flight, max(driver.live, driver.passing) - driver.passing, driver.now,
+                         driver.limits.max_concurrency)
+    if sibling is None:
+        return False
+    memset(&handover, 0, sizeof(handover))
+    driver.handover_number += 1
+    handover.number = driver.handover_number
+    handover.listener = listener.name
+    handover.peer = peer[0]
+    result = fs_hand_over(sibling.fd, fd, &handover)
+    if result < 0:
+        if result == -EPIPE:
+            forget_sibling(driver, sibling)    # it stops
+        return False                        # no room, or no more descriptors may be on their way: it stays here
+    fs_close(fd)
+    sibling.give()
+    driver.status.handed_over += 1
+    return True

@@ -38,7 +38,7 @@ cdef bint shake_hands(Connection connection) except -1:
 
 cdef raises begin_tls(Connection connection, object settings) except -1:
     connection.tls = open_filter(settings, &connection.driver.pool)
-    connection.begin_wait(PHASE_TLS, connection.driver.limits.timeout_tls_handshake)
+    begin_wait(connection, PHASE_TLS, connection.driver.limits.timeout_tls_handshake)
 
 
 cdef raises fail_tls(Connection connection, object error) except -1:
@@ -47,7 +47,7 @@ cdef raises fail_tls(Connection connection, object error) except -1:
     if connection.tls.state != TLS_HANDSHAKE:
         connection.lost(FS_E_TLS)
         return 0
-    connection.driver.count_error(FS_E_TLS)
+    count_error(connection.driver, FS_E_TLS)
     send_tls(connection)
     connection.linger()
 

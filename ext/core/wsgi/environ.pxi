@@ -148,7 +148,7 @@ cdef class EnvironBuilder:
             PyDict_DelItem(environ, "REMOTE_PORT")
         if connection.tls is not None:
             PyDict_SetItem(environ, "wsgi.url_scheme", "https")
-            PyDict_Update(environ, connection.tls_environ())
+            PyDict_Update(environ, tls_environ(connection))
         return environ
 
     cdef raises add_secrets(self, dict environ, EnvironShape shape, const fs_request_head *head) except -1:
@@ -295,8 +295,8 @@ cdef raises forget_handles(EnvironShape shape, Handle handle) except -1:
 cdef tuple native_addresses(Connection connection, tuple last):
     """SERVER_NAME, SERVER_PORT, REMOTE_ADDR and REMOTE_PORT. The server's are never empty, a Unix socket has none to
     give; its peer has no port. What equals the last connection's is its object, so that the prototypes stay."""
-    server = connection.server_address()
-    client = connection.client_address()
+    server = server_address(connection)
+    client = client_address(connection)
     name, port = ("localhost", "80") if server is None or server[1] is None else (server[0], str(server[1]))
     host, peer = ("", None) if client is None else (client[0], str(client[1]))
     return tuple([old if old == new else new for old, new in zip(last, (name, port, host, peer))])

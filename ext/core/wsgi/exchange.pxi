@@ -96,7 +96,7 @@ cdef class WSGIExchange(Exchange):
         self.method = environs.method
         self.raw_path = environs.target.raw_path
         self.body_ended = (head.flags & FS_HEAD_END) != 0
-        if head.flags & FS_HEAD_FORWARDED and self.connection.trusted():
+        if head.flags & FS_HEAD_FORWARDED and is_trusted(self.connection):
             apply_to_environ(self.environ, driver.forwarding.read(forwarding_fields(head)))
         if driver.access_log.fd >= 0:
             self.query = environs.target.query
@@ -135,7 +135,7 @@ cdef class WSGIExchange(Exchange):
         """The worker's files are full, and so is its memory."""
         cdef Driver driver = self.driver
         self.give_up_body(error)
-        driver.say_no_room(error)
+        say_no_room(driver, error)
 
     cdef raises on_body(self, const char *p, size_t n, bint end) except -1:
         cdef int error
@@ -418,7 +418,7 @@ cdef class WSGIExchange(Exchange):
                 self.await_client()
                 return 0
             if self.stream == NULL:
-                self.progress = WSGI_CLOSE      # the client has gone, or was answered for us
+                self.progress = WSGI_CLOSE      # the client left, or the server already answered (timeout)
                 return 0
             if self.stream.bodiless and self.stream.head_sent:
                 return self.end_body()
@@ -449,7 +449,7 @@ cdef class WSGIExchange(Exchange):
         """1 where all went well; else what is wrong has been said, and the answer has come to its broken end."""
         if result >= 0:
             return 1
-        self.driver.count_error(result)
+        count_error(self.driver, result)
         report(self.driver.logger, LOG_ERROR, "Broken response: %s: %s %s",
                (fs_error_describe(result).text.decode(), self.method_name(), self.path_name()))
         if self.stream != NULL:
@@ -548,7 +548,7 @@ cdef class WSGIExchange(Exchange):
                    (type(failure), failure, without_ours(failure.__traceback__)))
         self.threads.enter()
         if self.stream == NULL:
-            self.driver.count_error(FS_E_APP_RAISED)
+            count_error(self.driver, FS_E_APP_RAISED)
             return
         try:
             connection.hold()
@@ -577,7 +577,7 @@ cdef class WSGIExchange(Exchange):
         iterable = close = None
         self.threads.enter()
         if raised:
-            self.driver.count_error(FS_E_APP_RAISED)
+            count_error(self.driver, FS_E_APP_RAISED)
 
     # ---- the application's side; without the lock
 
@@ -686,7 +686,7 @@ cdef class WSGIExchange(Exchange):
                 else:
                     connection.end_turn()
             if self.stream != NULL and connection.deadline and driver.now >= connection.deadline:
-                connection.expired()
+                deadline_passed(connection)
 
     cdef bint client_is_gone(self) except -1:
         """Whether nobody waits for the answer any more. The driver knows; where this is the only thread, nobody drives now."""

@@ -86,7 +86,7 @@ cdef class WSGI(Interface):
         cdef Driver driver = self.driver
         cdef Exchange exchange
         count = 0
-        for connection in driver.connections_():
+        for connection in all_connections(driver):
             for exchange in (<Connection>connection).exchanges():
                 if exchange.started:
                     count += 1

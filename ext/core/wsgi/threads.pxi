@@ -265,12 +265,12 @@ cdef class Threads:
         return 0
 
     cdef raises come_round(self) except -1:
-        """The batch is done: its answers leave, and the next one is waited for."""
+        """Ends the batch: sends its answers and waits for the next one."""
         cdef Driver driver = self.driver
         driver.take_scheduled()
         driver.send_deferred()
         self.make_calls()
-        driver.tell_watches()
+        tell_watches(driver)
         driver.note_stall()
         driver.finish_batch()
         if self.halted:

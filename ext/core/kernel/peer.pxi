@@ -1,8 +1,57 @@
-# Who is behind a proxy: the PROXY protocol's header, before anything else that a connection brings.
+# Who is at the other end: addresses, TLS's certificate, and whom to believe about those behind a proxy. Where the PROXY protocol is
+# spoken, its header says so before anything else that a connection brings.
+
+cdef tuple client_address(Connection connection):
+    cdef char text[FS_ADDRESS_TEXT]
+    cdef size_t n
+    if connection.client is None and (connection.peer.family == FS_FAMILY_INET or connection.peer.family == FS_FAMILY_INET6):
+        n = fs_address_format(&connection.peer, text)
+        connection.client = (PyUnicode_DecodeLatin1(text, n, NULL), connection.peer.port)
+    return connection.client
+
+
+cdef tuple server_address(Connection connection):
+    cdef fs_address address
+    cdef char text[FS_ADDRESS_TEXT]
+    cdef size_t n
+    if connection.server is not None:
+        return connection.server
+    if connection.listener is not None and connection.listener.server is not None:
+        return connection.listener.server
+    # A listener on every address: each connection has its own.
+    if fs_local_address(connection.fd, &address) == 0 and address.family in (FS_FAMILY_INET, FS_FAMILY_INET6):
+        n = fs_address_format(&address, text)
+        connection.server = (PyUnicode_DecodeLatin1(text, n, NULL), address.port)
+    return connection.server
+
+
+cdef bint is_trusted(Connection connection):
+    """Whether the peer is a proxy whose X-Forwarded fields are believed; asked once."""
+    if not connection.trust_known:
+        connection.trust_known = True
+        client = client_address(connection)
+        connection.trusted = (connection.driver.forwarding is not None
+                              and connection.driver.forwarding.trusts(client[0] if client is not None else None))
+    return connection.trusted
+
+
+cdef dict tls_extension(Connection connection):
+    """The scope's `tls` (ASGI TLS extension 0.2); a dict of the application's own."""
+    if connection.tls_scope is None:
+        connection.tls_scope = connection.tls.settings.describe(connection.tls.ssl)
+    return PyDict_Copy(connection.tls_scope)
+
+
+cdef dict tls_environ(Connection connection):
+    """What an environ says of TLS, by mod_ssl's names. Not to be changed."""
+    if connection.tls_scope is None:
+        connection.tls_scope = connection.tls.settings.environ(connection.tls.ssl)
+    return connection.tls_scope
+
 
 cdef raises expect_proxy_header(Connection connection, object proxied) except -1:
     """`proxied` says of a peer's host, None for a Unix socket's, whether its connections begin with a header."""
-    client = connection.client_address()
+    client = client_address(connection)
     try:
         if proxied(client[0] if client is not None else None):
             connection.proxied = True
