@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import module_table as modules
 import state_tables as states
 
 pytestmark = pytest.mark.one_python
@@ -19,6 +20,12 @@ def test_the_diagrams_are_those_of_the_tables() -> None:
     source = states.SOURCE.read_text(encoding="utf-8")
     assert states.tables(source).count("stateDiagram-v2") == 3
     assert states.page(text, source) == text, "run tools/state_tables.py"
+
+
+def test_the_table_of_modules_is_theirs() -> None:
+    text = modules.PAGE.read_text(encoding="utf-8")
+    assert modules.table().count("\n") > 70
+    assert modules.page(text) == text, "run tools/module_table.py"
 
 
 def test_the_pages_name_only_files_that_exist() -> None:

@@ -108,7 +108,8 @@ class Process:
         plain, secure = listener(setting.receive_buffer), listener(setting.receive_buffer)
         path = folder / "socket"
         self.places = Places(plain.getsockname()[1], secure.getsockname()[1], str(path))
-        options = (build / "fastserve" / "options.py").read_text()
+        [table] = (build / "fastserve").glob("**/options.py")  # older builds have it at the top
+        options = table.read_text()
         arguments = setting.arguments(options) + self.addresses(plain, secure, path)
         command = [sys.executable, "-m", "stress.served", str(inner.fileno()), json.dumps(setting.quirks())]
         with self.log.open("wb") as log:

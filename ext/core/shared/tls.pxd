@@ -5,7 +5,7 @@ cdef enum TLSState:
 
 
 cdef class TLSFilter:
-    cdef object settings                # fastserve.tls.TLS
+    cdef object settings                # fastserve.tls.contexts.TLS
     cdef object ssl                     # ssl.SSLObject
     cdef object incoming, outgoing      # ssl.MemoryBIO
     cdef fs_outqueue wire               # ciphertext that waits to be sent

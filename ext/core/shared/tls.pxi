@@ -195,7 +195,7 @@ cdef inline bint speaks_http(const char *p, size_t n) noexcept:
 
 
 cdef TLSFilter open_filter(object settings, fs_outpool *pool):
-    """A new one; `settings` is a fastserve.tls.TLS, and `pool` outlives it."""
+    """A new one; `settings` is a fastserve.tls.contexts.TLS, and `pool` outlives it."""
     cdef TLSFilter tls = TLSFilter.__new__(TLSFilter, settings)
     fs_outqueue_init(&tls.wire, pool)
     return tls
