@@ -280,7 +280,7 @@ cdef extern from "proto/h1.h" nogil:
         FS_H1_READ_HEAD
         FS_H1_READ_BODY
         FS_H1_READ_DONE
-        FS_H1_READ_DRAIN
+        FS_H1_READ_SKIP
         FS_H1_READ_TUNNEL
         FS_H1_READ_DISCARD
 

@@ -79,7 +79,7 @@ static inline PyObject *fs_step_next(PyObject *self, fs_step step)
 
 FS_DEFINE_AWAITABLE(done)
 FS_DEFINE_AWAITABLE(received)
-FS_DEFINE_AWAITABLE(drained)
+FS_DEFINE_AWAITABLE(write_room)
 
 /*
  * An exchange with its two callables rests in the driver and serves the next

@@ -81,7 +81,7 @@ static int read_head(fs_h1 *h1, fs_event *event)
     h1->mark = NULL;
     h1->fields = h1->shared->scratch;
     h1->nfields = 0;
-    h1->body_read = h1->drained = 0;
+    h1->body_read = h1->skipped = 0;
     fs_chunked_begin(&h1->chunked);
     fs_h1_reading_on(h1, event->head.flags & FS_HEAD_END ? FS_H1_ON_MESSAGE : FS_H1_ON_BODY);
     fs_h1_open_stream(h1);
@@ -142,16 +142,16 @@ static int read_body(fs_h1 *h1, fs_event *event)
 }
 
 /* The rest of a body whose answer is complete. */
-static int read_drain(fs_h1 *h1, fs_event *event)
+static int read_skip(fs_h1 *h1, fs_event *event)
 {
     const int result = read_body(h1, event);
 
     if (result <= 0)
         return result;
     if (event->kind == FS_EVENT_BODY)
-        h1->drained += event->data.n;
+        h1->skipped += event->data.n;
     event->kind = FS_EVENT_NONE;
-    if (h1->drained > h1->shared->limits->max_drain) {
+    if (h1->skipped > h1->shared->limits->max_skip) {
         h1->flags |= FS_H1_LINGER;
         fs_h1_close_now(h1);
         return 0;
@@ -183,7 +183,7 @@ static const reader READERS[] = {
     [FS_H1_READ_HEAD] = read_head,
     [FS_H1_READ_BODY] = read_body,
     [FS_H1_READ_DONE] = read_nothing,
-    [FS_H1_READ_DRAIN] = read_drain,
+    [FS_H1_READ_SKIP] = read_skip,
     [FS_H1_READ_TUNNEL] = read_tunnel,
     [FS_H1_READ_DISCARD] = read_nothing,
 };
@@ -202,7 +202,7 @@ static int at_eof(fs_h1 *h1)
         fs_h1_keep_on(h1, FS_H1_ON_LAST);
         return FS_OK;
     case FS_H1_READ_IDLE:
-    case FS_H1_READ_DRAIN:
+    case FS_H1_READ_SKIP:
         fs_h1_close_now(h1);
         return FS_OK;
     default: /* a tunnel's other half may still be written to */

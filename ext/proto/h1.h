@@ -25,7 +25,7 @@ typedef enum fs_h1_reading {
     FS_H1_READ_HEAD,        /* inside a head */
     FS_H1_READ_BODY,
     FS_H1_READ_DONE,        /* message complete, its response is not */
-    FS_H1_READ_DRAIN,       /* response complete, the rest of the body is thrown away */
+    FS_H1_READ_SKIP,       /* response complete, the rest of the body is thrown away */
     FS_H1_READ_TUNNEL,      /* after 101 */
     FS_H1_READ_DISCARD      /* after an error or a close: whatever comes is ignored */
 } fs_h1_reading;
@@ -86,7 +86,7 @@ typedef struct fs_h1 {
     uint64_t body_read;            /* of the request */
     fs_chunked chunked;            /* the framing of this body, where it is chunked */
     uint64_t body_wanted;          /* of an identity body of the request: bytes still to come */
-    uint64_t drained;              /* bytes of the request's body thrown away after its answer */
+    uint64_t skipped;              /* bytes of the request's body thrown away after its answer */
     uint64_t requests;             /* heads seen */
     int error;                     /* the error that ended reading, 0 while there is none */
     uint8_t reading, writing, keep; /* the three enums */

@@ -10,9 +10,9 @@ const uint8_t fs_h1_reading_table[FS_H1_READ_DISCARD + 1][FS_H1_READING_INPUTS] 
     /*              FIRST_BYTE   BODY         MESSAGE      ANSWERED     UPGRADE      STOP */
     [R(IDLE)]    = {R(HEAD),     R(DISCARD),  R(DISCARD),  R(DISCARD),  R(DISCARD),  R(DISCARD)},
     [R(HEAD)]    = {R(DISCARD),  R(BODY),     R(DONE),     R(DISCARD),  R(DISCARD),  R(DISCARD)},
-    [R(BODY)]    = {R(DISCARD),  R(DISCARD),  R(DONE),     R(DRAIN),    R(DISCARD),  R(DISCARD)},
+    [R(BODY)]    = {R(DISCARD),  R(DISCARD),  R(DONE),     R(SKIP),     R(DISCARD),  R(DISCARD)},
     [R(DONE)]    = {R(DISCARD),  R(DISCARD),  R(DISCARD),  R(IDLE),     R(TUNNEL),   R(DISCARD)},
-    [R(DRAIN)]   = {R(DISCARD),  R(DISCARD),  R(IDLE),     R(DISCARD),  R(DISCARD),  R(DISCARD)},
+    [R(SKIP)]    = {R(DISCARD),  R(DISCARD),  R(IDLE),     R(DISCARD),  R(DISCARD),  R(DISCARD)},
     [R(TUNNEL)]  = {R(DISCARD),  R(DISCARD),  R(DISCARD),  R(DISCARD),  R(DISCARD),  R(DISCARD)},
     [R(DISCARD)] = {R(DISCARD),  R(DISCARD),  R(DISCARD),  R(DISCARD),  R(DISCARD),  R(DISCARD)},
 };
@@ -79,11 +79,11 @@ static void shut(fs_h1 *h1)
 }
 
 /* The rest of the request's body is not worth reading, or may never come: RFC 9110 section 10.1.1. */
-static int cannot_drain(const fs_h1 *h1)
+static int cannot_skip(const fs_h1 *h1)
 {
     if (h1->reading != FS_H1_READ_BODY)
         return 0;
-    return h1->flags & (FS_H1_EXPECTS | FS_H1_EOF) || h1->body_wanted > h1->shared->limits->max_drain;
+    return h1->flags & (FS_H1_EXPECTS | FS_H1_EOF) || h1->body_wanted > h1->shared->limits->max_skip;
 }
 
 void fs_h1_end_response(fs_h1 *h1)
@@ -91,7 +91,7 @@ void fs_h1_end_response(fs_h1 *h1)
     h1->stream.ended = 1;
     h1->stream.trailers_pending = 0;
     fs_h1_writing_on(h1, FS_H1_ON_END);
-    if (cannot_drain(h1) || (h1->flags & FS_H1_EOF && !fs_h1_unread(h1)) || h1->reading == FS_H1_READ_DISCARD)
+    if (cannot_skip(h1) || (h1->flags & FS_H1_EOF && !fs_h1_unread(h1)) || h1->reading == FS_H1_READ_DISCARD)
         fs_h1_keep_on(h1, FS_H1_ON_LAST);
     fs_h1_keep_on(h1, FS_H1_ON_RESPONSE_END);
     if (h1->keep == FS_H1_KEEP_CLOSED)
@@ -125,7 +125,7 @@ static int head_asked(const fs_h1 *h1)
 
 int fs_h1_fail(fs_h1 *h1, int error)
 {
-    if (h1->reading == FS_H1_READ_DRAIN || h1->reading == FS_H1_READ_TUNNEL)
+    if (h1->reading == FS_H1_READ_SKIP || h1->reading == FS_H1_READ_TUNNEL)
         h1->flags |= FS_H1_ANSWERED;
     if (h1->reading == FS_H1_READ_IDLE)
         h1->flags &= FS_H1_OF_CONNECTION;

@@ -90,11 +90,11 @@ static int leaves_body_unread(const fs_h1 *h1, const fs_response_head *head)
         return 0;
     if (h1->flags & FS_H1_EXPECTS)
         return 1;
-    return head->flags & FS_RESPONSE_END && h1->body_wanted > h1->shared->limits->max_drain;
+    return head->flags & FS_RESPONSE_END && h1->body_wanted > h1->shared->limits->max_skip;
 }
 
 /* A worker that stops still answers what had arrived: the last of the pipelined answers says close. */
-static int is_drained(const fs_h1 *h1)
+static int is_last(const fs_h1 *h1)
 {
     return h1->shared->draining && fs_h1_unread(h1) == 0;
 }
@@ -102,7 +102,7 @@ static int is_drained(const fs_h1 *h1)
 static int closes_after(const fs_h1 *h1, const fs_response_head *head, const fs_said *said,
                         fs_h1_writing_input framing)
 {
-    return h1->keep != FS_H1_KEEP_OPEN || said->close || is_drained(h1) || framing == FS_H1_ON_CLOSE ||
+    return h1->keep != FS_H1_KEEP_OPEN || said->close || is_last(h1) || framing == FS_H1_ON_CLOSE ||
            leaves_body_unread(h1, head);
 }
 

@@ -134,7 +134,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     }
     stream->discarded += n;
     /* RFC 9113 section 8.1: once the answer is complete, and has left, the client may be told to stop. */
-    if (stream->discarded > h2->shared->limits->max_drain && nghttp2_session_get_stream_local_close(session, id) == 1)
+    if (stream->discarded > h2->shared->limits->max_skip && nghttp2_session_get_stream_local_close(session, id) == 1)
         return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR) < 0 ? NGHTTP2_ERR_NOMEM : 0;
     return nghttp2_session_consume_stream(session, id, n) < 0 ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }

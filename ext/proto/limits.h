@@ -37,7 +37,7 @@ enum { FS_METHODS_ANY, FS_METHODS_REGISTERED };
     X(uint32_t, high_water, 64 * FS_KIB)                /* queued output above which `send` waits */                   \
     X(uint32_t, low_water, 16 * FS_KIB)                 /* and below which it goes on */                               \
     X(uint32_t, body_high_water, 64 * FS_KIB)           /* received body that the application has not taken */         \
-    X(uint32_t, max_drain, 256 * FS_KIB)                /* unread body thrown away to keep a connection */             \
+    X(uint32_t, max_skip, 256 * FS_KIB)                /* unread body thrown away to keep a connection */             \
     X(uint64_t, body_buffer, 512 * FS_KIB)              /* of a body in memory before it goes to a file (WSGI) */      \
     X(uint64_t, buffered, 256 * FS_MIB)                 /* 0: none; what clients send, in the worker's memory (503) */ \
     X(uint64_t, body_files, 10 * FS_GIB)                /* 0: none; bodies in its files, a full disk (503, 413) */     \

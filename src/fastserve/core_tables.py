@@ -16,7 +16,7 @@ LIMITS: Mapping[str, int] = {
     "high_water": 65536,
     "low_water": 16384,
     "body_high_water": 65536,
-    "max_drain": 262144,
+    "max_skip": 262144,
     "body_buffer": 524288,
     "buffered": 268435456,
     "body_files": 10737418240,

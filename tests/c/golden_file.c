@@ -83,7 +83,7 @@ static void set_limit(fs_limits *limits, const char *value)
 {
     static const struct { const char *name; size_t offset, size; } known[] = {
         LIMIT(max_request_line), LIMIT(max_head), LIMIT(max_fields), LIMIT(methods), LIMIT(max_body),
-        LIMIT(max_chunk_extension), LIMIT(max_requests), LIMIT(max_drain),
+        LIMIT(max_chunk_extension), LIMIT(max_requests), LIMIT(max_skip),
     };
     char name[64];
     unsigned long long n;

@@ -574,7 +574,7 @@ static void early_answers_drain_within_bounds(void)
     fs_limits limits;
 
     fs_limits_default(&limits);
-    limits.max_drain = 8;
+    limits.max_skip = 8;
     open_with(&limits);
     answer(request(POST("Content-Length: 8\r\n")), "a");
     CHECK(!fs_h1_must_close(&m.h1));
@@ -592,7 +592,7 @@ static void a_chunked_body_is_drained_within_bounds(void)
     fs_limits limits;
 
     fs_limits_default(&limits);
-    limits.max_drain = 8;
+    limits.max_skip = 8;
     open_with(&limits);
     answer(request(CHUNKED), "a");
     feed("8\r\n01234567\r\n0\r\nX: y\r\n\r\n" GET);

@@ -73,7 +73,7 @@ static void limits_fit_each_other(void)
     CHECK(limits.low_water < limits.high_water);
     CHECK(limits.max_request_line < limits.max_head);
     CHECK(limits.max_fields <= FS_MAX_FIELDS_CEILING);
-    CHECK(limits.max_drain < limits.max_body);
+    CHECK(limits.max_skip < limits.max_body);
     CHECK(limits.body_buffer < limits.buffered);
     CHECK(limits.ws_max_size < limits.buffered);
     CHECK(limits.max_body < limits.body_files);

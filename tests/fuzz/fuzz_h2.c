@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     p->limits.h2_max_streams = 8;
     p->limits.max_fields = 20;
     p->limits.h2_max_header_list = 2048;
-    p->limits.max_drain = 64;
+    p->limits.max_skip = 64;
     CHECK_INT(peer_open(p), FS_OK);
     if (size) {
         if (data[0] & 1)

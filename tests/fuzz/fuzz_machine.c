@@ -104,7 +104,7 @@ static void check_state(const machine *m)
     CHECK(m->h1.keep <= FS_H1_KEEP_CLOSED);
     CHECK(!fs_h1_must_reset(&m->h1) || fs_h1_must_close(&m->h1));
     CHECK(m->h1.error == 0 || m->h1.reading == FS_H1_READ_DISCARD);
-    CHECK(fs_h1_body_wanted(&m->h1) == 0 || m->h1.reading == FS_H1_READ_BODY || m->h1.reading == FS_H1_READ_DRAIN);
+    CHECK(fs_h1_body_wanted(&m->h1) == 0 || m->h1.reading == FS_H1_READ_BODY || m->h1.reading == FS_H1_READ_SKIP);
 }
 
 static int result_of(machine *m, int result)
@@ -378,7 +378,7 @@ static void open_machine(machine *m, uint8_t options, uint8_t failing)
     if (options & 1) {
         m->limits.max_head = 160;
         m->limits.max_fields = 4;
-        m->limits.max_body = m->limits.max_drain = 20;
+        m->limits.max_body = m->limits.max_skip = 20;
         m->limits.max_requests = 5;
     }
     fs_head_common_init(&m->common, options & 2);

@@ -24,7 +24,7 @@ static fs_limits pick_limits(uint8_t options)
     if (options & 2) {
         limits.max_body = 24;
         limits.max_chunk_extension = 16;
-        limits.max_drain = 16;
+        limits.max_skip = 16;
     }
     if (options & 4)
         limits.max_requests = 3;

@@ -10,7 +10,7 @@ cdef extern from "slots.h":
     void fs_enable_vectorcall(type t, Py_ssize_t offset)
     void fs_enable_done(type t, fs_step step)
     void fs_enable_received(type t, fs_step step)
-    void fs_enable_drained(type t, fs_step step)
+    void fs_enable_write_room(type t, fs_step step)
     void fs_owner_retain(void *owner) noexcept nogil
     void fs_owner_release(void *owner) noexcept nogil
 
@@ -266,7 +266,7 @@ cdef int received_step(PyObject *raw, PyObject **result) except -1:
 
 
 @cython.final
-cdef class Drained:
+cdef class WriteRoom:
     """One `send()` that waits until the out-queue has room again."""
 
     cdef ASGIExchange exchange
@@ -280,10 +280,10 @@ cdef class Drained:
         return self
 
     def __next__(self):
-        return run_step(self, drained_step)
+        return run_step(self, write_room_step)
 
     def send(self, value):
-        return run_step(self, drained_step)
+        return run_step(self, write_room_step)
 
     def throw(self, *args):
         self.close()
@@ -295,8 +295,8 @@ cdef class Drained:
             self.future = self.iterator = None
 
 
-cdef int drained_step(PyObject *raw, PyObject **result) except -1:
-    cdef Drained self = <Drained>raw
+cdef int write_room_step(PyObject *raw, PyObject **result) except -1:
+    cdef WriteRoom self = <WriteRoom>raw
     cdef ASGIExchange exchange = self.exchange
     cdef int kind
     if exchange is None:
@@ -310,7 +310,7 @@ cdef int drained_step(PyObject *raw, PyObject **result) except -1:
         self.future = self.iterator = None
     if exchange.lost or exchange.cut:
         raise exchange.disconnected()
-    if exchange.connection is None or not exchange.connection.full(exchange):
+    if exchange.connection is None or not exchange.connection.must_wait(exchange):
         Py_INCREF(None)
         result[0] = <PyObject *>None
         return PYGEN_RETURN
@@ -318,7 +318,7 @@ cdef int drained_step(PyObject *raw, PyObject **result) except -1:
     exchange.add_sender(self.future)
     self.iterator = self.future.__await__()
     # Making them may have run the application's code, by the garbage collection: is there still something to wait for?
-    if exchange.lost or exchange.connection is None or not exchange.connection.full(exchange):
+    if exchange.lost or exchange.connection is None or not exchange.connection.must_wait(exchange):
         self.close()
         if exchange.lost or exchange.cut:
             raise exchange.disconnected()
@@ -330,4 +330,4 @@ cdef int drained_step(PyObject *raw, PyObject **result) except -1:
 
 fs_enable_done(Done, done_step)
 fs_enable_received(Received, received_step)
-fs_enable_drained(Drained, drained_step)
+fs_enable_write_room(WriteRoom, write_room_step)

@@ -81,7 +81,7 @@ cdef class ASGIExchange(Exchange):
             return 1
         return 0
 
-    cdef raises on_drained(self) except -1:
+    cdef raises on_writable(self) except -1:
         self.wake_senders()
 
     # ---- a client that has left
@@ -227,11 +227,11 @@ cdef class ASGIExchange(Exchange):
     cdef object after_write(self):
         """Something was queued: what `send` returns, an awaitable that waits where the queue is too long."""
         cdef Connection connection = self.connection
-        cdef Drained waiting
+        cdef WriteRoom waiting
         connection.written()
-        if not connection.full(self) or self.connection is None:
+        if not connection.must_wait(self) or self.connection is None:
             return DONE
-        waiting = Drained.__new__(Drained)
+        waiting = WriteRoom.__new__(WriteRoom)
         waiting.exchange = self
         return waiting
 

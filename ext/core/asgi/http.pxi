@@ -80,7 +80,7 @@ cdef class HTTPExchange(ASGIExchange):
     cdef raises reset(self) except -1:
         """Ready for another request; `send` and `receive` stay."""
         self.query = self.client = self.fields = self.versions = None
-        self.started = self.told = self.left = self.lost = self.cut = self.body_ended = self.wants_continue = False
+        self.started = self.disconnect_due = self.left = self.lost = self.cut = self.body_ended = self.wants_continue = False
         self.end_given = self.listens = self.trailers = self.trailers_given = False
         self.broken = 0
         self.since = self.awaiting_since = self.quiet_since = 0
@@ -129,20 +129,20 @@ cdef class HTTPExchange(ASGIExchange):
         self.wake_receivers(True)
 
     cdef raises on_disconnect(self) except -1:
-        self.told = True
+        self.disconnect_due = True
         self.client_left()
         self.wake_receivers(False)
 
     cdef raises on_stop(self) except -1:
         """`receive` says that it is time to end. A stream whose application does not listen has that from `send`."""
-        self.told = True
+        self.disconnect_due = True
         if self.receiver is None and not self.listens and self.stream != NULL and self.stream.head_sent:
             self.cut = True
             self.wake_senders()
         self.wake_receivers(False)
 
     cdef raises on_lost(self) except -1:
-        self.told = self.lost = self.cut = True
+        self.disconnect_due = self.lost = self.cut = True
         self.client_left()
         self.wake_receivers(False)
         self.wake_senders()
@@ -218,7 +218,7 @@ cdef class HTTPExchange(ASGIExchange):
             failed = self.log_failure(exception, self.cut or self.left)
             if failed and self.stream == NULL and not self.broken:
                 count_error(self.driver, error)      # after its answer, which is none the worse for it
-        elif self.stream != NULL and not self.stream.ended and not self.lost and not self.told:
+        elif self.stream != NULL and not self.stream.ended and not self.lost and not self.disconnect_due:
             error = FS_E_APP_NO_RESPONSE
             report(self.driver.logger, LOG_ERROR, "ASGI application returned without %s: %s %s (%s)",
                    ("a response" if self.response <= RESPONSE_HELD else "completing its response",
@@ -230,7 +230,7 @@ cdef class HTTPExchange(ASGIExchange):
         if self.stream != NULL and self.left and not self.lost and not failed:
             self.dismiss()
         elif self.stream != NULL and not self.lost:
-            if not failed and self.driver.gave_up and (self.told or exception is not None):
+            if not failed and self.driver.gave_up and (self.disconnect_due or exception is not None):
                 error = FS_E_STOPPED
             self.fail(error if error else FS_E_APP_NO_RESPONSE)
 
@@ -268,7 +268,7 @@ cdef class HTTPExchange(ASGIExchange):
         cdef size_t held
         cdef object body
         cdef bint more
-        if self.held == 0 and not self.body_ended and not self.told and connection is not None:
+        if self.held == 0 and not self.body_ended and not self.disconnect_due and connection is not None:
             self.taking = True
             if connection.pull(self):
                 connection = self.connection
@@ -291,7 +291,7 @@ cdef class HTTPExchange(ASGIExchange):
             return {"type": "http.request", "body": body, "more_body": more}
         if self.body_ended:
             self.listens = True
-        if self.told or connection is None:
+        if self.disconnect_due or connection is None:
             if self.left and not self.lost and not self.body_ended and self.stream != NULL and not self.stream.head_sent:
                 self.refuse_rest()
             return {"type": "http.disconnect"}

@@ -181,14 +181,14 @@ cdef class WebSocketExchange(ASGIExchange):
 
     cdef raises on_disconnect(self) except -1:
         """The peer has sent FIN: a close frame from us would never be answered."""
-        self.told = True
+        self.disconnect_due = True
         self.client_left()
         self.ended(CLOSE_ABNORMAL, "")
         if self.opened:
             self.leave()
 
     cdef raises on_lost(self) except -1:
-        self.told = self.lost = True
+        self.disconnect_due = self.lost = True
         self.client_left()
         self.ended(CLOSE_ABNORMAL, "")
         self.stage = STAGE_ENDED
@@ -326,7 +326,7 @@ cdef class WebSocketExchange(ASGIExchange):
             self.tell_at = driver.now + <uint64_t>(random.random() * TOLD_WITHIN * (driver.spread_until - driver.now))
 
     cdef raises on_stop(self) except -1:
-        self.told = True
+        self.disconnect_due = True
         if self.stage == STAGE_OPEN or self.stage == STAGE_ENDING:
             self.close_with(CLOSE_RESTART, "service restart")
         else:
@@ -346,7 +346,7 @@ cdef class WebSocketExchange(ASGIExchange):
 
     cdef raises finished(self, object exception) except -1:
         cdef int error = FS_E_APP_RAISED if exception is not None else FS_E_APP_NO_RESPONSE
-        cdef bint gone = self.told or self.stage == STAGE_ENDED
+        cdef bint gone = self.disconnect_due or self.stage == STAGE_ENDED
         cdef bint raised = exception is not None and self.log_failure(exception, gone)
         self.running = False
         self.forget_alarm()
@@ -368,7 +368,7 @@ cdef class WebSocketExchange(ASGIExchange):
                         else "completing its response", self.method_name(), self.path_name()))
             self.ended(CLOSE_ABNORMAL, "")
             self.stage = STAGE_ENDED
-            if not raised and self.driver.gave_up and (self.told or exception is not None):
+            if not raised and self.driver.gave_up and (self.disconnect_due or exception is not None):
                 error = FS_E_STOPPED
             self.fail(error)
 

@@ -103,7 +103,7 @@ cdef class Connection:
     cdef raises wait_for_room(self) except -1
     cdef raises rest(self) except -1
     # exchange -> connection
-    cdef bint full(self, Exchange exchange)
+    cdef bint must_wait(self, Exchange exchange)
     cdef raises written(self) except -1
     cdef bint pull(self, Exchange exchange)
     cdef raises want_body(self, Exchange exchange) except -1

@@ -227,7 +227,7 @@ cdef class Connection:
         elif self.proxy_part is not None:
             self.lost(FS_E_PROXY_HEADER)
         elif self.tls is not None and self.tls.state == TLS_HANDSHAKE:
-            if not self.tls.fresh:
+            if not self.tls.no_bytes_yet:
                 count_error(self.driver, FS_E_TLS)
             self.close(False)
         else:
@@ -306,7 +306,7 @@ cdef class Connection:
 
     # ---- what an exchange calls
 
-    cdef bint full(self, Exchange exchange):
+    cdef bint must_wait(self, Exchange exchange):
         """Whether `send` has to wait."""
         return self.session.is_full(exchange)
 

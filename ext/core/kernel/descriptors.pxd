@@ -9,5 +9,5 @@ ctypedef struct Slot:
 cdef class Watch:
     cdef int fd                         # not owned; -1 once it is no longer watched
     cdef uint32_t slot
-    cdef bint due                       # stands in Driver.told
+    cdef bint due                       # stands in Driver.watches_due
     cdef object callback

@@ -74,8 +74,8 @@ cdef raises tell_watches(Driver driver) except -1:
             driver.repeat_callback()
         except Exception as failure:
             report(driver.logger, LOG_CRITICAL, "Internal error in the periodic callback", (), failure)
-    told, driver.told = driver.told, []
-    for watch in told:
+    due, driver.watches_due = driver.watches_due, []
+    for watch in due:
         watch.due = False
         if watch.fd >= 0:
             try:

@@ -22,7 +22,7 @@ cdef class Driver:
     cdef PyObject *deferred[DEFER_MAX]  # strong: connections whose turn has still to end
     cdef uint32_t deferred_count
     cdef list dead                      # closed in this batch; freed when it ends
-    cdef list told                      # watches whose callback is due when this batch has ended
+    cdef list watches_due               # watches whose callback is due when this batch has ended
     cdef bint sweep_scheduled
     cdef bint turning                   # poll() or sweep() is on the stack: neither is entered again, nothing is buried
     cdef bint idle_stack                # in poll() or sweep(), and no application's code below us on the stack

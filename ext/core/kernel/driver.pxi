@@ -49,7 +49,7 @@ cdef class Driver:
         self.admitted = []
         self.scheduled = []
         self.dead = []
-        self.told = []
+        self.watches_due = []
         self.siblings = []
         self.by_name = {}
         self.buffer = <char *>malloc(RECEIVE_BUFFER)
@@ -248,7 +248,7 @@ cdef class Driver:
             self.end_batch()
             self.note_stall()
             self.finish_batch()
-        if PyList_GET_SIZE(self.told) or self.repeat_due:
+        if PyList_GET_SIZE(self.watches_due) or self.repeat_due:
             tell_watches(self)
         if PyList_GET_SIZE(self.scheduled):
             self.schedule_sweep()       # a sweep() inside this poll has done nothing
@@ -313,7 +313,7 @@ cdef class Driver:
             accept_from(self, <Listener>owner, ACCEPT_BATCH)
         elif not (<Watch>owner).due:
             (<Watch>owner).due = True
-            self.told.append(owner)
+            self.watches_due.append(owner)
 
     cdef raises defer(self, Connection connection) except -1:
         """The ends of turns, where the answers are sent, wait for one another, a few at a time: the kernel's way out

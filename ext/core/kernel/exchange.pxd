@@ -24,7 +24,7 @@ cdef class Exchange:
     cdef int waits                      # for a place, or for its call after that (queue.pxi)
     cdef uint64_t queued_since          # where there are queues: since when it waits for its application, monotonic ms
     cdef bint left                      # the client has closed its half, or is gone
-    cdef bint told                      # http.disconnect is due: the client has left or the worker stops
+    cdef bint disconnect_due            # http.disconnect is due: the client has left or the worker stops
     cdef bint lost                      # nothing can be sent any more
     cdef bint body_ended                # the whole request body has arrived
     cdef bint wants_continue            # Expect: 100-continue, not answered yet
@@ -41,7 +41,7 @@ cdef class Exchange:
     cdef raises on_end(self) except -1
     cdef raises on_disconnect(self) except -1
     cdef raises on_lost(self) except -1
-    cdef raises on_drained(self) except -1
+    cdef raises on_writable(self) except -1
     cdef raises on_refused(self) except -1
     cdef raises on_overdue(self) except -1
     cdef bint calls(self) noexcept

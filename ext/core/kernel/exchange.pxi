@@ -53,11 +53,11 @@ cdef class Exchange:
 
     cdef raises on_disconnect(self) except -1:
         """The client sends no more: it may still read (RFC 9112 section 9.6)."""
-        self.told = True
+        self.disconnect_due = True
 
     cdef raises on_lost(self) except -1:
         """Nothing reaches the client any more; the stream is about to go."""
-        self.told = True
+        self.disconnect_due = True
         self.lost = True
 
     cdef raises on_refused(self) except -1:
@@ -147,7 +147,7 @@ cdef class Exchange:
     cdef raises on_data_end(self) except -1:
         raise NotImplementedError
 
-    cdef raises on_drained(self) except -1:
+    cdef raises on_writable(self) except -1:
         """The out-queue has fallen below its low-water mark."""
 
     cdef bint wants_body(self) noexcept:
@@ -198,7 +198,7 @@ cdef class Exchange:
         cdef fs_stream *stream = self.stream
         if stream == NULL or stream.ended:
             return 0
-        if not self.told:
+        if not self.disconnect_due:
             count_error(self.driver, error)
         if stream.head_sent:
             stream.ops.abort(stream, error)

@@ -234,7 +234,7 @@ cdef class H1Session(Session):
 
     cdef raises note_room(self) except -1:
         if self.exchange is not None and backlog(self.connection) <= self.driver.limits.low_water:
-            self.exchange.on_drained()
+            self.exchange.on_writable()
 
     # ---- time
 
@@ -248,7 +248,7 @@ cdef class H1Session(Session):
             since[0] = self.request_since(PHASE_HEAD)
             deadline[0] = since[0] + limits.timeout_head
             return PHASE_HEAD
-        if self.h1.reading == FS_H1_READ_DRAIN:
+        if self.h1.reading == FS_H1_READ_SKIP:
             since[0] = connection.read_progress
             deadline[0] = since[0] + limits.timeout_body
             return PHASE_BODY

@@ -7,7 +7,7 @@ ctypedef struct StreamQueue:
 cdef class H2Session(Session):
     cdef Exchange unstarted             # of the newest stream, whose application has not been called yet
     cdef fs_h2 h2
-    cdef uint32_t full                  # streams whose exchange waits for room
+    cdef uint32_t waiting_streams       # streams whose exchange waits for room
     cdef uint64_t pong_by               # monotonic ms; while h2.pinged
     cdef bint failure_counted
     cdef raises start(self) except -1

@@ -277,7 +277,7 @@ cdef class H2Session(Session):
     cdef bint client_left(self, Exchange exchange, bint may_turn) except -1:
         if may_turn:
             self.connection.ready(FS_READABLE)
-        return exchange.told
+        return exchange.disconnect_due
 
     # ---- bytes out
 
@@ -301,18 +301,18 @@ cdef class H2Session(Session):
         """Of each stream by itself."""
         cdef fs_h2_stream *stream
         cdef fs_h2_stream *following
-        if self.full == 0:
+        if self.waiting_streams == 0:
             return 0
-        self.full = 0
+        self.waiting_streams = 0
         stream = self.h2.streams
         while stream != NULL:
             following = stream.next
             if stream.flags & FS_H2_FULL and stream.stream.exchange != NULL:
                 if stream.body.size(stream.body) <= self.driver.limits.low_water:
                     stream.flags &= ~<uint32_t>FS_H2_FULL
-                    (<Exchange>stream.stream.exchange).on_drained()
+                    (<Exchange>stream.stream.exchange).on_writable()
                 else:
-                    self.full += 1
+                    self.waiting_streams += 1
             stream = following
 
     cdef bint is_full(self, Exchange exchange) except -1:
@@ -325,7 +325,7 @@ cdef class H2Session(Session):
             return False
         if not stream.flags & FS_H2_FULL:
             stream.flags |= FS_H2_FULL
-            self.full += 1
+            self.waiting_streams += 1
         return True
 
     cdef raises give_up_blocked(self) except -1:

@@ -5,8 +5,8 @@ cdef Py_ssize_t receive_tls(Connection connection, Py_ssize_t taken, Py_ssize_t 
     """Deciphers what was received; how much plaintext lies at the beginning of the buffer now."""
     cdef Driver driver = connection.driver
     cdef TLSFilter tls = connection.tls
-    if tls.fresh:
-        tls.fresh = False
+    if tls.no_bytes_yet:
+        tls.no_bytes_yet = False
         if speaks_http(driver.buffer + taken, n - taken):
             connection.tls = None
             connection.refuse(FS_E_PLAIN_HTTP)

@@ -62,7 +62,7 @@ cdef class TLSFilter:
         self.outgoing = ssl.MemoryBIO()
         self.ssl = settings.context.wrap_bio(self.incoming, self.outgoing, server_side=True)
         self.state = TLS_HANDSHAKE
-        self.fresh = True
+        self.no_bytes_yet = True
 
     def __dealloc__(self):
         fs_outqueue_clear(&self.wire)

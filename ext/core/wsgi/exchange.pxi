@@ -73,7 +73,7 @@ cdef class WSGIExchange(Exchange):
     cdef raises reset(self) except -1:
         self.client = self.query = self.status = self.fields = self.said_length = None
         self.body = None
-        self.started = self.told = self.lost = self.body_ended = self.logged = False
+        self.started = self.disconnect_due = self.lost = self.body_ended = self.logged = False
         self.paused = self.overdue = self.single = False
         self.since = self.awaiting_since = self.quiet_since = self.seen_sent = 0
         self.progress = WSGI_READING
@@ -207,14 +207,14 @@ cdef class WSGIExchange(Exchange):
 
     cdef raises on_disconnect(self) except -1:
         cdef Connection connection = self.connection
-        self.told = True
+        self.disconnect_due = True
         if self.progress == WSGI_READING and not self.body_ended:
             # As where it is gone altogether; but it may still read, and hears 400.
             self.log(499)
             connection.refuse_exchange(self, FS_E_BODY_CUT)
 
     cdef raises on_lost(self) except -1:
-        self.told = self.lost = True
+        self.disconnect_due = self.lost = True
         if self.progress <= WSGI_CALL:
             self.drop_call()
         elif self.paused:
@@ -229,7 +229,7 @@ cdef class WSGIExchange(Exchange):
         self.body = None
         self.progress = WSGI_DONE
 
-    cdef raises on_drained(self) except -1:
+    cdef raises on_writable(self) except -1:
         if self.paused:
             self.paused = False
             self.client_came()
@@ -413,7 +413,7 @@ cdef class WSGIExchange(Exchange):
         cdef PyObject *raw
         cdef object piece
         while True:
-            if self.stream != NULL and connection.full(self) and self.stream != NULL:
+            if self.stream != NULL and connection.must_wait(self) and self.stream != NULL:
                 self.paused = True
                 self.await_client()
                 return 0
@@ -630,7 +630,7 @@ cdef class WSGIExchange(Exchange):
             if PyBytes_GET_SIZE(data):
                 self.send_piece(data)
             connection = self.connection
-            if connection is not None and connection.full(self) and self.threads.relay.depth == 1:
+            if connection is not None and connection.must_wait(self) and self.threads.relay.depth == 1:
                 self.await_client()
                 self.wait_for_room()
                 self.client_came()
@@ -691,8 +691,8 @@ cdef class WSGIExchange(Exchange):
     cdef bint client_is_gone(self) except -1:
         """Whether nobody waits for the answer any more. The driver knows; where this is the only thread, nobody drives now."""
         cdef Connection connection
-        if self.told or self.overdue or self.threads.watched or self.stream == NULL:
-            return self.told or self.overdue
+        if self.disconnect_due or self.overdue or self.threads.watched or self.stream == NULL:
+            return self.disconnect_due or self.overdue
         self.threads.enter()
         try:
             connection = self.connection
