@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import Launch, Run
-from cli.test_option_table import SAMPLES
 from fastserve.config.config import Config
 from fastserve.config.file import ConfigFile
 from fastserve.config.option_types import Secret, Variables
 from fastserve.config.options import OPTIONS
 from fastserve.config.sources import Origin, Setting, Settings
+from unit.config.test_options import SAMPLES
 
 Write = Callable[[str, str], Path]
 

@@ -79,7 +79,7 @@ def _escaped(value: str) -> str:
     text = "".join(f"\\{each}" if each in '\\,+"<>;=' else "\\00" if each == "\0" else each for each in value)
     if text[:1] in (" ", "#"):
         text = "\\" + text
-    if text.endswith(" ") and len(text) > 1:
+    if value.endswith(" ") and len(value) > 1:
         text = text[:-1] + "\\ "
     return text
 

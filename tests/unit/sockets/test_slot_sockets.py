@@ -15,11 +15,11 @@ from typing import Any, Self
 
 import pytest
 
-from cli.test_listeners import ipv6, resolves_to
 from fastserve.config.config import Config
 from fastserve.errors import StartError
 from fastserve.sockets.listeners import SlotSockets, open_listeners
 from kit.waiting import PATIENCE
+from unit.sockets.test_listeners import ipv6, resolves_to
 
 Open = Callable[..., SlotSockets]
 

@@ -24,7 +24,7 @@ from fastserve.observe.admin_access import Access, read_tokens
 from fastserve.observe.scoreboard import TOTALS, Cause, Scoreboard, State, WorkerBlock, now
 from kit.waiting import PATIENCE
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "metrics.md"
 ROW = struct.Struct("QB119s")
 
 
