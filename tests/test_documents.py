@@ -22,9 +22,10 @@ def test_the_diagrams_are_those_of_the_tables() -> None:
     assert states.page(text, source) == text, "run tools/state_tables.py"
 
 
-def test_the_table_of_modules_is_theirs() -> None:
+def test_the_tables_of_modules_and_parts_are_theirs() -> None:
     text = modules.PAGE.read_text(encoding="utf-8")
-    assert modules.table().count("\n") > 70
+    assert modules.modules().count("\n") > 70
+    assert modules.parts().count("\n") > 30
     assert modules.page(text) == text, "run tools/module_table.py"
 
 

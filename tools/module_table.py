@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Writes the table of the modules of `src/fastserve` into `docs/architecture.md`: each with the first words of its own.
+"""Writes two tables into `docs/architecture.md`: the modules of `src/fastserve`, and the parts of `ext/core`.
 
-Run it after a module has come, gone, moved, or got another idea; a test holds the page and the modules together.
+Each comes with the first words of its own. Run it after a module or a part has come, gone, moved, or got another idea;
+a test holds the page and the files together.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "fastserve"
 PAGE = ROOT / "docs" / "architecture.md"
-BEGIN, END = "<!-- modules: begin -->", "<!-- modules: end -->"
+CORE = ROOT / "ext" / "core"
 
 
 def idea(path: Path) -> str:
@@ -22,22 +23,54 @@ def idea(path: Path) -> str:
     return " ".join(text.split("\n\n")[0].split()).removesuffix(".").replace("|", "\\|")
 
 
-def table() -> str:
-    """Packages by their names, and at the end the modules that are in none."""
-    paths = [path for path in SOURCE.rglob("*.py") if path.read_bytes()]
-    lines, package = ["| package | module | its one idea |", "| --- | --- | --- |"], ""
-    for path in sorted(paths, key=lambda path: (path.parent == SOURCE, path)):
-        own = "at the top" if path.parent == SOURCE else f"`{path.parent.name}`"
-        link = f"[{path.stem}](../{path.relative_to(ROOT).as_posix()})"
-        lines.append(f"| {own if own != package else ''} | {link} | {idea(path)} |")
-        package = own
+def first_sentence(path: Path) -> str:
+    """That of the comment which a part of the core begins with."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("# "):
+            break
+        lines.append(line.removeprefix("# "))
+    return (" ".join(lines) + " ").partition(". ")[0].strip().removesuffix(".").replace("|", "\\|")
+
+
+def link(path: Path) -> str:
+    return f"[{path.stem}](../{path.relative_to(ROOT).as_posix()})"
+
+
+def rows(head: str, entries: list[tuple[str, Path, str]]) -> str:
+    """A folder stands in the first of its rows alone."""
+    lines, before = [head, "| --- | --- | --- |"], ""
+    for folder, path, words in entries:
+        lines.append(f"| {folder if folder != before else ''} | {link(path)} | {words} |")
+        before = folder
     return "\n".join(lines)
 
 
+def modules() -> str:
+    """Packages by their names, and at the end the modules that are in none."""
+    paths = [path for path in SOURCE.rglob("*.py") if path.read_bytes()]
+    entries = [
+        ("at the top" if path.parent == SOURCE else f"`{path.parent.name}`", path, idea(path))
+        for path in sorted(paths, key=lambda path: (path.parent == SOURCE, path))
+    ]
+    return rows("| package | module | its one idea |", entries)
+
+
+def parts() -> str:
+    paths = sorted(
+        CORE.glob("*/*.pxi"), key=lambda path: (("kernel", "asgi", "wsgi", "shared").index(path.parent.name), path)
+    )
+    entries = [(f"`{path.parent.name}`", path, first_sentence(path)) for path in paths]
+    return rows("| folder | part | its one idea |", entries)
+
+
 def page(text: str) -> str:
-    """The page with the table that belongs to these modules."""
-    before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n\n{table()}\n\n{END}{rest.split(END)[1]}"
+    """The page with the tables that belong to these files."""
+    for name, table in (("modules", modules()), ("parts", parts())):
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        before, rest = text.split(begin)
+        text = f"{before}{begin}\n\n{table}\n\n{end}{rest.split(end)[1]}"
+    return text
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-# One connection: the turn (receive, take the events, flush, settle), its deadlines and its end. What it speaks is its session's
+# One connection: the turn (receive, take the events, flush, settle), and its end. What it speaks is its session's
 # (session.pxi).
 
 # ---- fs_sink over an out-queue

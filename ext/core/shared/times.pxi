@@ -1,4 +1,4 @@
-# Times are monotonic milliseconds, and 0 is none.
+# Deadlines: times are monotonic milliseconds, and 0 is none.
 
 cdef inline uint64_t earliest(uint64_t a, uint64_t b) noexcept:
     """Of two times, 0 being none."""
