@@ -36,16 +36,29 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     leave_out(items)
+    check_alone(items)
     if hasattr(
         config, "workerinput"
     ):  # of several processes, none is to begin with what takes long when the others end
         begin_with_the_longest(items)
 
 
+WEIGHTS = {"supervised": 20, "cli": 10, "frameworks": 4}
+"""How long a test of a folder lasts beside those of others: where each starts processes of its own."""
+
+
 def begin_with_the_longest(items: list[pytest.Item]) -> None:
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    count = Counter(item.path for item in items)
-    items.sort(key=lambda item: (item.path not in slow, -count[item.path], item.path))
+    cost = Counter[Path]()
+    for item in items:
+        cost[item.path] += WEIGHTS.get(item.path.parent.name, 1)
+    items.sort(key=lambda item: (item.path not in slow, -cost[item.path], item.path))
+
+
+def check_alone(items: list[pytest.Item]) -> None:
+    """The Makefile finds the files with such tests by their text, so that it has to be there."""
+    for path in {item.path for item in items if item.get_closest_marker("alone")}:
+        assert "mark.alone" in path.read_text(), f"{path}: a test is marked alone, and nothing there says so"
 
 
 def leave_out(items: list[pytest.Item]) -> None:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.one_python
 
 FUZZ = Path(__file__).resolve().parent / "fuzz"
 TARGETS = sorted(path.stem for path in FUZZ.glob("fuzz_*.c"))
-SECONDS = 10
+SECONDS = 5
 
 
 @pytest.fixture(scope="module")

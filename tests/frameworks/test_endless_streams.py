@@ -124,7 +124,7 @@ def test_a_stop_waits_for_no_stream_that_was_left(start: Serve) -> None:
 @pytest.mark.parametrize("http", ["1.1", "2"])
 def test_a_stop_ends_streams_that_send(start: Serve, name: str, http: str) -> None:
     """At half of the time: who listens is told by `receive`, and who only sends by `send`."""
-    server = start("endless:app", timeout_graceful_shutdown=6)
+    server = start("endless:app", timeout_graceful_shutdown=4)
     if http == "2":
         with HTTP2(server) as connection:
             stream = connection.open(get(f"/{name}/sends"))
