@@ -16,9 +16,6 @@ Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
-FRESH = 5.0
-"""Seconds for which a worker's last sign of life counts; an idle one gives several in that time."""
-
 OPEN = ("/livez", "/readyz")
 """What everybody may ask, by any name: those who look after the service have neither a token nor its name."""
 
@@ -34,19 +31,19 @@ class _Answer(NamedTuple):
 
 
 def application(
-    scoreboard: Scoreboard, fresh: float = FRESH, access: Access | None = None, *, queries: bool = False
+    scoreboard: Scoreboard, silent_after: float, access: Access | None = None, *, queries: bool = False
 ) -> Application:
     """A WSGI application, for a child process of the supervisor.
 
     scoreboard: what is read; its "pid" of the supervisor is this process's parent.
-    fresh: seconds for which a worker's last sign of life counts.
+    silent_after: seconds for which a worker's last sign of life counts; an idle one gives more than one in that time.
     access: who may read all but `OPEN`.
     queries: whether the query strings of requests are shown.
     """
     access = access if access is not None else Access()
     pages: dict[str, Callable[[], _Answer]] = {
         "/livez": lambda: _health(_death(scoreboard)),
-        "/readyz": lambda: _health(_death(scoreboard) or unready(scoreboard, fresh)),
+        "/readyz": lambda: _health(_death(scoreboard) or unready(scoreboard, silent_after)),
         "/metrics": lambda: _Answer("200 OK", metrics.render(scoreboard), metrics.CONTENT_TYPE),
         "/workers": lambda: _Answer("200 OK", _json(workers(scoreboard, queries=queries)), "application/json"),
     }
@@ -76,7 +73,7 @@ def application(
     return answer
 
 
-def unready(scoreboard: Scoreboard, fresh: float) -> str:
+def unready(scoreboard: Scoreboard, silent_after: float) -> str:
     """Why no requests should be sent here; empty when they should."""
     state = scoreboard.supervisor.state
     if state is not State.SERVING:
@@ -84,9 +81,9 @@ def unready(scoreboard: Scoreboard, fresh: float) -> str:
     serving = [each for each in scoreboard.workers() if each.state is State.SERVING]
     if not serving:
         return "no worker is ready"
-    alive = [each for each in serving if _silence(each) <= fresh]
+    alive = [each for each in serving if _silence(each) <= silent_after]
     if not alive:
-        return f"no worker has shown a sign of life for {fresh:g} s"
+        return f"no worker has shown a sign of life for {silent_after:g} s"
     if all(each["threads_overdue_since"] for each in alive):
         return "no worker has a thread that is not late"
     return ""

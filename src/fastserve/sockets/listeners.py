@@ -50,7 +50,7 @@ class Listeners:
             if not each.listening:
                 each.listen(backlog)
 
-    def fresh(self) -> list[socket.socket]:
+    def take_listening(self) -> list[socket.socket]:
         """Those that listen and were not given before. The others listen when a first worker can answer."""
         found = [each for each in self.sockets if each not in self._given and listens(each)]
         self._given.update(found)
@@ -58,7 +58,7 @@ class Listeners:
 
     @property
     def all_given(self) -> bool:
-        """Whether none is left for `fresh`."""
+        """Whether none is left for `take_listening`."""
         return len(self._given) == len(self.sockets)
 
     def forget(self) -> None:

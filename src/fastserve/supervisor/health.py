@@ -10,7 +10,7 @@ from fastserve.supervisor.slots import WorkerHandle
 BEAT = 1.0
 """Seconds between two signs of life of an idle worker at most."""
 
-FRESH = 2.5
+SILENT_AFTER = 2.5
 """Seconds: a worker that has been silent for longer is helped out, its sockets are served by a sibling too."""
 
 TURNING = 0.05

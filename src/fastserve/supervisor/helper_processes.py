@@ -133,7 +133,7 @@ class HelperProcess(ABC):
         self._forget(PAUSE)
 
 
-class Watcher(HelperProcess):
+class SourceWatcher(HelperProcess):
     """Says when source files have changed."""
 
     name = "watching"
@@ -210,7 +210,9 @@ class Admin(HelperProcess):
 
         metrics.render(self._scoreboard)  # loads what another user might not be allowed to read
         config = Config(
-            admin.application(self._scoreboard, health.FRESH, self._access(), queries=self._config.admin_queries),
+            admin.application(
+                self._scoreboard, health.SILENT_AFTER, self._access(), queries=self._config.admin_queries
+            ),
             interface="wsgi",
             proxy_headers=False,  # the name that it is asked for by is not for others to say
             log_rate_limit=self._config.log_rate_limit,

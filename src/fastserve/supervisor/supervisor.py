@@ -28,7 +28,7 @@ from fastserve.observe.scoreboard import Scoreboard, State
 from fastserve.sockets.listeners import SlotSockets
 from fastserve.supervisor import adoption
 from fastserve.supervisor.arrivals import Arrivals
-from fastserve.supervisor.helper_processes import Admin, HelperProcess, Watcher
+from fastserve.supervisor.helper_processes import Admin, HelperProcess, SourceWatcher
 from fastserve.supervisor.spawn import WorkerResources
 from fastserve.supervisor.upgrade import Upgrade
 from fastserve.supervisor.workers import HANDSHAKE, Workers
@@ -113,7 +113,7 @@ class Supervisor:
         self._admin_sockets: SlotSockets | None = None
         self._access_log: logs.AccessLog | None = None
         self._admin: Admin | None = None
-        self._watcher: Watcher | None = None
+        self._watcher: SourceWatcher | None = None
         self._adopts = adoption.adopts()
         self._resized = False
         """Whether it was said that WINCH means nothing."""
@@ -211,7 +211,7 @@ class Supervisor:
             self._admin = Admin(config, user, self._admin_sockets, self._scoreboard, self._after_fork_in_admin)
             self._helpers.append(self._admin)
         if config.reload:
-            self._watcher = Watcher(config, self._after_fork_in_watcher)
+            self._watcher = SourceWatcher(config, self._after_fork_in_watcher)
             self._helpers.append(self._watcher)
 
     def _info(self, workers: int) -> SupervisorInfo:

@@ -453,7 +453,7 @@ class Workers:
         able = [
             child
             for child in self.children.values()
-            if child.serving and not child.hangs and child.silence() < health.FRESH
+            if child.serving and not child.hangs and child.silence() < health.SILENT_AFTER
         ]
         self._deliver(able)
         for slot in self.slots[: self.sockets.slots]:

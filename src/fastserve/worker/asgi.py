@@ -149,7 +149,7 @@ def new_driver(
 
 def watch_listeners(driver: Driver, context: WorkerContext) -> None:
     """Takes connections from the listeners that listen and are not watched yet. Raises OSError."""
-    for each in context.listeners.fresh():
+    for each in context.listeners.take_listening():
         driver.add_listener(each.fileno(), shared=context.shared, **context.listeners.security.options(each))
 
 

@@ -67,11 +67,11 @@ def _run(spec: WorkerSpec, control: "_Control") -> ExitStatus:
         with after_fork.guarded(control.forget, control.note_fork):
             return ExitStatus.CLEAN if _serve(spec, control) else ExitStatus.NOT_CLEAN
     except StartError as error:
-        spec.channel.send("failed", reason=str(error), traceback=_told(error.__cause__))
+        spec.channel.send("failed", reason=str(error), traceback=_as_text(error.__cause__))
         return ExitStatus.NOT_STARTED
     except Exception as error:
         spec.channel.send(
-            "failed", reason=f"a fault of the server: {summary(error)}", traceback=_told(error, whole=True)
+            "failed", reason=f"a fault of the server: {summary(error)}", traceback=_as_text(error, whole=True)
         )
         return ExitStatus.NOT_STARTED
 
@@ -127,7 +127,7 @@ def _first_signals(control: "_Control") -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _told(error: BaseException | None, *, whole: bool = False) -> str:
+def _as_text(error: BaseException | None, *, whole: bool = False) -> str:
     """An exception as a text for the supervisor's log."""
     if error is None:
         return ""

@@ -57,7 +57,7 @@ class ThreadedWorker:
         self._patience = config.timeout_graceful_shutdown
         self._listeners = context.listeners
         self._stopping = False
-        self._told = False
+        self._asked_to_stop = False
         """Whether a signal has asked for the end, which begins when the driver turns."""
         self._forced = False
         self._note: Callable[[signal.Signals], Urgency]
@@ -113,7 +113,7 @@ class ThreadedWorker:
     @property
     def should_exit(self) -> bool:
         """Whether the end has begun: a stop, a reload, recycling. Setting it asks for a stop, from any thread."""
-        return self._stopping or self._told
+        return self._stopping or self._asked_to_stop
 
     @should_exit.setter
     def should_exit(self, value: bool) -> None:
@@ -169,7 +169,7 @@ class ThreadedWorker:
         Applications look there for the server: see `Worker.handle_exit`.
         """
         urgency = self._note(signal.Signals(number))
-        self._told |= urgency is not Urgency.NONE
+        self._asked_to_stop |= urgency is not Urgency.NONE
         self.soon(partial(self._take, signal.Signals(number)))
         if urgency is not Urgency.NONE and not self._watched and urgency not in self._timers:
             # Nobody could take over from the thread that is inside the application: the process does not wait for ever.

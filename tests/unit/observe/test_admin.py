@@ -27,6 +27,8 @@ from kit.waiting import PATIENCE
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "metrics.md"
 ROW = struct.Struct("QB119s")
 
+SILENT_AFTER = 5.0
+
 
 class Silent(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
@@ -57,7 +59,9 @@ def scoreboard() -> Scoreboard:
 @pytest.fixture
 def ask(scoreboard: Scoreboard) -> Iterator[Ask]:
     """Asks over a socket: ask("/livez"), ask("/livez", "POST")."""
-    server: WSGIServer = make_server("127.0.0.1", 0, validator(application(scoreboard)), handler_class=Silent)
+    server: WSGIServer = make_server(
+        "127.0.0.1", 0, validator(application(scoreboard, SILENT_AFTER)), handler_class=Silent
+    )
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
 
@@ -316,7 +320,7 @@ def refusals(scoreboard: Scoreboard, access: Access, **environ: str) -> dict[str
     def status(path: str) -> str:
         said: list[str] = []
         asked = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "REMOTE_ADDR": "127.0.0.1", **environ}
-        list(application(scoreboard, access=access)(asked, lambda status, _fields: said.append(status)))
+        list(application(scoreboard, SILENT_AFTER, access)(asked, lambda status, _fields: said.append(status)))
         return said[0].partition(" ")[0]
 
     return {path: status(path) for path in ("/livez", "/readyz", "/metrics", "/workers", "/none")}
@@ -372,7 +376,7 @@ def test_tokens_that_are_not(scoreboard: Scoreboard, field: str) -> None:
 
 def test_it_is_said_what_is_asked_for(scoreboard: Scoreboard) -> None:
     said = []
-    answer = application(scoreboard, access=Access(tokens=[b"one"]))
+    answer = application(scoreboard, SILENT_AFTER, Access(tokens=[b"one"]))
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/metrics", "REMOTE_ADDR": "127.0.0.1"}
     body = answer(environ, lambda _status, fields: said.extend(fields))
     assert ("WWW-Authenticate", 'Bearer realm="fastserve"') in said
