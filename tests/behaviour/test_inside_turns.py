@@ -366,3 +366,23 @@ def test_poll_and_sweep_inside_a_turn_do_nothing_and_lose_nothing() -> None:
             client.close()
         assert until(lambda: is_idle(driving))
     assert not _core.DEBUG or _core.ledger()["connections"] == 0
+
+
+# ---- the first bytes of a connection, by which its protocol is chosen
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("way", ["half_close", "close"])
+def test_part_of_a_preface_at_which_the_client_stops(kind: str, way: str) -> None:
+    """It was kept as long as it might become HTTP/2's: what HTTP/1 makes of it must still be there when it answers."""
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    with Driving(kind) as driving, serve(driving) as made:
+        for size in range(1, len(preface)):
+            client = Client(made.getsockname()).send(preface[:size])
+            assert until(lambda size=size: driving.driver.counters()["bytes_in"] >= size * (size + 1) // 2)  # type: ignore[misc]
+            getattr(client, way)()
+            if way == "half_close":
+                assert client.answer("PRI").status in (400, 505), size
+                assert client.gone()
+                client.close()
+            assert until(lambda: is_idle(driving))

@@ -34,9 +34,11 @@ cdef bint choose_protocol(Connection connection, char *p, size_t n) except -1:
 
 cdef raises give_up_choosing(Connection connection) except -1:
     """The peer sends no more, and it was no preface: HTTP/1 says what is wrong with it."""
-    opening, connection.opening = connection.opening, None
+    cdef size_t size = PyBytes_GET_SIZE(connection.opening)
+    memcpy(connection.driver.buffer, PyBytes_AS_STRING(connection.opening), size)   # what is fed is borrowed until the turn's end
+    connection.opening = None
     connection.undecided = False
-    connection.session.feed(PyBytes_AS_STRING(opening), PyBytes_GET_SIZE(opening))
+    connection.feed(connection.driver.buffer, size)
     connection.session.events()
 
 
