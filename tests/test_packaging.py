@@ -90,6 +90,8 @@ def test_the_source_distribution_carries_llhttp_and_no_build_product(sdist: Path
 def test_the_wheel_holds_the_compiled_modules_their_types_and_no_source(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {"fastserve/py.typed", "fastserve/_core.pyi"} <= set(names)
+    modules = (path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "fastserve").rglob("*.py"))
+    assert sorted(modules) == sorted(name for name in names if name.endswith(".py"))
     assert sorted(name.partition(".")[0] for name in names if name.endswith(".so")) == [
         f"fastserve/{m}" for m in MODULES
     ]
