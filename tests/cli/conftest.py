@@ -1,17 +1,15 @@
 """The command as a real process: run to its end, or launched, watched and stopped by its pid."""
 
-import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Self
 
 import pytest
 
-from kit.process import Output
+from kit.process import ServerProcess, environment
 from kit.waiting import PATIENCE, UNHURRIED
 
 COMMAND = [sys.executable, "-m", "fastserve"]
@@ -27,12 +25,6 @@ async def app(scope, receive, send):
 """
 
 
-def environment(**variables: str) -> dict[str, str]:
-    """This process's environment without anything that configures the server."""
-    kept = {name: value for name, value in os.environ.items() if name != "PORT" and not name.startswith("FASTSERVE_")}
-    return {**kept, **variables}
-
-
 class Ended:
     """What a finished command left: its exit status and its two outputs, log lines without time and process."""
 
@@ -42,50 +34,24 @@ class Ended:
         self.stderr = STAMP.sub("", done.stderr)
 
 
-class Launched:
-    """A command that serves. A context manager: leaving it kills what still runs."""
+class Launched(ServerProcess):
+    """The command, of which nothing is known but its arguments."""
 
     def __init__(self, arguments: list[str], cwd: Path, variables: dict[str, str], keep: tuple[int, ...] = ()) -> None:
-        self.process = subprocess.Popen(
-            [*COMMAND, *arguments],
-            cwd=cwd,
-            env=environment(**{**UNHURRIED, **variables}),
-            pass_fds=keep,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        self.stdout, self.stderr = (Output(_present(each)) for each in (self.process.stdout, self.process.stderr))
+        variables = environment(**{**UNHURRIED, **variables})
+        super().__init__([*COMMAND, *arguments], variables, directory=cwd, descriptors=keep)
 
-    def port(self) -> int:
+    def named_port(self) -> int:
         """The port that the log names."""
-        text = self.stderr.wait(lambda text: re.search(r"listening on http://\S+:\d+\n", text) is not None)
-        match = re.search(r"listening on http://\S+:(\d+)\n", text)
-        assert match is not None
-        return int(match[1])
-
-    def signal(self, number: signal.Signals) -> Self:
-        self.process.send_signal(number)
-        return self
+        self.wait_until_it_listens()
+        return self.port
 
     def end(self) -> Ended:
         """Waits for the end of the process."""
-        status = self.process.wait(PATIENCE)
-        for output in (self.stdout, self.stderr):
-            output.wait_for_the_end()
-        return Ended(subprocess.CompletedProcess([], status, self.stdout.text, self.stderr.text))
+        return Ended(subprocess.CompletedProcess([], self.wait(), self.stdout.text, self.stderr.text))
 
     def stop(self) -> Ended:
         return self.signal(signal.SIGTERM).end()
-
-    def kill(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
-
-def _present(stream: IO[bytes] | None) -> IO[bytes]:
-    assert stream is not None
-    return stream
 
 
 Run = Callable[..., Ended]

@@ -208,7 +208,7 @@ def test_application_in_the_file_is_served(launch: Launch, write: Write) -> None
 
     write("fastserve.toml", 'app = "hello:app"\n[headers]\nX-From = "file"\n')
     launched = launch()
-    answer = httpx.get(f"http://127.0.0.1:{launched.port()}/", trust_env=False)
+    answer = httpx.get(f"http://127.0.0.1:{launched.named_port()}/", trust_env=False)
     assert (answer.text, answer.headers["x-from"]) == ("hello", "file")
     assert launched.stop().status == 0
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import uvloop
 
-from cli.conftest import environment
 from fastserve import Config, Server
+from kit.process import environment
 from kit.waiting import PATIENCE, UNHURRIED
 
 TERM, INT = signal.SIGTERM, signal.SIGINT

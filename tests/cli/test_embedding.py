@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from cli.conftest import environment
 from fastserve import Config, Server, StartError
-from kit.process import Output
+from kit.process import Output, environment
 from kit.waiting import PATIENCE
 
 

@@ -97,7 +97,7 @@ def test_serves_and_stops(launch: Launch, module: Module, loop: str) -> None:
     )
     launched = launch("which:app", "--loop", loop, "--lifespan", "off")
     expected = b"loop=asyncio!" if loop == "asyncio" else b"loop=uvloop!"
-    assert answered(launched.port(), b"!").endswith(expected)
+    assert answered(launched.named_port(), b"!").endswith(expected)
     ended = launched.stop()
     assert ended.status == 0
     assert ended.stderr.splitlines()[1:] == ["[INFO] stopping", "[INFO] stopped"]
@@ -106,7 +106,7 @@ def test_serves_and_stops(launch: Launch, module: Module, loop: str) -> None:
 @BOTH_WAYS
 def test_log_of_a_start(launch: Launch) -> None:
     launched = launch("hello:app")
-    port = launched.port()
+    port = launched.named_port()
     assert launched.stop().stderr == (
         "[INFO] the application does not support lifespan (it raised ValueError: only HTTP); going on without\n"
         f"[INFO] listening on http://127.0.0.1:{port}\n[INFO] stopping\n[INFO] stopped\n"
@@ -134,7 +134,7 @@ def test_inherited_descriptor(launch: Launch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         launched = launch("hello:app", "--fd", str(listener.fileno()), keep=(listener.fileno(),))
-        assert launched.port() == port
+        assert launched.named_port() == port
         assert answered(port).startswith(b"HTTP/1.1 200 ")
         assert launched.stop().status == 0
 
@@ -142,12 +142,12 @@ def test_inherited_descriptor(launch: Launch) -> None:
 def test_app_dir(launch: Launch, tmp_path: Path) -> None:
     (tmp_path / "inner").mkdir()
     (tmp_path / "hello.py").rename(tmp_path / "inner" / "moved.py")
-    assert answered(launch("moved:app", "--app-dir", "inner").port()).startswith(b"HTTP/1.1 200 ")
+    assert answered(launch("moved:app", "--app-dir", "inner").named_port()).startswith(b"HTTP/1.1 200 ")
 
 
 def test_factory(launch: Launch, module: Module) -> None:
     module("made", "import hello\ndef make():\n    return hello.app\n")
-    assert answered(launch("made:make", "--factory").port()).startswith(b"HTTP/1.1 200 ")
+    assert answered(launch("made:make", "--factory").named_port()).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize("interface", ["auto", "asgi2"])
@@ -163,7 +163,7 @@ def test_asgi2(launch: Launch, module: Module, interface: str) -> None:
         "        await send({'type': 'http.response.body', 'body': b'ASGI ' + "
         "self.scope['asgi']['version'].encode()})\n",
     )
-    assert answered(launch("old:App", "--interface", interface).port(), b"ASGI 2.0").startswith(b"HTTP/1.1 200 ")
+    assert answered(launch("old:App", "--interface", interface).named_port(), b"ASGI 2.0").startswith(b"HTTP/1.1 200 ")
 
 
 def test_class_that_is_awaited(launch: Launch, module: Module) -> None:
@@ -178,12 +178,12 @@ def test_class_that_is_awaited(launch: Launch, module: Module) -> None:
         "        await self.send({'type': 'http.response.start', 'status': 200, 'headers': []})\n"
         "        await self.send({'type': 'http.response.body', 'body': b'awaited'})\n",
     )
-    assert answered(launch("awaited:App", "--lifespan", "off").port(), b"awaited").startswith(b"HTTP/1.1 200 ")
+    assert answered(launch("awaited:App", "--lifespan", "off").named_port(), b"awaited").startswith(b"HTTP/1.1 200 ")
 
 
 def test_header_and_access_log(launch: Launch, tmp_path: Path) -> None:
     launched = launch("hello:app", "--header", "X-One: 1", "--header", "X-Two: 2", "--access-logfile", "access.log")
-    head = answered(launched.port()).lower()
+    head = answered(launched.named_port()).lower()
     assert b"x-one: 1\r\n" in head
     assert b"x-two: 2\r\n" in head
     ended = launched.stop()
@@ -197,7 +197,7 @@ def test_header_and_access_log(launch: Launch, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("flag", "lines"), [("--access-log", 1), ("--no-access-log", 0)])
 def test_access_log_on_standard_output(launch: Launch, flag: str, lines: int) -> None:
     launched = launch("hello:app", flag, "--log-level", "info")
-    answered(launched.port())
+    answered(launched.named_port())
     ended = launched.stop()
     assert ended.stdout.count("GET / HTTP/1.1") == ended.stdout.count("\n") == lines
     assert "GET /" not in ended.stderr
@@ -220,7 +220,7 @@ def test_forwarding_fields(launch: Launch, module: Module) -> None:
         ("--forwarded-allow-ips=10.0.0.0/8", ignored),
         ("--forwarded-allow-ips=127.0.0.0/8", believed),
     ):
-        connection = Connection(launch("echo:app", "--lifespan", "off", option).port())
+        connection = Connection(launch("echo:app", "--lifespan", "off", option).named_port())
         with connection.socket:
             connection.socket.sendall(REQUEST[:-2] % b"/" + fields + b"\r\n")
             assert connection.read_until(b"!").endswith(expected), option
@@ -238,7 +238,7 @@ def start(launch: Launch, module: Module, source: str, *options: str) -> Launche
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stop_runs_the_shutdown(launch: Launch, module: Module, number: signal.Signals) -> None:
     launched = start(launch, module, COMPLETE)
-    port = launched.port()
+    port = launched.named_port()
     assert answered(port, b"from the state").startswith(b"HTTP/1.1 200 ")
     ended = launched.signal(number).end()
     assert ended.status == 0
@@ -254,7 +254,7 @@ def test_signal_after_the_stop_does_not_change_the_exit_status(
 ) -> None:
     module("late", "import atexit, hello, time\napp = hello.app\natexit.register(time.sleep, 0.3)\n")
     launched = launch("late:app")
-    launched.port()
+    launched.named_port()
     launched.signal(number).stderr.wait_for("[INFO] stopped\n")
     assert launched.signal(number).end().status == 0
 
@@ -262,7 +262,7 @@ def test_signal_after_the_stop_does_not_change_the_exit_status(
 @BOTH_WAYS
 def test_failed_shutdown_is_an_exit_status(launch: Launch, module: Module) -> None:
     launched = start(launch, module, FAILED)
-    launched.port()
+    launched.named_port()
     ended = launched.stop()
     assert ended.status == 3
     assert "[ERROR] the application's shutdown failed\n" in ended.stderr
@@ -271,7 +271,7 @@ def test_failed_shutdown_is_an_exit_status(launch: Launch, module: Module) -> No
 @BOTH_WAYS
 def test_idle_connection_may_bring_one_more_request(launch: Launch, module: Module) -> None:
     launched = start(launch, module, COMPLETE)
-    port = launched.port()
+    port = launched.named_port()
     connection = Connection(port)
     with connection.socket:
         connection.ask()
@@ -287,7 +287,7 @@ def test_idle_connection_may_bring_one_more_request(launch: Launch, module: Modu
 @BOTH_WAYS
 def test_idle_connection_does_not_delay_the_stop_for_long(launch: Launch, module: Module) -> None:
     launched = start(launch, module, COMPLETE)
-    connection = Connection(launched.port())
+    connection = Connection(launched.named_port())
     with connection.socket:
         connection.ask()
         connection.read_until(b"from the state")
@@ -299,7 +299,7 @@ def test_idle_connection_does_not_delay_the_stop_for_long(launch: Launch, module
 @BOTH_WAYS
 def test_stop_refuses_new_connections_while_it_drains(launch: Launch, module: Module) -> None:
     launched = start(launch, module, COMPLETE)
-    port = launched.port()
+    port = launched.named_port()
     connection = Connection(port)
     with connection.socket:
         connection.ask(b"/wait")
@@ -325,7 +325,7 @@ def connection_is_refused(port: int) -> bool:
 @BOTH_WAYS
 def test_waiting_request_is_told_at_half_time(launch: Launch, module: Module) -> None:
     launched = start(launch, module, COMPLETE, "--timeout-graceful-shutdown", "1")
-    connection = Connection(launched.port())
+    connection = Connection(launched.named_port())
     with connection.socket:
         connection.ask(b"/wait")
         launched.stderr.wait_for("waiting\n")
@@ -337,7 +337,7 @@ def test_waiting_request_is_told_at_half_time(launch: Launch, module: Module) ->
 @BOTH_WAYS
 def test_hanging_request_is_cancelled_at_the_end(launch: Launch, module: Module) -> None:
     launched = start(launch, module, COMPLETE, "--timeout-graceful-shutdown", "0.5")
-    connection = Connection(launched.port())
+    connection = Connection(launched.named_port())
     with connection.socket:
         connection.ask(b"/hang")
         launched.stderr.wait_for("hanging\n")
@@ -350,7 +350,7 @@ def test_hanging_request_is_cancelled_at_the_end(launch: Launch, module: Module)
 @BOTH_WAYS
 def test_second_signal_forces(launch: Launch, module: Module) -> None:
     launched = start(launch, module, COMPLETE)
-    connection = Connection(launched.port())
+    connection = Connection(launched.named_port())
     with connection.socket:
         connection.ask(b"/hang")
         launched.stderr.wait_for("hanging\n")

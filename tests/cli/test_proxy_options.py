@@ -32,7 +32,7 @@ def answer(port: int, data: bytes) -> bytes:
 def test_header_of_a_trusted_peer(launch: Launch, module: Module) -> None:
     module("who", WHO)
     launched = launch("who:app", "--proxy-protocol", "--lifespan", "off")
-    port = launched.port()
+    port = launched.named_port()
     assert answer(port, HEADER + GET).endswith(b"\r\n\r\n(('192.0.2.1', 56324), ('198.51.100.2', 443))")
     assert answer(port, GET) == b""
     assert launched.stop().stdout.startswith("192.0.2.1 - - [")
@@ -41,7 +41,7 @@ def test_header_of_a_trusted_peer(launch: Launch, module: Module) -> None:
 def test_header_of_another_peer(launch: Launch, module: Module) -> None:
     module("who", WHO)
     launched = launch("who:app", "--proxy-protocol", "--proxy-allow-from", "192.0.2.0/28", "--lifespan", "off")
-    port = launched.port()
+    port = launched.named_port()
     assert answer(port, GET).startswith(b"HTTP/1.1 200 OK\r\n")
     assert answer(port, HEADER + GET).startswith(b"HTTP/1.1 400 Bad Request\r\n")
     launched.stop()

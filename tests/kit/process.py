@@ -11,7 +11,8 @@ import sys
 import termios
 import threading
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +25,7 @@ from kit.client import Address, Client
 from kit.waiting import PATIENCE, UNHURRIED, until
 
 APPS = Path(__file__).parent / "apps"
-LISTENING = re.compile(r"listening on https?://127\.0\.0\.1:([0-9]+)", re.IGNORECASE)
+LISTENING = re.compile(r"listening on (?:https?://(\S+):(\d+)|unix:(\S+))\n")
 TRACEBACK = "Traceback (most recent call last)"
 FIRST = re.compile(
     r"((?:During handling of the above exception|The above exception was the direct cause).*\s+)?"
@@ -122,8 +123,111 @@ class Output:
             return self._text
 
 
-class Server:
-    """A `fastserve` process.
+def environment(**variables: str) -> dict[str, str]:
+    """This process's environment without anything that configures the server."""
+    kept = {name: value for name, value in os.environ.items() if name != "PORT" and not name.startswith("FASTSERVE_")}
+    return {**kept, **variables}
+
+
+class ServerProcess:
+    """A command that serves, from its start to its end. A context manager: leaving it kills what still runs.
+
+    command: and its arguments.
+    environment: all of its variables.
+    directory: the working directory, which paths of Unix sockets are seen from.
+    descriptors: those that it inherits.
+    group: it is the first process of a group of its own, which is killed as a whole.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        directory: Path | None = None,
+        descriptors: tuple[int, ...] = (),
+        group: bool = False,
+    ) -> None:
+        self.directory = directory or Path.cwd()
+        self._group = group
+        self.process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=descriptors,
+            start_new_session=group,
+        )
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        self.stdout = Output(self.process.stdout)
+        self.stderr = Output(self.process.stderr)
+        self.address: Address = ("127.0.0.1", 0)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def port(self) -> int:
+        assert not isinstance(self.address, str)
+        return self.address[1]
+
+    def addresses(self, count: int = 1, host: str = "") -> list[Address]:
+        """Waits until the log has named so many, of this host where one is given; in the order of their lines."""
+
+        def named(text: str) -> list[Address]:
+            found = [each for each in LISTENING.findall(text) if host in ("", each[0])]
+            return [str(self.directory / path) if path else (host, int(port)) for host, port, path in found]
+
+        return named(self.stderr.wait(lambda text: len(named(text)) >= count))
+
+    def wait_until_it_listens(self, host: str = "") -> None:
+        """Its first address, of this host where one is given, is `address` then."""
+        try:
+            self.address = self.addresses(host=host)[0]
+        except BaseException:
+            self.kill()
+            raise
+
+    def signal(self, number: signal.Signals, pid: int | None = None) -> Self:
+        """To it, or to another process of its own."""
+        os.kill(self.pid if pid is None else pid, number)
+        return self
+
+    def wait(self, timeout: float = PATIENCE) -> int:
+        """Waits for the end of the process and of its output; its exit status."""
+        try:
+            status = self.process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            self.kill()
+            raise AssertionError(f"the server did not end:\n{self.stderr.text[-4000:]}") from error
+        self.stdout.wait_for_the_end()
+        self.stderr.wait_for_the_end()
+        return status
+
+    def kill(self) -> None:
+        """And waits for it; idempotent."""
+        with suppress(ProcessLookupError):
+            if self._group:
+                os.killpg(self.pid, signal.SIGKILL)
+            elif self.process.poll() is None:
+                self.process.kill()
+        self.process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+
+class Server(ServerProcess):
+    """A `fastserve` process with an application of tests/kit/apps.
 
     Parameters:
         application: "module:attribute", from tests/kit/apps.
@@ -156,49 +260,17 @@ class Server:
         if "uds" not in options and "fd" not in options:
             options.setdefault("port", 0)
         self.options = options
-        self.process = subprocess.Popen(
+        super().__init__(
             self.command(application, flags(options)),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=descriptors,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **UNHURRIED, **UNLIMITED, **(environment or {})},
+            {**os.environ, "PYTHONUNBUFFERED": "1", **UNHURRIED, **UNLIMITED, **(environment or {})},
+            descriptors=descriptors,
         )
-        assert self.process.stdout
-        assert self.process.stderr
-        self.stdout = Output(self.process.stdout)
-        self.stderr = Output(self.process.stderr)
         self.expected_tracebacks = 0
         self.tracebacks_matter = True
         self.stopping = False
         self._mark = 0
-        self.address: Address = ("127.0.0.1", 0)
         if listens:
-            self._wait_until_it_listens()
-
-    def _wait_until_it_listens(self) -> None:
-        try:
-            if isinstance(self.options.get("uds"), str):
-                self.stderr.wait_for("istening on")
-                self.address = str(self.options["uds"])
-            else:
-                text = self.stderr.wait(lambda text: LISTENING.search(text) is not None)
-                match = LISTENING.search(text)
-                assert match
-                self.address = ("127.0.0.1", int(match[1]))
-        except BaseException:
-            self.process.kill()
-            self.process.wait()
-            raise
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    @property
-    def port(self) -> int:
-        assert not isinstance(self.address, str)
-        return self.address[1]
+            self.wait_until_it_listens("" if "uds" in options else "127.0.0.1")
 
     @property
     def url(self) -> str:
@@ -263,21 +335,9 @@ class Server:
             f"{tracebacks(text)} tracebacks, expected {self.expected_tracebacks}:\n{text[-6000:]}"
         )
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, number: signal.Signals, pid: int | None = None) -> Self:
         self.stopping = True
-        os.kill(self.pid, number)
-
-    def wait(self, timeout: float = PATIENCE) -> int:
-        """Waits for the end of the process and of its output; its exit status."""
-        try:
-            status = self.process.wait(timeout)
-        except subprocess.TimeoutExpired as error:
-            self.process.kill()
-            self.process.wait()
-            raise AssertionError(f"the server did not end:\n{self.stderr.text[-4000:]}") from error
-        self.stdout.wait_for_the_end()
-        self.stderr.wait_for_the_end()
-        return status
+        return super().signal(number, pid)
 
     def stop(self) -> None:
         """SIGTERM; the exit status must be 0."""
@@ -294,16 +354,6 @@ class Server:
     def descriptors(self) -> int:
         """Open descriptors of the process."""
         return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
 
 
 def tracebacks(text: str) -> int:

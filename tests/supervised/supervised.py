@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,19 +16,18 @@ from kit import tcp_table
 from kit.answer import Answer
 from kit.client import Address, Client
 from kit.descriptors import opened
-from kit.process import Output
+from kit.process import Output, ServerProcess
 from kit.script import request
 from kit.waiting import PATIENCE, UNHURRIED, until
 
 TESTS = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-m", "fastserve"]
-LISTENING = re.compile(r"listening on (?:http://(\S+):(\d+)|unix:(\S+))\n")
 ADMIN = "admin.sock"
 WORKER = re.compile(r"fastserve: worker (\d+) \((\w+)\)")
 
 
-class Supervised:
-    """The command with a supervisor. A context manager: leaving it ends every process of the group.
+class Supervised(ServerProcess):
+    """The command with a supervisor, as the first process of a group, which ends with it.
 
     arguments: of the command; `--port 0` is added where no address is given.
     directory: the working directory, where the application's module is.
@@ -45,46 +43,19 @@ class Supervised:
         listens: bool = True,
         wrapper: Sequence[str] = (),
     ) -> None:
-        self.directory = directory
         addressed = {"--port", "--bind", "--uds", "--fd", "--config"} & set(arguments)
-        self.process = subprocess.Popen(
+        super().__init__(
             [*wrapper, *COMMAND, *arguments, *([] if addressed else ["--port", "0"])],
-            cwd=directory,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **UNHURRIED, **(variables or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
+            {**os.environ, "PYTHONUNBUFFERED": "1", **UNHURRIED, **(variables or {})},
+            directory=directory,
+            group=True,
         )
-        assert self.process.stdout is not None
-        assert self.process.stderr is not None
-        self.stdout = Output(self.process.stdout)
-        self.log = Output(self.process.stderr)
-        self.address: Address = ("127.0.0.1", 0)
         if listens:
-            try:
-                self.address = self.addresses()[0]
-            except BaseException:
-                self.kill()
-                raise
+            self.wait_until_it_listens()
 
     @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    @property
-    def port(self) -> int:
-        assert not isinstance(self.address, str)
-        return self.address[1]
-
-    def addresses(self, count: int = 1) -> list[Address]:
-        """Waits until the log has named so many; in the order of their lines."""
-        found = LISTENING.findall(self.log.wait(lambda text: len(LISTENING.findall(text)) >= count))
-        return [str(self.directory / path) if path else (host, int(port)) for host, port, path in found]
-
-    def signal(self, number: signal.Signals, pid: int | None = None) -> Self:
-        os.kill(self.pid if pid is None else pid, number)
-        return self
+    def log(self) -> Output:
+        return self.stderr
 
     def workers(self, state: str | None = None) -> dict[int, int]:
         """The workers by their titles: process IDs by slot; of several in one slot, any."""
@@ -124,28 +95,9 @@ class Supervised:
         found: list[dict[str, Any]] = json.loads(self.admin("/workers").body)
         return found
 
-    def wait(self, timeout: float = PATIENCE) -> int:
-        """Waits for the end; the exit status."""
-        status = self.process.wait(timeout)
-        self.log.wait_for_the_end()
-        return status
-
     def stop(self) -> int:
         """SIGTERM, and the exit status."""
         return self.signal(signal.SIGTERM).wait()
-
-    def kill(self) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self.process.wait()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.kill()
 
 
 class Load:

@@ -15,11 +15,10 @@ from typing import Any
 
 import pytest
 
-from cli.conftest import environment
 from kit import tcp_table
 from kit.client import Client
 from kit.descriptors import opened
-from kit.process import Output
+from kit.process import Output, environment
 from kit.script import request
 from kit.waiting import PATIENCE, UNHURRIED, until
 from supervised.conftest import KINDS, Supervise, Write, amount

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.conftest import environment
+from kit.process import environment
 from kit.waiting import PATIENCE, until
 from supervised.conftest import Supervise, Write
 from supervised.supervised import Supervised

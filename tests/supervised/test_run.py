@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from kit.client import Client
-from kit.process import Output
+from kit.process import LISTENING, Output
 from kit.script import request
 from kit.waiting import PATIENCE, until
 from supervised.session import empty
-from supervised.supervised import LISTENING, WORKER, children, title
+from supervised.supervised import WORKER, children, title
 
 PROGRAM = """
 import atexit, multiprocessing, os, signal, sys, tempfile, threading, time

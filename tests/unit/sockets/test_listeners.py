@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 
-from cli.conftest import environment
 from fastserve.config.config import Config
 from fastserve.errors import StartError
 from fastserve.sockets import endpoint
 from fastserve.sockets.inherited import activation
 from fastserve.sockets.listeners import PLAIN, Listeners, SlotSockets, check, open_listeners
+from kit.process import environment
 from kit.waiting import PATIENCE
 
 Open = Callable[..., Listeners]
