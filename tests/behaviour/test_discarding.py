@@ -80,7 +80,7 @@ def refused_upload(server: Server) -> Iterator[Client]:
         yield client
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_it_has_an_end(serve: Serve) -> None:
     """Whoever sends for ever is closed."""
     server = serve(limit_request_body=MEBIBYTE, timeout_discard=1)
@@ -91,7 +91,7 @@ def test_it_has_an_end(serve: Serve) -> None:
         assert watch.charged() < 4
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_silence_ends_it_sooner(serve: Serve) -> None:
     server = serve(limit_request_body=MEBIBYTE)
     with refused_upload(server):
@@ -102,7 +102,7 @@ def test_silence_ends_it_sooner(serve: Serve) -> None:
         assert watch.charged() < 5
 
 
-@pytest.mark.alone
+@pytest.mark.alone(waits=True)
 def test_a_stop_does_not_wait_for_it(start: Serve) -> None:
     server = start(limit_request_body=MEBIBYTE)
     with refused_upload(server) as client:

@@ -13,8 +13,6 @@ from kit.http2 import HTTP2
 from kit.waiting import Stopwatch
 from kit.websocket import BINARY, CLOSE, FIN, PING, PONG, TEXT, WebSocket, frame
 
-pytestmark = pytest.mark.alone
-
 TIMEOUT = 0.4
 POLICY = 1008
 
@@ -82,6 +80,7 @@ BEGINNINGS = {
 }
 
 
+@pytest.mark.alone(waits=True)
 @pytest.mark.parametrize("begin", BEGINNINGS)
 def test_a_message_that_does_not_go_on(connect: Connect, impatient: Server, begin: str) -> None:
     late = connect(impatient)
@@ -92,6 +91,7 @@ def test_a_message_that_does_not_go_on(connect: Connect, impatient: Server, begi
         assert late.closed_with() == POLICY
 
 
+@pytest.mark.alone
 def test_pings_do_not_carry_it_on(connect: Connect, impatient: Server) -> None:
     late = connect(impatient)
     late.send(frame(TEXT, b"a"))
@@ -102,6 +102,7 @@ def test_pings_do_not_carry_it_on(connect: Connect, impatient: Server) -> None:
     assert watch.charged() < 2 * TIMEOUT + 1
 
 
+@pytest.mark.alone(waits=True)
 def test_a_message_that_goes_on_has_ten_times_as_long(connect: Connect, impatient: Server) -> None:
     late = connect(impatient)
     watch = Stopwatch()
@@ -116,6 +117,7 @@ def test_a_message_that_goes_on_has_ten_times_as_long(connect: Connect, impatien
     assert watch.charged() < 10 * TIMEOUT + 2
 
 
+@pytest.mark.alone
 def test_each_message_has_its_own_time(connect: Connect, impatient: Server) -> None:
     """A connection on which there is always one that is not complete, and none is late."""
     late = connect(impatient)
@@ -129,6 +131,7 @@ def test_each_message_has_its_own_time(connect: Connect, impatient: Server) -> N
     assert late.frame() == (FIN | BINARY, b"ac")
 
 
+@pytest.mark.alone(waits=True)
 def test_an_application_that_does_not_read_makes_nobody_late(connect: Connect, serve: Serve) -> None:
     """The rest has come, or waits in the kernel."""
     server = serve(ws_message_timeout=TIMEOUT, ws_max_queue=1)

@@ -7,7 +7,7 @@ from kit.deadlines import takes
 from kit.waiting import Stopwatch, until
 from kit.websocket import WebSocket
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.alone(waits=True)
 
 TIMEOUT = 1.5
 PIECE = 16_384
