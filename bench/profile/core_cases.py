@@ -1,9 +1,10 @@
-"""What a request costs in the core, and its scope or environ of that: a driver on one connected socket, nothing else.
+"""What a request costs in the core, and its scope or environ of that; a WebSocket message; an HTTP/2 stream.
 
-Requests come 16 in a segment, so that hardly a system call is in the figures. Instructions are those of the functions
-through which a request goes in, without sending: how often the loop turns, and how many answers leave together, is a
-matter of time. They are the difference of a short and a long run, in which what is done once cancels out. Building a
-scope or environ is a function inside the core that cannot be timed from without; its instructions can be counted.
+A driver on one connected socket, nothing else. They come 16 in a segment, so that hardly a system call is in the
+figures; or one by one, so that each has a connection's turn of its own. Instructions are those of the functions through
+which a request goes in, without sending: how often the loop turns, and how many answers leave together, is a matter of
+time. They are the difference of a short and a long run, in which what is done once cancels out. Building a scope or
+environ is a function inside the core that cannot be timed from without; its instructions can be counted.
 """
 
 import contextlib
@@ -13,35 +14,53 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.measure.cputime import read_cpu, spent
 from bench.plan import HERE, Interface, load_plan
 from bench.process import cores, on_core
 from bench.profile import callgrind
 from bench.profile.c_rooms import Cost
+from bench.profile.dialogues import TEXT, Dialogue, Messages, Requests, Streams
 
-PIPELINED = 16
-SHORT, LONG, STEP = 20, 120, 100  # segments
+PIPELINED = 16  # in a segment
+SHORT, LONG, STEP = 20 * PIPELINED, 120 * PIPELINED, 100 * PIPELINED  # requests, messages or streams
 TIMEOUT = 60.0
-END_OF_ANSWER = b"Hello, World!"
+
+Edge = tuple[str, str]  # a function of the core, and by whom it is called; "": whoever calls it
 
 
 @dataclass(frozen=True)
 class Case:
     interface: Interface
-    fields: str  # what the request has
-    request: bytes
-    entries: tuple[str, ...]  # functions of the core; none of them is called within another
-    product: str  # what is built for the application
-    builder: str  # the function that does
+    app: str  # module in bench/apps
+    unit: str  # what is measured
+    detail: str
+    dialogue: Dialogue
+    entries: tuple[Edge, ...]  # none of them is called within another
+    sending: str  # a function within the entries that is left out
+    product: str = ""  # what is built for the application, once a unit
+    builder: str = ""  # the function that does
+    size: int = PIPELINED  # of a segment
+
+    @property
+    def name(self) -> str:
+        alone = ", one by one" if self.size == 1 else ""
+        return f"{self.interface.upper()} {self.unit}, {self.detail}{alone}"
 
 
-SENDING, LATER = "Connection_end_turn", "Driver_send_deferred"  # the latter is not within an entry
-INTERFACES: tuple[tuple[Interface, tuple[str, ...], str, str], ...] = (
-    ("asgi", ("Connection_ready",), "scope", "ScopeBuilder_build"),
-    ("wsgi", ("Connection_ready", "Threads_step"), "environ", "EnvironBuilder_build"),
-)
+# The end of a turn sends what it has queued, in the turn or with others. With HTTP/2 it first makes the frames.
+LATER: Edge = ("Connection_end_turn", "Driver_send_deferred")
+END_OF_TURN, SOCKET = "Connection_end_turn", "fs_outqueue_flush"
+ENTRIES: dict[Interface, tuple[Edge, ...]] = {
+    "asgi": (("Connection_ready", ""), LATER),
+    "wsgi": (("Connection_ready", ""), ("Threads_step", ""), LATER),
+}
+PRODUCTS: dict[Interface, tuple[str, str]] = {
+    "asgi": ("scope", "ScopeBuilder_build"),
+    "wsgi": ("environ", "EnvironBuilder_build"),
+}
+HELLO: dict[Interface, str] = {"asgi": "hello", "wsgi": "wsgi_hello"}
 
 
 class CoreError(Exception):
@@ -49,17 +68,37 @@ class CoreError(Exception):
 
 
 def cases() -> list[Case]:
+    pipelined = [*_requests(), *_messages(), *_streams()]
+    return [*pipelined, *(_alone(case) for case in pipelined if case.detail != "12 fields")]
+
+
+def _alone(case: Case) -> Case:
+    """With the end of its turn, but for the system call."""
+    return replace(case, sending=SOCKET, product="", builder="", size=1)
+
+
+def _requests() -> Iterable[Case]:
     browser = load_plan().scenarios["browser"]
     lines = "".join(f"{name}: {value}\r\n" for name, value in browser.headers.items())
     requests = {
         "1 field": b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n\r\n",
         "12 fields": f"GET {browser.path} HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n{lines}\r\n".encode(),
     }
-    return [
-        Case(interface, fields, request, entries, product, builder)
-        for interface, entries, product, builder in INTERFACES
-        for fields, request in requests.items()
-    ]
+    for interface, app in HELLO.items():
+        for fields, request in requests.items():
+            measured = ENTRIES[interface], END_OF_TURN, *PRODUCTS[interface]
+            yield Case(interface, app, "request", fields, Requests(request), *measured)
+
+
+def _messages() -> Iterable[Case]:
+    measured = ENTRIES["asgi"], END_OF_TURN
+    yield Case("asgi", "ws_echo", "WebSocket message", f"{len(TEXT)} bytes", Messages(), *measured)
+
+
+def _streams() -> Iterable[Case]:
+    for interface, app in HELLO.items():
+        measured = ENTRIES[interface], SOCKET, *PRODUCTS[interface]
+        yield Case(interface, app, "HTTP/2 stream", "1 field", Streams(), *measured)
 
 
 def nanoseconds(case: Case, milliseconds: int) -> float:
@@ -77,43 +116,47 @@ def nanoseconds(case: Case, milliseconds: int) -> float:
         with process:
             try:
                 os.sched_setaffinity(0, {cores()[1]})
-                client = Client(ours, process)
-                client.ask(case.request, STEP)
+                client = Client(ours, process, case)
+                client.ask(STEP)
                 best, end = float("inf"), time.monotonic() + milliseconds / 1000
                 while best == float("inf") or time.monotonic() < end:
                     before = read_cpu(process.pid)
-                    client.ask(case.request, STEP)
-                    best = min(best, spent(before, read_cpu(process.pid)) / (STEP * PIPELINED))
+                    client.ask(STEP)
+                    best = min(best, spent(before, read_cpu(process.pid)) / STEP)
                 return best
             finally:
                 process.kill()
 
 
-def instructions(case: Case) -> tuple[float, float]:
-    """Of a whole request, and of building its scope or environ. Raises CoreError or CallgrindError."""
-    short, long = (run_counted(case, segments) for segments in (SHORT, LONG))
-    requests = (LONG - SHORT) * PIPELINED
+def instructions(case: Case) -> tuple[float, float | None]:
+    """Of a whole unit, and of building its scope or environ, if it has one. Raises CoreError or CallgrindError."""
+    short, long = (run_counted(case, units) for units in (SHORT, LONG))
+    units = LONG - SHORT
 
     def more(function: str, caller: str = "") -> callgrind.Calls:
         before, after = short.calls(function, caller), long.calls(function, caller)
         return callgrind.Calls(after.count - before.count, after.instructions - before.instructions)
 
+    sending = more(case.sending)
+    if not sending.count:
+        raise callgrind.CallgrindError(f"{case.sending}, which is to be left out, was never called")
+    whole = sum(more(*entry).instructions for entry in case.entries) - sending.instructions
+    if not case.builder:
+        return whole / units, None
     built = more(case.builder)
-    if built.count != requests:
-        raise callgrind.CallgrindError(f"{case.builder} was called {built.count} times for {requests} requests")
-    sending = more(SENDING).instructions - more(SENDING, LATER).instructions
-    whole = sum(more(entry).instructions for entry in case.entries) - sending
-    return whole / requests, built.instructions / requests
+    if built.count != units:
+        raise callgrind.CallgrindError(f"{case.builder} was called {built.count} times for {units} of {case.name}")
+    return whole / units, built.instructions / units
 
 
-def run_counted(case: Case, segments: int) -> callgrind.Counts:
+def run_counted(case: Case, units: int) -> callgrind.Counts:
     with _connected() as (ours, theirs):
         environment = os.environ | {"PYTHONHASHSEED": "0"}  # dicts and sets of strings are laid out alike
         with callgrind.counted(
             _command(case, theirs), cwd=HERE.parent, pass_fds=[theirs.fileno()], env=environment
         ) as (process, counts):
             theirs.close()
-            Client(ours, process).ask(case.request, segments)
+            Client(ours, process, case).ask(units)
             ours.close()
     return counts[0]
 
@@ -122,36 +165,45 @@ def costs(milliseconds: int) -> Iterable[Cost]:
     """Each as soon as it is known."""
     for case in cases():
         whole, built = instructions(case) if callgrind.available() else (None, None)
-        yield Cost(f"{case.interface.upper()} request, {case.fields}", nanoseconds(case, milliseconds), whole)
-        yield Cost(f"{case.product} of it, {case.fields}", None, built)
+        yield Cost(case.name, nanoseconds(case, milliseconds), whole)
+        if case.product:
+            yield Cost(f"{case.product} of it, {case.detail}", None, built)
 
 
 class Client:
     """Waits for the core to be ready; then asks, and reads the whole answer of a segment before the next is sent."""
 
-    def __init__(self, ours: socket.socket, process: "subprocess.Popen[str]") -> None:
+    def __init__(self, ours: socket.socket, process: "subprocess.Popen[str]", case: Case) -> None:
         assert process.stdout is not None
         if process.stdout.readline() != "ready\n":
             said = process.stderr.read().strip()[-500:] if process.stderr else ""
             raise CoreError(f"bench.profile.one_connection ended with status {process.wait()}: {said}")
         self._socket = ours
+        self._case = case
+        self._segments = 0
+        if case.dialogue.opening:
+            ours.sendall(case.dialogue.opening)
+            self._read(case.dialogue.opened, 1)
 
-    def ask(self, request: bytes, segments: int) -> None:
-        segment = request * PIPELINED
-        for _ in range(segments):
-            self._socket.sendall(segment)
-            left = PIPELINED
-            rest = b""
-            while left:
-                piece = self._socket.recv(65536)
-                if not piece:
-                    raise CoreError(f"the connection was closed with {left} answers missing")
-                rest += piece
-                left = PIPELINED - rest.count(END_OF_ANSWER)
+    def ask(self, units: int) -> None:
+        for _ in range(units // self._case.size):
+            self._socket.sendall(self._case.dialogue.segment(self._segments, self._case.size))
+            self._read(TEXT, self._case.size)
+            self._segments += 1
+
+    def _read(self, end: bytes, count: int) -> None:
+        """That many answers, each of which ends with `end`."""
+        left, found = count, b""
+        while left:
+            piece = self._socket.recv(65536)
+            if not piece:
+                raise CoreError(f"the connection was closed with {left} answers missing")
+            found += piece
+            left = count - found.count(end)
 
 
 def _command(case: Case, theirs: socket.socket) -> list[str]:
-    return [sys.executable, "-m", "bench.profile.one_connection", case.interface, str(theirs.fileno())]
+    return [sys.executable, "-m", "bench.profile.one_connection", case.interface, case.app, str(theirs.fileno())]
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from bench.plan import HERE
 from bench.profile import c_rooms, callgrind, core_cases
 from bench.profile.c_rooms import Cost
 
-HEAD = "{:<40}{:>12}{:>14}"
+HEAD = "{:<46}{:>12}{:>14}"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,26 +1,26 @@
-"""`python -m bench.profile.one_connection INTERFACE FD`: the core alone serves hello on one socket, to its end.
+"""`python -m bench.profile.one_connection INTERFACE APP FD`: the core alone serves one socket, to its end.
 
-No listener, no supervisor, no options: between the socket and the application there is nothing but fastserve._core.
-What differs from run to run is fixed: the garbage collector is off, whose rounds fall now here, now there, and the hash
-of the core's caches has the same seed each time. Prints `ready` when it serves.
+APP is a module of bench/apps. No listener, no supervisor, no options: between the socket and the application there is
+nothing but fastserve._core. What differs from run to run is fixed: the garbage collector is off, whose rounds fall now
+here, now there, and the hash of the core's caches has the same seed each time. Prints `ready` when it serves.
 """
 
 import gc
+import importlib
 import logging
 import os
 import sys
-
-from bench.apps import hello, wsgi_hello
+from typing import Any
 
 os.urandom = bytes
 from fastserve import _core  # noqa: E402  (the seed is drawn as it is loaded)
 
 
-def serve_asgi(fd: int) -> None:
+def serve_asgi(app: Any, fd: int) -> None:
     import uvloop
 
     loop = uvloop.new_event_loop()
-    interface = _core.ASGI(hello.app, loop=loop)
+    interface = _core.ASGI(app, loop=loop)
     driver = _core.Driver(interface, logger=logging.getLogger(__name__))
     interface.start()
     driver.adopt(fd)
@@ -31,8 +31,8 @@ def serve_asgi(fd: int) -> None:
     loop.close()
 
 
-def serve_wsgi(fd: int) -> None:
-    interface = _core.WSGI(wsgi_hello.app, threads=1, watched=False)
+def serve_wsgi(app: Any, fd: int) -> None:
+    interface = _core.WSGI(app, threads=1, watched=False)
     driver = _core.Driver(interface, logger=logging.getLogger(__name__))
     driver.adopt(fd)
     print("ready", flush=True)
@@ -43,4 +43,5 @@ def serve_wsgi(fd: int) -> None:
 
 if __name__ == "__main__":
     gc.disable()
-    {"asgi": serve_asgi, "wsgi": serve_wsgi}[sys.argv[1]](int(sys.argv[2]))
+    served = importlib.import_module(f"bench.apps.{sys.argv[2]}").app
+    {"asgi": serve_asgi, "wsgi": serve_wsgi}[sys.argv[1]](served, int(sys.argv[3]))
