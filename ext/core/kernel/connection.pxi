@@ -382,7 +382,7 @@ cdef class Connection:
         """Sends what the socket takes. It may find the peer gone, and dropping what was sent may run the application's code:
         look again at whether the connection is still open, and which exchange it has."""
         cdef Session session = self.session
-        cdef uint64_t sent = 0
+        cdef uint64_t sent = 0, before
         cdef int result = 0
         self.flags |= CONN_FLUSHING
         while self.fd >= 0:
@@ -393,9 +393,10 @@ cdef class Connection:
             if sent >= FLUSH_BUDGET:
                 result = FS_AGAIN
                 break
+            before = sent
             result = self.flush_socket(&sent)
-            if result != 0:
-                break
+            if result != 0 or sent == before:
+                break           # nothing has left: what is queued behind a close_notify never does
         self.flags &= ~<uint32_t>CONN_FLUSHING
         if sent:
             self.driver.status.bytes_out += sent

@@ -233,8 +233,9 @@ cdef class H1Session(Session):
     # ---- bytes out
 
     cdef raises note_room(self) except -1:
-        if self.exchange is not None and backlog(self.connection) <= self.driver.limits.low_water:
-            self.exchange.on_writable()
+        cdef Exchange exchange = self.exchange
+        if exchange is not None and backlog(self.connection) <= self.driver.limits.low_water:
+            exchange.on_writable()
 
     # ---- time
 
@@ -286,10 +287,11 @@ cdef class H1Session(Session):
 
     cdef raises expired(self, uint64_t now) except -1:
         cdef Phase phase = self.connection.phase
-        if phase == PHASE_HEAD or phase == PHASE_BODY and self.exchange is not None:
+        cdef Exchange exchange = self.exchange      # which may end in that call
+        if phase == PHASE_HEAD or phase == PHASE_BODY and exchange is not None:
             self.connection.refuse(FS_E_TIMEOUT)
-        elif phase == PHASE_APPLICATION:
-            self.exchange.on_overdue()
+        elif phase == PHASE_APPLICATION and exchange is not None:
+            exchange.on_overdue()
         else:
             self.connection.close(False)
 
