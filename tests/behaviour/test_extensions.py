@@ -115,6 +115,18 @@ def test_e5_bad_early_hints_raise(server: Server) -> None:
         assert run.journal()[0][0] == "refused"
 
 
+def test_what_is_refused_holds_up_nobody(server: Server) -> None:
+    """Room was made for it in the out-queue: whoever sends finds nothing there, and goes on."""
+    refused = ("try", {"type": "http.response.early_hint", "links": [b"</a>\r\nx: y"]})
+    run = script(server, refused, ("wait", "go"), *answers())
+    with server.connect() as client:
+        client.send(run.request())
+        run.journal(1)
+        assert server.get("/") == b"ok"
+        run.open("go")
+        assert client.answer().body == b"ok"
+
+
 def pathsend(path: object) -> dict[str, Any]:
     return {"type": "http.response.pathsend", "path": str(path)}
 
