@@ -56,7 +56,7 @@ WATCHED_THREADS = PYTHONPATH=$(abspath build/races):$(abspath tests) LD_PRELOAD=
 # What says most in the least time: each module by itself, the command and its options, what goes over the wire by HTTP/1 and
 # HTTP/2 and what an application sees of it, every golden case, the rules of the architecture and of the documents.
 QUICK := tests/unit tests/cli tests/behaviour tests/http2 tests/golden tests/test_golden_core.py tests/test_architecture.py \
-	tests/test_core_tables.py tests/test_documents.py
+	tests/test_core_parts.py tests/test_core_tables.py tests/test_documents.py
 # What runs the compiled core; no clients of others, whose processes would be sanitized with it.
 SANITIZED_TESTS ?= tests/behaviour tests/http2 tests/tls tests/websocket tests/wsgi tests/task tests/test_golden_core.py
 # Runs of the core's state machine for `make fuzz-core`, on each loop.

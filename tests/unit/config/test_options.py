@@ -7,7 +7,6 @@ import pytest
 
 import fastserve.process
 from fastserve.cli import command
-from fastserve.config import reference
 from fastserve.config.config import Config
 from fastserve.config.option_types import Kind, Seconds, Switch
 from fastserve.config.options import GROUPS, OPTIONS, Option
@@ -293,8 +292,3 @@ def test_repeatable_options(parse: Parse, name: str) -> None:
 @pytest.mark.parametrize("kind", {option.kind for option in OPTIONS if not isinstance(option.kind, Switch)})
 def test_every_kind_names_its_value(kind: Kind) -> None:
     assert kind.metavar
-
-
-def test_reference_page_is_made_from_the_table() -> None:
-    committed = Path(__file__).parents[3] / "docs" / "options.md"
-    assert committed.read_text() == reference.page(), "run: python -m fastserve.config.reference > docs/options.md"

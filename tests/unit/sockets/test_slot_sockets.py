@@ -19,7 +19,8 @@ from fastserve.config.config import Config
 from fastserve.errors import StartError
 from fastserve.sockets.listeners import SlotSockets, open_listeners
 from kit.waiting import PATIENCE
-from unit.sockets.test_listeners import ipv6, resolves_to
+from unit.sockets.opening import ipv6
+from unit.sockets.test_listeners import resolves_to
 
 Open = Callable[..., SlotSockets]
 
