@@ -3,7 +3,9 @@
 import asyncio
 import io
 import logging
+import os
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -386,3 +388,114 @@ def test_part_of_a_preface_at_which_the_client_stops(kind: str, way: str) -> Non
                 assert client.gone()
                 client.close()
             assert until(lambda: is_idle(driving))
+
+
+class Secured:
+    """As much of a listener's TLS as is asked before a handshake."""
+
+    def __init__(self, context: Any) -> None:
+        self.context = context
+
+    def describe(self, connection: Any) -> Message:
+        raise NotImplementedError
+
+    def environ(self, connection: Any) -> dict[str, str]:
+        raise NotImplementedError
+
+
+class NoMemory:
+    def wrap_bio(self, *arguments: Any, **named: Any) -> Any:
+        raise MemoryError
+
+
+def secured(driving: Driving, context: Any) -> socket.socket:
+    made = listener()
+    driving.do(lambda: driving.driver.add_listener(made.fileno(), tls=Secured(context)))
+    return made
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_follows_plain_http_on_a_tls_address(kind: str) -> None:
+    """Not HTTP/2's preface either, which comes in a second recv of the same turn: urgent data ends the first."""
+    called: list[str] = []
+
+    async def asgi(scope: Message, receive: Receive, send: Send) -> None:
+        called.append(scope["path"])
+        await answer(send)
+
+    def wsgi(environ: Message, start_response: Any) -> list[bytes]:
+        called.append(environ["PATH_INFO"])
+        start_response("200 OK", [])
+        return [b"hello"]
+
+    head = b"\x82\x84\x87\x41\x01a"  # GET, /, https, and a as the authority (RFC 7541 appendix A)
+    frames = b"\0\0\0\4\0\0\0\0\0" + len(head).to_bytes(3, "big") + b"\1\5\0\0\0\1" + head
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with (
+        Driving(kind, asgi=asgi, wsgi=wsgi) as driving,
+        secured(driving, context) as made,
+        Client(made.getsockname()) as client,
+    ):
+        assert until(lambda: driving.do(lambda: driving.driver.connections) == 1)
+
+        def send() -> None:
+            client.send(b"GET / HTTP/1.1\r\n").socket.send(b"!", socket.MSG_OOB)
+            client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frames).half_close()
+
+        driving.do(send)  # the driver is not at work meanwhile, and finds all of it together
+        assert client.answer().status == 400
+        assert client.closed()
+        assert until(lambda: is_idle(driving))
+    assert called == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_connection_that_cannot_be_secured_is_closed(kind: str) -> None:
+    """It is not served without TLS."""
+    with Driving(kind) as driving, secured(driving, NoMemory()) as made:
+        with suppress(ConnectionError), Client(made.getsockname()) as client:
+            client.send(request("/"))
+            client.gone()
+        assert until(lambda: driving.driver.counters()["connections"] == 1)
+        assert until(lambda: is_idle(driving))
+        assert driving.driver.counters()["requests"] == 0
+
+
+# ---- a connection that is let go while its session is at work
+
+
+@pytest.mark.parametrize("kind", LOOPS)
+def test_a_log_that_lets_the_connection_go_at_the_end_of_an_answer(kind: str) -> None:
+    """The client leaves, and the driver turns, within the line that says its answer has ended."""
+    read_end, log = os.pipe()
+    os.close(read_end)
+    clients: list[Client] = []
+    done = threading.Event()
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "access log" in record.getMessage() and clients:
+                reset(clients.pop())
+                for _ in range(2):
+                    driver.poll()
+
+    async def asgi(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/last":
+            await asyncio.sleep(0)
+        await answer(send)
+        if scope["path"] == "/last":
+            done.set()
+
+    with Driving(kind, asgi=asgi, access_log_fd=log) as driving, serve(driving) as made:
+        driver: Any = driving.driver
+        handler = Handler()
+        driving.logger.addHandler(handler)
+        try:
+            client = Client(made.getsockname())
+            clients.append(client)
+            driving.do(lambda: client.send(request("/" + "a" * 4000) * 12 + request("/last?" + "q" * 2000)))
+            assert done.wait(PATIENCE)
+            assert until(lambda: is_idle(driving))
+        finally:
+            driving.logger.removeHandler(handler)
+    os.close(log)

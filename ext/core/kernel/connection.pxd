@@ -75,6 +75,7 @@ cdef class Connection:
     cdef raises drain(self) except -1
     cdef raises lost(self, int error) except -1
     cdef raises close(self, bint reset) except -1
+    cdef raises abandon(self) except -1
     cdef raises forget(self) except -1
     # the steps of a turn
     cdef bint wants_bytes(self) noexcept

@@ -69,6 +69,7 @@ cdef class Connection:
 
     cdef raises turn(self) except -1:
         cdef Driver driver = self.driver
+        cdef Session session = self.session     # held: what it runs may end the connection, and have it buried
         cdef int rounds = 0
         if self.fd < 0 or self.flags & CONN_IN_TURN:
             return 0
@@ -81,7 +82,7 @@ cdef class Connection:
         self.answered = 0
         self.pulls = 0
         try:
-            self.session.events()
+            session.events()
             while self.fd >= 0 and self.wants_bytes():
                 if rounds == RECEIVES_A_TURN:
                     driver.schedule(self)
@@ -91,7 +92,8 @@ cdef class Connection:
                     break
                 if not self.receive_bytes():
                     break
-                self.session.events()
+                session = self.session          # the bytes may have chosen another one
+                session.events()
             # The next connection receives into the same buffer: what must outlive it is copied now.
             if self.fd >= 0:
                 self.keep()
@@ -125,10 +127,11 @@ cdef class Connection:
 
     cdef bint keep(self) except -1:
         """Copies what must outlive the shared buffer. False where it cannot be kept, which is the connection's end."""
-        cdef int result = self.session.settle()
+        cdef Session session = self.session
+        cdef int result = session.settle()
         if result == FS_OK:
             return True
-        self.session.not_kept(result)
+        session.not_kept(result)
         say_no_room(self.driver, result)
         return False
 
@@ -151,6 +154,7 @@ cdef class Connection:
 
     cdef bint receive_bytes(self):
         """One recv, fed to the protocol. False when the socket is drained."""
+        cdef Session session
         cdef Driver driver = self.driver
         cdef ssize_t n, taken = 0
         cdef size_t room = receive_room(self)
@@ -162,7 +166,8 @@ cdef class Connection:
                 return self.receive_failed(0)
             room -= TLS_ROOM
         elif not self.flags & CONN_LINGERING and self.session.body_wanted():
-            return self.session.receive_direct()
+            session = self.session
+            return session.receive_direct()
         n = fs_recv(self.fd, driver.buffer, room)
         if n > 0:
             self.note_received(n, room)
@@ -222,6 +227,7 @@ cdef class Connection:
 
     cdef raises peer_closed(self) except -1:
         """The peer's FIN. It may only have closed its half: what it asked for is still answered."""
+        cdef Session session
         if self.flags & CONN_LINGERING:
             self.close(False)
         elif self.proxy_part is not None:
@@ -234,7 +240,8 @@ cdef class Connection:
             if self.opening is not None:
                 give_up_choosing(self)
             if self.fd >= 0:
-                self.session.on_eof()
+                session = self.session
+                session.on_eof()
 
     # ---- requests
 
@@ -277,8 +284,10 @@ cdef class Connection:
 
     cdef raises refuse(self, int error) except -1:
         """The peer's fault: answered with its status where it can be, then the connection ends."""
+        cdef Session session = self.session
+        self.undecided = False          # nothing that follows is another protocol's beginning
         if self.fd >= 0:
-            self.session.refuse(error)
+            session.refuse(error)
 
     cdef bint is_full(self):
         """Whether too much waits to be sent. Above the high-water mark the socket is asked first."""
@@ -308,7 +317,8 @@ cdef class Connection:
 
     cdef bint must_wait(self, Exchange exchange):
         """Whether `send` has to wait."""
-        return self.session.is_full(exchange)
+        cdef Session session = self.session
+        return session.is_full(exchange)
 
     cdef raises written(self) except -1:
         """Something was queued. Inside a turn it leaves at the turn's end, elsewhere when the loop comes round."""
@@ -321,6 +331,7 @@ cdef class Connection:
         that waits for another request's body inside its own first step is not served so: its own connection's bytes lie in
         the buffer."""
         cdef Driver driver = self.driver
+        cdef Session session
         if (self.flags & CONN_IN_TURN or self.fd < 0 or self.pulls == PULLS_A_TURN or driver.buffer_held
                 or not self.session.reads_for(exchange) or not self.wants_bytes()):
             return False
@@ -330,7 +341,8 @@ cdef class Connection:
         try:
             if self.keep():
                 self.receive_bytes()
-                self.session.events()
+                session = self.session
+                session.events()
             if self.fd >= 0:
                 self.keep()
         except BaseException as failure:
@@ -353,11 +365,13 @@ cdef class Connection:
 
     cdef raises response_ended(self, Exchange exchange) except -1:
         """The last byte of the answer is queued, or it was broken off. The next request may come."""
-        return self.session.response_ended(exchange)
+        cdef Session session = self.session
+        return session.response_ended(exchange)
 
     cdef raises refuse_exchange(self, Exchange exchange, int error) except -1:
         """What follows of a request cannot be taken."""
-        return self.session.refuse_exchange(exchange, error)
+        cdef Session session = self.session
+        return session.refuse_exchange(exchange, error)
 
     cdef list exchanges(self):
         """The requests that are being read or answered."""
@@ -423,7 +437,8 @@ cdef class Connection:
 
     cdef raises settle(self) except -1:
         """Ends the connection where it is due, or sets its deadline."""
-        if self.session.is_finished() and self.fd >= 0 and not self.flags & CONN_LINGERING:
+        cdef Session session = self.session
+        if session.is_finished() and self.fd >= 0 and not self.flags & CONN_LINGERING:
             self.finish()
         if self.fd < 0:
             return 0
@@ -455,10 +470,12 @@ cdef class Connection:
 
     cdef raises drain(self) except -1:
         """The worker stops."""
+        cdef Session session
         if self.fd >= 0 and not self.flags & CONN_IN_TURN:
             for exchange in self.exchanges():
                 (<Exchange>exchange).on_drain()
-            self.session.drain()
+            session = self.session
+            session.drain()
 
     # ---- the end
 
@@ -471,6 +488,7 @@ cdef class Connection:
     cdef raises close(self, bint reset) except -1:
         """Closes the descriptor, once, and then cuts off whatever is still served: with a closed descriptor nothing that is
         told of it can come back to the connection. The object itself is freed when the batch has ended."""
+        cdef Session session
         cdef Driver driver = self.driver
         cdef int fd = self.fd
         if fd < 0:
@@ -491,10 +509,18 @@ cdef class Connection:
         driver.short_lived += driver.now < self.opened + SHORT_LIFE_MS
         if not driver.polling:
             driver.schedule_sweep()
-        self.session.lose_all()
+        session = self.session
+        session.lose_all()
         fs_outqueue_clear(&self.queue)
         if self.tls is not None:
             fs_outqueue_clear(&self.tls.wire)
+
+    cdef raises abandon(self) except -1:
+        """It never came into the driver's table. The descriptor is for whoever opened it to close."""
+        self.fd = -1
+        self.deadline = 0
+        fs_wheel_disarm(&self.driver.wheel, &self.timer)
+        self.session = ENDED
 
     cdef raises forget(self) except -1:
         """In a forked child: closes its copy of the descriptor. The exchanges stay: what they send goes nowhere, and what the

@@ -102,18 +102,19 @@ cdef bint is_excused(Connection connection) noexcept:
 cdef raises judge(Connection connection) except -1:
     """The peer is late, or the application; the turn that follows sends and settles."""
     cdef Driver driver = connection.driver
+    cdef Session session = connection.session
     if connection.phase == PHASE_WRITE:
         if not peer_reads(connection) and driver.now >= connection.write_progress + driver.limits.timeout_write + connection.grace:
             connection.lost(FS_E_PEER_STALLED)
     elif connection.phase == PHASE_LINGER:
         connection.close(False)
+    elif connection.proxy_part is not None:
+        connection.lost(FS_E_PROXY_HEADER)
     elif connection.phase == PHASE_TLS:
         report(driver.logger, LOG_DEBUG, "TLS failed: the handshake did not come to its end in time", ())
         connection.lost(FS_E_TLS)
-    elif connection.proxy_part is not None:
-        connection.lost(FS_E_PROXY_HEADER)
     else:
-        connection.session.expired(driver.now - connection.grace)
+        session.expired(driver.now - connection.grace)
 
 
 cdef bint peer_reads(Connection connection) noexcept:

@@ -210,7 +210,7 @@ cdef class Driver:
 
     cdef void look(self, uint64_t due) noexcept:
         """Reads the clock for this round; `due` is when the timer was to wake the worker, monotonic ms. What came later than that
-        is time in which it did not turn, and the peers are not judged by it (Connection.excused)."""
+        is time in which it did not turn, and the peers are not judged by it (is_excused)."""
         cdef int64_t second = fs_unix_seconds()
         cdef uint64_t us = fs_monotonic_us()
         self.now = us // 1000
@@ -366,16 +366,13 @@ cdef class Driver:
         self.set_timer()
 
     cdef raises bury(self) except -1:
-        """Lets the closed connections go. A connection and its session form a reference cycle: it is broken here, unless something of
-        the connection is still on the stack, as where a destructor has come here from within its turn."""
+        """Lets the closed connections go. A connection and its session form a reference cycle: it is broken here. Who calls a verb of
+        a session that may run the application's code holds that session, since such code may come here."""
         cdef list dead = self.dead
         cdef Connection connection
         self.dead = []
         for connection in dead:
-            if connection.flags & (CONN_IN_TURN | CONN_FLUSHING):
-                self.dead.append(connection)
-            else:
-                connection.session = ENDED
+            connection.session = ENDED
 
     cdef raises set_timer(self) except -1:
         cdef uint64_t due = fs_wheel_next(&self.wheel)

@@ -137,12 +137,14 @@ cdef raises forget_listener(Driver driver, Listener listener) except -1:
 
 
 cdef raises open_connection(Driver driver, int fd, fs_address *peer, Listener listener) except -1:
-    cdef Connection connection
+    cdef Connection connection = None
     cdef int result
     try:
         connection = Connection.__new__(Connection, driver, fd)
         connection.slot = take_slot(driver, connection)
     except BaseException:
+        if connection is not None:
+            connection.abandon()
         fs_close(fd)
         raise
     connection.peer = peer[0]
@@ -152,7 +154,11 @@ cdef raises open_connection(Driver driver, int fd, fs_address *peer, Listener li
     driver.status.connections = driver.live
     if listener is not None:
         if listener.tls is not None:
-            begin_tls(connection, listener.tls)
+            try:
+                begin_tls(connection, listener.tls)
+            except BaseException:
+                connection.close(True)      # it would be served without
+                raise
         elif listener.redirect:
             connection.redirects = True
     if driver.proxy_protocol is not None:

@@ -2,7 +2,7 @@
 # in place of a request. A connection begins with HTTP/1, whose session also answers what is refused here.
 
 cdef bint choose_protocol(Connection connection, char *p, size_t n) except -1:
-    """Looks at the first bytes of a connection that may speak either protocol (CONN_OPENING). True if they were consumed: a partial
+    """Looks at the first bytes of a connection that may speak either protocol (Connection.undecided). True if they were consumed: a partial
     preface is kept until it is complete, anything else goes to HTTP/1."""
     cdef Driver driver = connection.driver
     cdef bytes whole = None
