@@ -20,15 +20,14 @@ cdef class H1Session(Session):
     # ---- bytes in
 
     cdef bint wants_bytes(self) noexcept:
-        cdef Exchange exchange = self.exchange
-        if exchange is not None:
+        if self.exchange is not None:
             if self.tunnel:
-                return exchange.wants_data()
-            if exchange.held >= self.driver.limits.body_high_water:
+                return self.exchange.wants_data()
+            if self.exchange.held >= self.driver.limits.body_high_water:
                 return False
             # A complete message waits for its answer: what follows it is pipelined and stays in the kernel, but for
             # the peer's FIN, which the application is told of at once.
-            if exchange.body_ended and not self.connection.flags & CONN_PEER_CLOSED:
+            if self.exchange.body_ended and not self.connection.flags & CONN_PEER_CLOSED:
                 return fs_h1_unread(&self.h1) == 0
         return fs_h1_unread(&self.h1) < self.driver.buffer_size
 
@@ -240,9 +239,8 @@ cdef class H1Session(Session):
     # ---- time
 
     cdef Phase waits_for(self, uint64_t *since, uint64_t *deadline) noexcept:
-        cdef Driver driver = self.driver
-        cdef const fs_limits *limits = &driver.limits
-        cdef Connection connection = self.connection
+        # Nothing runs in here that could let go of one of these: a local variable would be a reference, at every turn.
+        cdef const fs_limits *limits = &self.driver.limits
         if self.exchange is not None:
             return self.waits_for_exchange(since, deadline)
         if self.h1.reading == FS_H1_READ_HEAD:
@@ -250,14 +248,14 @@ cdef class H1Session(Session):
             deadline[0] = since[0] + limits.timeout_head
             return PHASE_HEAD
         if self.h1.reading == FS_H1_READ_SKIP:
-            since[0] = connection.read_progress
+            since[0] = self.connection.read_progress
             deadline[0] = since[0] + limits.timeout_body
             return PHASE_BODY
-        if driver.drain_until:
-            since[0] = deadline[0] = driver.drain_until
+        if self.driver.drain_until:
+            since[0] = deadline[0] = self.driver.drain_until
             return PHASE_DRAIN
         if self.h1.requests == 0:
-            since[0] = connection.since if connection.phase == PHASE_FIRST_BYTE else driver.now
+            since[0] = self.connection.since if self.connection.phase == PHASE_FIRST_BYTE else self.driver.now
             deadline[0] = since[0] + limits.timeout_first_byte
             return PHASE_FIRST_BYTE
         since[0] = self.request_since(PHASE_KEEP_ALIVE)
@@ -265,11 +263,10 @@ cdef class H1Session(Session):
         return PHASE_KEEP_ALIVE
 
     cdef Phase waits_for_exchange(self, uint64_t *since, uint64_t *deadline) noexcept:
-        cdef Connection connection = self.connection
         if self.exchange.wants_body():
-            if connection.phase != PHASE_BODY:
-                connection.read_progress = self.driver.now      # the client is late from now on, not from before
-            since[0] = connection.read_progress
+            if self.connection.phase != PHASE_BODY:
+                self.connection.read_progress = self.driver.now     # the client is late from now on, not from before
+            since[0] = self.connection.read_progress
             deadline[0] = since[0] + self.driver.limits.timeout_body
             return PHASE_BODY
         since[0] = deadline[0] = self.exchange.due()
@@ -302,8 +299,9 @@ cdef class H1Session(Session):
     # ---- the end
 
     cdef bint is_finished(self) except -1:
-        return (self.exchange is None and backlog(self.connection) == 0
-                and (fs_h1_must_close(&self.h1) or self.connection.flags & CONN_EOF and not fs_h1_unread(&self.h1)))
+        return (self.exchange is None
+                and (fs_h1_must_close(&self.h1) or self.connection.flags & CONN_EOF and not fs_h1_unread(&self.h1))
+                and backlog(self.connection) == 0)
 
     cdef bint is_complete(self) noexcept:
         return self.exchange is None and fs_h1_must_close(&self.h1) and not fs_h1_must_reset(&self.h1)
