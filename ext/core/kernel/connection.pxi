@@ -127,10 +127,11 @@ cdef class Connection:
 
     cdef bint keep(self) except -1:
         """Copies what must outlive the shared buffer. False where it cannot be kept, which is the connection's end."""
-        cdef Session session = self.session
-        cdef int result = session.settle()
+        cdef Session session
+        cdef int result = self.session.settle()     # copies: nothing of the application's runs
         if result == FS_OK:
             return True
+        session = self.session
         session.not_kept(result)
         say_no_room(self.driver, result)
         return False
