@@ -63,10 +63,11 @@ def test_descriptor_of_a_connection() -> None:
 ACTIVATED = """
 import json, os, sys
 descriptors, options, variables = json.loads(sys.argv[1])
-for number, fd in enumerate(descriptors, 50):
+above = max(descriptors) + 1  # none of them is overwritten before it has its place
+for number, fd in enumerate(descriptors, above):
     os.dup2(fd, number)
 for number in range(len(descriptors)):
-    os.dup2(50 + number, 3 + number)
+    os.dup2(above + number, 3 + number)
 os.environ.update({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(descriptors)), "LISTEN_FDNAMES": "a:b"})
 os.environ.update(variables)
 os.execv(sys.executable, [sys.executable, "-c", sys.argv[2], json.dumps(options)])
