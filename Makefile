@@ -96,7 +96,7 @@ endif
 
 # On one of the two loops, without what takes seconds or has to be alone.
 quick: $(BUILT) $(DEVELOP)  ## what says most in a minute or so, after every step; PYTEST='-x' and MARKS work as above
-	$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -k 'not asyncio' \
+	$(PY) -m pytest --numprocesses $$(($(JOBS) + 2)) --dist loadfile --no-loadscope-reorder -k 'not asyncio' \
 		-m 'not alone and not slow$(AND_MARKS)' $(QUICK) $(PYTEST)
 
 # The tests of behaviour and of frameworks once more, on one of the two loops.
