@@ -1,9 +1,9 @@
 """What every WSGI framework does, on one thread and on eight: routes, forms, files, streams, failures, cookies."""
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -189,13 +189,18 @@ def test_head_and_unknown_path(site: Site) -> None:
 def test_parallel_requests_do_not_see_each_other(site: Site) -> None:
     """Frameworks keep the request in their thread or context: each answer has to be that of its own request."""
 
-    def visit(number: int) -> tuple[int, str, str]:
-        item = site.client.get(f"/items/{number}", params={"name": f"n{number}"}).json()
-        form = site.client.post("/form", data={"name": f"f{number}", "several": ["a", "b"]}).json()
-        return item["number"], item["name"], form["name"]
+    async def visit(client: httpx.AsyncClient, gate: asyncio.Semaphore, number: int) -> tuple[int, str, str]:
+        async with gate:
+            item = (await client.get(f"/items/{number}", params={"name": f"n{number}"})).json()
+            form = (await client.post("/form", data={"name": f"f{number}", "several": ["a", "b"]})).json()
+            return item["number"], item["name"], form["name"]
 
-    with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(visit, range(100)))
+    async def visits() -> list[tuple[int, str, str]]:
+        async with site.server.async_client() as client:
+            gate = asyncio.Semaphore(16)
+            return await asyncio.gather(*(visit(client, gate, number) for number in range(100)))
+
+    answers = asyncio.run(visits())
     assert answers == [(number, f"n{number}", f"f{number}") for number in range(100)]
 
 
