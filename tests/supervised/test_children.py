@@ -329,6 +329,15 @@ def do(path):
 OF_A_POOL = APPLICATION.replace("\nasync def app", POOL + "\nasync def app")
 
 
+def all_have_begun(there: Counter[str]) -> bool:
+    """Whether each process of the pools has got to its work.
+
+    multiprocessing opens /dev/null in place of its input before that: those that have and those that have not differ by
+    one. One of each pool has, or its worker would not serve.
+    """
+    return there["child: /dev/null"] % there["child"] == 0
+
+
 @pytest.mark.parametrize("pool", ["multiprocessing", "futures"])
 @TWO_KINDS
 def test_a_pool_in_each_worker(supervise: Supervise, write: Write, kind: tuple[str, ...], pool: str) -> None:
@@ -337,6 +346,7 @@ def test_a_pool_in_each_worker(supervise: Supervise, write: Write, kind: tuple[s
     recycling = ("--max-requests", "300", "--max-requests-jitter", "200", "--log-level", "debug")
     server = supervise(*kind, "--workers", "2", *recycling, POOL=pool)
     assert until(lambda: acquainted(server.wait_for_workers(2).values()))
+    assert until(lambda: all_have_begun(what_there_is(server)))
     before = what_there_is(server)
     with Load(server.address, 12) as load:
         for _ in range(amount(2, 20)):
