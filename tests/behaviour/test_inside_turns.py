@@ -461,6 +461,17 @@ def test_a_connection_that_cannot_be_secured_is_closed(kind: str) -> None:
         assert driving.driver.counters()["requests"] == 0
 
 
+def test_a_late_proxy_header_on_a_tls_address_is_no_failure_of_tls() -> None:
+    """The handshake comes after it, and has not been begun."""
+    limits = {"timeout_tls_handshake": 200}
+    with Driving("asyncio", proxy_protocol=lambda host: True, limits=limits) as driving:
+        with secured(driving, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)) as made, Client(made.getsockname()) as client:
+            client.send(b"PROXY TCP4 10.0")
+            assert client.gone()
+        counters = driving.driver.counters()
+        assert (counters["error_proxy_header"], counters["error_tls"]) == (1, 0)
+
+
 # ---- a connection that is let go while its session is at work
 
 

@@ -467,7 +467,7 @@ cdef class Connection:
         self.flags |= CONN_LINGERING
         self.driver.schedule(self)
 
-    # ---- deadlines that pass
+    # ---- the end
 
     cdef raises drain(self) except -1:
         """The worker stops."""
@@ -477,8 +477,6 @@ cdef class Connection:
                 (<Exchange>exchange).on_drain()
             session = self.session
             session.drain()
-
-    # ---- the end
 
     cdef raises lost(self, int error) except -1:
         """Nothing reaches the peer any more, or nothing may."""
@@ -532,6 +530,7 @@ cdef class Connection:
         self.deadline = 0
         for exchange in self.exchanges():
             exchange.row = NULL
+
 
 cdef inline uint64_t backlog(Connection connection) noexcept:
     """Bytes queued to be sent: plaintext and ciphertext."""

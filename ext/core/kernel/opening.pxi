@@ -2,8 +2,8 @@
 # in place of a request. A connection begins with HTTP/1, whose session also answers what is refused here.
 
 cdef bint choose_protocol(Connection connection, char *p, size_t n) except -1:
-    """Looks at the first bytes of a connection that may speak either protocol (Connection.undecided). True if they were consumed: a partial
-    preface is kept until it is complete, anything else goes to HTTP/1."""
+    """Looks at the first bytes of a connection that may speak either protocol (Connection.undecided). True if they were
+    consumed: a partial preface is kept until it is complete, anything else goes to HTTP/1."""
     cdef Driver driver = connection.driver
     cdef bytes whole = None
     cdef size_t size = n
@@ -35,11 +35,13 @@ cdef bint choose_protocol(Connection connection, char *p, size_t n) except -1:
 cdef raises give_up_choosing(Connection connection) except -1:
     """The peer sends no more, and it was no preface: HTTP/1 says what is wrong with it."""
     cdef size_t size = PyBytes_GET_SIZE(connection.opening)
+    cdef Session session
     memcpy(connection.driver.buffer, PyBytes_AS_STRING(connection.opening), size)   # what is fed is borrowed until the turn's end
     connection.opening = None
     connection.undecided = False
     connection.feed(connection.driver.buffer, size)
-    connection.session.events()
+    session = connection.session
+    session.events()
 
 
 cdef raises begin_http2(Connection connection) except -1:
