@@ -20,8 +20,10 @@ FOLDERS: Mapping[str, set[str]] = {
     "asgi": {"kernel", "shared"},
     "wsgi": {"kernel", "shared"},
 }
-"""What each folder may know, each line only of lines above it. `kernel` is a circle by nature: a driver has
-connections, these have exchanges, and those their driver. Likewise an interface and its exchanges."""
+"""What each folder may know, each line only of lines above it."""
+
+CIRCLE = "kernel"
+"""The folder whose parts know each other: a driver has connections, these have exchanges, and those their driver."""
 
 OWNED: Mapping[str, set[str]] = {
     "kernel/driver.pxi": {
@@ -56,8 +58,12 @@ def code_of(path: Path) -> str:
 
 
 def parts() -> dict[str, str]:
-    """The code of each part by its place, such as kernel/driver.pxi."""
-    return {path.relative_to(CORE).as_posix(): code_of(path) for path in sorted(CORE.glob("*/*.pxi"))}
+    """The code of each part by its place, such as kernel/driver.pxi, with that of the .pxd beside it."""
+    found: dict[str, str] = {}
+    for path in sorted([*CORE.glob("*/*.pxi"), *CORE.glob("*/*.pxd")]):
+        name = path.with_suffix(".pxi").relative_to(CORE).as_posix()
+        found[name] = found.get(name, "") + code_of(path) + "\n"
+    return found
 
 
 def defines(code: str) -> Iterator[str]:
@@ -86,6 +92,31 @@ def forbidden(found: Mapping[str, Mapping[str, Iterable[str]]]) -> list[str]:
         for needed, names in all_needed.items()
         if _folder(needed) not in FOLDERS[_folder(part)] | {_folder(part)}
     ]
+
+
+def circles(found: Mapping[str, Iterable[str]]) -> list[list[str]]:
+    """Each two parts or more that know each other, directly or by others."""
+    reached: dict[str, set[str]] = {part: set(needed) for part, needed in found.items()}
+    for middle, further in reached.items():
+        for known in reached.values():
+            if middle in known:
+                known |= further
+    return [
+        circle
+        for part in sorted(reached)
+        if part in reached[part]
+        and (circle := sorted(other for other in reached[part] if part in reached[other]))[0] == part
+    ]
+
+
+def circles_outside_the_kernel(sources: Mapping[str, str]) -> list[list[str]]:
+    return circles(
+        {
+            part: [needed for needed in all_needed if _folder(needed) != CIRCLE]
+            for part, all_needed in edges(sources).items()
+            if _folder(part) != CIRCLE
+        }
+    )
 
 
 def _folder(part: str) -> str:
@@ -132,6 +163,16 @@ def test_the_reader_sees_an_edge_that_is_put_in_by_hand() -> None:
         "kernel/driver.pxi may not know wsgi/exchange.pxi (WSGIExchange)",
         "shared/pieces.pxi may not know kernel/connection.pxi (Connection, backlog)",
     ]
+
+
+def test_no_parts_outside_the_kernel_know_each_other() -> None:
+    assert circles_outside_the_kernel(parts()) == []
+
+
+def test_the_reader_sees_a_circle_that_is_put_in_by_hand() -> None:
+    sources = parts()
+    sources["wsgi/threads.pxi"] += "\ncdef raises run_first(WSGIExchange exchange) except -1:\n    exchange.perform()\n"
+    assert circles_outside_the_kernel(sources) == [["wsgi/application.pxi", "wsgi/exchange.pxi", "wsgi/threads.pxi"]]
 
 
 def test_driver_and_connection_own_their_flags() -> None:

@@ -125,18 +125,21 @@ include "kernel/driver.pxi"
 
 include "asgi/awaitable.pxi"
 include "asgi/scope.pxi"
-include "asgi/interface.pxi"
+include "asgi/application.pxi"
 include "asgi/exchange.pxi"
+include "asgi/callables.pxi"
 include "asgi/http.pxi"
 include "asgi/websocket.pxi"
+include "asgi/interface.pxi"
 
 include "wsgi/environ.pxi"
 include "wsgi/body_store.pxi"
 include "wsgi/file_wrapper.pxi"
 include "wsgi/headers.pxi"
-include "wsgi/interface.pxi"
-include "wsgi/exchange.pxi"
 include "wsgi/threads.pxi"
+include "wsgi/application.pxi"
+include "wsgi/exchange.pxi"
+include "wsgi/interface.pxi"
 
 fill_field_names()
 

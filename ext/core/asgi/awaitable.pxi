@@ -1,6 +1,6 @@
-# What `send` and `receive` return. Each is an awaitable that is already done where there is nothing to wait for, and
-# is a coroutine to collections.abc (send, throw, close), because applications hand `receive()` to create_task.
-# The steps stand here, the slots that call them in slots.h.
+# What an application awaits: nothing, or its turn. Each is an awaitable that is already done where there is nothing to
+# wait for, and is a coroutine to collections.abc (send, throw, close), because applications hand `receive()` to
+# create_task. The steps stand here and in callables.pxi, the slots that call them in slots.h.
 
 cdef extern from "slots.h":
     ctypedef int (*fs_step)(PyObject *self, PyObject **result) except -1
@@ -74,43 +74,6 @@ cdef int done_step(PyObject *self, PyObject **result) except -1:
 
 
 cdef object DONE = Done()
-
-
-@cython.final
-cdef class Failed:
-    """One `send()` that raises when it is awaited, and not when it is called: an application may hand what `send` gives to
-    create_task or gather, or await it later."""
-
-    cdef ASGIExchange exchange
-    cdef object failure         # None once it has been raised, or nobody wants it any more
-
-    def __await__(self):
-        return self
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        return self.send(None)
-
-    def send(self, value):
-        failure, self.failure = self.failure, None
-        if failure is None:
-            raise RuntimeError("cannot await a send() again")
-        raise failure
-
-    def throw(self, *args):
-        self.close()
-        raise_thrown(args)
-
-    def close(self):
-        self.failure = None
-
-    def __del__(self):
-        if self.failure is not None:
-            failure, self.failure = self.failure, None
-            report(self.exchange.driver.logger, LOG_ERROR, "A failed send() was never awaited: %s %s",
-                   (self.exchange.method_name(), self.exchange.path_name()), failure)
 
 
 @cython.final
@@ -208,126 +171,4 @@ cdef class Wakeup:
         return 0
 
 
-@cython.final
-cdef class Received:
-    """One `receive()`. The event is taken when it is awaited and not when it is called, so that a call that was
-    cancelled before it began loses nothing."""
-
-    cdef ASGIExchange exchange
-    cdef Wakeup waiting         # None while it does not wait
-
-    def __await__(self):
-        return self
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        return run_step(self, received_step)
-
-    def send(self, value):
-        return run_step(self, received_step)
-
-    def throw(self, *args):
-        self.close()
-        raise_thrown(args)
-
-    def close(self):
-        if self.waiting is not None:
-            self.exchange.drop_receiver(self.waiting)
-            self.waiting = None
-
-
-cdef int received_step(PyObject *raw, PyObject **result) except -1:
-    cdef Received self = <Received>raw
-    cdef ASGIExchange exchange = self.exchange
-    cdef Wakeup waiting = self.waiting
-    cdef dict event
-    if exchange is None:
-        raise TypeError("receive() makes these")
-    if waiting is not None:
-        if not waiting.ended:
-            raise RuntimeError("await wasn't used with a future")
-        self.waiting = None
-        waiting.result()
-    event = exchange.next_event()
-    if event is not None:
-        Py_INCREF(event)
-        result[0] = <PyObject *>event
-        return PYGEN_RETURN
-    waiting = Wakeup.__new__(Wakeup)
-    waiting.loop = exchange.interface.loop
-    waiting.blocking = True
-    exchange.add_receiver(waiting)
-    self.waiting = waiting
-    Py_INCREF(waiting)
-    result[0] = <PyObject *>waiting
-    return PYGEN_NEXT
-
-
-@cython.final
-cdef class WriteRoom:
-    """One `send()` that waits until the out-queue has room again."""
-
-    cdef ASGIExchange exchange
-    cdef object future
-    cdef object iterator
-
-    def __await__(self):
-        return self
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        return run_step(self, write_room_step)
-
-    def send(self, value):
-        return run_step(self, write_room_step)
-
-    def throw(self, *args):
-        self.close()
-        raise_thrown(args)
-
-    def close(self):
-        if self.future is not None:
-            self.exchange.drop_sender(self.future)
-            self.future = self.iterator = None
-
-
-cdef int write_room_step(PyObject *raw, PyObject **result) except -1:
-    cdef WriteRoom self = <WriteRoom>raw
-    cdef ASGIExchange exchange = self.exchange
-    cdef int kind
-    if exchange is None:
-        raise TypeError("send() makes these")
-    if self.iterator is not None:
-        kind = PyIter_Send(<PyObject *>self.iterator, <PyObject *>None, result)
-        if kind == PYGEN_NEXT:
-            return PYGEN_NEXT
-        Py_DECREF(<object>result[0])
-        result[0] = NULL            # what follows may raise
-        self.future = self.iterator = None
-    if exchange.lost or exchange.cut:
-        raise exchange.disconnected()
-    if exchange.connection is None or not exchange.connection.must_wait(exchange):
-        Py_INCREF(None)
-        result[0] = <PyObject *>None
-        return PYGEN_RETURN
-    self.future = exchange.interface.loop.create_future()
-    exchange.add_sender(self.future)
-    self.iterator = self.future.__await__()
-    # Making them may have run the application's code, by the garbage collection: is there still something to wait for?
-    if exchange.lost or exchange.connection is None or not exchange.connection.must_wait(exchange):
-        self.close()
-        if exchange.lost or exchange.cut:
-            raise exchange.disconnected()
-        Py_INCREF(None)
-        result[0] = <PyObject *>None
-        return PYGEN_RETURN
-    return PyIter_Send(<PyObject *>self.iterator, <PyObject *>None, result)
-
-
 fs_enable_done(Done, done_step)
-fs_enable_received(Received, received_step)
-fs_enable_write_room(WriteRoom, write_room_step)

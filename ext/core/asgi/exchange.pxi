@@ -19,12 +19,10 @@ cdef str waiting_stack(coroutine):
 cdef class ASGIExchange(Exchange):
     """One call of an ASGI application."""
 
-    def __cinit__(self, ASGI interface):
+    def __cinit__(self, ASGIApplication interface):
         if interface is not None:
             self.interface = interface
             self.driver = interface.driver
-        self.send = Send.__new__(Send, self)
-        self.receive = Receive.__new__(Receive, self)
         if FS_DEBUG:
             live_objects["exchanges"] += 1
 
@@ -50,14 +48,59 @@ cdef class ASGIExchange(Exchange):
             return 0
         self.running = True
         self.since = self.driver.now
-        self.interface.run(self)
+        self.run()
 
     cdef raises admitted(self) except -1:
         self.running = True
         self.since = self.driver.now
         if self.left:
             self.client_left()      # its time begins with the call
-        self.interface.run(self)
+        self.run()
+
+    # ---- the call
+
+    cdef raises run(self) except -1:
+        """Calls the application and runs its first step here and now. One that never suspends costs the loop nothing."""
+        cdef ASGIApplication interface = self.interface
+        cdef Driver driver = self.driver
+        cdef Task task
+        cdef dict scope = self.request_scope
+        cdef bint idle_stack
+        if interface.may_nest():
+            return self.run_by_the_loop()
+        self.request_scope = None
+        idle_stack = driver.enter_application()
+        try:
+            coroutine = interface.application(scope, self.receive, self.send)
+            scope = None        # the application's alone
+            if not PyCoro_CheckExact(coroutine) and not asyncio.iscoroutine(coroutine):
+                coroutine = as_coroutine(coroutine)
+            task = interface.runner.run(coroutine)
+            coroutine = None
+        except BaseException as failure:
+            driver.leave_application(idle_stack)
+            self.finished(failure)
+            interface.recycle(self)
+            return 0
+        driver.leave_application(idle_stack)
+        if task is None:
+            self.finished(interface.runner.take_failure() if interface.runner.failure is not None else None)
+            interface.recycle(self)
+            return 0
+        self.suspended(task)
+
+    cdef raises run_by_the_loop(self) except -1:
+        """Calls the application in a task like any other."""
+        cdef ASGIApplication interface = self.interface
+        cdef dict scope = self.request_scope
+        self.request_scope = None
+        self.suspended(Task(call_application(interface.application, scope, self.receive, self.send), loop=interface.loop,
+                            context=interface.runner.base.copy()))
+
+    cdef raises suspended(self, Task task) except -1:
+        self.task = task
+        self.interface.working.add(self)
+        task.watch(self, application_ended)
 
     cdef raises log_begin(self, const fs_request_head *head, dict scope) except -1:
         """Keeps what the access log's line will say."""
@@ -172,7 +215,7 @@ cdef class ASGIExchange(Exchange):
             if not future.done():
                 future.set_result(None)
 
-    cdef raises let_go(self) except -1:
+    cdef raises discard(self) except -1:
         self.send = None
         self.receive = None
 
@@ -195,7 +238,7 @@ cdef class ASGIExchange(Exchange):
             leave_place(self)
             if uncalled:
                 self.forget_alarm()
-                self.let_go()   # the client broke it off before the application was called, which nothing does any more
+                self.discard()   # the client broke it off before the application was called, which nothing does any more
         self.wake_receivers(False)
         self.wake_senders()
 
@@ -224,16 +267,27 @@ cdef class ASGIExchange(Exchange):
             raise application_error(result)
         return 0
 
-    cdef object after_write(self):
-        """Something was queued: what `send` returns, an awaitable that waits where the queue is too long."""
-        cdef Connection connection = self.connection
-        cdef WriteRoom waiting
-        connection.written()
-        if not connection.must_wait(self) or self.connection is None:
-            return DONE
-        waiting = WriteRoom.__new__(WriteRoom)
-        waiting.exchange = self
-        return waiting
+
+cdef void application_ended(object owner, Task task) noexcept:
+    """A task that had suspended is done (called inside its last step)."""
+    cdef ASGIExchange exchange = <ASGIExchange>owner
+    cdef Driver driver = exchange.driver
+    exchange.interface.working.discard(exchange)
+    try:
+        exchange.finished(task.outcome())
+        exchange.discard()
+        driver.check_idle()
+    except BaseException as failure:
+        report(driver.logger, LOG_CRITICAL, "Internal error at the end of a request", (), failure)
+
+
+async def call_application(application, scope, receive, send):
+    await application(scope, receive, send)
+
+
+async def as_coroutine(awaitable):
+    """An application may return any awaitable; a task runs coroutines."""
+    return await awaitable
 
 
 cdef raises check_fields(object pairs) except -1:
@@ -288,92 +342,3 @@ def cancel_abandoned(ASGIExchange exchange):
     if exchange.connection is not None:
         exchange.connection.lost(FS_E_PEER_GONE)    # it had closed its half alone, and waits in vain
     task.cancel("the client has left")
-
-
-@cython.final
-cdef class Send:
-
-    def __cinit__(self, ASGIExchange exchange not None):
-        self.vectorcall = <void *>send_vectorcall
-        self.exchange = exchange
-
-    def __call__(self, event):
-        return fs_call_or(send_event, failed_send, self, <PyObject *>event)
-
-    def __repr__(self):
-        return "<fastserve send>"
-
-
-@cython.final
-cdef class Receive:
-
-    def __cinit__(self, ASGIExchange exchange not None):
-        self.vectorcall = <void *>receive_vectorcall
-        self.exchange = exchange
-
-    def __call__(self):
-        return receive_vectorcall(self, NULL, 0, NULL)
-
-    def __repr__(self):
-        return "<fastserve receive>"
-
-
-cdef extern from "Python.h":
-    ctypedef PyObject *(*vectorcallfunc)(PyObject *, PyObject **, size_t, PyObject *)
-    Py_ssize_t PyVectorcall_NARGS(size_t nargsf)
-
-
-cdef object send_event(object self, PyObject *event):
-    """What is sent is queued when `send` is called, in the order of the calls."""
-    return (<Send>self).exchange.handle_send(<object>event)
-
-
-cdef object failed_send(object self):
-    """The event could not be sent. As with any coroutine, that is raised where it is awaited."""
-    cdef Failed awaitable
-    failure = fs_raised()
-    if not isinstance(failure, Exception):
-        raise failure
-    awaitable = Failed.__new__(Failed)
-    awaitable.exchange = (<Send>self).exchange
-    awaitable.failure = failure
-    return awaitable
-
-
-cdef object send_call(Send send, PyObject **arguments, Py_ssize_t n, PyObject *names):
-    if names != NULL and PyTuple_GET_SIZE(<object>names) == 1 and n == 0:
-        if (<tuple>names)[0] not in ("event", "message"):
-            raise TypeError(f"send() got an unexpected keyword argument {(<tuple>names)[0]!r}")
-    elif n != 1 or names != NULL and PyTuple_GET_SIZE(<object>names):
-        raise TypeError("send() takes one event")
-    return fs_call_or(send_event, failed_send, send, arguments[0])
-
-
-cdef object send_vectorcall(object self, PyObject **arguments, size_t nargs, PyObject *names):
-    cdef Py_ssize_t n = PyVectorcall_NARGS(nargs)
-    if n == 1 and names == NULL:
-        return fs_call_or(send_event, failed_send, self, arguments[0])
-    return send_call(<Send>self, arguments, n, names)
-
-
-cdef object receive_vectorcall(object self, PyObject **arguments, size_t nargs, PyObject *names):
-    cdef Received waiting
-    if PyVectorcall_NARGS(nargs) or names != NULL and PyTuple_GET_SIZE(<object>names):
-        raise TypeError("receive() takes no arguments")
-    waiting = Received.__new__(Received)
-    waiting.exchange = (<Receive>self).exchange
-    return waiting
-
-
-cdef raises enable_calls() except -1:
-    # Offsets are read off an instance: Cython's object structs have no name here.
-    cdef Send send = Send.__new__(Send, ASGIExchange.__new__(ASGIExchange, None))
-    fs_enable_vectorcall(Send, <char *>&send.vectorcall - <char *><PyObject *>send)
-    cdef Receive receive = send.exchange.receive
-    fs_enable_vectorcall(Receive, <char *>&receive.vectorcall - <char *><PyObject *>receive)
-    send.exchange.send = None
-    send.exchange.receive = None
-    return 0
-
-
-enable_calls()

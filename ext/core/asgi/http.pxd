@@ -23,7 +23,7 @@ cdef class HTTPExchange(ASGIExchange):
 
     cdef raises came(self, size_t n, bint end) except -1
     cdef raises no_room(self) except -1
-    cdef raises reset(self) except -1
+    cdef raises clear(self) except -1
     cdef object start_response(self, dict event, EventView *view)
     cdef object send_body(self, dict event, EventView *view)
     cdef object send_path(self, dict event)

@@ -57,7 +57,8 @@ cdef raises view_event(dict event, EventView *view) except -1:
 @cython.final
 cdef class HTTPExchange(ASGIExchange):
 
-    def __cinit__(self, ASGI interface):
+    def __cinit__(self, ASGIApplication interface):
+        give_callables(self)
         self.pieces = Pieces.__new__(Pieces)
 
     # ---- the connection's side
@@ -77,7 +78,7 @@ cdef class HTTPExchange(ASGIExchange):
         self.log_begin(head, self.request_scope)
         return 0
 
-    cdef raises reset(self) except -1:
+    cdef raises clear(self) except -1:
         """Ready for another request; `send` and `receive` stay."""
         self.query = self.client = self.fields = self.versions = None
         self.started = self.disconnect_due = self.left = self.lost = self.cut = self.body_ended = self.wants_continue = False
@@ -121,7 +122,7 @@ cdef class HTTPExchange(ASGIExchange):
         self.started = True
         self.connection.refuse_exchange(self, FS_E_NO_ROOM)
         if uncalled:
-            self.let_go()
+            self.discard()
         say_no_room(driver, FS_E_NO_ROOM)
 
     cdef raises on_end(self) except -1:
@@ -439,7 +440,7 @@ cdef class HTTPExchange(ASGIExchange):
             return DONE
         if self.stream.trailers_pending:
             self.response = RESPONSE_TRAILERS
-        return self.after_write()
+        return after_write(self)
 
     cdef raises end(self) except -1:
         self.response = RESPONSE_DONE
@@ -511,7 +512,7 @@ cdef class HTTPExchange(ASGIExchange):
             n += 1
         self.expect(event, RESPONSE_NONE)
         self.check(self.stream.ops.informational(self.stream, 103, fields, n))
-        return self.after_write()
+        return after_write(self)
 
     cdef object send_trailers(self, dict event):
         cdef fs_field fields[FIELDS_ON_STACK]
@@ -529,7 +530,7 @@ cdef class HTTPExchange(ASGIExchange):
         if self.stream.ended:
             self.end()
             return DONE
-        return self.after_write()
+        return after_write(self)
 
     def out_of_order(self, event):
         expected = {

@@ -35,6 +35,9 @@ cdef bytes accept_value(bytes key):
 @cython.final
 cdef class WebSocketExchange(ASGIExchange):
 
+    def __cinit__(self, ASGIApplication interface):
+        give_callables(self)
+
     def __dealloc__(self):
         if self.opened:
             fs_ws_free(&self.ws)
@@ -78,7 +81,7 @@ cdef class WebSocketExchange(ASGIExchange):
         self.request_scope = None
         self.stage = STAGE_ENDED
         self.fail(self.refusal)
-        self.let_go()
+        self.discard()
 
     # ---- the connection's side
 
@@ -479,7 +482,7 @@ cdef class WebSocketExchange(ASGIExchange):
             self.ping_at = fs_monotonic_ms() + driver.limits.timeout_ws_ping
         if driver.spread_until:
             self.on_drain()
-        return self.after_write()
+        return after_write(self)
 
     cdef list accept_fields(self, dict event):
         subprotocol = event.get("subprotocol")
@@ -538,7 +541,7 @@ cdef class WebSocketExchange(ASGIExchange):
         self.bytes_out += n
         self.driver.status.websocket_messages_out += 1
         self.driver.status.websocket_bytes_out += n
-        return self.after_write()
+        return after_write(self)
 
     cdef object send_close(self, dict event):
         code = event.get("code")
@@ -596,7 +599,7 @@ cdef class WebSocketExchange(ASGIExchange):
             self.stage = STAGE_ENDED
             self.connection.response_ended(self)
         self.check(result)
-        return DONE if self.connection is None else self.after_write()
+        return DONE if self.connection is None else after_write(self)
 
 
 cdef inline Py_ssize_t weight(object message) noexcept:

@@ -536,7 +536,7 @@ cdef class Driver:
         forget_siblings(self)
         self.drop_connections()
         self.closed = True
-        self.interface.clear()
+        self.interface.drop_spares()
         self.interface.detach()
         self.repeat_callback = None
         self.repeat_due = False

@@ -7,7 +7,7 @@ cdef class Interface:
     cdef bint takes_websockets(self) noexcept
     cdef int refusal(self, const fs_request_head *head) noexcept    # why there is no room for its body, FS_OK: there is
     cdef raises wake(self) except -1       # a turn was scheduled
-    cdef raises clear(self) except -1      # drops what is kept for the next request
+    cdef raises drop_spares(self) except -1 # drops what is kept for the next request
     cdef raises forget(self) except -1     # in a forked child, as Driver.forget_after_fork
     cdef raises beat(self) except -1       # as often as the worker shows that it is alive
     cdef Py_ssize_t busy(self) noexcept # calls of the application that have not ended

@@ -31,7 +31,7 @@ cdef class Interface:
         the application may be on the stack."""
         raise NotImplementedError
 
-    cdef raises clear(self) except -1:
+    cdef raises drop_spares(self) except -1:
         """Drops what is kept for the next request."""
 
     cdef raises forget(self) except -1:

@@ -41,6 +41,11 @@ cdef class EnvironShape:
     cdef PyObject *given[ENV_SIZE]      # borrowed: environ owns them
 
 
+# A callable that stands in the environ, and in the prototypes that environs are copied from.
+cdef class Handle:
+    cdef Py_ssize_t held                # places in prototypes where it stands
+
+
 cdef class EnvironBuilder:
     cdef dict base                      # what is the same in every environ of this worker
     cdef EnvironFields fields
@@ -50,7 +55,8 @@ cdef class EnvironBuilder:
     cdef tuple peers                    # of the last new connection
     cdef Target target                  # of the last environ
     cdef str method                     # likewise
-    cdef dict build(self, const fs_request_head *head, Connection connection, WSGIExchange exchange)
+    cdef dict build(self, const fs_request_head *head, Connection connection, Handle early_hints,
+                    Handle client_disconnected)
     cdef raises forget(self, Handle handle) except -1
     cdef raises clear(self) except -1
     cdef EnvironShape shape_for(self, const fs_request_head *head)

@@ -117,7 +117,8 @@ cdef class EnvironBuilder:
         self.peers = ("", "", "", None)
         self.shapes = [None] * SHAPE_SLOTS
 
-    cdef dict build(self, const fs_request_head *head, Connection connection, WSGIExchange exchange):
+    cdef dict build(self, const fs_request_head *head, Connection connection, Handle early_hints,
+                    Handle client_disconnected):
         cdef EnvironShape shape = self.shape_for(head)
         cdef Target target = self.targets.find(head)
         cdef tuple peers = connection.memo
@@ -136,9 +137,9 @@ cdef class EnvironBuilder:
                     else <PyObject *>"HTTP/2.0" if head.version == FS_HTTP_2 else <PyObject *>"HTTP/1.0")
         for i in range(4):
             place_value(shape, ENV_SERVER_NAME + i, PyTuple_GET_ITEM(peers, i))
-        place_handle(shape, ENV_EARLY_HINTS, exchange.early_hints)
-        place_handle(shape, ENV_CLIENT_DISCONNECTED, exchange.client_disconnected)
-        place_handle(shape, ENV_WAITRESS_DISCONNECTED, exchange.client_disconnected)
+        place_handle(shape, ENV_EARLY_HINTS, early_hints)
+        place_handle(shape, ENV_CLIENT_DISCONNECTED, client_disconnected)
+        place_handle(shape, ENV_WAITRESS_DISCONNECTED, client_disconnected)
         environ = PyDict_Copy(shape.environ)
         if shape.joined:
             forget_handles(shape, None)

@@ -1,23 +1,9 @@
-# What a WSGI application has still to do.
-cdef enum Progress:
-    WSGI_READING            # the body is still coming: the application has not been called
-    WSGI_CALL               # it is to be called
-    WSGI_PULL               # its iterable is to be pulled
-    WSGI_CLOSE              # the iterable is only to be closed
-    WSGI_DONE
-
-
-cdef class WSGIExchange(Exchange):
-    cdef WSGI interface
+# One call of a WSGI application.
+cdef class WSGIExchange(ThreadedExchange):
+    cdef WSGIApplication interface
     cdef Threads threads
-    cdef int progress                   # Progress
     cdef bint paused                    # waits for room in the out-queue
-    cdef bint overdue                   # was answered 504; whoever runs it is still inside the application
-    cdef int worker                     # number of the thread whose step it is
-    cdef unsigned long ident            # of that thread, as Python has it; 0 outside a step
-    cdef uint64_t seen_us               # where threads are timed: when that thread last gave a sign, monotonic
     cdef uint64_t seen_sent             # bytes of the answer that had been sent then
-    cdef WSGIExchange next              # in the queue, or in the chain of spares
     cdef dict environ                   # from begin() to the call
     # the request's body
     cdef BodyStore body
@@ -30,15 +16,13 @@ cdef class WSGIExchange(Exchange):
     cdef object iterator
     cdef bint single                    # the iterable says that it has one element
     cdef object room                    # an event that those wait for who are in `write`, or None
-    cdef Connection following           # whose turn comes after this step, for its next request
     cdef StartResponse start_response
     cdef Write write
     cdef EarlyHints early_hints
     cdef ClientIsGone client_disconnected
 
-    cdef raises reset(self) except -1
-    cdef raises let_go(self) except -1
-    cdef void perform(self) noexcept
+    cdef raises clear(self) except -1
+    cdef raises discard(self) except -1
     cdef raises call(self) except -1
     cdef raises answer(self, object result) except -1
     cdef raises answer_whole(self, bytes body) except -1
@@ -66,7 +50,6 @@ cdef class WSGIExchange(Exchange):
     cdef raises wait_alone(self) except -1
     cdef raises make_room(self) except -1
     cdef bint leads(self) noexcept
-    cdef bint is_overdue(self) noexcept
     cdef raises refuse_late(self) except -1
     cdef bint client_is_gone(self) except -1
 
@@ -81,15 +64,9 @@ cdef class Write:
     cdef WSGIExchange exchange
 
 
-# A callable that stands in the environ, and in the prototypes that environs are copied from.
-cdef class Handle:
-    cdef WSGIExchange exchange
-    cdef Py_ssize_t held                # places in prototypes where it stands
-
-
 cdef class EarlyHints(Handle):
-    pass
+    cdef WSGIExchange exchange
 
 
 cdef class ClientIsGone(Handle):
-    pass
+    cdef WSGIExchange exchange

@@ -50,9 +50,9 @@ cdef object stack_of(unsigned long ident):
 
 
 @cython.final
-cdef class WSGIExchange(Exchange):
+cdef class WSGIExchange(ThreadedExchange):
 
-    def __cinit__(self, WSGI interface not None):
+    def __cinit__(self, WSGIApplication interface not None):
         self.interface = interface
         self.threads = interface.threads
         self.driver = interface.driver
@@ -70,7 +70,7 @@ cdef class WSGIExchange(Exchange):
         if FS_DEBUG:
             live_objects["exchanges"] -= 1
 
-    cdef raises reset(self) except -1:
+    cdef raises clear(self) except -1:
         self.client = self.query = self.status = self.fields = self.said_length = None
         self.body = None
         self.started = self.disconnect_due = self.lost = self.body_ended = self.logged = False
@@ -78,7 +78,7 @@ cdef class WSGIExchange(Exchange):
         self.since = self.awaiting_since = self.quiet_since = self.seen_sent = 0
         self.progress = WSGI_READING
 
-    cdef raises let_go(self) except -1:
+    cdef raises discard(self) except -1:
         cdef EnvironBuilder environs = self.interface.environs
         self.start_response = None
         self.write = None
@@ -92,7 +92,7 @@ cdef class WSGIExchange(Exchange):
     cdef raises begin(self, fs_request_head *head) except -1:
         cdef Driver driver = self.driver
         cdef EnvironBuilder environs = self.interface.environs
-        self.environ = environs.build(head, self.connection, self)
+        self.environ = environs.build(head, self.connection, self.early_hints, self.client_disconnected)
         self.method = environs.method
         self.raw_path = environs.target.raw_path
         self.body_ended = (head.flags & FS_HEAD_END) != 0
@@ -261,6 +261,9 @@ cdef class WSGIExchange(Exchange):
                (lateness, self.method_name(), self.path_name(), stack_of(self.ident)))
         self.fail(FS_E_APP_TIMEOUT)
 
+    cdef raises recycle(self) except -1:
+        self.interface.recycle(self)
+
     cdef bint is_overdue(self) noexcept:
         """Whether its thread is late, in a step: it has neither come back nor sent anything for too long. That it has answered
         is of no account, nor that its client has left."""
@@ -292,7 +295,7 @@ cdef class WSGIExchange(Exchange):
             self.threads.push(self)
         self.make_room()
         if self.progress == WSGI_DONE and not self.queued and self.ident == 0:
-            self.let_go()       # it never came to a step, after which it would be kept or let go
+            self.discard()       # it never came to a step, after which it would be kept or let go
 
     # ---- a step
 
@@ -793,10 +796,10 @@ cdef class EarlyHints(Handle):
 
 cdef raises enable_start_response() except -1:
     # The offset is read off an instance, as in asgi.pxi.
-    cdef WSGI interface = WSGI(None, threads=1, watched=False)
+    cdef WSGIApplication interface = WSGIApplication(None, threads=1, watched=False)
     cdef StartResponse start = StartResponse.__new__(StartResponse, WSGIExchange.__new__(WSGIExchange, interface))
     fs_enable_vectorcall(StartResponse, <char *>&start.vectorcall - <char *><PyObject *>start)
-    start.exchange.let_go()
+    start.exchange.discard()
     return 0
 
 

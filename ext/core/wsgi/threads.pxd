@@ -1,3 +1,27 @@
+# What a WSGI application has still to do.
+cdef enum Progress:
+    WSGI_READING            # the body is still coming: the application has not been called
+    WSGI_CALL               # it is to be called
+    WSGI_PULL               # its iterable is to be pulled
+    WSGI_CLOSE              # the iterable is only to be closed
+    WSGI_DONE
+
+
+# A request whose application is called in a thread, as far as the threads know it. What a step does is its subclass's affair.
+cdef class ThreadedExchange(Exchange):
+    cdef int progress                   # Progress
+    cdef bint overdue                   # was answered 504; whoever runs it is still inside the application
+    cdef int worker                     # number of the thread whose step it is
+    cdef unsigned long ident            # of that thread, as Python has it; 0 outside a step
+    cdef uint64_t seen_us               # where threads are timed: when that thread last gave a sign, monotonic
+    cdef ThreadedExchange next          # in the queue, or in the chain of spares
+    cdef Connection following           # whose turn comes after this step, for its next request
+
+    cdef void perform(self) noexcept
+    cdef bint is_overdue(self) noexcept
+    cdef raises recycle(self) except -1
+
+
 # The threads of a worker without an event loop.
 cdef class Threads:
     cdef Driver driver                  # None until it serves
@@ -14,8 +38,8 @@ cdef class Threads:
     cdef list inside                    # then: the exchanges of those calls
     cdef uint32_t slow                  # share of slow steps lately, SLOW_ONE when all were
     cdef uint64_t last_step             # monotonic us at which the last step of this batch began, 0 for none
-    cdef WSGIExchange first, last       # those that wait for a step
-    cdef WSGIExchange later             # those that have had their share of this round, the newest first
+    cdef ThreadedExchange first, last       # those that wait for a step
+    cdef ThreadedExchange later             # those that have had their share of this round, the newest first
     cdef list calls                     # what `call_soon` was given
     cdef bint ended                     # a worker with several threads has come to its end
     cdef int home_read, home_write      # a pipe that wakes the thread which waits for that; -1 where none does
@@ -26,10 +50,10 @@ cdef class Threads:
     cdef raises forget(self) except -1
     cdef bint leads(self, int me) noexcept
     cdef bint defers(self, int me) noexcept
-    cdef raises push(self, WSGIExchange exchange) except -1
-    cdef raises append(self, WSGIExchange exchange) except -1
-    cdef WSGIExchange pop(self)
-    cdef raises postpone(self, WSGIExchange exchange) except -1
+    cdef raises push(self, ThreadedExchange exchange) except -1
+    cdef raises append(self, ThreadedExchange exchange) except -1
+    cdef ThreadedExchange pop(self)
+    cdef raises postpone(self, ThreadedExchange exchange) except -1
     cdef raises recall(self) except -1
     cdef raises life(self, int me) except -1
     cdef int lead(self, int me) except -1

@@ -13,6 +13,21 @@ cdef enum:
     HOME_LOOK_MS = 1000         # until a signal is seen that did not write to our pipe
 
 
+cdef class ThreadedExchange(Exchange):
+
+    cdef void perform(self) noexcept:
+        """One step in the application, and what `progress` says next. The lock is held before and after. What goes wrong is
+        said and answered there."""
+
+    cdef bint is_overdue(self) noexcept:
+        """Whether its thread, which is inside a step, has neither come back nor sent anything for too long."""
+        return False
+
+    cdef raises recycle(self) except -1:
+        """Its last step is over: it may serve another request, or is let go."""
+        raise NotImplementedError
+
+
 @cython.final
 cdef class Threads:
 
@@ -65,12 +80,12 @@ cdef class Threads:
 
     # ---- the steps that wait
 
-    cdef raises push(self, WSGIExchange exchange) except -1:
+    cdef raises push(self, ThreadedExchange exchange) except -1:
         self.append(exchange)
         if self.watched and not self.driver.polling:
             fs_poller_wake(&self.driver.poller)     # this thread may be in the application for long
 
-    cdef raises append(self, WSGIExchange exchange) except -1:
+    cdef raises append(self, ThreadedExchange exchange) except -1:
         exchange.queued = True
         if self.first is None:
             self.first = exchange
@@ -78,8 +93,8 @@ cdef class Threads:
             self.last.next = exchange
         self.last = exchange
 
-    cdef WSGIExchange pop(self):
-        cdef WSGIExchange exchange = self.first
+    cdef ThreadedExchange pop(self):
+        cdef ThreadedExchange exchange = self.first
         self.first = exchange.next
         if self.first is None:
             self.last = None
@@ -87,7 +102,7 @@ cdef class Threads:
         exchange.queued = False
         return exchange
 
-    cdef raises postpone(self, WSGIExchange exchange) except -1:
+    cdef raises postpone(self, ThreadedExchange exchange) except -1:
         """Goes on in the next round: events get their turn first. A thread that does not lead keeps nobody waiting."""
         if not self.leads(exchange.worker):
             return self.append(exchange)
@@ -96,7 +111,7 @@ cdef class Threads:
         self.later = exchange
 
     cdef raises recall(self) except -1:
-        cdef WSGIExchange exchange
+        cdef ThreadedExchange exchange
         while self.later is not None:
             exchange = self.later
             self.later = exchange.next
@@ -312,7 +327,7 @@ cdef class Threads:
         """Runs the application for the first that waits. Gives 1 where the thread should end after it: its call was
         given up long ago, and nobody knows what it has left behind."""
         cdef Driver driver = self.driver
-        cdef WSGIExchange exchange = self.pop()
+        cdef ThreadedExchange exchange = self.pop()
         cdef Connection following
         cdef bint leading = self.leads(me)
         cdef uint64_t began = fs_monotonic_us()
@@ -343,7 +358,7 @@ cdef class Threads:
         overdue = exchange.overdue
         following, exchange.following = exchange.following, None
         if exchange.progress == WSGI_DONE and not exchange.queued:
-            (<WSGI>exchange.interface).give(exchange)
+            exchange.recycle()
         if following is not None:
             driver.let_turns_wait(self.defers(me))
             following.turn()
@@ -357,7 +372,7 @@ cdef class Threads:
     cdef raises note_overdue(self) except -1:
         """Notes whether there is a thread on which the worker can count, for those who could replace it. What has answered for a
         late thread does not bring it back."""
-        cdef WSGIExchange exchange
+        cdef ThreadedExchange exchange
         cdef unsigned overdue = 0
         for exchange in self.inside:
             overdue += exchange.is_overdue()
@@ -368,7 +383,7 @@ cdef class Threads:
 
     cdef raises show_queue(self) except -1:
         """With those that wait for a thread. What went on meanwhile, or whose client has left, is none of them."""
-        cdef WSGIExchange exchange = self.first
+        cdef ThreadedExchange exchange = self.first
         cdef uint64_t length = 0, since = 0
         while exchange is not None:
             if exchange.progress == WSGI_CALL:
