@@ -27,6 +27,9 @@ AGAINST ?= $(wildcard bench/results/reference/result.json)
 # Files of tests that run at the same time: the tests mostly wait, so two more than there are cores.
 JOBS ?= $(shell expr $$(nproc) + 2)
 
+# Tests that do nothing but wait, at the same time.
+WAITING ?= $(shell expr $$(nproc) '*' 6)
+
 AND_MARKS := $(if $(MARKS), and ($(MARKS)))
 # The files with tests that are marked alone, so that not all the others are collected once more for them; but where PYTEST
 # names files itself.
@@ -89,7 +92,7 @@ else
 test: $(BUILT) $(DEVELOP)  ## the whole suite, the C rooms' tests with it
 	@$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m 'not alone$(AND_MARKS)' $(PYTEST); \
 	all=$$?; \
-	$(PY) -m pytest --numprocesses 6 --dist load -m 'alone(waits=True)$(AND_MARKS)' $(ALONE) $(PYTEST); all=$$all-$$?; \
+	$(PY) -m pytest --numprocesses $(WAITING) --dist load -m 'alone(waits=True)$(AND_MARKS)' $(ALONE) $(PYTEST); all=$$all-$$?; \
 	$(PY) -m pytest -m 'alone and not alone(waits=True)$(AND_MARKS)' $(ALONE) $(PYTEST); all=$$all-$$?; \
 	case -$$all in *-[!05]*|-5-5-5) exit 1;; esac
 endif

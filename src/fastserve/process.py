@@ -202,7 +202,7 @@ class _Alone:
             self._service.stopping()
         worker.stop(at_once=self._stops.forced)
 
-    def serving(self, _worker: "AnyWorker") -> None:
+    def began_serving(self, _worker: "AnyWorker") -> None:
         for each in self._addresses:
             logger.info("listening on %s", each)
         self._service.ready()

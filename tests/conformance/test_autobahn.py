@@ -1,4 +1,7 @@
-"""Autobahn's fuzzing client, the cases that take seconds; `make conformance` runs all."""
+"""Autobahn's fuzzing client, the cases that take seconds; `make conformance` runs all.
+
+On one loop: what it asks is how frames are read and written, which knows none. test_conversation.py has each kind of message on both.
+"""
 
 from pathlib import Path
 
@@ -19,6 +22,7 @@ def suite() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 @pytest.mark.usefixtures("suite")
+@pytest.mark.parametrize("loop", ["uvloop"], indirect=True)
 def test_every_case_is_right(serve: Serve, tmp_path: Path) -> None:
     server = serve(ws_deflate_min_size=0)
     assert run(f"ws://127.0.0.1:{server.port}/echo", QUICK, tmp_path) == {}

@@ -200,9 +200,9 @@ class Watching:
     def take(self, worker: AnyWorker, number: signal.Signals) -> None:
         self.control.take(worker, number)
 
-    def serving(self, worker: AnyWorker) -> None:
+    def began_serving(self, worker: AnyWorker) -> None:
         self.inside.begin(worker)
-        self.control.serving(worker)
+        self.control.began_serving(worker)
 
 
 def main() -> None:

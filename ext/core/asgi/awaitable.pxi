@@ -87,7 +87,7 @@ cdef class Wakeup:
     cdef object context
     cdef list others                # (callback, context) of further ones
     cdef bint blocking
-    cdef bint ended
+    cdef bint is_done
     cdef bint was_cancelled
     cdef object message
 
@@ -107,7 +107,7 @@ cdef class Wakeup:
         return self.loop
 
     def done(self):
-        return self.ended
+        return self.is_done
 
     def cancelled(self):
         return self.was_cancelled
@@ -115,14 +115,14 @@ cdef class Wakeup:
     def result(self):
         if self.was_cancelled:
             raise asyncio.CancelledError() if self.message is None else asyncio.CancelledError(self.message)
-        if not self.ended:
+        if not self.is_done:
             raise asyncio.InvalidStateError("nothing has been received yet")
 
     def exception(self):
         self.result()
 
     def cancel(self, msg=None):
-        if self.ended:
+        if self.is_done:
             return False
         self.was_cancelled = True
         self.message = msg
@@ -132,7 +132,7 @@ cdef class Wakeup:
     def add_done_callback(self, callback, *, context=None):
         if context is None:
             context = contextvars.copy_context()
-        if self.ended:
+        if self.is_done:
             self.loop.call_soon(callback, self, context=context)
         elif self.callback is None:
             self.callback = callback
@@ -154,9 +154,9 @@ cdef class Wakeup:
     cdef raises fire(self, bint here) except -1:
         """`here`: no task is on the stack, so the task that waits may go on within this call."""
         cdef object callback = self.callback, context = self.context
-        if self.ended:
+        if self.is_done:
             return 0
-        self.ended = True
+        self.is_done = True
         self.callback = self.context = None
         if self.others is not None:
             for pair in self.others:

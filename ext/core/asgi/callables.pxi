@@ -168,7 +168,7 @@ cdef int received_step(PyObject *raw, PyObject **result) except -1:
     if exchange is None:
         raise TypeError("receive() makes these")
     if waiting is not None:
-        if not waiting.ended:
+        if not waiting.is_done:
             raise RuntimeError("await wasn't used with a future")
         self.waiting = None
         waiting.result()

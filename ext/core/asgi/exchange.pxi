@@ -340,5 +340,5 @@ def cancel_abandoned(ASGIExchange exchange):
     report(exchange.driver.logger, LOG_INFO, "Cancelled, because its client left %g seconds ago: %s %s",
            (exchange.driver.limits.timeout_client_gone / 1000.0, exchange.method_name(), exchange.path_name()))
     if exchange.connection is not None:
-        exchange.connection.lost(FS_E_PEER_GONE)    # it had closed its half alone, and waits in vain
+        exchange.connection.lose(FS_E_PEER_GONE)    # it had closed its half alone, and waits in vain
     task.cancel("the client has left")

@@ -38,12 +38,12 @@ cdef class WebSocketExchange(ASGIExchange):
     cdef Py_ssize_t waiting_messages(self) noexcept
     cdef raises read_messages(self) except -1
     cdef raises take_message(self, fs_ws_event *event) except -1
-    cdef raises ended(self, int code, str reason) except -1
+    cdef raises note_end(self, int code, str reason) except -1
     cdef raises leave(self) except -1
     cdef raises failed(self, int error) except -1
     cdef raises close_with(self, int code, str reason) except -1
     cdef raises farewell(self, object exception) except -1
-    cdef raises late(self) except -1
+    cdef raises handshake_expired(self) except -1
     cdef raises ping(self) except -1
     cdef raises no_pong(self) except -1
     cdef raises message_late(self) except -1

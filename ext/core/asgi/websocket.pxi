@@ -132,7 +132,7 @@ cdef class WebSocketExchange(ASGIExchange):
                     self.pong_by = 0
             elif event.kind == FS_WS_CLOSE:
                 self.client_left()
-                self.ended(event.code, PyUnicode_DecodeUTF8(event.data.p, event.data.n, NULL))
+                self.note_end(event.code, PyUnicode_DecodeUTF8(event.data.p, event.data.n, NULL))
                 self.leave()
                 return 0
             else:
@@ -186,14 +186,14 @@ cdef class WebSocketExchange(ASGIExchange):
         """The peer has sent FIN: a close frame from us would never be answered."""
         self.disconnect_due = True
         self.client_left()
-        self.ended(CLOSE_ABNORMAL, "")
+        self.note_end(CLOSE_ABNORMAL, "")
         if self.opened:
             self.leave()
 
     cdef raises on_lost(self) except -1:
         self.disconnect_due = self.lost = True
         self.client_left()
-        self.ended(CLOSE_ABNORMAL, "")
+        self.note_end(CLOSE_ABNORMAL, "")
         self.stage = STAGE_ENDED
         self.wake_senders()
 
@@ -208,10 +208,10 @@ cdef class WebSocketExchange(ASGIExchange):
         cdef const fs_error_info *info = fs_error_describe(error)
         count_error(self.driver, error)
         report(self.driver.logger, LOG_DEBUG, "WebSocket failed: %s: %s", (info.text.decode(), self.path_name()))
-        self.ended(info.close_code, info.text.decode())
+        self.note_end(info.close_code, info.text.decode())
         self.leave()
 
-    cdef raises ended(self, int code, str reason) except -1:
+    cdef raises note_end(self, int code, str reason) except -1:
         """It has come to its end, or is about to: `receive` says so once the messages before it are taken."""
         if not self.code:
             self.code = code
@@ -270,7 +270,7 @@ cdef class WebSocketExchange(ASGIExchange):
             if is_late(self):
                 give_up_waiting(self)
         elif not self.opened:
-            self.late()
+            self.handshake_expired()
         elif self.stage == STAGE_ENDED:
             self.leave()                # the peer does not answer our close frame
         elif self.driver.spread_until and now >= self.driver.spread_until:
@@ -278,7 +278,7 @@ cdef class WebSocketExchange(ASGIExchange):
         elif self.tell_at and now >= self.tell_at and self.stage == STAGE_OPEN:
             self.tell_at = 0
             self.stage = STAGE_ENDING
-            self.ended(CLOSE_RESTART, "service restart")
+            self.note_end(CLOSE_RESTART, "service restart")
         elif self.message_by() and now >= self.message_by():
             self.message_late()
         elif self.pong_by and now >= self.pong_by:
@@ -286,14 +286,14 @@ cdef class WebSocketExchange(ASGIExchange):
         elif self.ping_at and now >= self.ping_at:
             self.ping()
 
-    cdef raises late(self) except -1:
+    cdef raises handshake_expired(self) except -1:
         cdef Task task = self.task
         if task is None:
             return 0
         report(self.driver.logger, LOG_ERROR,
                "The application neither accepted nor refused a WebSocket within %g seconds: %s\n%s",
                (self.driver.limits.timeout_ws_handshake / 1000.0, self.path_name(), waiting_stack(task.get_coro())))
-        self.ended(CLOSE_ABNORMAL, "")
+        self.note_end(CLOSE_ABNORMAL, "")
         self.stage = STAGE_ENDED
         self.fail(FS_E_APP_TIMEOUT)
         task.cancel("the WebSocket was not accepted in time")
@@ -333,7 +333,7 @@ cdef class WebSocketExchange(ASGIExchange):
         if self.stage == STAGE_OPEN or self.stage == STAGE_ENDING:
             self.close_with(CLOSE_RESTART, "service restart")
         else:
-            self.ended(CLOSE_RESTART, "service restart")
+            self.note_end(CLOSE_RESTART, "service restart")
 
     cdef raises close_with(self, int code, str reason) except -1:
         """Begins the close handshake; the peer has its time to answer."""
@@ -341,7 +341,7 @@ cdef class WebSocketExchange(ASGIExchange):
         self.check(fs_ws_close(&self.ws, code, PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text)))
         self.stage = STAGE_ENDED
         self.close_by = fs_monotonic_ms() + self.driver.limits.timeout_ws_close
-        self.ended(code, reason)
+        self.note_end(code, reason)
         if self.connection is not None:
             self.connection.written()
 
@@ -369,7 +369,7 @@ cdef class WebSocketExchange(ASGIExchange):
                 report(self.driver.logger, LOG_ERROR, "ASGI application returned without %s: %s %s",
                        ("accepting or refusing the WebSocket" if self.stage == STAGE_CONNECTING
                         else "completing its response", self.method_name(), self.path_name()))
-            self.ended(CLOSE_ABNORMAL, "")
+            self.note_end(CLOSE_ABNORMAL, "")
             self.stage = STAGE_ENDED
             if not raised and self.driver.gave_up and (self.disconnect_due or exception is not None):
                 error = FS_E_STOPPED
@@ -471,7 +471,7 @@ cdef class WebSocketExchange(ASGIExchange):
         end_row(self)
         if fs_ws_init(&self.ws, &self.interface.ws_shared, tunnel,
                       &self.deflate if self.deflate_answer is not None else NULL) < 0:
-            self.connection.lost(FS_E_NOMEM)
+            self.connection.lose(FS_E_NOMEM)
             raise MemoryError()
         self.opened = True
         self.stage = STAGE_OPEN
@@ -565,7 +565,7 @@ cdef class WebSocketExchange(ASGIExchange):
     # ---- a refusal
 
     cdef raises refuse(self, int status) except -1:
-        self.ended(CLOSE_ABNORMAL, "")
+        self.note_end(CLOSE_ABNORMAL, "")
         self.stage = STAGE_ENDED
         self.check(send_status(self.stream, status))
         self.connection.response_ended(self)
@@ -595,7 +595,7 @@ cdef class WebSocketExchange(ASGIExchange):
         result = self.stream.ops.body(self.stream, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), <void *>body, not more)
         if self.stream.ended:
             self.own_end = True
-            self.ended(CLOSE_ABNORMAL, "")
+            self.note_end(CLOSE_ABNORMAL, "")
             self.stage = STAGE_ENDED
             self.connection.response_ended(self)
         self.check(result)

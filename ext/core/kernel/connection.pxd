@@ -73,7 +73,7 @@ cdef class Connection:
     cdef raises ready(self, uint32_t events) except -1
     cdef raises turn(self) except -1
     cdef raises drain(self) except -1
-    cdef raises lost(self, int error) except -1
+    cdef raises lose(self, int error) except -1
     cdef raises close(self, bint reset) except -1
     cdef raises abandon(self) except -1
     cdef raises forget(self) except -1

@@ -63,7 +63,7 @@ cdef class Connection:
             self.flags |= CONN_PEER_CLOSED
             self.turn()
             self.flush()
-            self.lost(FS_E_PEER_GONE)
+            self.lose(FS_E_PEER_GONE)
         elif events & (FS_READABLE | FS_PEER_CLOSED) or backlog(self):
             self.turn()
 
@@ -141,7 +141,7 @@ cdef class Connection:
         report(self.driver.logger, LOG_CRITICAL, "Internal error: the connection is closed", (), failure)
         count_error(self.driver, FS_E_INTERNAL)
         try:
-            self.lost(FS_E_INTERNAL)
+            self.lose(FS_E_INTERNAL)
         except BaseException as another:
             report(self.driver.logger, LOG_CRITICAL, "Internal error: the connection's end has failed", (), another)
         return 0
@@ -163,7 +163,7 @@ cdef class Connection:
             if self.tls.state == TLS_HANDSHAKE and driver.handshakes >= HANDSHAKES_A_TURN:
                 driver.schedule(self)
                 return False
-            if self.tls.ended and not self.flags & CONN_LINGERING:
+            if self.tls.peer_closed and not self.flags & CONN_LINGERING:
                 return self.receive_failed(0)
             room -= TLS_ROOM
         elif not self.flags & CONN_LINGERING and self.session.body_wanted():
@@ -223,7 +223,7 @@ cdef class Connection:
             self.flags |= CONN_EOF
             self.peer_closed()
         else:
-            self.lost(FS_E_PEER_GONE)
+            self.lose(FS_E_PEER_GONE)
         return False
 
     cdef raises peer_closed(self) except -1:
@@ -232,7 +232,7 @@ cdef class Connection:
         if self.flags & CONN_LINGERING:
             self.close(False)
         elif self.proxy_part is not None:
-            self.lost(FS_E_PROXY_HEADER)
+            self.lose(FS_E_PROXY_HEADER)
         elif self.tls is not None and self.tls.state == TLS_HANDSHAKE:
             if not self.tls.no_bytes_yet:
                 count_error(self.driver, FS_E_TLS)
@@ -422,7 +422,7 @@ cdef class Connection:
             if sent >= FLUSH_BUDGET:
                 self.driver.schedule(self)
         elif result < 0:
-            self.lost(FS_E_APP_FILE if result in (-ENODATA, -EIO, -EBADF) else FS_E_NOMEM if result == -ENOMEM
+            self.lose(FS_E_APP_FILE if result in (-ENODATA, -EIO, -EBADF) else FS_E_NOMEM if result == -ENOMEM
                       else FS_E_PEER_GONE)
             return 0
         session.note_room()
@@ -478,7 +478,7 @@ cdef class Connection:
             session = self.session
             session.drain()
 
-    cdef raises lost(self, int error) except -1:
+    cdef raises lose(self, int error) except -1:
         """Nothing reaches the peer any more, or nothing may."""
         if self.fd >= 0:
             count_error(self.driver, error)

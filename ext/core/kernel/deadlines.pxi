@@ -105,14 +105,14 @@ cdef raises judge(Connection connection) except -1:
     cdef Session session = connection.session
     if connection.phase == PHASE_WRITE:
         if not peer_reads(connection) and driver.now >= connection.write_progress + driver.limits.timeout_write + connection.grace:
-            connection.lost(FS_E_PEER_STALLED)
+            connection.lose(FS_E_PEER_STALLED)
     elif connection.phase == PHASE_LINGER:
         connection.close(False)
     elif connection.proxy_part is not None:
-        connection.lost(FS_E_PROXY_HEADER)
+        connection.lose(FS_E_PROXY_HEADER)
     elif connection.phase == PHASE_TLS:
         report(driver.logger, LOG_DEBUG, "TLS failed: the handshake did not come to its end in time", ())
-        connection.lost(FS_E_TLS)
+        connection.lose(FS_E_TLS)
     else:
         session.expired(driver.now - connection.grace)
 

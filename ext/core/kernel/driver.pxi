@@ -521,7 +521,7 @@ cdef class Driver:
         for connection in all_connections(self):
             try:
                 connection.flush()
-                connection.lost(FS_E_PEER_GONE)
+                connection.lose(FS_E_PEER_GONE)
             except BaseException as failure:
                 connection.broken(failure)
 

@@ -67,7 +67,7 @@ cdef class H1Session(Session):
         if error == FS_E_NO_ROOM and self.exchange is None:
             self.refuse(error)
         else:
-            self.connection.lost(error)
+            self.connection.lose(error)
 
     cdef raises on_eof(self) except -1:
         cdef int result = fs_h1_eof(&self.h1)
@@ -144,7 +144,7 @@ cdef class H1Session(Session):
         while self.exchange is exchange and exchange.wants_data():
             result = fs_h1_next(&self.h1, &event)
             if result < 0:
-                self.connection.lost(result)
+                self.connection.lose(result)
                 return 0
             if event.kind != FS_EVENT_DATA:
                 break

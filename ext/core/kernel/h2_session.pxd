@@ -16,9 +16,9 @@ cdef class H2Session(Session):
     cdef raises after_data(self, Exchange exchange) except -1
     cdef raises read_on(self) except -1
     cdef raises forget(self, Exchange exchange) except -1
-    cdef raises gone(self, Exchange exchange, int error) except -1
+    cdef raises stream_lost(self, Exchange exchange, int error) except -1
     cdef raises refuse_stream(self, fs_h2_stream *stream, int error) except -1
     cdef raises give_up_blocked(self) except -1
     cdef uint64_t due(self) noexcept
     cdef uint64_t stream_due(self, fs_h2_stream *stream) noexcept
-    cdef raises late(self, fs_h2_stream *stream, uint64_t now) except -1
+    cdef raises stream_expired(self, fs_h2_stream *stream, uint64_t now) except -1

@@ -73,7 +73,7 @@ cdef class H2Session(Session):
             fs_h2_fail(&self.h2, error)
             self.refuse(error)
         else:
-            self.connection.lost(error)
+            self.connection.lose(error)
 
     cdef raises on_eof(self) except -1:
         for exchange in self.exchanges():
@@ -141,7 +141,7 @@ cdef class H2Session(Session):
         elif fs_error_is_message(event.error) and event.error != FS_E_H2_MALFORMED:
             self.refuse_exchange(exchange, event.error)
         else:
-            self.gone(exchange, event.error)
+            self.stream_lost(exchange, event.error)
 
     # ---- tunnels: the window opens only as far as the exchange takes what comes
 
@@ -203,7 +203,7 @@ cdef class H2Session(Session):
         self.forget(exchange)
         self.connection.written()
 
-    cdef raises gone(self, Exchange exchange, int error) except -1:
+    cdef raises stream_lost(self, Exchange exchange, int error) except -1:
         """The stream is no more: the client has broken it off, or its message."""
         if error == FS_E_PEER_GONE:
             self.driver.status.http2_resets += 1
@@ -237,7 +237,7 @@ cdef class H2Session(Session):
         """GOAWAY is queued, and nobody is answered any more."""
         cdef Connection connection = self.connection
         if error == FS_E_NOMEM:
-            connection.lost(error)
+            connection.lose(error)
             return 0
         count_error(self.driver, error)
         report(self.driver.logger, LOG_DEBUG, "HTTP/2 failed: %s", (fs_error_describe(error).text.decode(),))
@@ -246,7 +246,7 @@ cdef class H2Session(Session):
 
     cdef raises lose_all(self) except -1:
         for exchange in self.exchanges():
-            self.gone(exchange, FS_E_PEER_GONE)
+            self.stream_lost(exchange, FS_E_PEER_GONE)
 
     cdef list exchanges(self):
         cdef fs_h2_stream *stream = self.h2.streams
@@ -289,7 +289,7 @@ cdef class H2Session(Session):
         if waiting >= most or not fs_h2_wants_pump(&self.h2):
             return 0
         if fs_h2_pump(&self.h2, most - waiting, self.driver.now) < 0:
-            connection.lost(FS_E_NOMEM)
+            connection.lose(FS_E_NOMEM)
             return 0
         if self.h2.error and not self.failure_counted:
             self.refuse(self.h2.error)
@@ -337,7 +337,7 @@ cdef class H2Session(Session):
             if stream.body.size(stream.body):
                 fs_h2_reset(stream, FS_E_PEER_GONE)
                 if stream.stream.exchange != NULL:
-                    self.gone(<Exchange>stream.stream.exchange, FS_E_PEER_GONE)
+                    self.stream_lost(<Exchange>stream.stream.exchange, FS_E_PEER_GONE)
             elif stream.stream.exchange == NULL:
                 fs_h2_reset(stream, FS_OK)      # it has its answer
             stream = following
@@ -400,20 +400,20 @@ cdef class H2Session(Session):
         if self.driver.drain_until and self.driver.now >= self.driver.drain_until and self.h2.draining < 2:
             fs_h2_drain(&self.h2, 1)
         if self.h2.open and self.h2.pinged and limits.timeout_h2_pong and now >= self.pong_by:
-            self.connection.lost(FS_E_H2_PING_TIMEOUT)
+            self.connection.lose(FS_E_H2_PING_TIMEOUT)
             return 0
         while stream != NULL and self.connection.fd >= 0:
             following = stream.next
             due = self.stream_due(stream)
             if due and now >= due:
-                self.late(stream, now)
+                self.stream_expired(stream, now)
             stream = following
         if (self.h2.open and limits.timeout_h2_ping and not self.h2.pinged
                 and now >= self.h2.received_at + limits.timeout_h2_ping):
             self.pong_by = now + limits.timeout_h2_pong
             fs_h2_ping(&self.h2)
 
-    cdef raises late(self, fs_h2_stream *stream, uint64_t now) except -1:
+    cdef raises stream_expired(self, fs_h2_stream *stream, uint64_t now) except -1:
         cdef const fs_limits *limits = &self.driver.limits
         cdef Exchange exchange = None
         if stream.stream.exchange != NULL:
@@ -421,7 +421,7 @@ cdef class H2Session(Session):
         if stream.body.size(stream.body) and now >= stream.sent_at + limits.timeout_write:
             fs_h2_reset(stream, FS_E_PEER_STALLED)
             if exchange is not None:
-                self.gone(exchange, FS_E_PEER_STALLED)
+                self.stream_lost(exchange, FS_E_PEER_STALLED)
             else:
                 count_error(self.driver, FS_E_PEER_STALLED)
         elif exchange is not None and exchange.wants_body():

@@ -78,7 +78,7 @@ cdef Py_ssize_t take_proxy_header(Connection connection, const char *p, size_t n
         return n
     if result < 0:
         report(connection.driver.logger, LOG_DEBUG, "Refused connection: %s", (fs_error_describe(result).text.decode(),))
-        connection.lost(result)
+        connection.lose(result)
         return 0
     take_addresses(connection, &header)
     connection.proxy_part = None

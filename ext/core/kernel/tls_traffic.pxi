@@ -19,7 +19,7 @@ cdef Py_ssize_t receive_tls(Connection connection, Py_ssize_t taken, Py_ssize_t 
     except ssl.SSLError as error:
         fail_tls(connection, error)
         return 0
-    if tls.ended:
+    if tls.peer_closed:
         connection.look_again()     # the next look at the socket says so, once this is dealt with
     return n
 
@@ -45,7 +45,7 @@ cdef raises fail_tls(Connection connection, object error) except -1:
     """The peer speaks no TLS that is allowed here, or not any more: it gets the alert, and nothing after it."""
     report(connection.driver.logger, LOG_DEBUG, "TLS failed: %s", (error,))
     if connection.tls.state != TLS_HANDSHAKE:
-        connection.lost(FS_E_TLS)
+        connection.lose(FS_E_TLS)
         return 0
     count_error(connection.driver, FS_E_TLS)
     send_tls(connection)

@@ -19,4 +19,4 @@ cdef class AccessLog:
     cdef void forget(self) noexcept
     cdef bint make_room(self, uint64_t now) noexcept
     cdef void finish(self) noexcept
-    cdef void lost(self, int error) noexcept
+    cdef void say_losing(self, int error) noexcept

@@ -115,7 +115,7 @@ cdef class AccessLog:
             self.used = 0
             self.oldest = 0
             self.retry_at = 0
-            self.lost(<int>-n)
+            self.say_losing(<int>-n)
             return
         self.used -= n
         if self.used:
@@ -147,7 +147,7 @@ cdef class AccessLog:
             return True
         self.missed += 1
         self.status.access_log_dropped += 1
-        self.lost(EAGAIN)
+        self.say_losing(EAGAIN)
         return False
 
     cdef void finish(self) noexcept:
@@ -158,7 +158,7 @@ cdef class AccessLog:
             fs_log_file_wait(&self.file, 100)
             self.flush()
 
-    cdef void lost(self, int error) noexcept:
+    cdef void say_losing(self, int error) noexcept:
         # Said once: a full disk must not flood the error log too.
         if not self.losing:
             self.losing = True

@@ -11,7 +11,7 @@ cdef class TLSFilter:
     cdef fs_outqueue wire               # ciphertext that waits to be sent
     cdef TLSState state
     cdef bint no_bytes_yet              # not a byte has come yet
-    cdef bint ended                     # the peer's close_notify has come
+    cdef bint peer_closed               # the peer's close_notify has come
     cdef int shake(self, object logger) except -1
     cdef object not_raised(self, object unraisable, object logger)
     cdef Py_ssize_t decrypt(self, char *place, size_t room, object view) except -1

@@ -116,7 +116,7 @@ cdef class TLSFilter:
             except ssl.SSLZeroReturnError:
                 n = 0
             if n == 0:
-                self.ended = True
+                self.peer_closed = True
                 break
             filled += n
             # A read that finds nothing raises, which costs more than a look.

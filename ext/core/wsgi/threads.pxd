@@ -41,7 +41,7 @@ cdef class Threads:
     cdef ThreadedExchange first, last       # those that wait for a step
     cdef ThreadedExchange later             # those that have had their share of this round, the newest first
     cdef list calls                     # what `call_soon` was given
-    cdef bint ended                     # a worker with several threads has come to its end
+    cdef bint over                      # a worker with several threads has come to its end
     cdef int home_read, home_write      # a pipe that wakes the thread which waits for that; -1 where none does
     cdef fs_ready batch[FS_POLL_BATCH]
     cdef int at, n                      # in the batch

@@ -70,7 +70,7 @@ cdef class Threads:
 
     cdef raises forget(self) except -1:
         """In a forked child there is one thread, which is inside the application: it finds no lock to come back by."""
-        self.halted = self.ended = True
+        self.halted = self.over = True
         self.calls.clear()
         if self.home_read >= 0:
             fs_close(self.home_read)
@@ -155,7 +155,7 @@ cdef class Threads:
         cdef pollfd waiting
         waiting.fd = self.home_read
         waiting.events = POLLIN
-        while not self.ended:
+        while not self.over:
             with nogil:
                 c_poll(&waiting, 1, HOME_LOOK_MS)
             PyErr_CheckSignals()
@@ -166,8 +166,8 @@ cdef class Threads:
 
     cdef raises check_ended(self) except -1:
         """Those that are inside the application may be there for ever: nobody waits for them."""
-        if self.halted and self.watched and self.count <= self.running and not self.ended:
-            self.ended = True
+        if self.halted and self.watched and self.count <= self.running and not self.over:
+            self.over = True
             c_write(self.home_write, "", 1)     # a pipe that is full wakes as well
 
     def watch(self):

@@ -363,7 +363,7 @@ class Supervisor:
             self._addresses = self._workers.sockets.addresses
             self._say_addresses(())
             self._service.ready()
-            self._upgrade.serving()
+            self._upgrade.began_serving()
             self._hooks.call("when_ready", self._info(self._workers.wanted))
         elif phase is Phase.LEAVING:
             if not self._interrupted:

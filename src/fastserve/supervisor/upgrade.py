@@ -51,7 +51,7 @@ class Upgrade:
         """Whether another supervisor has the same sockets."""
         return self.successor != 0 or self.follows
 
-    def serving(self) -> None:
+    def began_serving(self) -> None:
         """This supervisor serves."""
         if self._predecessor:
             self._service.is_main()

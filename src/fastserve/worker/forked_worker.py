@@ -234,7 +234,7 @@ class _Control:
         else:
             self._reopen(worker)
 
-    def serving(self, worker: "AnyWorker") -> None:
+    def began_serving(self, worker: "AnyWorker") -> None:
         assert worker.driver is not None
         self._started = True
         self._watched = self._channel.fileno()

@@ -33,7 +33,7 @@ class WorkerControl(Protocol):
     def take(self, worker: AnyWorker, number: signal.Signals) -> None:
         """Does what is asked for by now, between two turns of the worker; `number` was noted before."""
 
-    def serving(self, worker: AnyWorker, /) -> None:
+    def began_serving(self, worker: AnyWorker, /) -> None:
         """Connections are served."""
 
 
@@ -58,7 +58,7 @@ def serve(config: Config, app: Application, context: WorkerContext, control: Wor
     if app.interface == "wsgi":
         threaded = ThreadedWorker(config, app.call, context)
         with threaded.signals(control.signals, control.note, partial(control.take, threaded)):
-            return threaded.serve(lambda: control.serving(threaded))
+            return threaded.serve(lambda: control.began_serving(threaded))
     with asyncio.Runner(loop_factory=new_loop_factory(config.loop)) as runner:
         if control.owns_process:
             loop = runner.get_loop()
@@ -74,4 +74,4 @@ async def _serve(config: Config, app: Application, context: WorkerContext, contr
         control.take(worker, number)
 
     with worker.signals(control.signals, take):
-        return await worker.serve(lambda: control.serving(worker))
+        return await worker.serve(lambda: control.began_serving(worker))
