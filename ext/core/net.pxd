@@ -120,6 +120,8 @@ cdef extern from "net/relay.h" nogil:
     bint fs_relay_end_step(fs_relay *relay, int me)
     void fs_relay_watch(fs_relay *relay)
     void fs_relay_end_watch(fs_relay *relay)
+    int fs_relay_start_guard(fs_relay *relay, void (*held_up)(void *ctx) noexcept nogil, void *ctx)
+    void fs_relay_end_guard(fs_relay *relay)
 
 
 cdef extern from "net/socket.h" nogil:

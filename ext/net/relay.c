@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -216,7 +217,10 @@ static void take_lead(fs_relay *relay, uint64_t step)
         next_step(relay);
         relay->leader = 0;
         relay->taken++;
-        fs_relay_wake(relay);
+        if (relay->held_up)
+            relay->held_up(relay->ctx);
+        else
+            fs_relay_wake(relay);
     }
     fs_relay_unlock(relay);
 }
@@ -229,7 +233,7 @@ static int follow(fs_relay *relay, uint64_t step)
         doze(us);
         if (current_step(relay) != step || atomic_load_explicit(&relay->ended, memory_order_relaxed))
             return 0;
-        if (sleeps(__atomic_load_n(&relay->leader_tid, __ATOMIC_RELAXED)))
+        if (relay->held_up || sleeps(__atomic_load_n(&relay->leader_tid, __ATOMIC_RELAXED)))
             break;
     }
     take_lead(relay, step);
@@ -270,4 +274,42 @@ void fs_relay_end_watch(fs_relay *relay)
 {
     atomic_store_explicit(&relay->ended, 1, memory_order_relaxed);
     (void)pthread_cond_signal(&relay->parking);
+}
+
+/* ---- a guard ---------------------------------------------------------------- */
+
+static void *guard(void *relay)
+{
+    fs_relay_watch(relay);
+    return NULL;
+}
+
+int fs_relay_start_guard(fs_relay *relay, void (*held_up)(void *ctx), void *ctx)
+{
+    sigset_t all, before;
+    int error;
+
+    relay->held_up = held_up;
+    relay->ctx = ctx;
+    atomic_store_explicit(&relay->ended, 0, memory_order_relaxed);
+    sigfillset(&all);
+    error = pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (!error) {
+        error = pthread_create(&relay->guard, NULL, guard, relay);
+        (void)pthread_sigmask(SIG_SETMASK, &before, NULL); /* it was right when it was read */
+    }
+    if (error)
+        relay->held_up = NULL;
+    return -error;
+}
+
+void fs_relay_end_guard(fs_relay *relay)
+{
+    if (!relay->held_up)
+        return;
+    fs_relay_lock(relay);
+    fs_relay_end_watch(relay);
+    fs_relay_unlock(relay);
+    (void)pthread_join(relay->guard, NULL); /* it is joinable, another thread, and joined once */
+    relay->held_up = NULL;
 }

@@ -15,6 +15,9 @@
  * of its own, takes the lead from it when a step lasts, and wakes one that
  * rests to lead on. The watch looks only while there are steps; when none came
  * for a while it parks, and the next step wakes it.
+ *
+ * Where there is one thread alone, nobody can lead on, but what that thread has
+ * put off until after the step can be done for it: fs_relay_start_guard.
  */
 
 /*
@@ -43,6 +46,9 @@ typedef struct fs_relay {
     _Atomic uint64_t step;       /* grows by one where a step of the leader begins and where it ends: odd within one */
     int parked;                  /* the watch sleeps; under the lock */
     _Atomic int ended;           /* the watch is to return */
+    void (*held_up)(void *ctx);  /* of a guard, else NULL */
+    void *ctx;
+    pthread_t guard;             /* only where there is `held_up` */
 } fs_relay;
 
 /* 0 or -errno. */
@@ -80,5 +86,15 @@ int fs_relay_end_step(fs_relay *relay, int me);
 void fs_relay_watch(fs_relay *relay);
 /* Locked. */
 void fs_relay_end_watch(fs_relay *relay);
+
+/*
+ * A watch over one thread alone, in a thread that is made here and takes no
+ * signals. It takes the lead like any watch, whatever the step does, calls
+ * `held_up` in place of waking somebody, locked, and leaves the lead to nobody:
+ * the step's end finds it lost, and takes it again. Locked. 0 or -errno.
+ */
+int fs_relay_start_guard(fs_relay *relay, void (*held_up)(void *ctx), void *ctx);
+/* Ends it and waits for that; nothing where there is none. Not locked. */
+void fs_relay_end_guard(fs_relay *relay);
 
 #endif

@@ -670,6 +670,67 @@ static void the_watch_ends_before_it_begins(void)
     close_scene(&s);
 }
 
+/* ---- a guard ----------------------------------------------------------------- */
+
+/* Within the guard, which has the lock and may nest it. */
+static void note_held_up(void *ctx)
+{
+    scene *s = ctx;
+
+    fs_relay_lock(&s->relay);
+    s->counted += s->relay.leader == NOBODY;
+    fs_relay_unlock(&s->relay);
+}
+
+static void open_guarded(scene *s)
+{
+    open_scene(s);
+    fs_relay_lock(&s->relay);
+    s->relay.leader = LEADER;
+    CHECK_INT(fs_relay_start_guard(&s->relay, note_held_up, s), 0);
+    fs_relay_unlock(&s->relay);
+}
+
+/* Also a step that computes: nobody is to lead on, so nothing speaks for more patience. */
+static void a_guard_is_called_once_for_a_step_that_lasts(void)
+{
+    scene s;
+
+    open_guarded(&s);
+    for (uint64_t i = 1; i <= 3; i++) {
+        fs_relay_lock(&s.relay);
+        s.relay.leader = LEADER;
+        fs_relay_begin_step(&s.relay);
+        fs_relay_unlock(&s.relay);
+        lock_when(&s, were_taken, i);
+        CHECK_INT(s.counted, (int)i);
+        CHECK_INT(fs_relay_end_step(&s.relay, LEADER), 0);
+        fs_relay_unlock(&s.relay);
+        lock_when(&s, is_parked, 1);
+        CHECK_INT(s.counted, (int)i);
+        fs_relay_unlock(&s.relay);
+    }
+    fs_relay_end_guard(&s.relay);
+    fs_relay_end_guard(&s.relay); /* there is none any more */
+    close_scene(&s);
+}
+
+static void a_guard_ends_before_it_looks(void)
+{
+    scene s;
+
+    open_scene(&s);
+    fs_relay_end_guard(&s.relay);
+    for (int i = 0; i < 3; i++) {
+        fs_relay_lock(&s.relay);
+        CHECK_INT(fs_relay_start_guard(&s.relay, note_held_up, &s), 0);
+        fs_relay_unlock(&s.relay);
+        fs_relay_end_guard(&s.relay);
+    }
+    CHECK_INT(s.counted, 0);
+    close_scene(&s);
+}
+
 static void *hold(void *argument)
 {
     scene *s = argument;
@@ -744,6 +805,8 @@ int main(void)
     RUN(the_watch_ends_while_it_runs);
     RUN(the_watch_ends_while_it_is_parked);
     RUN(the_watch_ends_before_it_begins);
+    RUN(a_guard_is_called_once_for_a_step_that_lasts);
+    RUN(a_guard_ends_before_it_looks);
     RUN(a_child_finds_no_lock);
     RUN(a_child_keeps_the_lock_that_its_thread_holds);
     return harness_end();

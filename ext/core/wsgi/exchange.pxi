@@ -489,19 +489,18 @@ cdef class WSGIExchange(ThreadedExchange):
         """What is queued leaves, at once or a little later, and the connection's next request is looked for."""
         cdef Driver driver = self.driver
         cdef Threads threads = self.threads
-        # Unwatched, close() may keep an answer that waits from leaving for as long as it likes.
-        cdef bint before = driver.let_turns_wait(threads.defers(self.worker) and threads.watched
-                                                 and self.ident == PyThread_get_thread_ident())
+        # What follows in this step, a close() say, may last as long as it likes.
+        cdef bint before = driver.let_turns_wait(threads.defers_within(self.worker) and self.ident == PyThread_get_thread_ident())
         connection.turn()
         driver.let_turns_wait(before)
 
     cdef raises leave_soon(self) except -1:
-        """A piece leaves before the next is asked for. Where another thread stands by it may do so, within a millisecond,
-        and pieces that come faster leave together."""
+        """A piece leaves before the next is asked for. Where somebody sees to it when that is long in coming, it leaves with what
+        comes sooner."""
         cdef Connection connection = self.connection
         if self.threads.relay.depth > 1:
             self.driver.schedule(connection)    # a destructor writes, maybe within this very connection's turn
-        elif self.threads.watched and self.leads():
+        elif self.threads.defers_within(self.worker) and self.leads():
             self.driver.defer(connection)
         else:
             connection.end_turn()

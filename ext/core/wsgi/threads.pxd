@@ -29,6 +29,8 @@ cdef class Threads:
     cdef bint relay_made
     cdef unsigned most                  # calls of the application at the same time
     cdef bint watched                   # another thread can take over from a call that lasts
+    cdef bint guarded                   # or a guard sends what waits behind one
+    cdef bint seen_to                   # one or the other does so in the leader's step
     cdef bint halted
     cdef bint short                     # the last thread could not be started, and that was said
     cdef unsigned count                 # threads alive
@@ -50,6 +52,8 @@ cdef class Threads:
     cdef raises forget(self) except -1
     cdef bint leads(self, int me) noexcept
     cdef bint defers(self, int me) noexcept
+    cdef bint defers_within(self, int me) noexcept
+    cdef bint is_seen_to(self) except -1
     cdef raises push(self, ThreadedExchange exchange) except -1
     cdef raises append(self, ThreadedExchange exchange) except -1
     cdef ThreadedExchange pop(self)

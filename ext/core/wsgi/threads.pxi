@@ -4,6 +4,10 @@
 #
 # Everything of the driver is touched under the relay's lock. Nobody waits for it with the GIL held: whoever holds the
 # lock may be waiting for the GIL.
+#
+# Where there is one thread alone, nobody can lead on. Answers that leave together wait there for calls of the application
+# as elsewhere; a guard, a thread that Python does not know, sends them when a call lasts. It begins with the first answer
+# that waits so.
 
 cdef enum:
     SLOW_ONE = 65536            # the share of slow steps, when all were
@@ -37,7 +41,7 @@ cdef class Threads:
             raise OSError(-result, os.strerror(-result))
         self.relay_made = True
         self.most = most
-        self.watched = watched
+        self.watched = self.seen_to = watched
         self.calls = []
         self.inside = []
         self.home_read = self.home_write = -1
@@ -65,8 +69,26 @@ cdef class Threads:
         return self.relay.leader == me
 
     cdef bint defers(self, int me) noexcept:
-        """Whether an answer may leave together with those that come after it: nobody waits long for them."""
+        """Whether an answer may leave after its step together with those that come next: nobody waits long for them."""
         return self.relay.leader == me and (self.watched or self.slow < SLOW_LIMIT)
+
+    cdef bint defers_within(self, int me) noexcept:
+        """Whether it may even wait for the rest of its own step."""
+        return self.relay.leader == me and self.seen_to
+
+    cdef bint is_seen_to(self) except -1:
+        """Of one thread alone: whether somebody sends what waits when the step that begins now lasts. Only where something may wait:
+        an answer that would leave by itself does not."""
+        if self.driver.deferred_count == 0 and self.at == self.n and self.first is None or self.slow >= SLOW_LIMIT:
+            return False
+        if not self.guarded:
+            result = fs_relay_start_guard(&self.relay, held_up, <void *>self)
+            if result == 0:
+                self.guarded = True
+            elif not self.short:
+                self.short = True
+                report(self.driver.logger, LOG_ERROR, "A thread cannot be started: %s", (os.strerror(-result),))
+        return self.guarded
 
     cdef raises forget(self) except -1:
         """In a forked child there is one thread, which is inside the application: it finds no lock to come back by."""
@@ -126,7 +148,12 @@ cdef class Threads:
             raise RuntimeError("there is no driver to serve")
         if not self.watched:
             self.number = self.count = 1
-            self.life(1)
+            try:
+                self.life(1)
+            finally:
+                with nogil:
+                    fs_relay_end_guard(&self.relay)
+                self.guarded = False
             return
         watch = threading.Thread(target=self.watch, name="fastserve-watch", daemon=True)
         watch.start()
@@ -330,6 +357,7 @@ cdef class Threads:
         cdef ThreadedExchange exchange = self.pop()
         cdef Connection following
         cdef bint leading = self.leads(me)
+        cdef bint kept
         cdef uint64_t began = fs_monotonic_us()
         driver.count_durations(began)
         if leading and not self.watched:
@@ -337,16 +365,24 @@ cdef class Threads:
             if self.last_step:
                 self.learn(began - self.last_step > SLOW_US)
             self.last_step = began
+        if leading and not self.watched:
+            self.seen_to = self.is_seen_to()
+            if not self.seen_to and driver.deferred_count:
+                driver.send_deferred()
         driver.end_batch()
         self.running += 1
         exchange.worker = me
         if self.timed:
             exchange.seen_us = began
             self.inside.append(exchange)
-        if leading and self.watched:
+        if leading and self.seen_to:
             fs_relay_begin_step(&self.relay)
             exchange.perform()
-            self.learn(not fs_relay_end_step(&self.relay, me))
+            kept = fs_relay_end_step(&self.relay, me)
+            if self.watched:
+                self.learn(not kept)
+            elif not kept:
+                fs_relay_lead(&self.relay, me)      # the guard has taken it, and nobody else is there
         else:
             exchange.perform()
             if not leading:
@@ -417,3 +453,12 @@ cdef class Threads:
         """Has the leader call it between two batches, under the lock. From any thread, and from a signal handler."""
         self.calls.append(call)
         self.awake()
+
+
+cdef void held_up(void *threads) noexcept with gil:
+    """In the guard's thread, with the lock: a step of the only thread lasts. What waits behind it leaves."""
+    cdef Driver driver = (<Threads>threads).driver
+    try:
+        driver.send_deferred()
+    except BaseException as failure:
+        report(driver.logger, LOG_CRITICAL, "Internal error in the driver", (), failure)

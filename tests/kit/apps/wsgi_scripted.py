@@ -457,6 +457,21 @@ class Performer:
         while not Path(gate).exists() and time.monotonic() < until:
             time.sleep(0.002)
 
+    def do_compute(self, gate: str) -> None:
+        """Until the test has made this file, without a pause in which others get the interpreter."""
+        until = time.monotonic() + GATE_TIME
+        while time.monotonic() < until:
+            sum(range(100_000))
+            if Path(gate).exists():
+                return
+
+    def do_fork(self) -> None:
+        """A process that ends at once; notes its exit status."""
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        self.run.note("forked", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
     def do_inside(self, step: Any) -> None:
         with inside:
             self.do(step)
