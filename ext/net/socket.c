@@ -99,28 +99,25 @@ int fs_peer_address(int fd, fs_address *address)
     return 0;
 }
 
-/* ::ffff:0:0/96 (RFC 4291 section 2.5.5.2). */
-static int is_mapped(const fs_address *address)
+int fs_address_ip(const fs_address *address, fs_ip *ip)
 {
-    static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
-
-    return address->family == FS_FAMILY_INET6 && memcmp(address->ip, prefix, sizeof prefix) == 0;
+    if (address->family == FS_FAMILY_INET)
+        *ip = fs_ip_from_v4(address->ip);
+    else if (address->family == FS_FAMILY_INET6)
+        memcpy(ip->bytes, address->ip, sizeof ip->bytes);
+    else
+        return 0;
+    return 1;
 }
 
 size_t fs_address_format(const fs_address *address, char text[FS_ADDRESS_TEXT])
 {
-    const char *written = NULL;
+    fs_ip ip;
 
-    _Static_assert(FS_ADDRESS_TEXT >= INET6_ADDRSTRLEN, "inet_ntop never runs out of room");
-    if (address->family == FS_FAMILY_INET)
-        written = inet_ntop(AF_INET, address->ip, text, FS_ADDRESS_TEXT);
-    else if (is_mapped(address))
-        written = inet_ntop(AF_INET, address->ip + 12, text, FS_ADDRESS_TEXT);
-    else if (address->family == FS_FAMILY_INET6)
-        written = inet_ntop(AF_INET6, address->ip, text, FS_ADDRESS_TEXT);
-    if (!written)
-        text[0] = '\0';
-    return strlen(text);
+    if (fs_address_ip(address, &ip))
+        return fs_ip_write(&ip, text);
+    text[0] = '\0';
+    return 0;
 }
 
 ssize_t fs_recv(int fd, void *buffer, size_t size)

@@ -1,6 +1,7 @@
 #ifndef FS_NET_SOCKET_H
 #define FS_NET_SOCKET_H
 
+#include "base/ip.h"
 #include "result.h"
 
 #include <stddef.h>
@@ -22,7 +23,7 @@ typedef struct fs_address {
 } fs_address;
 
 /* The largest text that fs_address_format writes, with its NUL. */
-#define FS_ADDRESS_TEXT 46
+#define FS_ADDRESS_TEXT FS_IP_TEXT
 
 /*
  * The connected descriptor (TCP_NODELAY comes from the listener) or -errno.
@@ -39,6 +40,9 @@ int fs_listener_prepare(int listener);
 
 int fs_local_address(int fd, fs_address *address);
 int fs_peer_address(int fd, fs_address *address);
+
+/* The address itself: 1, or 0 for UNIX and OTHER, which have none. */
+int fs_address_ip(const fs_address *address, fs_ip *ip);
 
 /* The numeric host as text, without port; returns its length, 0 for UNIX and OTHER. An IPv4-mapped
  * IPv6 address comes out as IPv4. */

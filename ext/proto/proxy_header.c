@@ -1,8 +1,8 @@
 #include "proxy_header.h"
 
+#include "base/ip.h"
 #include "error.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 /* ---- version 1: "PROXY TCP4 192.0.2.1 192.0.2.2 56324 443" CRLF ----------- */
@@ -27,15 +27,15 @@ static int is_word(fs_slice word, const char *expected)
     return word.n == strlen(expected) && memcmp(word.p, expected, word.n) == 0;
 }
 
-static int read_address(fs_slice word, int family, uint8_t ip[16])
+static int read_address(fs_slice word, int family, uint8_t bytes[16])
 {
-    char text[INET6_ADDRSTRLEN];
+    const int is_v6 = memchr(word.p, ':', word.n) != NULL;
+    fs_ip ip;
 
-    if (word.n >= sizeof text || memchr(word.p, '\0', word.n))
+    if (is_v6 != (family == FS_PROXY_INET6) || !fs_ip_read(word.p, word.n, &ip))
         return FS_E_PROXY_HEADER;
-    memcpy(text, word.p, word.n);
-    text[word.n] = '\0';
-    return inet_pton(family, text, ip) == 1 ? FS_OK : FS_E_PROXY_HEADER;
+    memcpy(bytes, is_v6 ? ip.bytes : ip.bytes + sizeof fs_ip_v4_prefix, is_v6 ? 16 : 4);
+    return FS_OK;
 }
 
 /* 0 to 65535 in decimal, without leading zeros. */
@@ -57,18 +57,17 @@ static int read_port(fs_slice word, uint16_t *port)
 static int read_line(fs_slice line, fs_proxy_header *header)
 {
     const fs_slice protocol = next_word(&line);
-    int family;
 
     if (is_word(protocol, "UNKNOWN"))
         return FS_OK; /* whatever else the line says is to be ignored */
     if (is_word(protocol, "TCP4"))
-        header->family = FS_PROXY_INET, family = AF_INET;
+        header->family = FS_PROXY_INET;
     else if (is_word(protocol, "TCP6"))
-        header->family = FS_PROXY_INET6, family = AF_INET6;
+        header->family = FS_PROXY_INET6;
     else
         return FS_E_PROXY_HEADER;
-    if (read_address(next_word(&line), family, header->source.ip) < 0 ||
-        read_address(next_word(&line), family, header->destination.ip) < 0 ||
+    if (read_address(next_word(&line), header->family, header->source.ip) < 0 ||
+        read_address(next_word(&line), header->family, header->destination.ip) < 0 ||
         read_port(next_word(&line), &header->source.port) < 0)
         return FS_E_PROXY_HEADER;
     return read_port(line, &header->destination.port);

@@ -1,0 +1,45 @@
+#ifndef FS_BASE_IP_H
+#define FS_BASE_IP_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/*
+ * IP addresses of both versions in one form: an IPv4 address is the IPv6
+ * address that stands for it (::ffff:0:0/96, RFC 4291 section 2.5.5.2), since
+ * a socket for both versions and a proxy may say the same peer either way.
+ */
+typedef struct fs_ip {
+    uint8_t bytes[16];            /* network order */
+} fs_ip;
+
+/* The largest text that fs_ip_write writes, with its NUL. */
+#define FS_IP_TEXT 40
+
+extern const uint8_t fs_ip_v4_prefix[12];
+
+static inline int fs_ip_is_v4(const fs_ip *ip)
+{
+    return memcmp(ip->bytes, fs_ip_v4_prefix, sizeof fs_ip_v4_prefix) == 0;
+}
+
+static inline int fs_ip_equal(const fs_ip *a, const fs_ip *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}
+
+/* From the 4 bytes of an IPv4 address, in network order. */
+fs_ip fs_ip_from_v4(const uint8_t bytes[4]);
+
+/*
+ * Reads an address that is all of the n bytes: 1, or 0 where they are none.
+ * Decimal parts have no leading zero, which others take for octal; there is
+ * neither a zone (%eth0) nor a port.
+ */
+int fs_ip_read(const char *p, size_t n, fs_ip *ip);
+
+/* The canonical text (RFC 5952 section 4), of IPv4 with dots; returns its length. */
+size_t fs_ip_write(const fs_ip *ip, char text[FS_IP_TEXT]);
+
+#endif
