@@ -42,6 +42,7 @@ class Case:
     product: str = ""  # what is built for the application, once a unit
     builder: str = ""  # the function that does
     size: int = PIPELINED  # of a segment
+    believed: bool = True  # what a proxy says of the client
 
     @property
     def name(self) -> str:
@@ -62,6 +63,15 @@ PRODUCTS: dict[Interface, tuple[str, str]] = {
 }
 HELLO: dict[Interface, str] = {"asgi": "hello", "wsgi": "wsgi_hello"}
 
+# What proxies add to a request: the client here is one, and the other is in 10.0.0.0/8 (one_connection.py).
+PROXIED = {
+    "proxied": "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\n",
+    "proxied twice": "X-Forwarded-For: 203.0.113.9, 10.0.0.7\r\nX-Forwarded-Proto: https\r\n"
+    "X-Forwarded-Host: www.example.org\r\n",
+}
+UNREAD = ", unread"
+ONLY_PIPELINED = {"12 fields", *PROXIED, *(f"{detail}{UNREAD}" for detail in PROXIED)}
+
 
 class CoreError(Exception):
     """The core did not serve."""
@@ -69,7 +79,7 @@ class CoreError(Exception):
 
 def cases() -> list[Case]:
     pipelined = [*_requests(), *_messages(), *_streams()]
-    return [*pipelined, *(_alone(case) for case in pipelined if case.detail != "12 fields")]
+    return [*pipelined, *(_alone(case) for case in pipelined if case.detail not in ONLY_PIPELINED)]
 
 
 def _alone(case: Case) -> Case:
@@ -88,6 +98,11 @@ def _requests() -> Iterable[Case]:
         for fields, request in requests.items():
             measured = ENTRIES[interface], END_OF_TURN, *PRODUCTS[interface]
             yield Case(interface, app, "request", fields, Requests(request), *measured)
+        for detail, lines in PROXIED.items():
+            request = f"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n{lines}\r\n".encode()
+            read = Case(interface, app, "request", detail, Requests(request), *measured)
+            yield read
+            yield replace(read, detail=detail + UNREAD, believed=False)
 
 
 def _messages() -> Iterable[Case]:
@@ -203,7 +218,8 @@ class Client:
 
 
 def _command(case: Case, theirs: socket.socket) -> list[str]:
-    return [sys.executable, "-m", "bench.profile.one_connection", case.interface, case.app, str(theirs.fileno())]
+    served = [case.interface, case.app, str(theirs.fileno()), *(["believed"] if case.believed else [])]
+    return [sys.executable, "-m", "bench.profile.one_connection", *served]
 
 
 @contextlib.contextmanager

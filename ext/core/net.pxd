@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from base cimport fs_allocator
+from base cimport fs_allocator, fs_ip
 
 
 cdef extern from "net/result.h" nogil:
@@ -141,6 +141,7 @@ cdef extern from "net/socket.h" nogil:
     int fs_listener_prepare(int listener)
     int fs_local_address(int fd, fs_address *address)
     int fs_peer_address(int fd, fs_address *address)
+    bint fs_address_ip(const fs_address *address, fs_ip *ip)
     size_t fs_address_format(const fs_address *address, char *text)
     ssize_t fs_recv(int fd, void *buffer, size_t size)
     int fs_shutdown_write(int fd)

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from base cimport fs_allocator, fs_slice
+from base cimport fs_allocator, fs_ip, fs_slice
 
 
 cdef extern from "proto/field.h" nogil:
@@ -142,12 +142,37 @@ cdef extern from "proto/fields.h" nogil:
         FS_FIELD_TRAILER
         FS_FIELD_UPGRADE
         FS_FIELD_HOST
-        FS_FIELD_X_FORWARDED_FOR
-        FS_FIELD_X_FORWARDED_PROTO
-        FS_FIELD_X_FORWARDED_HOST
     unsigned fs_field_count()
     const char *fs_field_name(uint32_t id, size_t *length)
     uint32_t fs_field_find(const char *name, size_t length)
+
+
+cdef extern from "proto/trusted.h" nogil:
+    ctypedef struct fs_trusted:
+        bint everybody
+        bint unix_peers
+
+    void fs_trusted_init(fs_trusted *trusted, const fs_allocator *allocator)
+    void fs_trusted_free(fs_trusted *trusted)
+    int fs_trusted_add(fs_trusted *trusted, const char *peer, size_t n)
+    void fs_trusted_sort(fs_trusted *trusted)
+    bint fs_trusted_has(const fs_trusted *trusted, const fs_ip *ip)
+
+
+cdef extern from "proto/forwarded.h" nogil:
+    ctypedef enum fs_forwarded_scheme:
+        FS_FORWARDED_NO_SCHEME
+        FS_FORWARDED_HTTP
+        FS_FORWARDED_HTTPS
+
+    ctypedef struct fs_forwarded:
+        fs_ip client
+        uint16_t port
+        bint has_client
+        fs_forwarded_scheme scheme
+        fs_slice host
+
+    void fs_forwarded_read(const fs_trusted *trusted, const fs_field *fields, uint32_t n, fs_forwarded *said)
 
 
 cdef extern from "proto/list.h" nogil:

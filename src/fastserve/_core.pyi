@@ -6,14 +6,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from ssl import SSLContext, SSLObject
 from typing import Any, NoReturn, Protocol, TypeAlias
 
-class Forwarding(Protocol):
-    """Who may set the client's address, and how (X-Forwarded-For, -Proto, -Host)."""
+class TrustedProxies:
+    """Peers whose word is taken, such as that of a proxy about its client.
 
+    peers: addresses, networks, `unix` for Unix sockets and `*` for everybody. Raises ValueError for any other text.
+    """
+
+    def __init__(self, peers: Iterable[str]) -> None: ...
     def trusts(self, host: str | None) -> bool:
-        """Whether this peer is a trusted proxy; asked once a connection. None: a Unix socket."""
-    def read(self, fields: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, int] | None, str, bytes]:
-        """Client, scheme and host that the fields of a request from a trusted peer name; None, "" and b"" where they
-        do not."""
+        """Whether the peer of this address is trusted; None: of a Unix socket."""
 
 Receive: TypeAlias = Callable[[], Awaitable[Any]]
 Send: TypeAlias = Callable[[Any], Awaitable[None]]
@@ -131,12 +132,13 @@ class Driver:
         date_header: bool = True,
         headers: Sequence[tuple[bytes, bytes]] = (),
         access_log_fd: int = -1,
-        forwarding: Forwarding | None = None,
+        forwarding: TrustedProxies | None = None,
         proxy_protocol: Callable[[str | None], bool] | None = None,
         status: memoryview | None = None,
         http: str = "auto",
     ) -> None:
-        """proxy_protocol: says of a peer's host, None for a Unix socket's, whether its connections begin with a
+        """forwarding: the peers whose X-Forwarded-For, -Proto and -Host are believed; None: nobody's.
+        proxy_protocol: says of a peer's host, None for a Unix socket's, whether its connections begin with a
         header of the PROXY protocol; asked once a connection. None: nobody's do.
         status: 8192 bytes, aligned to 8, in which it counts and notes what is in flight (ext/core/status.h), for
         others to read at any moment; memory of its own where it is None.

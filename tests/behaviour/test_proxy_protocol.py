@@ -4,7 +4,7 @@ import ast
 import logging
 import socket
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from fastserve import _core
 from kit import Client, request
 from kit.driving import KINDS, Driving, listener
 from kit.waiting import PATIENCE, until
@@ -46,20 +47,6 @@ def wsgi(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     client = (environ["REMOTE_ADDR"], int(environ["REMOTE_PORT"])) if "REMOTE_PORT" in environ else None
     start_response("200 OK", [])
     return [repr((client, (environ["SERVER_NAME"], int(environ["SERVER_PORT"])))).encode()]
-
-
-class Forwarding:
-    """Trusts one address, and takes what comes from it at its word."""
-
-    def __init__(self, host: str) -> None:
-        self._host = host
-
-    def trusts(self, host: str | None) -> bool:
-        return host == self._host
-
-    def read(self, fields: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, int] | None, str, bytes]:
-        [value] = [value for name, value in fields if name == b"x-forwarded-for"]
-        return (value.decode(), 0), "", b""
 
 
 @dataclass
@@ -309,7 +296,7 @@ def test_a_second_header_is_no_request(proxied: Proxied) -> None:
 
 def test_what_else_is_forwarded_is_believed_of_the_client_that_the_header_names(begin: Begin) -> None:
     for host, expected in (("192.0.2.1", ("203.0.113.9", 0)), ("127.0.0.1", NAMED[0])):
-        proxied = begin(forwarding=Forwarding(host))
+        proxied = begin(forwarding=_core.TrustedProxies([host]))
         with proxied.connect() as client:
             data = LINE + request("/", "X-Forwarded-For: 203.0.113.9")
             assert ends_of(client.exchange(data).body)[0] == expected

@@ -64,7 +64,6 @@ cdef class HTTPExchange(ASGIExchange):
     # ---- the connection's side
 
     cdef raises begin(self, fs_request_head *head) except -1:
-        cdef Driver driver = self.driver
         cdef ScopeBuilder scopes = self.interface.scopes
         self.request_scope = scopes.build(head, self.connection)
         self.method = scopes.method
@@ -73,8 +72,6 @@ cdef class HTTPExchange(ASGIExchange):
         self.wants_continue = (head.flags & FS_HEAD_EXPECT_CONTINUE) != 0
         if not self.body_ended:
             self.versions = <dict>PyDict_GetItemWithError(self.request_scope, "asgi")
-        if head.flags & FS_HEAD_FORWARDED and is_trusted(self.connection):
-            apply_to_scope(self.request_scope, driver.forwarding.read(forwarding_fields(head)))
         self.log_begin(head, self.request_scope)
         return 0
 

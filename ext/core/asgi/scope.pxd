@@ -23,6 +23,7 @@ cdef class ScopeBuilder:
     cdef object state                   # None or lifespan's state, copied for each request
     cdef FieldCache fields
     cdef TargetCache targets
+    cdef ClientCache clients            # None: no proxy has named one yet
     cdef dict prototype
     cdef PyObject *given[SCOPE_SIZE]    # what stands in the prototype, in the order of SCOPE_KEYS
     cdef dict asgi_template
@@ -38,6 +39,7 @@ cdef class ScopeBuilder:
     cdef Target target                  # of the last scope
     cdef object method                  # likewise
     cdef dict build(self, fs_request_head *head, Connection connection)
+    cdef tuple known_client(self, const fs_forwarded *said)
     cdef list headers(self, fs_request_head *head)
     cdef list headers_without_underscores(self, fs_request_head *head)
     cdef raises place(self, int key, PyObject *value) except -1

@@ -67,12 +67,22 @@ cdef class ScopeBuilder:
         cdef Target target = self.targets.find(head)
         cdef object client = client_address(connection)
         cdef object server = server_address(connection)
+        cdef PyObject *scheme = <PyObject *>"http" if connection.tls is None else <PyObject *>"https"
+        cdef fs_forwarded said
+        cdef bint forwarded = is_forwarded(connection, head, &said)
+        cdef fs_field host
         cdef dict scope
+        cdef list headers
+        if forwarded:
+            if said.has_client:
+                client = self.known_client(&said)
+            if said.scheme != FS_FORWARDED_NO_SCHEME:
+                scheme = <PyObject *>"https" if said.scheme == FS_FORWARDED_HTTPS else <PyObject *>"http"
         self.target = target
         self.method = "GET" if is_get(head) else method_name(head.method)
         self.place(SCOPE_HTTP_VERSION, <PyObject *>"1.1" if head.version == FS_HTTP_1_1
                    else <PyObject *>"2" if head.version == FS_HTTP_2 else <PyObject *>"1.0")
-        self.place(SCOPE_SCHEME, <PyObject *>"http" if connection.tls is None else <PyObject *>"https")
+        self.place(SCOPE_SCHEME, scheme)
         self.place(SCOPE_CLIENT, <PyObject *>client)
         self.place(SCOPE_SERVER, <PyObject *>server)
         self.place(SCOPE_METHOD, <PyObject *>self.method)
@@ -86,7 +96,11 @@ cdef class ScopeBuilder:
         self.place(SCOPE_ASGI, <PyObject *>self.asgi)
         self.place(SCOPE_EXTENSIONS, <PyObject *>self.extensions)
         scope = PyDict_Copy(self.prototype)
-        PyDict_SetItem(scope, "headers", self.headers(head))
+        headers = self.headers(head)
+        if forwarded and said.host.n:
+            host = host_field(&said)
+            put_host(headers, head, self.fields.known(&host))
+        PyDict_SetItem(scope, "headers", headers)
         if not head.flags & FS_HEAD_END:
             PyDict_SetItem(scope, "asgi", PyDict_Copy(self.asgi_with_body))
         if connection.tls is not None:
@@ -96,6 +110,11 @@ cdef class ScopeBuilder:
         if self.state is not None:
             PyDict_SetItem(scope, "state", self.state.copy())
         return scope
+
+    cdef tuple known_client(self, const fs_forwarded *said):
+        if self.clients is None:
+            self.clients = ClientCache.__new__(ClientCache, False)
+        return self.clients.find(said)
 
     cdef list headers(self, fs_request_head *head):
         cdef list headers
@@ -159,12 +178,10 @@ cdef bint untouched(PyObject *given, PyObject *items) noexcept:
     return True
 
 
-cdef raises apply_to_scope(dict scope, forwarded) except -1:
-    client, scheme, host = forwarded
-    if client is not None:
-        scope["client"] = client
-    if scheme:
-        scope["scheme"] = scheme
-    if host:
-        scope["headers"] = [(b"host", host), *(field for field in scope["headers"] if field[0] != b"host")]
+cdef raises put_host(list headers, const fs_request_head *head, tuple host) except -1:
+    """The first of the fields, and the only one of its name."""
+    if head.nfields and head.fields[0].id == FS_FIELD_HOST:
+        headers[0] = host
+    else:
+        headers[:] = [host, *(field for field in headers if field[0] != b"host")]
     return 0

@@ -51,8 +51,6 @@ cdef class WebSocketExchange(ASGIExchange):
         self.raw_path = scopes.target.raw_path
         self.method = scopes.method
         self.body_ended = True
-        if head.flags & FS_HEAD_FORWARDED and is_trusted(self.connection):
-            apply_to_scope(scope, self.driver.forwarding.read(forwarding_fields(head)))
         del scope["method"]
         scope["type"] = "websocket"
         scope["asgi"] = {"version": "3.0", "spec_version": "2.5"}

@@ -13,7 +13,7 @@ cdef class Driver:
     cdef object __weakref__             # for the ledger
     cdef Interface interface
     cdef object logger
-    cdef object forwarding              # None or a Forwarding
+    cdef TrustedProxies forwarding      # whose X-Forwarded fields are believed; None: nobody's
     cdef object proxy_protocol          # None, or says of a peer's host whether its connections begin with a header
     cdef bytes server_line
     cdef bytes extra_lines

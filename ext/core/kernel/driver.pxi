@@ -21,7 +21,8 @@ def came_back(logger):
 cdef class Driver:
 
     def __cinit__(self, Interface interface not None, *, logger, limits=None, server_header=b"fastserve",
-                  bint date_header=True, headers=(), int access_log_fd=-1, forwarding=None, proxy_protocol=None,
+                  bint date_header=True, headers=(), int access_log_fd=-1,
+                  TrustedProxies forwarding=None, proxy_protocol=None,
                   status=None, http="auto"):
         self.poller.fd = -1
         if FS_DEBUG:

@@ -1,5 +1,5 @@
-# Who is at the other end: addresses, TLS's certificate, and whom to believe about those behind a proxy. Where the PROXY protocol is
-# spoken, its header says so before anything else that a connection brings.
+# Who is at the other end: addresses and TLS's certificate. Where the PROXY protocol is spoken, its header says so before anything
+# else that a connection brings.
 
 cdef tuple client_address(Connection connection):
     cdef char text[FS_ADDRESS_TEXT]
@@ -23,16 +23,6 @@ cdef tuple server_address(Connection connection):
         n = fs_address_format(&address, text)
         connection.server = (PyUnicode_DecodeLatin1(text, n, NULL), address.port)
     return connection.server
-
-
-cdef bint is_trusted(Connection connection):
-    """Whether the peer is a proxy whose X-Forwarded fields are believed; asked once."""
-    if not connection.trust_known:
-        connection.trust_known = True
-        client = client_address(connection)
-        connection.trusted = (connection.driver.forwarding is not None
-                              and connection.driver.forwarding.trusts(client[0] if client is not None else None))
-    return connection.trusted
 
 
 cdef dict tls_extension(Connection connection):

@@ -14,16 +14,3 @@ cdef object method_name(fs_slice method):
 
 cdef inline bint is_get(const fs_request_head *head) noexcept:
     return head.method.n == 3 and memcmp(head.method.p, b"GET", 3) == 0
-
-
-cdef list forwarding_fields(const fs_request_head *head):
-    """What a proxy says of the client, as pairs of bytes."""
-    cdef uint32_t i
-    cdef const fs_field *field
-    fields = []
-    for i in range(head.nfields):
-        field = &head.fields[i]
-        if field.id in (FS_FIELD_X_FORWARDED_FOR, FS_FIELD_X_FORWARDED_PROTO, FS_FIELD_X_FORWARDED_HOST):
-            fields.append((PyBytes_FromStringAndSize(field.name, field.name_len),
-                           PyBytes_FromStringAndSize(field.value, field.value_len)))
-    return fields

@@ -31,13 +31,14 @@ cdef class EnvironFields:
     cdef EnvironField known(self, const fs_field *field)
 
 
-# An environ for requests that have the same fields in the same order: the values are those of the last one.
+# An environ for requests of one scheme that have the same fields in the same order: the values are those of the last one.
 cdef class EnvironShape:
     cdef dict environ
     cdef list fields                    # EnvironField objects, None for those that are not passed on or not kept
     cdef list keys                      # their keys, None for those that are not passed on
     cdef bint joined                    # a key comes twice: made anew each time
     cdef uint64_t hash
+    cdef bint https                     # the scheme of the request, which HTTPS and wsgi.url_scheme say
     cdef PyObject *given[ENV_SIZE]      # borrowed: environ owns them
 
 
@@ -50,6 +51,7 @@ cdef class EnvironBuilder:
     cdef dict base                      # what is the same in every environ of this worker
     cdef EnvironFields fields
     cdef TargetCache targets
+    cdef ClientCache clients            # None: no proxy has named one yet
     cdef bint underscores               # names with an underscore are passed on
     cdef list shapes                    # EnvironShape or None; direct-mapped by hash
     cdef tuple peers                    # of the last new connection
@@ -59,8 +61,10 @@ cdef class EnvironBuilder:
                     Handle client_disconnected)
     cdef raises forget(self, Handle handle) except -1
     cdef raises clear(self) except -1
-    cdef EnvironShape shape_for(self, const fs_request_head *head)
-    cdef EnvironShape new_shape(self, const fs_request_head *head, uint64_t hash)
+    cdef tuple known_client(self, const fs_forwarded *said)
+    cdef str host_value(self, const fs_forwarded *said)
+    cdef EnvironShape shape_for(self, const fs_request_head *head, bint https)
+    cdef EnvironShape new_shape(self, const fs_request_head *head, uint64_t hash, bint https)
     cdef bint fit(self, EnvironShape shape, const fs_request_head *head) except -1
     cdef bint passes(self, const fs_field *field) noexcept
     cdef raises add_secrets(self, dict environ, EnvironShape shape, const fs_request_head *head) except -1

@@ -102,7 +102,7 @@ cdef inline bint latin_equal(str text, const char *p, size_t n) noexcept:
 
 @cython.final
 cdef class EnvironShape:
-    """A prototype, for requests that have these fields in this order."""
+    """A prototype, for requests of this scheme that have these fields in this order."""
 
 
 @cython.final
@@ -119,9 +119,14 @@ cdef class EnvironBuilder:
 
     cdef dict build(self, const fs_request_head *head, Connection connection, Handle early_hints,
                     Handle client_disconnected):
-        cdef EnvironShape shape = self.shape_for(head)
+        cdef fs_forwarded said
+        cdef bint forwarded = is_forwarded(connection, head, &said)
+        cdef bint https = (connection.tls is not None if not forwarded or said.scheme == FS_FORWARDED_NO_SCHEME
+                           else said.scheme == FS_FORWARDED_HTTPS)
+        cdef EnvironShape shape = self.shape_for(head, https)
         cdef Target target = self.targets.find(head)
         cdef tuple peers = connection.memo
+        cdef tuple client = self.known_client(&said) if forwarded and said.has_client else None
         cdef dict environ
         cdef uint32_t i
         if peers is None:
@@ -135,8 +140,10 @@ cdef class EnvironBuilder:
         place_value(shape, ENV_RAW_URI, <PyObject *>target.uri)
         place_value(shape, ENV_PROTOCOL, <PyObject *>"HTTP/1.1" if head.version == FS_HTTP_1_1
                     else <PyObject *>"HTTP/2.0" if head.version == FS_HTTP_2 else <PyObject *>"HTTP/1.0")
-        for i in range(4):
+        for i in range(2):
             place_value(shape, ENV_SERVER_NAME + i, PyTuple_GET_ITEM(peers, i))
+            place_value(shape, ENV_REMOTE_ADDR + i, PyTuple_GET_ITEM(peers, 2 + i) if client is None
+                        else PyTuple_GET_ITEM(client, i))
         place_handle(shape, ENV_EARLY_HINTS, early_hints)
         place_handle(shape, ENV_CLIENT_DISCONNECTED, client_disconnected)
         place_handle(shape, ENV_WAITRESS_DISCONNECTED, client_disconnected)
@@ -145,12 +152,24 @@ cdef class EnvironBuilder:
             forget_handles(shape, None)
         else:
             self.add_secrets(environ, shape, head)
-        if peers[3] is None:
+        if client is None and peers[3] is None:
             PyDict_DelItem(environ, "REMOTE_PORT")
+        if forwarded and said.host.n:
+            PyDict_SetItem(environ, "HTTP_HOST", self.host_value(&said))
         if connection.tls is not None:
-            PyDict_SetItem(environ, "wsgi.url_scheme", "https")
             PyDict_Update(environ, tls_environ(connection))
+            if not https:
+                environ.pop("HTTPS", None)
         return environ
+
+    cdef tuple known_client(self, const fs_forwarded *said):
+        if self.clients is None:
+            self.clients = ClientCache.__new__(ClientCache, True)
+        return self.clients.find(said)
+
+    cdef str host_value(self, const fs_forwarded *said):
+        cdef fs_field field = host_field(said)
+        return self.fields.known(&field).value if worth_keeping(&field) else self.fields.make(&field).value
 
     cdef raises add_secrets(self, dict environ, EnvironShape shape, const fs_request_head *head) except -1:
         """Credentials and the like are not kept beyond their request: the prototype has only their keys."""
@@ -167,8 +186,8 @@ cdef class EnvironBuilder:
             return field.id != FS_FIELD_TRANSFER_ENCODING
         return self.underscores or memchr(field.name, c'_', field.name_len) == NULL
 
-    cdef EnvironShape shape_for(self, const fs_request_head *head):
-        cdef uint64_t h = head.nfields
+    cdef EnvironShape shape_for(self, const fs_request_head *head, bint https):
+        cdef uint64_t h = head.nfields | <uint64_t>https << 32
         cdef uint32_t i
         cdef EnvironShape shape
         for i in range(head.nfields):
@@ -176,9 +195,9 @@ cdef class EnvironBuilder:
             if head.fields[i].id == FS_FIELD_UNKNOWN:
                 h = hash_bytes(h, head.fields[i].name, head.fields[i].name_len)
         shape = self.shapes[h % SHAPE_SLOTS]
-        if shape is not None and shape.hash == h and not shape.joined and self.fit(shape, head):
+        if shape is not None and shape.hash == h and shape.https == https and not shape.joined and self.fit(shape, head):
             return shape
-        shape = self.new_shape(head, h)
+        shape = self.new_shape(head, h, https)
         if not shape.joined:
             forget_handles(self.shapes[h % SHAPE_SLOTS], None)
             self.shapes[h % SHAPE_SLOTS] = shape
@@ -227,7 +246,7 @@ cdef class EnvironBuilder:
             shape.fields[i] = entry
         return True
 
-    cdef EnvironShape new_shape(self, const fs_request_head *head, uint64_t hash):
+    cdef EnvironShape new_shape(self, const fs_request_head *head, uint64_t hash, bint https):
         cdef EnvironShape shape = EnvironShape.__new__(EnvironShape)
         cdef EnvironField entry
         cdef uint32_t i
@@ -235,6 +254,10 @@ cdef class EnvironBuilder:
         shape.fields = []
         shape.keys = []
         shape.hash = hash
+        shape.https = https
+        if https:
+            shape.environ["wsgi.url_scheme"] = "https"
+            shape.environ["HTTPS"] = "on"
         for i in range(ENV_SIZE):
             shape.given[i] = NULL
         for i in range(head.nfields):
@@ -301,17 +324,3 @@ cdef tuple native_addresses(Connection connection, tuple last):
     name, port = ("localhost", "80") if server is None or server[1] is None else (server[0], str(server[1]))
     host, peer = ("", None) if client is None else (client[0], str(client[1]))
     return tuple([old if old == new else new for old, new in zip(last, (name, port, host, peer))])
-
-
-cdef raises apply_to_environ(dict environ, forwarded) except -1:
-    client, scheme, host = forwarded
-    if client is not None:
-        environ["REMOTE_ADDR"] = client[0]
-        environ["REMOTE_PORT"] = str(client[1])
-    if scheme:
-        environ["wsgi.url_scheme"] = scheme
-        if scheme == "https":
-            environ["HTTPS"] = "on"
-    if host:
-        environ["HTTP_HOST"] = host.decode("latin-1")
-    return 0

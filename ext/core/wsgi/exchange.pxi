@@ -96,8 +96,6 @@ cdef class WSGIExchange(ThreadedExchange):
         self.method = environs.method
         self.raw_path = environs.target.raw_path
         self.body_ended = (head.flags & FS_HEAD_END) != 0
-        if head.flags & FS_HEAD_FORWARDED and is_trusted(self.connection):
-            apply_to_environ(self.environ, driver.forwarding.read(forwarding_fields(head)))
         if driver.access_log.fd >= 0:
             self.query = environs.target.query
             self.client = (self.environ["REMOTE_ADDR"] or None,)

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from fastserve import _core
-from fastserve._core import ASGI, Driver, Interface, came_back
+from fastserve._core import ASGI, Driver, Interface, TrustedProxies, came_back
 from fastserve.app import threads_left
 from fastserve.app.application import ASGI3
 from fastserve.app.lifespan import Lifespan
@@ -24,7 +24,6 @@ from fastserve.observe import logs
 from fastserve.observe.log_limit import LimitedLogger
 from fastserve.observe.scoreboard import counter
 from fastserve.sockets.listeners import Listeners
-from fastserve.worker.forwarding import TrustedProxies
 
 T = TypeVar("T")
 
