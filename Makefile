@@ -71,7 +71,7 @@ C_ROOMS := $(wildcard ext/base/*.c ext/net/*.c ext/proto/*.c)
 C_COMPILERS := $(shell for cc in gcc clang; do command -v $$cc; done)
 
 .DELETE_ON_ERROR:
-.PHONY: help run build quick test test-applications soak fleet stress conformance test-c test-threads test-over lint lint-python lint-c analyze bench bench-peers bench-check bench-micro profile fuzz fuzz-core llhttp clean distclean
+.PHONY: help run build quick test test-applications soak fleet stress conformance test-c test-threads test-over lint lint-python lint-c analyze bench bench-peers bench-users bench-check bench-micro profile fuzz fuzz-core llhttp clean distclean
 
 help:  ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -165,6 +165,9 @@ bench: $(BUILT) $(DEVELOP) $(PICTURES)  ## CPU time per request beside the limit
 
 bench-peers: $(BUILT) $(DEVELOP) $(PICTURES)  ## more scenarios, beside every peer that can be installed, within 40 minutes
 	$(PY) -m bench $(or $(BENCH),--set peers)
+
+bench-users: $(BUILT) $(DEVELOP) $(PICTURES)  ## what people do: behind a proxy, frameworks, forms, large bodies, slow clients; within 40 minutes
+	$(PY) -m bench $(or $(BENCH),--set users)
 
 bench-check: $(BUILT) $(DEVELOP)  ## fails where CPU time has grown since the result AGAINST
 	@[ -n "$(AGAINST)" ] || { echo 'make bench-check AGAINST=bench/results/.../result.json: name an earlier result'; exit 2; }

@@ -1,7 +1,8 @@
 """What is measured: scenarios, servers and thresholds, read from the TOML files beside this module."""
 
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -12,6 +13,7 @@ T = TypeVar("T")
 Interface = Literal["asgi", "wsgi"]
 Figure = Literal["cpu_us", "per_second", "p99_us"]
 DEFAULT_SERVERS = ("limit", "fastserve", "fastserve-wsgi-1", "uvicorn")  # those of a scenario's interfaces
+BOUNDARY = "bench-7d3f1a"  # of a form's parts; the scenario's own header field says it too
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,10 @@ class Answer:
     def body(self) -> bytes:
         return b"x" * self.size if self.size else self.text.encode()
 
+    def of_length(self, length: int, **body: Any) -> "Answer":
+        """The same with another body."""
+        return replace(self, headers=self.headers | {"content-length": str(length)}, **body)
+
     def on_the_wire(self) -> bytes:
         """The whole response as the limit program sends it, with the Date and Server fields that real servers add."""
         fields = {"server": "limit", "date": "Thu, 01 Jan 1970 00:00:00 GMT"} | self.headers
@@ -38,6 +44,27 @@ class Answer:
         body = self.body
         pieces = [body[at : at + self.chunk] for at in range(0, len(body), self.chunk)]
         return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in [*pieces, b""])
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """So many connections beside the load, each of which takes the `bytes` under `path` at `per_second`."""
+
+    connections: int
+    path: str
+    bytes: int
+    per_second: int
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Requests at an even `rate` a second, of several kinds: `shares` has per thousand of each path.
+
+    Latencies are those of the first path alone, from the moment at which a request was due.
+    """
+
+    rate: int
+    shares: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -55,6 +82,11 @@ class Scenario:
     path: str = "/"
     headers: dict[str, str] = field(default_factory=dict)
     upload: int = 0
+    body: str = ""  # of the request, as text
+    form: int = 0  # likewise a form with one file of so many bytes
+    paths: tuple[str, ...] = ()  # asked for in turn, in place of `path`; each is the number of bytes that it answers
+    mix: Mix | None = None
+    crowd: Crowd | None = None
     websocket: tuple[str, ...] = ()
     tls: bool = False
     handshakes: bool = False  # a full one of TLS for each request
@@ -67,6 +99,23 @@ class Scenario:
     also: tuple[str, ...] = ()
     unit: str = "request"
     units: int = 1
+
+    @property
+    def payload(self) -> bytes:
+        """The request's body."""
+        return self.body.encode() or (_form(self.form) if self.form else b"x" * self.upload)
+
+    @property
+    def asked(self) -> "list[Scenario]":
+        """The requests that are checked, each as a scenario of its own."""
+        sizes = {path: int(path.rpartition("/")[2]) for path in self.paths}
+        answers = {path: self.answer.of_length(size, size=size) for path, size in sizes.items()}
+        return [replace(self, path=path, paths=(), answer=answer) for path, answer in answers.items()] or [self]
+
+    def under(self, server: "Server") -> "Scenario":
+        """With the answer that `server` gives."""
+        text = server.answers.get(self.app_for(server))
+        return self if text is None else replace(self, answer=self.answer.of_length(len(text), text=text))
 
     @property
     def interfaces(self) -> tuple[Interface, ...]:
@@ -101,7 +150,9 @@ class Server:
     program: str = ""  # that has to be on the PATH
     as_root: bool = True  # whether it can be started by root
     scenarios: tuple[str, ...] = ()  # the only ones that it can do; without any, all of its interface
-    logs_requests: bool = False
+    access_log: str = ""  # the file with a line for each request
+    metrics: str = ""  # the Unix socket or the port of 127.0.0.1 where they are scraped once a second
+    answers: dict[str, str] = field(default_factory=dict)  # by module: the text where it is not the scenario's
     tls: tuple[str, ...] = ()  # what its command has beside the rest where it speaks TLS; without any it does not
     http2: tuple[str, ...] = ()  # likewise HTTP/2,
     speaks_http2: bool = False  # which it may do without
@@ -175,9 +226,13 @@ class SlowTransfer:
 
 @dataclass(frozen=True)
 class ScenarioSet:
-    """What is measured together; `pictures` are the scenarios whose pictures are kept where README shows the set."""
+    """What is measured together; `pictures` are the scenarios whose pictures are kept where README shows the set.
 
-    scenarios: tuple[str, ...]
+    The scenarios are those of the `sets` before its own.
+    """
+
+    scenarios: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
     servers: tuple[str, ...] = ()
     within: float = 0  # minutes
     pictures: tuple[str, ...] = ()
@@ -208,7 +263,7 @@ def load_plan(folder: Path = HERE) -> Plan:
             MemoryPlan(**tables["memory"]),
             {name: SlowTransfer(**table) for name, table in tables["slow"].items()},
             {name: Duty(**table) for name, table in duty_tables["duty"].items()},
-            {name: ScenarioSet(**_frozen(table)) for name, table in set_tables["set"].items()},
+            _sets({name: ScenarioSet(**_frozen(table)) for name, table in set_tables["set"].items()}),
         )
     except TypeError as error:
         raise ValueError(f"scenarios.toml, servers.toml, duties.toml or sets.toml: {error}") from error
@@ -245,16 +300,42 @@ def choose(known: dict[str, T], names: list[str], what: str) -> list[T]:
     return [known[name] for name in names]
 
 
+def _sets(tables: dict[str, ScenarioSet]) -> dict[str, ScenarioSet]:
+    """With the scenarios of the sets that each is made of. Raises ValueError for an unknown one."""
+    whole = {}
+    for name, each in tables.items():
+        parts = [part.scenarios for part in choose(tables, list(each.sets), "set")]
+        whole[name] = replace(each, scenarios=tuple(chain(*parts, each.scenarios)))
+    return whole
+
+
 def _scenario(name: str, table: dict[str, Any]) -> Scenario:
-    """Raises ValueError for one without an application, with both ways to name it, or with handshakes but no TLS."""
+    """Raises ValueError for one without an application, with both ways to name it, with handshakes but no TLS, or with
+    two bodies."""
     apps = table.get("apps")
     if bool(apps) == ("app" in table):
         raise ValueError(f"scenario {name} needs one of `app` and `apps`")
     if table.get("handshakes") and not table.get("tls"):
         raise ValueError(f"scenario {name} has handshakes but no `tls`")
+    if sum(key in table for key in ("upload", "body", "form")) > 1:
+        raise ValueError(f"scenario {name} needs at most one of `upload`, `body` and `form`")
     if apps:
         table["interface"], table["app"] = next(iter(apps.items()))
+    for key, kind in (("mix", Mix), ("crowd", Crowd)):
+        if key in table:
+            table[key] = kind(**table[key])
     return Scenario(name=name, answer=Answer(**table.pop("answer")), **_frozen(table))
+
+
+def _form(size: int) -> bytes:
+    """multipart/form-data (RFC 7578) with one field and one file."""
+    parts = (
+        b'name="title"\r\n\r\nA picture',
+        b'name="file"; filename="picture.bin"\r\nContent-Type: application/octet-stream\r\n\r\n' + b"x" * size,
+    )
+    mark = BOUNDARY.encode()
+    lines = b"".join(b"--%s\r\nContent-Disposition: form-data; %s\r\n" % (mark, part) for part in parts)
+    return b"%s--%s--\r\n" % (lines, mark)
 
 
 def _frozen(table: dict[str, Any]) -> dict[str, Any]:

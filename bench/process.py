@@ -60,18 +60,19 @@ def ending_by_signals() -> Iterator[None]:
 
 
 def free_port() -> int:
-    """A port for one server after the other, which nobody else gets meanwhile.
+    """A port for one server after the other, which nobody else gets meanwhile, and the one above it with it.
 
-    It is below those that the system gives to whoever asks for any, and the name that it has among abstract Unix
-    sockets is kept until this process ends, so that another bench finds it taken.
+    They are below those that the system gives to whoever asks for any, and the name that the first has among abstract
+    Unix sockets is kept until this process ends, so that another bench finds it taken.
     """
     below = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    for port in random.sample(range(below // 2, below), 1000):
+    for port in random.sample(range(below // 4 * 2, below - 1, 2), 1000):
         name = socket.socket(socket.AF_UNIX)
         try:
             name.bind(f"\0fastserve-bench-{port}")
-            with socket.socket() as probe:
+            with socket.socket() as probe, socket.socket() as above:
                 probe.bind((HOST, port))
+                above.bind((HOST, port + 1))
         except OSError:
             name.close()
             continue

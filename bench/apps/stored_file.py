@@ -1,10 +1,15 @@
-"""A file of 100 KiB that both file applications send. It is in memory, so that nothing is left behind."""
+"""The files that the file applications send. They are in memory, so that nothing is left behind."""
 
 import os
 from pathlib import Path
 
-SIZE = 102_400
-DESCRIPTOR = os.memfd_create("bench")
-PATH = Path(f"/proc/self/fd/{DESCRIPTOR}")  # opened anew by whoever sends it: no two share a position
+SIZE = 102_400  # where nobody says another
 
-os.write(DESCRIPTOR, b"x" * SIZE)
+
+def stored(size: int) -> Path:
+    """A file of so many bytes."""
+    descriptor = os.memfd_create("bench")
+    left = size
+    while left:
+        left -= os.write(descriptor, b"x" * left)
+    return Path(f"/proc/self/fd/{descriptor}")  # opened anew by whoever sends it: no two share a position

@@ -37,8 +37,9 @@ def up_to_date(requirements: Path = REQUIREMENTS, venv: Path = PEERS) -> bool:
 
 
 def missing(servers: Iterable[Server], versions: Mapping[str, Mapping[str, str | None]]) -> dict[str, str]:
-    """The peers that cannot be started here, by name, each with what it lacks and what to do about it."""
-    lacking = {server.name: _lacking(server, versions.get(server.name, {})) for server in servers if server.peer}
+    """Of the peers, and of who needs a program, those that cannot be started here: what each lacks and what to do."""
+    asked = [server for server in servers if server.peer or server.program]
+    lacking = {server.name: _lacking(server, versions.get(server.name, {})) for server in asked}
     return {name: f"missing: {what}" for name, what in lacking.items() if what}
 
 

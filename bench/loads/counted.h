@@ -55,20 +55,26 @@ static inline uint64_t percentile(const counted *c, double percent)
     return c->slowest;
 }
 
-static inline void print_counted(const counted *c, uint64_t duration)
+/* `others` were answered too, and have no latencies. */
+static inline void print_counted_among(const counted *c, uint64_t others, uint64_t duration)
 {
     static const struct {
         const char *name;
         double percent;
     } points[] = {{"50", 50}, {"75", 75}, {"90", 90}, {"95", 95}, {"99", 99}, {"99.5", 99.5}, {"99.9", 99.9}, {"99.99", 99.99}};
 
-    printf("REPORT {\"requests\": %llu, \"duration_us\": %llu, \"bytes\": %llu, \"curve\": {", (unsigned long long)c->answers,
+    printf("REPORT {\"requests\": %llu, \"duration_us\": %llu, \"bytes\": %llu, \"curve\": {", (unsigned long long)(c->answers + others),
            (unsigned long long)duration, (unsigned long long)c->bytes);
     for (size_t i = 0; i < sizeof points / sizeof *points; i++)
         printf("\"%s\": %llu, ", points[i].name, (unsigned long long)percentile(c, points[i].percent));
     printf("\"100\": %llu}, \"connect\": %llu, \"read\": %llu, \"write\": %llu, \"status\": %llu, \"timeout\": 0}\n",
            (unsigned long long)c->slowest, (unsigned long long)c->connect_errors, (unsigned long long)c->read_errors,
            (unsigned long long)c->write_errors, (unsigned long long)c->status_errors);
+}
+
+static inline void print_counted(const counted *c, uint64_t duration)
+{
+    print_counted_among(c, 0, duration);
 }
 
 #endif

@@ -28,6 +28,11 @@ def build_websocket_load() -> Path:
     return built(LOADS / "websocket" / "load.c", "websocket-load", "-lz")
 
 
+def build_mixed_load() -> Path:
+    """What loads the servers of scenarios with a mix. Raises as `built` does."""
+    return built(LOADS / "mixed" / "load.c", "mixed-load")
+
+
 def build_handshake_load() -> Path:
     """What loads the servers of scenarios that shake hands. Raises LoadError with what to install."""
     try:

@@ -4,8 +4,8 @@ import re
 import shutil
 from pathlib import Path
 
+from bench.loads.bodies import body_file, paths_file
 from bench.loads.counted import Load, LoadError
-from bench.loads.floor import BUILD
 from bench.plan import Scenario
 from bench.process import HOST
 
@@ -34,8 +34,10 @@ def h2load_command(scenario: Scenario, port: int, seconds: float) -> list[str]:
     command = [find_h2load(), "-t", "1", "-c", str(scenario.connections), "-m", str(scenario.http2)]
     command += ["-D", f"{max(1, round(seconds))}"]
     command += [part for name, value in scenario.headers.items() for part in ("-H", f"{name}: {value}")]
-    if scenario.upload:
-        command += ["-d", str(_file_of(scenario.upload))]
+    if scenario.payload:
+        command += ["-d", str(body_file(scenario))]
+    if scenario.paths:
+        return [*command, "-i", str(paths_file(scenario, port))]
     return [*command, f"{'https' if scenario.tls else 'http'}://{HOST}:{port}{scenario.path}"]
 
 
@@ -57,12 +59,3 @@ def parse_h2load(output: str) -> Load:
         curve=dict.fromkeys(POINTS, 0),
         errors={kind: count for kind, count in kinds.items() if count > 0},
     )
-
-
-def _file_of(size: int) -> Path:
-    """A request's body; it stays for the next run."""
-    path = BUILD / f"upload-{size}"
-    if not path.exists() or path.stat().st_size != size:
-        BUILD.mkdir(exist_ok=True)
-        path.write_bytes(b"x" * size)
-    return path

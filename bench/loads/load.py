@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.loads.bodies import body_file
 from bench.loads.counted import Load, LoadError
-from bench.loads.floor import build_handshake_load, build_websocket_load
+from bench.loads.floor import build_handshake_load, build_mixed_load, build_websocket_load
 from bench.loads.h2load import H2LOAD_MARK, h2load_command, is_h2load, parse_h2load
 from bench.loads.latency import as_measured, interval, parse, percentile
 from bench.plan import HERE, Scenario
@@ -36,6 +37,10 @@ def load_command(scenario: Scenario, port: int, seconds: float) -> list[str]:
         return [str(build_websocket_load()), *counts, *scenario.websocket]
     if scenario.handshakes:
         return [str(build_handshake_load()), *counts, str(scenario.answer.status), scenario.answer.text]
+    if scenario.mix:
+        kinds = [f"{path}:{share}" for path, share in scenario.mix.shares.items()]
+        expected = [str(scenario.answer.status), scenario.answer.text]
+        return [str(build_mixed_load()), *counts, *expected, str(scenario.mix.rate), *kinds]
     if scenario.http2:
         return h2load_command(scenario, port, seconds)
     return _wrk_command(scenario, port, seconds)
@@ -60,7 +65,8 @@ def _wrk_command(scenario: Scenario, port: int, seconds: float) -> list[str]:
         *headers,
     ]
     command.append(f"{'https' if scenario.tls else 'http'}://{HOST}:{port}{scenario.path}")
-    return [*command, "--", *scenario.script_args] if scenario.script_args else command
+    arguments = [str(body_file(scenario))] if scenario.body or scenario.form else scenario.script_args
+    return [*command, "--", *arguments] if arguments else command
 
 
 def run_load(

@@ -27,7 +27,7 @@ def check_answer(scenario: Scenario, port: int) -> None:
     """Raises WrongAnswerError, which says what differs."""
     connection = _connection(scenario, port)
     try:
-        connection.request(scenario.method, scenario.path, b"x" * scenario.upload or None, scenario.headers)
+        connection.request(scenario.method, scenario.path, scenario.payload or None, scenario.headers)
         response = connection.getresponse()
         body = response.read()
     except (OSError, http.client.HTTPException) as error:

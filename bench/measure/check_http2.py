@@ -43,7 +43,7 @@ def _command(scenario: Scenario, port: int, body: Path, upload: Path) -> list[st
     command += ["--dump-header", "-", "--output", str(body)]
     command += ["--insecure", "--tlsv1.3", "--http2"] if scenario.tls else ["--http2-prior-knowledge"]
     command += [part for name, value in scenario.headers.items() for part in ("--header", f"{name}: {value}")]
-    if scenario.upload:
-        upload.write_bytes(b"x" * scenario.upload)
+    if payload := scenario.payload:
+        upload.write_bytes(payload)
         command += ["--data-binary", f"@{upload}", "--header", "Expect:"]
     return [*command, f"{'https' if scenario.tls else 'http'}://{HOST}:{port}{scenario.path}"]

@@ -1,7 +1,8 @@
 """CPU time and resident memory of a process tree, from /proc.
 
-/proc/PID/task/TID/schedstat gives a thread's run time in nanoseconds, where /proc/PID/stat counts ticks of 10 ms. A
-thread that has ended takes its figure with it; `spent` says so, as the sum would then be too small.
+/proc/PID/task/TID/schedstat gives a thread's run time in nanoseconds, and takes it along when the thread ends.
+/proc/PID/stat has the time of all threads that there ever were, to the tick of 10 ms. `spent` takes the first, and the
+second where threads have come and gone, as they do under an application that starts one for a request.
 """
 
 import os
@@ -10,18 +11,22 @@ from pathlib import Path
 
 PROC = Path("/proc")
 PAGE = os.sysconf("SC_PAGE_SIZE")
-TICKS = os.sysconf("SC_CLK_TCK")
+TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")  # nanoseconds
+
+
+MISSING_TICKS = 3  # by so many the two figures of a process may differ: each reading is cut to the tick
 
 
 class VanishedError(Exception):
-    """A thread or process of the tree has ended between two readings, so that its CPU time is unknown."""
+    """A process of the tree has ended between two readings, so that its CPU time is unknown."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Run time in nanoseconds of every thread of a process tree, by (process id, thread id)."""
+    """Run time in nanoseconds of every thread of a process tree, by (process id, thread id), and of every process."""
 
     threads: dict[tuple[int, int], int]
+    processes: dict[int, int]
 
 
 def tree(pid: int) -> list[int]:
@@ -36,6 +41,7 @@ def tree(pid: int) -> list[int]:
 def read_cpu(pid: int) -> Reading:
     """Raises VanishedError when `pid` itself has ended."""
     threads: dict[tuple[int, int], int] = {}
+    processes: dict[int, int] = {}
     for process in tree(pid):
         for task in _tasks(process):
             try:
@@ -43,17 +49,30 @@ def read_cpu(pid: int) -> Reading:
             except (FileNotFoundError, ProcessLookupError):
                 continue  # ended while it was being read: `spent` notices if it had been there before
             threads[process, task] = int(text.split()[0])
+        try:
+            fields = (PROC / str(process) / "stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        processes[process] = (int(fields[11]) + int(fields[12])) * TICK
     if not any(process == pid for process, _ in threads):
         raise VanishedError(f"process {pid} has ended")
-    return Reading(threads)
+    return Reading(threads, processes)
 
 
 def spent(before: Reading, after: Reading) -> int:
-    """Nanoseconds of CPU time between two readings; threads that began in between count from zero."""
-    gone = before.threads.keys() - after.threads.keys()
-    if gone:
-        raise VanishedError("ended during the measurement: " + ", ".join(f"thread {t} of {p}" for p, t in sorted(gone)))
-    return sum(after.threads.values()) - sum(before.threads.values())
+    """Nanoseconds of CPU time between two readings; what began in between counts from zero. Raises VanishedError."""
+    if gone := before.processes.keys() - after.processes.keys():
+        raise VanishedError("ended during the measurement: " + ", ".join(f"process {pid}" for pid in sorted(gone)))
+    return sum(_spent(pid, before, after) for pid in after.processes)
+
+
+def _spent(pid: int, before: Reading, after: Reading) -> int:
+    """Of one process."""
+    then, now = ({key: time for key, time in each.threads.items() if key[0] == pid} for each in (before, after))
+    threads = sum(now.values()) - sum(then.values())
+    process = after.processes[pid] - before.processes.get(pid, 0)
+    seen = then.keys() <= now.keys() and process - threads <= MISSING_TICKS * TICK
+    return threads if seen else process
 
 
 def core_busy(core: int) -> int:
@@ -65,7 +84,7 @@ def core_busy(core: int) -> int:
         name, *ticks = line.split()
         if name == f"cpu{core}":
             user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, ticks[:8])
-            return (user + nice + system + irq + softirq + steal) * (1_000_000_000 // TICKS)
+            return (user + nice + system + irq + softirq + steal) * TICK
     raise ValueError(f"/proc/stat has no cpu{core}")
 
 

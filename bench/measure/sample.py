@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.loads.counted import Load, LoadError
+from bench.loads.crowd import CrowdCount, slow_crowd
 from bench.loads.idle import IdleError, idle_connections, raise_descriptor_limit
 from bench.loads.load import load_command, run_load
+from bench.loads.scrape import scraping
 from bench.measure.certificate import CertificateError, make_certificate
 from bench.measure.check_answer import WrongAnswerError, check_answer
 from bench.measure.check_http2 import check_http2
@@ -21,6 +23,7 @@ from bench.plan import HERE, Scenario, Server
 from bench.process import Running, ServerError, cores, free_port, started
 
 WARM_CONNECTIONS = 256
+LOG = "server.log"
 
 
 @dataclass(frozen=True)
@@ -66,34 +69,36 @@ def measure(scenario: Scenario, server: Server, settings: Settings) -> Sample:
     load_average = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         command = list(server.command)
-        log = Path(scratch) / "server.log"
+        log = Path(scratch) / LOG
         try:
             command = server_command(scenario, server, settings, port, Path(scratch))
             begun = time.monotonic()
-            if scenario.idle:
-                raise_descriptor_limit(scenario.idle)
+            if held := scenario.idle or (scenario.crowd.connections if scenario.crowd else 0):
+                raise_descriptor_limit(held)
             with started(command, port, cores()[0], log, HERE.parent) as running:
-                check_server(scenario, port)
+                check_server(scenario.under(server), port)
                 start_ms = (time.monotonic() - begun) * 1000
                 if scenario.idle:
                     sample = _with_idle(scenario, server, running, command)
                 else:
-                    sample = _under_load(scenario, server, settings, running, command)
+                    at_rest, metrics = resident(running.pid), server.metrics.format_map(_places(port, Path(scratch)))
+                    with _beside(scenario, running, metrics) as crowd:
+                        sample = _under_load(scenario, server, settings, running, command)
+                    errors = ", ".join(filter(None, (sample.error, crowd_error(scenario, crowd))))
+                    sample = replace(sample, rss_rest=at_rest, error=errors)
                 sample = replace(sample, start_ms=start_ms)
-            _check_log(server, sample, log)
+            if server.access_log:
+                _check_log(Path(server.access_log.format_map(_places(port, Path(scratch)))), sample)
         except (CertificateError, ServerError, WrongAnswerError, LoadError, IdleError, VanishedError) as error:
             sample = Sample(scenario.name, server.name, portable(command), error=str(error))
     return Sample(**{**vars(sample), "load_average": load_average})
 
 
 def check_server(scenario: Scenario, port: int) -> None:
-    """Raises WrongAnswerError where its answer is not the scenario's."""
-    if scenario.websocket:
-        check_websocket(scenario, port)
-    elif scenario.http2:
-        check_http2(scenario, port)
-    else:
-        check_answer(scenario, port)
+    """Raises WrongAnswerError where an answer is not the scenario's."""
+    check = check_websocket if scenario.websocket else check_http2 if scenario.http2 else check_answer
+    for asked in scenario.asked:
+        check(asked, port)
 
 
 def server_command(scenario: Scenario, server: Server, settings: Settings, port: int, scratch: Path) -> list[str]:
@@ -107,19 +112,26 @@ def server_command(scenario: Scenario, server: Server, settings: Settings, port:
         "apps": str(HERE / "apps"),
         "peers": str(HERE / "field" / "peers"),
         "app": scenario.app_for(server),
-        "port": str(port),
         "response": str(response),
-    }
-    words = list(server.command)
+    } | _places(port, scratch)
+    listening: list[str] = []
     if scenario.tls:
         fields["certificate"], fields["key"] = make_certificate(scratch)
-        words += server.tls
+        listening += server.tls
     if scenario.http2:
-        words += server.http2
+        listening += server.http2
+    words = list(server.command)
+    at = words.index("{listen_options}") if "{listen_options}" in words else len(words)
+    words[at : at + 1] = listening
     command: list[str] = []
     for word in words:
         command += scenario.limit if word == "{limit_options}" else [word.format_map(fields)]
     return command
+
+
+def _places(port: int, scratch: Path) -> dict[str, str]:
+    """Where a server listens, and where it may write."""
+    return {"port": str(port), "second_port": str(port + 1), "scratch": str(scratch), "log": str(scratch / LOG)}
 
 
 @contextlib.contextmanager
@@ -128,7 +140,7 @@ def serving(scenario: Scenario, server: Server, settings: Settings) -> Iterator[
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         command = server_command(scenario, server, settings, port, Path(scratch))
-        with started(command, port, cores()[0], Path(scratch) / "server.log", HERE.parent) as running:
+        with started(command, port, cores()[0], Path(scratch) / LOG, HERE.parent) as running:
             yield running
             running.require_alive()
 
@@ -140,7 +152,6 @@ def portable(command: list[str]) -> list[str]:
 
 def _under_load(scenario: Scenario, server: Server, settings: Settings, running: Running, command: list[str]) -> Sample:
     load_core = cores()[1]
-    at_rest = resident(running.pid)
     if settings.warm:
         run_load(load_command(scenario, running.port, settings.warm), scenario.connections, load_core, settings.warm)
     running.require_alive()
@@ -171,12 +182,20 @@ def _under_load(scenario: Scenario, server: Server, settings: Settings, running:
         p99_us=load.p99_us,
         p999_us=load.p999_us,
         curve=load.curve,
-        rss_rest=at_rest,
         rss=loaded[0],
         requests=load.requests,
         foreign=max(0.0, (busy - cpu_ns) / 1000 / load.duration_us),
         error=load_errors(load),
     )
+
+
+@contextlib.contextmanager
+def _beside(scenario: Scenario, running: Running, metrics: str) -> Iterator[CrowdCount]:
+    """What goes on beside the load: a crowd of slow clients, and who collects `metrics`. Raises LoadError."""
+    with contextlib.ExitStack() as stack:
+        if metrics:
+            stack.enter_context(scraping(metrics))
+        yield stack.enter_context(slow_crowd(running.port, scenario.crowd)) if scenario.crowd else CrowdCount()
 
 
 def _with_idle(scenario: Scenario, server: Server, running: Running, command: list[str]) -> Sample:
@@ -213,11 +232,16 @@ def load_errors(load: Load) -> str:
     return ", ".join(f"{count} {kind} errors" for kind, count in load.errors.items())
 
 
-def _check_log(server: Server, sample: Sample, log: Path) -> None:
+def crowd_error(scenario: Scenario, count: CrowdCount) -> str:
+    """What the slow clients have missed, or nothing."""
+    if not scenario.crowd or not count.behind:
+        return ""
+    return f"{count.behind} of {scenario.crowd.connections} slow clients got less than half of their pace"
+
+
+def _check_log(path: Path, sample: Sample) -> None:
     """A server that logs requests must have logged those that were measured, now that it has stopped."""
-    if not server.logs_requests:
-        return
-    with log.open("rb") as lines:
+    with path.open("rb") as lines:
         count = sum(1 for _ in lines)
     if count < sample.requests:
         raise WrongAnswerError(f"{count} lines in the access log for {sample.requests} requests")

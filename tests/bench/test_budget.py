@@ -33,7 +33,7 @@ def test_what_does_not_fit_is_refused_with_what_would() -> None:
         Work(gates=0, measurements=100, warm=1).fit(5)
 
 
-@pytest.mark.parametrize(("target", "minutes"), [("bench", 3), ("bench-peers", 40)])
+@pytest.mark.parametrize(("target", "minutes"), [("bench", 3), ("bench-peers", 40), ("bench-users", 40)])
 def test_a_target_keeps_to_its_time(target: str, minutes: float) -> None:
     # Not as a part of the make that may run the tests: it would say more.
     apart = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
@@ -48,7 +48,7 @@ def test_a_target_keeps_to_its_time(target: str, minutes: float) -> None:
     measurements = sum(len(servers) for _, servers in groups)
     Work(len(gated(servers_of(groups))), measurements, options.warm).fit(options.within)
     assert {"fastserve", "limit"} <= {server.name for server in servers_of(groups)}
-    assert any(server.peer for server in servers_of(groups)) is (target == "bench-peers")
+    assert any(server.peer for server in servers_of(groups)) is (target != "bench")
 
 
 def test_what_is_given_beside_a_set_wins() -> None:
@@ -59,9 +59,23 @@ def test_what_is_given_beside_a_set_wins() -> None:
     assert (tuple(whole.scenarios), whole.within) == (plan.sets["own"].scenarios, plan.sets["own"].within)
 
 
+def test_the_reference_is_what_the_sets_beside_it_have() -> None:
+    sets = load_plan().sets
+    assert sets["reference"].scenarios == sets["peers"].scenarios + sets["users"].scenarios
+
+
+def test_the_reference_fits_into_its_time() -> None:
+    plan = load_plan()
+    options = cli.with_set(plan, cli.parse(["--set", "reference"]))
+    groups = lineup(plan, options.scenarios, options.servers)
+    measurements = sum(len(servers) for _, servers in groups)
+    rounds, _ = Work(len(gated(servers_of(groups))), measurements, options.warm).fit(options.within)
+    assert rounds >= 3
+
+
 def test_a_set_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--set", "nobody"]) == 2
-    assert "unknown set 'nobody'; there are: own, peers, readme" in capsys.readouterr().err
+    assert "unknown set 'nobody'; there are: own, peers, users, reference, readme" in capsys.readouterr().err
 
 
 def test_a_run_says_first_how_long_it_takes() -> None:

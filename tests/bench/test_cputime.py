@@ -44,6 +44,9 @@ for line in sys.stdin:
             child.stdin.write(f"burn {seconds}\\n")
             child.stdin.flush()
             child.stdout.readline()
+        case ["kill"]:
+            child.kill()
+            child.wait()
     print("done", flush=True)
 """
 
@@ -100,11 +103,28 @@ def test_a_child_is_counted_with_its_parent(puppet: "subprocess.Popen[str]", tel
     assert resident(puppet.pid) > resident(tree(puppet.pid)[1]) > 2**20
 
 
-def test_a_thread_that_has_ended_is_not_passed_over(puppet: "subprocess.Popen[str]", tell: Tell) -> None:
+def test_threads_that_end_are_counted_to_the_tick(puppet: "subprocess.Popen[str]", tell: Tell) -> None:
     tell("threads 0.01")
     before = read_cpu(puppet.pid)
+    tell("burn 0.3")
     tell("join")
-    with pytest.raises(VanishedError, match="thread"):
+    assert spent(before, read_cpu(puppet.pid)) == pytest.approx(0.3e9, abs=0.03e9)
+
+
+def test_threads_that_come_and_go_between_two_readings_are_counted(puppet: "subprocess.Popen[str]", tell: Tell) -> None:
+    before = read_cpu(puppet.pid)
+    tell("threads 0.3")
+    tell("join")
+    while (after := read_cpu(puppet.pid)).threads.keys() != before.threads.keys():
+        pass  # Python has joined them, and the kernel is about to let them go
+    assert spent(before, after) == pytest.approx(0.6e9, abs=0.05e9)
+
+
+def test_a_child_that_has_ended_is_not_idle(puppet: "subprocess.Popen[str]", tell: Tell) -> None:
+    tell("child 0.01")
+    before = read_cpu(puppet.pid)
+    tell("kill")
+    with pytest.raises(VanishedError, match="process"):
         spent(before, read_cpu(puppet.pid))
 
 

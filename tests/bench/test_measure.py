@@ -89,7 +89,7 @@ def test_a_server_that_does_not_start_is_reported_with_its_last_words(scenario: 
 
 
 def test_missing_access_log_lines_are_reported(fake: Fake, scenario: Scenario, settings: Settings) -> None:
-    server = Server(**{**vars(fake("right", 1_000_000)), "logs_requests": True})
+    server = Server(**{**vars(fake("right", 1_000_000)), "access_log": "{log}"})
     assert "0 lines in the access log" in measure(scenario, server, settings).error
 
 

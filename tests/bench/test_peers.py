@@ -6,12 +6,14 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench.field.peers import REQUIREMENTS, build_peers, missing, up_to_date
+from bench.measure.cputime import tree
 from bench.measure.rounds import run_rounds, summarize
 from bench.measure.sample import Settings, check_server, server_command
 from bench.plan import HERE, Answer, Scenario, Server, load_plan
@@ -107,6 +109,48 @@ def test_nginx_gives_the_answer_of_each_scenario_that_it_takes_part_in(tmp_path:
         command = server_command(PLAN.scenarios[name], nginx, Settings(), port, tmp_path)
         with started(command, port, cores()[0], tmp_path / "log", HERE.parent):
             check_server(PLAN.scenarios[name], port)
+
+
+def test_who_is_behind_a_proxy_that_is_not_there_is_named() -> None:
+    behind = replace(OWN, program="no-such-program", needs="nginx")
+    assert missing([behind], {"fastserve": {"fastserve": "1"}}) == {
+        "fastserve": "missing: no-such-program is not on the PATH; install nginx"
+    }
+
+
+def test_nginx_is_configured_as_a_proxy_with_and_without_tls() -> None:
+    make = runpy.run_path(str(REQUIREMENTS / "behind_nginx.py"))["configuration"]
+    plain = make(8000, Path("/scratch"))
+    assert "listen 127.0.0.1:8000;" in plain
+    assert "server unix:/scratch/server.sock;" in plain
+    assert "ssl" not in plain
+    over_tls = make(8000, Path("/scratch"), ["--tls", "a.pem", "b.pem", "--http2"])
+    assert "listen 127.0.0.1:8000 ssl http2;" in over_tls
+    assert "ssl_certificate a.pem;" in over_tls
+
+
+@pytest.mark.skipif(shutil.which("nginx", path=SEARCH) is None, reason="nginx is not installed")
+def test_a_server_behind_nginx_is_told_who_asks_and_ends_with_it(
+    tmp_path: Path, children: Callable[[], list[int]]
+) -> None:
+    before = children()
+    server = replace(PLAN.servers["fastserve-nginx"], answers={"forwarded": "http 203.0.113.7"})
+    scenario = replace(PLAN.scenarios["proxied"], headers={"X-Forwarded-For": "203.0.113.7"})  # nginx adds its client
+    port = free_port()
+    command = server_command(scenario, server, Settings(), port, tmp_path)
+    with started(command, port, cores()[0], tmp_path / "log", HERE.parent) as running:
+        check_server(scenario.under(server), port)
+        assert len(processes := tree(running.pid)) >= 4  # the starter, nginx, a supervisor and a worker
+    assert children() == before
+    assert not [pid for pid in processes if Path(f"/proc/{pid}").exists()]
+
+
+@pytest.mark.skipif(shutil.which("nginx", path=SEARCH) is None, reason="nginx is not installed")
+def test_a_server_that_does_not_listen_has_no_nginx_in_front(tmp_path: Path) -> None:
+    command = [sys.executable, str(REQUIREMENTS / "behind_nginx.py"), str(free_port()), str(tmp_path), "--", "false"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "does not listen" in done.stderr
 
 
 def test_a_missing_peer_is_a_row_with_an_error(scenario: Scenario, settings: Settings) -> None:

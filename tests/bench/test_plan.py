@@ -1,18 +1,14 @@
 """The plan's own files, the ratios and the verdicts."""
 
-import asyncio
-import importlib.util
-import io
+import email
+import email.policy
 import itertools
 import re
 import shutil
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from wsgiref.util import setup_testing_defaults
-from wsgiref.validate import validator
 
 import pytest
 
@@ -22,8 +18,10 @@ from bench.measure.sample import Sample
 from bench.measure.slow import APP
 from bench.measure.thresholds import judge
 from bench.plan import HERE, Interface, Scenario, SlowTransfer, Threshold, choose, load_plan, participants
+from kit.bench_apps import apart, application, call, run
 
 PLAN = load_plan()
+CONFIGURED = ("page", "wsgi_page")  # Django's site can be configured once in a process
 
 
 def sample(server: str, cpu_us: float, error: str = "", scenario: str = "hello", **figures: Any) -> Sample:
@@ -38,16 +36,19 @@ def of(interface: Interface) -> list[Any]:
 
 @pytest.mark.parametrize(("scenario", "app"), of("asgi"))
 def test_the_asgi_application_gives_the_answer_of_its_scenario(scenario: Scenario, app: str) -> None:
-    messages = run(app, scenario)
-    headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
-    body = b"".join(message["body"] for message in messages[1:])
-    assert_answer(scenario, messages[0]["status"], {name.lower(): value for name, value in headers.items()}, body)
+    for asked in scenario.asked:
+        messages = apart(run, app, asked) if app in CONFIGURED else run(app, asked)
+        headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
+        body = b"".join(message["body"] for message in messages[1:])
+        assert_answer(asked, messages[0]["status"], {name.lower(): value for name, value in headers.items()}, body)
 
 
 @pytest.mark.parametrize(("scenario", "app"), of("wsgi"))
 def test_the_wsgi_application_gives_the_answer_of_its_scenario(scenario: Scenario, app: str) -> None:
-    status, headers, body = call(app, scenario.method, scenario.path, b"x" * scenario.upload)
-    assert_answer(scenario, int(status.split()[0]), headers, body)
+    for asked in scenario.asked:
+        arguments = (app, asked.method, asked.path, asked.payload, asked.headers)
+        status, headers, body = apart(call, *arguments) if app in CONFIGURED else call(*arguments)
+        assert_answer(asked, int(status.split()[0]), headers, body)
 
 
 def test_a_file_is_left_to_a_server_that_can_send_one() -> None:
@@ -70,55 +71,12 @@ def test_a_file_is_wrapped_by_a_server_that_can_send_one() -> None:
     assert wrapped == [PLAN.scenarios["file-100k"].answer.body]
 
 
-def run(app: str, scenario: Scenario, **scope: Any) -> list[dict[str, Any]]:
-    """What the application sends for the scenario's request."""
-    messages: list[dict[str, Any]] = []
-    path, _, query = scenario.path.partition("?")
-    scope |= {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "root_path": ""}
-    scope |= {"method": scenario.method, "path": path, "raw_path": path.encode(), "query_string": query.encode()}
-    scope |= {"headers": [(b"host", b"127.0.0.1")], "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 1)}
-    sent = False
-
-    async def receive() -> dict[str, Any]:
-        nonlocal sent
-        if sent:
-            await asyncio.Event().wait()  # the client stays
-        sent = True
-        return {"type": "http.request", "body": b"x" * scenario.upload, "more_body": False}
-
-    async def send(message: dict[str, Any]) -> None:
-        messages.append(message)
-
-    asyncio.run(application(app)(scope, receive, send))
-    return messages
-
-
 @pytest.mark.parametrize("transfer", PLAN.slow.values(), ids=PLAN.slow)
 def test_the_application_of_the_slow_clients_moves_what_is_asked(transfer: SlowTransfer) -> None:
     for size in (0, 1000, 65_536, 200_000):
         small = replace(transfer, bytes=size, path=transfer.path.replace(str(transfer.bytes), str(size)))
         _, _, body = call(APP, small.method, small.path, b"x" * size if small.method == "POST" else b"")
         assert body == (b"%d" % size if small.method == "POST" else b"x" * size)
-
-
-def call(app: str, method: str, target: str, upload: bytes) -> tuple[str, dict[str, str], bytes]:
-    """Status, headers and body of one request, by the rules of PEP 3333."""
-    path, _, query = target.partition("?")
-    environ: dict[str, Any] = {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query}
-    environ |= {"SCRIPT_NAME": "", "wsgi.input": io.BytesIO(upload)}
-    environ |= {"CONTENT_LENGTH": str(len(upload))} if method == "POST" else {}
-    setup_testing_defaults(environ)
-    heads: list[tuple[str, list[tuple[str, str]]]] = []
-
-    def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> Any:
-        heads.append((status, headers))
-        return lambda _data: None
-
-    result = validator(application(app))(environ, start_response)
-    body = b"".join(result)
-    result.close()  # type: ignore[attr-defined]  # the validator's own iterator has it, and demands the call
-    (head,) = heads
-    return head[0], {name.lower(): value for name, value in head[1]}, body
 
 
 def assert_answer(scenario: Scenario, status: int, headers: dict[str, str], body: bytes) -> None:
@@ -164,19 +122,6 @@ def test_one_call_in_a_thousand_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2500):
         app({}, lambda _status, _headers: None)
     assert waits == [0.050, 0.050]
-
-
-def application(name: str) -> Any:
-    """The module's `app`; like a server it finds the modules beside it."""
-    folder = str(HERE / "apps")
-    if folder not in sys.path:
-        sys.path.append(folder)
-    spec = importlib.util.spec_from_file_location(name, HERE / "apps" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.app
 
 
 def test_scripts_and_servers_exist() -> None:
@@ -255,9 +200,11 @@ def test_every_server_says_what_it_leaves_out() -> None:
         ("scenarios.toml", '[scenario.hello]\napp = "a"\napps = { asgi = "b" }\n', "needs one of `app` and `apps`"),
         ("scenarios.toml", '[scenario.hello]\ntitle = "t"\n', "needs one of `app` and `apps`"),
         ("scenarios.toml", '[scenario.hello]\napp = "a"\nhandshakes = true\n', "has handshakes but no `tls`"),
+        ("scenarios.toml", '[scenario.hello]\napp = "a"\nbody = "b"\nform = 1\n', "at most one of"),
         ("duties.toml", '[duty.nowhere]\nprocesses = "1"\n', "duties.toml"),
         ("sets.toml", '[set.own]\nserver = ["own"]\n', "sets.toml"),
         ("sets.toml", '[set.own]\nscenarios = ["helo"]\n', "unknown scenario 'helo'"),
+        ("sets.toml", '[set.own]\nsets = ["nobody"]\n', "unknown set 'nobody'"),
         ("sets.toml", '[set.readme]\nscenarios = []\npictures = ["helo"]\n', "unknown scenario 'helo'"),
     ],
 )
@@ -267,6 +214,38 @@ def test_a_plan_that_is_not_whole_is_refused(file: str, text: str, why: str, tmp
     (tmp_path / file).write_text(text)
     with pytest.raises(ValueError, match=why):
         load_plan(tmp_path)
+
+
+def test_a_form_has_a_field_and_a_file_of_its_size() -> None:
+    form = PLAN.scenarios["upload-form"]
+    kind = form.headers["Content-Type"].encode()
+    message = email.message_from_bytes(b"Content-Type: " + kind + b"\r\n\r\n" + form.payload, policy=email.policy.HTTP)
+    title, file = message.iter_parts()
+    assert title.get_content().strip() == "A picture"
+    assert file.get_filename() == "picture.bin"
+    assert file.get_content() == b"x" * form.form
+    assert message.defects == []
+
+
+def test_a_server_answers_as_servers_toml_has_it_where_it_leaves_something_out() -> None:
+    scenario = PLAN.scenarios["proxied"]
+    assert scenario.under(PLAN.servers["fastserve"]) is scenario
+    unread = scenario.under(PLAN.servers["fastserve-unproxied"]).answer
+    assert unread.text == "http 127.0.0.1"
+    assert unread.headers["content-length"] == "14"
+    assert scenario.under(PLAN.servers["gunicorn-8"]).answer.text == "https 127.0.0.1"
+
+
+def test_paths_are_asked_for_one_by_one_and_answer_by_their_size() -> None:
+    scenario = PLAN.scenarios["http2-browser"]
+    assert len(scenario.asked) == scenario.http2 == 30
+    assert [len(asked.answer.body) for asked in scenario.asked[:2]] == [28672, 2048]
+    assert PLAN.scenarios["hello"].asked == [PLAN.scenarios["hello"]]
+
+
+def test_heads_have_as_many_fields_as_they_say() -> None:
+    scenario = PLAN.scenarios["heads"]
+    assert (len(scenario.headers) + 1, len(scenario.answer.headers)) == (20, 15)  # and Host
 
 
 def test_an_unknown_name_is_named() -> None:
