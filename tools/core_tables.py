@@ -35,7 +35,7 @@ int main(void)
 
 
 TEMPLATE = '''\
-"""What the tables of the compiled core say, for code that does not load it. Made by tools/core_tables.py."""
+"""The tables of the compiled core, for code that does not load it. Made by tools/core_tables.py."""
 
 from collections.abc import Mapping
 

@@ -25,7 +25,7 @@ adopt()
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what is asked for when it is asked for: `fastserve --help` needs no event loop."""
+    """Imports a public name when it is first used: `fastserve --help` needs no event loop."""
     if name == "__version__":
         from fastserve.version import version
 

@@ -45,14 +45,14 @@ class TLS(Protocol):
 
     @property
     def context(self) -> SSLContext:
-        """Of the server's side; it may give a session another one while that shakes hands."""
+        """The server's context; it may replace itself in a session during the handshake."""
     def describe(self, session: SSLObject, /) -> dict[str, Any]:
         """The scope's `tls`; asked once a connection, after the handshake."""
     def environ(self, session: SSLObject, /) -> dict[str, str]:
-        """What it adds to an environ; likewise."""
+        """What a connection adds to an environ; asked once a connection, after the handshake."""
 
 class Interface:
-    """How an application is called, and what drives the driver. It belongs to the one that it is given to."""
+    """How an application is called, and what runs the driver. It belongs to the driver that it is given to."""
 
 class ASGI(Interface):
     """Calls an ASGI 3 application on an event loop, which watches the driver's descriptor."""
@@ -69,7 +69,7 @@ class ASGI(Interface):
         underscores: bool = False,
         extensions: Iterable[str] = ("http.response.early_hint", "http.response.trailers"),
     ) -> None:
-        """websocket: take upgrades to WebSocket up; otherwise they are ignored.
+        """websocket: accept upgrades to WebSocket; otherwise they are ignored.
         underscores: pass on fields whose names have an underscore.
         extensions: what scopes of HTTP offer, by ASGI's names; also http.response.pathsend and .zerocopysend.
         deflate: agree upon permessage-deflate with clients that offer it, where the build has zlib.
@@ -94,7 +94,7 @@ class WSGI(Interface):
     ) -> None:
         """threads: calls of the application at the same time, at most.
 
-        watched: another thread drives on while a call lasts; without it all happens in the thread that serves.
+        watched: another thread goes on driving while a call lasts; otherwise everything happens in the serving thread.
         underscores: pass on fields whose names have an underscore.
         errors: wsgi.errors; the standard error where it is None.
         multiprocess: wsgi.multiprocess, whether other processes serve the same application.
@@ -107,14 +107,14 @@ class WSGI(Interface):
         """Ends `serve`; calls of the application that last are left alone."""
 
     def give_up(self) -> int:
-        """Breaks off the answers that threads still work on; how many there were. Each is logged. From any thread."""
+        """Breaks off the answers that threads still work on, logs each, and returns their number. From any thread."""
 
     def call_soon(self, call: Callable[[], None]) -> None:
-        """Has it called where the driver is not at work. From any thread and any signal handler."""
+        """Arranges for `call` to be called when the driver is not at work. From any thread and any signal handler."""
 
     @property
     def wake_fd(self) -> int:
-        """A byte written there wakes the thread that serves; for signal.set_wakeup_fd."""
+        """A byte written to this descriptor wakes the serving thread; for signal.set_wakeup_fd."""
 
 class Driver:
     """One worker's sockets: an epoll instance that holds listeners and connections.
@@ -154,34 +154,34 @@ class Driver:
         """Watches a listening socket, which stays the caller's to close.
 
         shared: other processes watch it too.
-        tls: what its connections begin with; None: they are plain.
-        redirect: the port of https to which every request is redirected with 308; 0: they are served.
+        tls: the TLS that its connections begin with; None: they are plain.
+        redirect: the https port to which every request is redirected with 308; 0: requests are served.
         name: a number below 2**64 by which siblings know the address; 0: its connections are not handed over to them.
         """
 
     def add_mailbox(self, fd: int) -> None:
-        """Takes connections over from siblings that put them into this socket's other end, and shows that it does. It
-        is shut, and emptied, when the driver stops listening; to close it is the caller's. Raises OSError."""
+        """Takes over the connections that siblings put into the other end of this socket, and announces that it does.
+        The socket is shut and emptied when the driver stops listening; the caller closes it. Raises OSError."""
 
     def add_sibling(self, number: int, fd: int, status: memoryview) -> None:
-        """Hands connections that are accepted over to this process as long as it has clearly less to do.
+        """Hands accepted connections over to this process as long as it has clearly less to do.
 
-        number: by which it is forgotten; the one before with the same is.
-        fd: leads to its mailbox; the driver owns it from here on.
-        status: its status, to read.
+        number: identifies the sibling in `remove_sibling`; an earlier sibling with the same number is forgotten.
+        fd: leads to the sibling's mailbox; the driver owns it from here on.
+        status: the sibling's status, to read.
         Raises ValueError for too little memory.
         """
 
     def remove_sibling(self, number: int) -> None:
-        """Forgets it. Nothing happens where there is none of this number."""
+        """Forgets a sibling. Does nothing if no sibling has this number."""
 
     def remove_listener(self, fd: int) -> None:
-        """Stops watching it, then takes what waits in its queue. Does not close it. Raises ValueError when it is not
-        watched."""
+        """Stops watching a listening socket, then takes what waits in its queue. Does not close it. Raises ValueError
+        if it is not watched."""
 
     def accept_waiting(self) -> None:
-        """Takes what waits in the queues of all listeners: a process that shared one may have been woken for it, and
-        died before it came to accept."""
+        """Accepts what waits in the queues of all listeners: a process that shared one may have been woken for a
+        connection, and have died before it accepted."""
 
     def adopt(self, fd: int) -> None:
         """Serves an already connected stream socket; the driver owns the descriptor from here on."""
@@ -194,57 +194,58 @@ class Driver:
         tests; raises RuntimeError where the build is not a debug one."""
 
     def watch(self, fd: int, callback: Callable[[], None]) -> None:
-        """Calls `callback` whenever the descriptor is readable or has come to its end, where the driver is not at work,
-        in the thread that drives. What it raises is logged. The descriptor stays the caller's. Raises OSError."""
+        """Calls `callback` whenever the descriptor is readable or at its end: in the driving thread, when the driver is
+        not at work. What it raises is logged. The descriptor stays the caller's. Raises OSError."""
 
     def unwatch(self, fd: int) -> None:
-        """Before the descriptor is closed. Raises ValueError when it is not watched."""
+        """Stops watching the descriptor; to be called before it is closed. Raises ValueError if it is not watched."""
 
     def drain(self, grace: float, spread: float = 0.0) -> None:
-        """Answers say `Connection: close` from here on; idle connections close after `grace` seconds,
-        within which each may still bring one more request. Over `spread` seconds WebSockets are closed with 1012, each
-        at a random moment, their applications being told before."""
+        """Ends connections gracefully: from here on answers say `Connection: close`, and idle connections close after
+        `grace` seconds, within which each may bring one more request. WebSockets are closed with 1012, each at a
+        random moment of `spread` seconds; their applications are told before."""
 
     def tell_streams(self) -> None:
         """Gives every request in flight its `http.disconnect`."""
 
     def cancel_requests(self) -> int:
-        """Cancels the tasks of all requests in flight, or gives up what threads still work on; how many there were.
-        Each is logged."""
+        """Cancels the tasks of all requests in flight, or gives up what threads still work on. Logs each, and returns
+        their number."""
 
     def call_later(self, seconds: float, callback: Callable[[], None] | None) -> None:
-        """Calls it once, after that time; the one before is forgotten."""
+        """Calls `callback` once, after that time; an earlier one is forgotten."""
 
     def beat(self, seconds: float) -> None:
-        """Has the driver turn at least that often, though nothing happens; 0 for when something does."""
+        """Makes the driver turn at least that often even if nothing happens; 0: only when something does."""
 
     def repeat(self, seconds: float, callback: Callable[[], None]) -> None:
-        """Calls it again and again, with that time in between, where the driver is not at work. What it raises is
+        """Calls `callback` repeatedly, with that time in between, when the driver is not at work. What it raises is
         logged."""
 
     def drop_connections(self) -> None:
-        """Closes every connection, once what is queued was sent as far as the socket takes it."""
+        """Closes every connection, after sending as much of its queue as the socket takes."""
 
     def close(self) -> None:
-        """Closes every connection, leaves the loop, writes the access log out. Idempotent."""
+        """Closes every connection, leaves the loop, flushes the access log. Idempotent."""
 
     def when_idle(self, callback: Callable[[], None] | None) -> None:
         """Calls `callback` once, as soon as there is no connection; at once when there is none now."""
 
     def note_fork(self) -> None:
-        """The application has forked: connections are ended so that it is seen, whoever else has them open."""
+        """Notes that the application has forked: connections are ended so that the peer sees it, whoever else has them
+        open."""
 
     def forget_after_fork(self) -> None:
-        """In a child that the application has forked: closes its copies of the connections and of what else is the
-        driver's, and does no more, for all of that is the parent's too. The driver does nothing from here on; a thread
-        that comes back to it ends the process. The listeners' descriptors are left to the caller."""
+        """In a child that the application has forked: closes its copies of the connections and of the driver's other
+        descriptors, and does no more, since all of that is the parent's too. The driver does nothing from here on; a
+        thread that comes back to it ends the process. The caller closes the listeners' descriptors."""
 
     def came_back(self) -> None:
-        """Ends such a child: it has come back from the application."""
+        """Ends a child of the application's that has come back into the server."""
 
     def flush_access_log(self) -> None: ...
     def reopen_access_log(self, fd: int) -> None:
-        """Writes out what waits, then goes on with this descriptor (-1: no log)."""
+        """Writes what waits, then goes on with this descriptor (-1: no log)."""
 
     @property
     def connections(self) -> int: ...
@@ -256,14 +257,14 @@ class Driver:
         """Requests, connections, bytes in and out, and a count for each error name since the start."""
 
 def came_back(logger: logging.Logger) -> NoReturn:
-    """Ends a child that the application has forked, and that has come back from the application into the server."""
+    """Ends a child that the application has forked and that has come back into the server."""
 
 def unhear(number: int) -> None:
-    """Has nothing happen when that signal comes, without Python code and on the ordinary stack. For a process of our
-    own; `signal.getsignal` goes on to give the handler of before. Raises OSError."""
+    """Makes that signal do nothing, without running Python code and on the ordinary stack. For a process of our own;
+    `signal.getsignal` still returns the earlier handler. Raises OSError."""
 
 def keep_freed_memory() -> None:
-    """Has the allocator keep a few megabytes between large bodies. Only for a process that is all the server's."""
+    """Makes the allocator keep a few megabytes between large bodies. Only for a process that is the server's alone."""
 
 def ledger() -> dict[str, int]:
     """Live connections, exchanges, tasks and queue nodes; empty in a build without `FASTSERVE_DEBUG=1`."""

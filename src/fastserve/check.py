@@ -1,4 +1,4 @@
-"""`--check`: what a start needs is tried, without serving anybody and without disturbing a server that runs."""
+"""`--check`: tries what a start needs, without serving anybody and without disturbing a running server."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ def check(config: Config) -> None:
     """Tries a start up to the imported application, as the user who would serve it.
 
     For a process that ends afterwards: it takes on directory, environment, logging and user as a server would.
-    Raises StartError with the first reason for which the server would not start.
+    Raises StartError with the first reason why the server would not start.
     """
     service.enter(config)
     logs.configure(config)
@@ -44,7 +44,7 @@ def check(config: Config) -> None:
 
 
 def _check_pid_file(path: Path) -> None:
-    """The file may be there, of the server that runs."""
+    """Raises StartError if the file could not be written. It may exist already, as a running server's."""
     if not path.parent.is_dir():
         raise StartError(f"cannot write the PID file {path}: there is no directory {path.parent}")
     if not os.access(path.parent, os.W_OK | os.X_OK):

@@ -21,8 +21,8 @@ from fastserve.ipc.after_fork import Forked
 
 EPILOG = """\
 Each option can also be set by an environment variable (--log-level by FASTSERVE_LOG_LEVEL, and so on), and in a
-file: fastserve.toml or the table tool.fastserve of pyproject.toml in the current directory, or that of --config. The
-command line counts before the environment, and that before the file."""
+file: the one that --config names, else fastserve.toml, or the table tool.fastserve of pyproject.toml, in the current
+directory. The command line overrides the environment, which overrides the file."""
 
 
 def main() -> None:
@@ -45,11 +45,11 @@ def main() -> None:
 
 
 class _Refused(click.UsageError):
-    """A configuration that is refused, in words of our own."""
+    """A configuration that is refused, with a message of our own."""
 
 
 def _line(error: click.ClickException) -> str:
-    """The error in one line of our own, the same whatever click's version."""
+    """Returns the error in one line of our own, the same with every version of click."""
     if isinstance(error, click.BadParameter) and error.ctx is not None and error.param is not None:
         return f"{_source(error.ctx, error.param)}: {error.message}"
     if isinstance(error, click.NoSuchOption):
@@ -62,7 +62,7 @@ def _line(error: click.ClickException) -> str:
 
 
 def _source(ctx: click.Context, param: click.Parameter) -> str:
-    """Where the value came from: the flag, or the variable."""
+    """Returns where the value came from: the flag, or the variable."""
     return _variable(param) if _is_from_environment(ctx, param) else param.opts[0]
 
 
@@ -71,13 +71,13 @@ def _is_from_environment(ctx: click.Context, param: click.Parameter) -> bool:
 
 
 def _variable(param: click.Parameter) -> str:
-    """The variable that a value came from."""
+    """Returns the variable that a value came from."""
     names = [param.envvar] if isinstance(param.envvar, str) else list(param.envvar or ())
     return next((name for name in names if os.environ.get(name)), names[0])
 
 
 class _Switch(click.types.BoolParamType):
-    """True or false; a variable's text by our own rule."""
+    """True or false; the text of a variable is read by our own rule."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool:
         try:
@@ -97,7 +97,7 @@ class _Element(click.types.StringParamType):
 
 
 def _checked(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
-    """Converts what was given by the option's kind; None where nothing was."""
+    """Converts the given value by the option's kind; None if nothing was given."""
     if value is None or value == ():
         return None
     try:
@@ -149,7 +149,7 @@ def _run(config: str | None, print_config: bool, check: bool, **_values: Any) ->
         raise _Refused(str(error)) from None
     if check:
         return _check(loaded)
-    from fastserve.process import run_process  # what is not needed to print the help
+    from fastserve.process import run_process  # not needed to print the help
 
     return run_process(loaded, settings.load, own=True)
 
@@ -170,7 +170,7 @@ def _check(config: Config) -> int:
 
 
 def _given(ctx: click.Context) -> Iterator[tuple[str, Setting]]:
-    """What the command line and the environment say about the application and the options."""
+    """Yields what the command line and the environment say about the application and the options."""
     for param in ctx.command.params:
         name = param.name or ""
         value = ctx.params.get(name)
@@ -222,7 +222,7 @@ _OTHERS = {
         help="Show the version and exit.",
     ),
 }
-"""What is no option of the server, by name."""
+"""Command-line flags that are not server options, by name."""
 
 
 command = _Command(

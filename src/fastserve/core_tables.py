@@ -1,4 +1,4 @@
-"""What the tables of the compiled core say, for code that does not load it. Made by tools/core_tables.py."""
+"""The tables of the compiled core, for code that does not load it. Made by tools/core_tables.py."""
 
 from collections.abc import Mapping
 

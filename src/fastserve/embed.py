@@ -26,7 +26,7 @@ logger = logging.getLogger("fastserve")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 Stop = Callable[[bool], None]
-"""Has the worker stop: gracefully, or with True at once."""
+"""Makes the worker stop: gracefully, or with True at once."""
 
 
 class Server:
@@ -45,12 +45,12 @@ class Server:
         self._stop: Stop | None = None
         self._stop_requested = False
         self._shut_down = False
-        """Whether `shutdown` was called. A signal is no such call: the program's own handler of it may make one."""
+        """Whether `shutdown` was called. A signal does not count: the program's own handler may call it then."""
         self._forced = False
         self._stops = StopSignals()
         self._received: dict[int, None] = {}
         self._handlers_before: dict[signal.Signals, Any] = {}
-        """What there was for each signal that is taken."""
+        """The earlier handler of each signal that is taken."""
         self._ended = False
         self._settled = asyncio.Event()
         self._used = False
@@ -85,16 +85,16 @@ class Server:
                 self._stop(self._forced)
 
     async def wait_started(self) -> None:
-        """Waits, in the loop of `serve`, until connections are served; raises StartError if that never comes."""
+        """Waits, in the loop of `serve`, until connections are served. Raises StartError if they never are."""
         await self._settled.wait()
         if not self.started.is_set():
             raise StartError("the server did not start")
 
     async def serve(self, sockets: Sequence[socket.socket] | None = None) -> bool:
-        """Serves until `shutdown`, or in the main thread SIGINT or SIGTERM; whether the stop was clean.
+        """Serves until `shutdown`, or in the main thread SIGINT or SIGTERM. Returns whether the stop was clean.
 
-        Afterwards the program's own signal handlers are there again, and the signals that have come are raised again:
-        the program acts on them as it would without a server.
+        Afterwards the program's own signal handlers are restored, and the signals that came are raised again: the
+        program acts on them as it would without a server.
         sockets: listening stream sockets to use instead of the configured address; the server closes them.
         Raises StartError when it cannot start. A cancelled task stops at once, and the lifespan is still ended.
         A WSGI application is served in threads beside the loop.
@@ -155,7 +155,7 @@ class Server:
     # ---- signals
 
     def handle_exit(self, number: int, _frame: FrameType | None) -> None:
-        """What Python calls for a signal; a bound method as uvicorn's, since applications look there for the server."""
+        """Handles a signal. A bound method as uvicorn's, since applications find the server through it."""
         self._received[number] = None
         urgency = self._stops.take(number)
         if urgency is not Urgency.NONE:
@@ -163,7 +163,7 @@ class Server:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Takes the signals. Not by `loop.add_signal_handler`: what the program had there could not be had again."""
+        """Takes the signals. Not by `loop.add_signal_handler`: what the program had there could not be restored."""
         if not self._handle_signals or threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -182,13 +182,13 @@ class Server:
                     signal.signal(taken, _living(taken, found))
 
     def _forget(self) -> None:
-        """In a child that the application has forked: its worker forgets the rest."""
+        """In a child that the application has forked: drops the state; its worker forgets the rest."""
         for number, found in self._handlers_before.items():
             if signal.getsignal(number) == self.handle_exit:
                 signal.signal(number, _without_loop(number, _living(number, found)))
 
     def _raise_again(self) -> None:
-        """A handler of the loop's was called as the signal came, beside ours, and is not called a second time."""
+        """Raises the signals that came again, except those that the loop handles: it was told of them beside us."""
         loop = asyncio.get_running_loop()
         for number in reversed(self._received):
             if not _is_of_loop(signal.getsignal(number), loop):
@@ -220,7 +220,7 @@ def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
 
 
 def _living(number: signal.Signals, handler: Any) -> Any:
-    """A signal's handler; in place of that of a server that has ended, what had been there before it."""
+    """Returns a signal's handler; for the handler of a server that has ended, the one that was there before it."""
     while isinstance(server := getattr(handler, "__self__", None), Server) and server._ended:
         handler = server._handlers_before[number]
     return handler
@@ -232,12 +232,12 @@ def _is_of_loop(handler: Any, loop: asyncio.AbstractEventLoop) -> bool:
 
 
 def _is_noop(handler: Any) -> bool:
-    """Whether it is what asyncio sets for a handler of its loop's."""
+    """Whether it is the placeholder that asyncio sets for a handler in its loop."""
     return getattr(handler, "__module__", "") == "asyncio.unix_events"
 
 
 def _without_loop(number: signal.Signals, handler: Any) -> Any:
-    """A handler for a child, in which no loop runs that could do what this one only passes on."""
+    """Returns a handler for a child, where no loop runs to do what the loop's placeholder only passes on."""
     owner = getattr(getattr(handler, "func", handler), "__self__", None)
     if not isinstance(owner, asyncio.AbstractEventLoop | asyncio.Runner) and not _is_noop(handler):
         return handler
@@ -246,9 +246,9 @@ def _without_loop(number: signal.Signals, handler: Any) -> Any:
 
 @contextmanager
 def _woken_by_signals(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """Wakes asyncio's loop when a signal comes just before it waits, which it would else see only after that.
+    """Wakes asyncio's loop when a signal comes just before it waits; the loop would notice it only after the wait.
 
-    Once the program has a signal handler in the loop, the loop wakes by itself; uvloop's always does.
+    Once the program has a signal handler in the loop, the loop wakes on its own; uvloop's always does.
     """
     if not isinstance(loop, asyncio.SelectorEventLoop):
         yield
@@ -267,7 +267,7 @@ def _woken_by_signals(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
 
 
 def _wake_by(fd: int, *, instead_of: int) -> None:
-    """Sets the descriptor that signals write to; one that is not the expected one stays."""
+    """Sets the descriptor that signals write to, if the present one is the expected one."""
     before = signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
     if before != instead_of:
         signal.set_wakeup_fd(before)

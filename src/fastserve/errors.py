@@ -1,4 +1,4 @@
-"""How a server that does not come to a clean end says so."""
+"""How a server reports that it could not start or did not end cleanly."""
 
 import enum
 from types import TracebackType
@@ -27,17 +27,17 @@ class ExitStatus(enum.IntEnum):
     CLEAN = 0, "a clean stop"
     NOT_STARTED = 1, "the server could not start; the reason is logged"
     USAGE = 2, "an unknown option or a bad value"
-    NOT_CLEAN = 3, "the application's shutdown failed, a call of it did not end, or a second signal forced the stop"
+    NOT_CLEAN = 3, "the application's shutdown failed, one of its calls did not end, or a second signal forced the stop"
     INTERRUPTED = 130, "Ctrl-C while the application was imported"
 
 
 def summary(error: BaseException | None) -> str:
-    """An exception in one line: its type and the first line of its text."""
+    """Returns an exception in one line: its type and the first line of its text."""
     return f"{type(error).__name__}: {error}".partition("\n")[0].removesuffix(": ")
 
 
 def trace_of_application(error: BaseException) -> TracebackType | None:
-    """The traceback from the application's first frame on: the first that is neither the server's nor an import's."""
+    """Returns the traceback from the application's first frame on: the first that is neither ours nor an import's."""
     trace = error.__traceback__
     while trace is not None:
         module = str(trace.tb_frame.f_globals.get("__name__", ""))

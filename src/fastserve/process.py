@@ -1,4 +1,4 @@
-"""A whole process that serves: the command's and `run`'s, under a supervisor or by itself."""
+"""A whole process that serves: the command's and `run`'s, under a supervisor or alone."""
 
 import logging
 import os
@@ -35,7 +35,7 @@ def run(app: str | Callable[..., Any], **options: Any) -> None:
     app: the application, or where it is found: "module:attribute".
     options: see `Config`; raises its ValueError. Off the main thread, where Python takes no signals, there is no
     supervisor, and nothing but the end of the process ends it.
-    Returns after a clean stop; else raises SystemExit with the exit status, the reason logged.
+    Returns after a clean stop; otherwise logs the reason and raises SystemExit with the exit status.
     """
     config = Config(app, **options)
     before = _handlers() if _in_main_thread() else {}
@@ -57,7 +57,7 @@ def run(app: str | Callable[..., Any], **options: Any) -> None:
 
 
 def _handlers() -> dict[signal.Signals | int, Any]:
-    """All that can be set again; what C code has installed cannot."""
+    """Returns the signal handlers that can be restored; those that C code has installed cannot."""
     found = {number: signal.getsignal(number) for number in signal.valid_signals()}
     return {number: handler for number, handler in found.items() if handler is not None}
 
@@ -77,11 +77,11 @@ def _be(job: Callable[[], int]) -> None:
 
 
 def run_process(config: Config, load: Callable[[], Config], *, own: bool = False) -> ExitStatus:
-    """Serves until a signal ends it; how it ended. Raises Forked in the processes that a supervisor forks.
+    """Serves until a signal ends it. Returns how it ended. Raises Forked in the processes that a supervisor forks.
 
     load: reads the configuration again; raises ValueError.
-    own: the process is the server's, and ends with it. The signal handlers are left as they are in the end: the
-    process is ending anyway, and a late signal must not make it look killed.
+    own: the process is the server's and ends with it. Its signal handlers stay to the end, since a late signal must not
+    make it look killed.
     """
     try:
         service.enter(config)
@@ -112,7 +112,7 @@ def _in_main_thread() -> bool:
 
 
 class _Alone:
-    """A process without a supervisor: one worker, which answers to nobody."""
+    """A process without a supervisor: one worker, which nobody controls."""
 
     signals = STOPPING | {signal.SIGUSR1}
 
@@ -149,7 +149,7 @@ class _Alone:
             self._access_log = access_log = logs.AccessLog(config)
             try:
                 self._hooks.call("on_starting", self._info())
-                # What `--help` does not need, and another user might not be allowed to read.
+                # Imported here: `--help` does not need it, and another user might not be allowed to read it.
                 from fastserve.worker.asgi import WorkerContext, own_process
                 from fastserve.worker.serve import serve
 
@@ -176,7 +176,7 @@ class _Alone:
             user.drop()
 
     def _forget(self) -> None:
-        """In a child that the application has forked: its worker forgets the rest."""
+        """In a child that the application has forked: drops the state; its worker forgets the rest."""
         give_back()
         if self._service.pid_file is not None:
             self._service.pid_file.leave_behind()
@@ -216,8 +216,8 @@ class _Alone:
 
     @contextmanager
     def _early_signals(self) -> Iterator[None]:
-        """Signals while the worker does not take them itself. Before: Ctrl-C interrupts an import that hangs, where
-        asyncio.Runner's own handler would only cancel a coroutine that does not await. After: nothing."""
+        """Handles signals while the worker does not take them itself. Before: Ctrl-C interrupts an import that hangs,
+        where asyncio.Runner's own handler would only cancel a coroutine that does not await. After: they do nothing."""
         if not _in_main_thread():
             yield
             return

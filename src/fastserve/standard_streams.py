@@ -1,4 +1,4 @@
-"""Descriptors 0, 1 and 2 of a process of our own: there at the start, and not waited for for ever at the end."""
+"""Descriptors 0, 1 and 2 of our own processes: opened at the start if missing, flushed at the end in bounded time."""
 
 import atexit
 import os
@@ -7,13 +7,13 @@ import threading
 from contextlib import suppress
 
 FINISH = 1.0
-"""Seconds that output of the application gets at the end, whose reader has stalled."""
+"""Seconds that the application's output gets at the end if its reader has stalled."""
 
 _MODES = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
 def open_missing() -> None:
-    """Opens /dev/null for those that were closed (`>&-`): else the first socket would be taken for one of them."""
+    """Opens /dev/null for those that were closed (`>&-`): otherwise the first socket would be taken for one of them."""
     for fd, (name, mode) in enumerate(_MODES):
         try:
             os.fstat(fd)
@@ -28,8 +28,8 @@ def open_missing() -> None:
 
 
 def leave(status: int) -> None:
-    """Ends the process: threads that the application has left get a moment, and what was written leaves, as far as
-    somebody reads it within another one."""
+    """Ends the process. Threads that the application has left get a moment, and the readers of buffered output another
+    one."""
     from fastserve.app import threads_left
 
     threads_left.end(_finish, status)
@@ -41,7 +41,7 @@ def leave(status: int) -> None:
 
 
 def leave_frames(status: int) -> None:
-    """Likewise, in a forked process whose frames below this one are those of the program that it was forked from."""
+    """Ends a forked process likewise; the frames below this one belong to the program that forked it."""
     from fastserve.app import threads_left
 
     threads_left.end(_finish, status)
@@ -52,7 +52,7 @@ def leave_frames(status: int) -> None:
 
 
 def _finish() -> bool:
-    """Whether all that was written has left."""
+    """Writes what is buffered. Returns whether all of it was written."""
     from fastserve.observe import logs  # loaded by everything that has logged
 
     logs.finish()

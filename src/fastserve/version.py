@@ -5,7 +5,7 @@ from importlib.metadata import version as installed
 
 
 def version() -> str:
-    """Of the installed package; a checkout that is only on the path has none."""
+    """Returns the installed package's version; a checkout that is only on the path has none."""
     try:
         return installed("fastserve")
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""The application: imported or made, and its interface found out."""
+"""The application: imported or made by its factory, and its interface detected."""
 
 import functools
 import importlib
@@ -41,7 +41,7 @@ class Finding(NamedTuple):
 
 
 def load(config: Config) -> Application:
-    """The configured application; one for ASGI 2 in ASGI 3 form. Raises StartError with the reason."""
+    """Returns the configured application, one for ASGI 2 in ASGI 3 form. Raises StartError with the reason."""
     name = config.app if isinstance(config.app, str) else _name(config.app)
     found = import_object(config.app, config.app_dir) if isinstance(config.app, str) else config.app
     if config.factory:
@@ -59,7 +59,7 @@ def load(config: Config) -> Application:
 
 
 def import_object(target: str, app_dir: str) -> Any:
-    """What `module:attribute` names, looked for in `app_dir` first; raises StartError with the reason."""
+    """Returns what `module:attribute` names, looked for in `app_dir` first. Raises StartError with the reason."""
     module_name, _, attribute = target.partition(":")
     if not module_name or not attribute:
         raise StartError(f"{target!r} does not name an application; it is written module:attribute")
@@ -83,13 +83,13 @@ def import_object(target: str, app_dir: str) -> Any:
 
 
 _directories = {str(Path(sys.path[0]).resolve())} if sys.path and sys.path[0] else set()
-"""Those that modules of the application were looked for in: `python -m` begins with the current one."""
+"""The directories in which modules of the application were looked for: `python -m` begins with the current one."""
 
 
 def forget_directories() -> None:
-    """Forgets the modules of another release: what is imported from here on is looked for where it is now.
+    """Forgets the modules of an earlier release, so that later imports find them where they are now.
 
-    What is installed below such a directory, a virtual environment say, stays.
+    What is installed below such a directory, as in a virtual environment, stays.
     """
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
@@ -101,7 +101,7 @@ def forget_directories() -> None:
 
 
 def _home(file: str) -> str:
-    """The entry of the search path that a file is below, the nearest one; empty for none."""
+    """Returns the nearest entry of the search path above a file; empty if there is none."""
     above = {str(each) for each in Path(file).parents}
     return max((each for each in sys.path if each in above), key=len, default="")
 
@@ -115,8 +115,8 @@ def _make(factory: Any, name: str) -> Any:
         raise StartError(f"the factory {name} failed: {summary(error)}") from error
 
 
-# The arguments of the first call. Where several fit and no name tells, the first of them is taken: nearly everything
-# for ASGI 3 is a coroutine function, with which no other interface fits, and nothing new is written for ASGI 2.
+# The number of arguments of the first call. If several interfaces fit and no name decides, the first of them is taken:
+# nearly everything for ASGI 3 is a coroutine function, which fits no other interface, and nothing new is for ASGI 2.
 _ARGUMENTS = {"wsgi": 2, "asgi3": 3, "asgi2": 1}
 _TITLES = {"wsgi": "WSGI", "asgi3": "ASGI 3", "asgi2": "ASGI 2"}
 _WSGI_NAMES = frozenset({"environ", "env", "start_response"})
@@ -126,7 +126,7 @@ _DOCUMENTED_CALL = re.compile(r"[\w.]+\(([^)]*)\)")
 
 
 def detect(app: Callable[..., Any], name: str) -> Finding:
-    """Finds the interface by what the application can be called with; raises StartError for what is none."""
+    """Detects the interface by what `app` can be called with. Raises StartError if `app` is not an application."""
     signature = _signature(app)
     fits = [interface for interface in _ARGUMENTS if _fits(app, signature, interface)]
     if not fits:
@@ -140,7 +140,7 @@ def detect(app: Callable[..., Any], name: str) -> Finding:
 
 
 def _signature(app: Any) -> inspect.Signature | None:
-    """None where it cannot be read, as with Cython's functions without `binding` and its extension types."""
+    """Returns None if it cannot be read, as with Cython's functions without `binding` and its extension types."""
     call: Any = getattr(app, "__call__", None)  # noqa: B004  (an instance may have one of its own)
     own = not inspect.isclass(app) and not isinstance(call, MethodWrapperType)
     for readable in (app, call) if own else (app,):
@@ -165,7 +165,7 @@ def _fits(app: Any, signature: inspect.Signature | None, interface: str) -> bool
 
 
 def _makes(kind: type, interface: str) -> bool:
-    """Whether an instance is what the first call of the interface has to return."""
+    """Whether instances of the class are what the first call of the interface has to return."""
     if interface == "asgi2":
         call = _method(kind, "__call__")
         return inspect.iscoroutinefunction(call) and _takes(inspect.signature(call), 3)  # self, receive, send
@@ -173,12 +173,12 @@ def _makes(kind: type, interface: str) -> bool:
 
 
 def _method(kind: type, name: str) -> Any:
-    """What instances have; `getattr` would find what the metaclass has for the class itself."""
+    """Returns the method that instances have; `getattr` would find the metaclass' one, for the class itself."""
     return next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
 
 
 def _is_async(app: Any) -> bool:
-    """Whether calling it makes a coroutine, seen through partials and callable objects."""
+    """Whether a call makes a coroutine; looks through partials and callable objects."""
     while isinstance(app, functools.partial):
         app = app.func
     return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(getattr(app, "__call__", None))  # noqa: B004
@@ -204,7 +204,7 @@ def _names(app: Any, signature: inspect.Signature | None) -> Iterable[str]:
 
 
 def _named(names: Iterable[str]) -> tuple[str, ...]:
-    """The interfaces in whose terms the parameters are named."""
+    """Returns the interfaces whose specification names the parameters so."""
     wsgi, asgi = not _WSGI_NAMES.isdisjoint(names), not _ASGI_NAMES.isdisjoint(names)
     if wsgi == asgi:
         return ()
@@ -246,7 +246,7 @@ def _name(app: Any) -> str:
 
 
 def asgi3_from_asgi2(app: ASGI2) -> ASGI3:
-    """An ASGI 2 application (a call with the scope, then one with receive and send) in ASGI 3 form."""
+    """Returns an ASGI 2 application (a call with the scope, then one with receive and send) in ASGI 3 form."""
 
     async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         scope["asgi"] = {**scope["asgi"], "version": "2.0"}

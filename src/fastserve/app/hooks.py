@@ -1,4 +1,4 @@
-"""Lifecycle hooks: functions of a module of the user's, called in the life of supervisor and workers."""
+"""Lifecycle hooks: functions in a module of the user's that the supervisor and the workers call."""
 
 import inspect
 import logging
@@ -19,7 +19,7 @@ class SupervisorInfo:
 
     pid: int
     workers: int
-    """How many there should be."""
+    """How many workers there should be."""
     addresses: tuple[str, ...]
     """What is listened on, as `http://127.0.0.1:8000` or `unix:/path`."""
 
@@ -31,7 +31,7 @@ class WorkerInfo:
     slot: int
     """From 0; kept by the worker that replaces this one."""
     pid: int
-    """0 in `pre_fork`: there is none yet."""
+    """0 in `pre_fork`, before the process exists."""
     generation: int
     """Grows with each reload."""
     exit: str = ""
@@ -63,13 +63,13 @@ class Hooks:
         self.failures = 0
 
     def take(self, other: "Hooks") -> None:
-        """Goes on with the functions of another version."""
+        """Replaces the functions by those of another version."""
         self._functions = other._functions
 
     def call(self, name: str, info: SupervisorInfo | WorkerInfo) -> None:
         """Calls a hook. What it raises is logged, and changes nothing.
 
-        Raises StartError only when `on_starting` fails: the server has not begun, and the user can say no there.
+        Raises StartError only if `on_starting` fails: the server has not begun yet, and that hook may refuse the start.
         """
         assert isinstance(info, HOOKS[name])
         hook = self._functions.get(name)
@@ -85,10 +85,9 @@ class Hooks:
 
 
 def load(name: str | None, app_dir: str) -> Hooks:
-    """The hooks of a module, which is looked for in `app_dir` first; None has none.
+    """Returns the hooks of a module, which is looked for in `app_dir` first; no hooks for None.
 
-    A module that is imported already is not imported again: after a reload the hooks are the same, but where the
-    directory is another one.
+    A module that is already imported is not imported again: a reload changes the hooks only if the directory changes.
     Raises StartError for a module that cannot be imported, or a hook that cannot be called with one argument.
     """
     if name is None:

@@ -15,7 +15,7 @@ from fastserve.errors import StartError, summary
 logger = logging.getLogger("fastserve")
 
 RETURN_GRACE = 1.0
-"""Seconds that an application has to return after its last event, before its task is cancelled."""
+"""Seconds within which an application has to return after its last event, before its task is cancelled."""
 
 
 class Phase(enum.Enum):
@@ -62,9 +62,9 @@ class Lifespan:
         self._message = ""
         self._error: BaseException | None = None
         self._received = False
-        """Whether the application has taken an event: from then on what it raises is a failure of its own."""
+        """Whether the application has received an event: from then on what it raises is a failure of its own."""
         self._refused: ValueError | None = None
-        """What `send` last said of a message that is no lifespan event."""
+        """What `send` last raised for a message that is not a lifespan event."""
         self._abandoned = False
         self._state: dict[str, Any] = {}
 
@@ -74,7 +74,7 @@ class Lifespan:
         return self._state if self._phase in (Phase.STARTED, Phase.ENDED) else None
 
     async def startup(self) -> None:
-        """Sends the startup event and waits for the answer, without limit. Raises StartError when it failed."""
+        """Sends the startup event and waits for the answer, without limit. Raises StartError if the startup failed."""
         if self._mode == "off":
             return
         self._phase = Phase.STARTING
@@ -88,7 +88,7 @@ class Lifespan:
             self._without()
 
     def _without(self) -> None:
-        """Goes on without lifespan where that is what the end of the application means; else raises StartError."""
+        """Goes on without lifespan if the application ended because it has none; otherwise raises StartError."""
         how = f"raised {summary(self._error)}" if self._error is not None else "returned"
         if self._error is not None and self._received and not self._raised_our_refusal():
             raise StartError(f"the application's startup failed: it {how}") from self._error
@@ -99,13 +99,13 @@ class Lifespan:
             logger.debug("lifespan was answered by:", exc_info=self._error)
 
     def _raised_our_refusal(self) -> bool:
-        """Whether the application took the scope for another one, answered as to that, and died of what `send` said."""
+        """Whether the application took the scope for that of a request, answered it, and died of what `send` raised."""
         return self._refused is not None and self._refused in _causes(self._error)
 
     async def shutdown(self, patience: float) -> bool:
-        """Sends the shutdown event and waits `patience` seconds for the answer; whether all went well.
+        """Sends the shutdown event and waits `patience` seconds for the answer. Returns whether all went well.
 
-        Without a startup that was completed nothing is sent.
+        Sends nothing if the startup was not completed.
         """
         clean = True
         if self._phase is Phase.STARTED:
@@ -154,7 +154,7 @@ class Lifespan:
             self._move("end")
 
     def _report(self, error: BaseException) -> None:
-        """Logs what the application raised, when it does so: while requests are served nobody asks for it."""
+        """Logs what the application raised, at once: while requests are served nobody awaits the task."""
         if self._abandoned:
             return
         if self._phase in (Phase.STARTED, Phase.STOPPING):
@@ -188,7 +188,7 @@ class Lifespan:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception, what it was raised from or because of, and in a group each of them."""
+    """Yields an exception, its causes and contexts, and the members of a group."""
     found = [error]
     seen: set[int] = set()
     while found:

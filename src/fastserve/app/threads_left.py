@@ -1,8 +1,8 @@
-"""Threads and processes that an application leaves behind: they get a moment at the end, which does not wait for ever.
+"""Threads and processes that an application leaves behind: they get a moment at the end, and not for ever.
 
-Python's own end joins every thread that is no daemon, and those of executors even if they are, however long they last,
-and multiprocessing its processes: a worker that has said goodbye to its clients would hang until it is killed. Here, in
-a process of our own, the same is done with a watch beside it, which ends the process when the moment is over.
+At its end Python joins every non-daemon thread and all threads of executors, however long they last, and
+multiprocessing joins its processes: a worker that has already closed its connections would hang until it is killed.
+Here, in a process of our own, the same is done beside a watching thread, which ends the process after the moment.
 """
 
 import atexit
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     import asyncio
 
 MOMENT = 1.0
-"""Seconds that threads have when nothing is served any more: the rest of the graceful time where that is less."""
+"""Seconds that threads have when nothing is served any more, or the rest of the graceful time if that is less."""
 
 LEAST = 0.1
-"""Seconds that they have in any case: those of an executor that idle have to hear of it."""
+"""Seconds that threads have in any case: the idle ones of an executor have to be told to end."""
 
 logger = logging.getLogger("fastserve")
 
@@ -37,7 +37,7 @@ def stop_begins(patience: float) -> None:
 
 
 def _left() -> float:
-    """Seconds of the moment that are left; it begins when this is asked first."""
+    """Returns the seconds of the moment that are left; the first call begins it."""
     global _until
     now = time.monotonic()
     if _until is None:
@@ -47,9 +47,9 @@ def _left() -> float:
 
 
 def shutdown_of_executors(loop: "asyncio.AbstractEventLoop") -> Callable[..., Coroutine[Any, Any, None]]:
-    """What `loop.shutdown_default_executor` is to do: asyncio's own waits for minutes, or for ever.
+    """Returns a replacement for `loop.shutdown_default_executor`: asyncio's own waits for minutes, or for ever.
 
-    The loop turns meanwhile, so that jobs which end in time can say so.
+    The loop goes on running meanwhile, so that jobs which end in time can report it.
     """
     from asyncio import Event, timeout  # not at the top: the command's help needs no event loop
 
@@ -80,10 +80,9 @@ def tell_executors() -> None:
 
 
 def end(finish: Callable[[], object], status: int) -> None:
-    """Joins the threads, as Python itself would do next; in the main thread. Where they do not end in time, the process
-    ends.
+    """Joins the threads in the main thread, as Python would do next. Ends the process if they do not end in time.
 
-    finish: what remains to be done then: logs and standard streams.
+    finish: what the process has to do before that: logs and standard streams.
     """
     ended = threading.Lock()
     ended.acquire()
@@ -109,7 +108,7 @@ def _watch(ended: threading.Lock, finish: Callable[[], object], status: int) -> 
 
 
 def _end_processes(seconds: float) -> None:
-    """Those of multiprocessing that are no daemons, which end anyway: they have so long, and then are ended."""
+    """Waits so long for the processes of multiprocessing, then ends them. Its daemons end anyway."""
     module = sys.modules.get("multiprocessing.process")
     if module is None:
         return
@@ -130,7 +129,7 @@ def _end_processes(seconds: float) -> None:
 
 
 def _names() -> list[str]:
-    """Of those that Python would wait for."""
+    """Returns the names of the threads that Python would wait for."""
     executors = getattr(sys.modules.get("concurrent.futures.thread"), "_threads_queues", {})
     others = [each for each in threading.enumerate() if each is not threading.main_thread()]
     return sorted(each.name for each in others if not each.daemon or each in executors)

@@ -34,7 +34,7 @@ class UnixAddress:
 
 @dataclass(frozen=True, slots=True)
 class InheritedAddress:
-    """A socket that is there already, by the number of its descriptor."""
+    """A socket that is already open, by the number of its descriptor."""
 
     fd: int
 
@@ -46,10 +46,10 @@ Address = TCPAddress | UnixAddress | InheritedAddress
 
 
 def parse_address(text: str, default_port: int | None = DEFAULT_PORT) -> Address:
-    """What `HOST:PORT`, `HOST`, `[IPV6]:PORT`, `:PORT`, `unix:PATH` or `fd://NUMBER` names.
+    """Parses `HOST:PORT`, `HOST`, `[IPV6]:PORT`, `:PORT`, `unix:PATH` or `fd://NUMBER`.
 
-    default_port: of a host alone; None: a port has to be written.
-    The `str` of what is found is the canonical text. Raises ValueError with the reason.
+    default_port: the port of a host alone; None: a port has to be written.
+    The `str` of the result is the canonical text. Raises ValueError with the reason.
     """
     text = text.strip()
     if text.startswith("unix:"):

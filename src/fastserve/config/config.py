@@ -15,7 +15,7 @@ _OF_SUPERVISOR = (
     *("reload", "preload", "admin", *_OF_ADMIN),
     *("max_requests", "max_requests_jitter", "max_worker_age", "max_worker_memory", "timeout_threads"),
 )
-"""What only a supervisor can do."""
+"""Options that only a supervisor can fulfil."""
 
 
 @dataclass(frozen=True, init=False, kw_only=True)
@@ -54,7 +54,7 @@ class Config(Options):
             if self._differs(name):
                 raise ValueError(f"{name}: cannot be without a supervisor")
         if self.limit_queue and not self.limit_concurrency:
-            raise ValueError("limit_queue: needs limit_concurrency, the places that are waited for")
+            raise ValueError("limit_queue: needs limit_concurrency, the limit on which requests wait")
         for name in _OF_ADMIN if self.admin is None else ():
             if self._differs(name):
                 raise ValueError(f"{name}: there is no admin address without admin")
@@ -86,7 +86,7 @@ class Config(Options):
 
     @property
     def limits(self) -> Mapping[str, int]:
-        """The limits under the core's names, but for those that a worker finds out itself; times in milliseconds."""
+        """The limits under the core's names, except those that a worker finds out itself; times in milliseconds."""
         values = {option: getattr(self, option.name) for option in OPTIONS if option.limit}
         return {option.limit: _core_unit(option, value) for option, value in values.items() if value is not None}
 

@@ -1,7 +1,7 @@
 """The working directory, by the name that was given: a deployment points a symbolic link at another release.
 
-The kernel knows a process' directory by what the name stood for once. Who started in `/srv/current` means that name,
-and the shell says so in PWD.
+The kernel remembers a process' directory by what the name stood for at the time. Whoever started in `/srv/current`
+means that name, and the shell passes it in PWD.
 """
 
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def current() -> str:
-    """The name of the current directory: PWD, where that is the same one."""
+    """Returns the name of the current directory: PWD if that is the same directory."""
     name = os.environ.get("PWD", "")
     with suppress(OSError, ValueError):
         if Path(name).is_absolute() and Path(name).samefile("."):
@@ -22,14 +22,14 @@ def current() -> str:
 
 
 START = current()
-"""Where the process was started: what its arguments say is seen from here, whatever --chdir does."""
+"""Where the process was started: its arguments are relative to this directory, whatever --chdir does."""
 
 _name = START
 _real = os.path.realpath(START)
 
 
 def enter(path: str) -> None:
-    """Changes to a directory, as seen from `START`. Raises OSError."""
+    """Changes to a directory, relative to `START`. Raises OSError."""
     global _name, _real
     name = str(Path(START) / path)
     os.chdir(name)
@@ -37,9 +37,9 @@ def enter(path: str) -> None:
 
 
 def again() -> bool:
-    """Changes to what the name of the directory stands for now; whether that is another one. Raises OSError.
+    """Changes to what the directory's name stands for now. Returns whether that is another directory. Raises OSError.
 
-    One that this user may not enter, but was started in by another, is kept.
+    A directory that this user may not enter, but another user started the process in, is kept.
     """
     global _real
     try:

@@ -28,11 +28,11 @@ class ConfigFile:
 
     @property
     def name(self) -> str:
-        """As the user knows it; empty as long as none was found."""
+        """The name as the user knows it; empty as long as no file was found."""
         return self._name or ""
 
     def read(self) -> dict[str, object]:
-        """The values by the names of options, and `app`; checked. Empty when there is no file.
+        """Returns the checked values by the names of options, and `app`. Empty when there is no file.
 
         Raises ValueError that names the file, and the line or the key.
         """
@@ -71,7 +71,7 @@ class ConfigFile:
 
 
 def _table(name: str, project: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Our table of a project's file; None where it has none."""
+    """Returns our table of a project's file; None if it has no such table."""
     tools = project.get("tool", {})
     found = tools.get("fastserve") if isinstance(tools, dict) else None
     if found is not None and not isinstance(found, dict):
@@ -112,9 +112,9 @@ def _key(name: str) -> str:
 
 
 def line(name: str, value: object, source: str) -> str:
-    """A line of such a file, with a comment that says where the value came from.
+    """Returns a line of such a file, with a comment that says where the value came from.
 
-    name: of an option, or `app`. None, and what TOML cannot hold, becomes a comment as a whole.
+    name: an option's, or `app`. None, and a value that TOML cannot hold, become a comment as a whole.
     """
     option = _BY_NAME.get(name)
     if value is None:
@@ -156,5 +156,5 @@ def _is_number(text: str) -> bool:
 
 
 def _quoted(text: str) -> str:
-    # JSON's escapes are all TOML's too; only DEL may not stand in TOML as it is.
+    # All escapes of JSON are valid in TOML too; only DEL has to be escaped in TOML and is not in JSON.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""The kinds of values that options have: each converts text or a Python value, checks it, and shows it again.
+"""The kinds of option values: each converts text or a Python value, checks it, and shows it again.
 
 `convert` raises ValueError with a reason that reads on after the option's name.
 """
@@ -13,7 +13,7 @@ from typing import ClassVar, Protocol
 from fastserve.config.address import InheritedAddress, parse_address
 
 UNIX_PEER = "unix"
-"""In a list of trusted peers: whoever connects through a Unix socket."""
+"""In a list of trusted peers: every client of a Unix socket."""
 
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _SIZE = re.compile(r"(\d+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
@@ -31,13 +31,13 @@ class Kind(Protocol):
 
     @property
     def metavar(self) -> str:
-        """What stands for the value in the help; empty for a switch."""
+        """The placeholder for the value in the help; empty for a switch."""
 
     def convert(self, value: object) -> object:
-        """The checked value; raises ValueError with the reason."""
+        """Returns the checked value. Raises ValueError with the reason."""
 
     def show(self, value: object) -> str:
-        """The value as it would be written on the command line."""
+        """Returns the value as it would be written on the command line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Secret(Text):
-    """A text that is not shown: not where the configuration is printed, and not in a message."""
+    """A text that is never shown, neither in the printed configuration nor in a message."""
 
     metavar: str = "TEXT"
 
@@ -201,7 +201,7 @@ class Workers:
 
     def convert(self, value: object) -> int:
         if isinstance(value, int) and value == 0 and value is not False:
-            return 0  # as it is kept
+            return 0  # the value that stands for auto
         if isinstance(value, str) and value.strip().lower() == "auto":
             return 0
         try:
@@ -254,7 +254,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class CPUs:
-    """Numbers of CPUs and ranges of them, `auto`, or empty; kept as text, in order and each CPU once."""
+    """CPU numbers and ranges, `auto`, or empty; kept as text, in order and each CPU once."""
 
     metavar: str = "auto|LIST"
 
@@ -303,15 +303,15 @@ class OneAddress:
 
 @dataclass(frozen=True, slots=True)
 class Repeatable(ABC):
-    """A kind whose option may be given more than once; kept as a tuple. One text may hold several elements too."""
+    """A kind whose option may be given more than once; kept as a tuple. One text may also hold several elements."""
 
     separator: ClassVar[str] = ","
-    """Between the elements of one text, as a variable holds it."""
+    """The separator between the elements of one text, as in a variable."""
     contents: ClassVar[str]
-    """What it is a list of, for messages."""
+    """What the elements are called in messages."""
 
     def split(self, text: str) -> list[str]:
-        """The elements of one text, empty ones left out."""
+        """Returns the elements of one text, without empty ones."""
         return [part.strip() for part in text.split(self.separator) if part.strip()]
 
     def convert(self, value: object) -> tuple[object, ...]:
@@ -325,13 +325,13 @@ class Repeatable(ABC):
         return self.separator.join(self.texts(value))
 
     def texts(self, value: object) -> list[str]:
-        """The elements as they would be written on the command line."""
+        """Returns the elements as they would be written on the command line."""
         assert isinstance(value, tuple)
         return [str(entry) for entry in value]
 
     @abstractmethod
     def element(self, entry: object) -> object:
-        """One element, checked; raises ValueError with the reason."""
+        """Returns one element, checked. Raises ValueError with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +351,7 @@ class Texts(Repeatable):
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Some of a few words, separated by commas; kept as a tuple in the order of `words`. `prefix` may be left away."""
+    """Some of a few words, separated by commas; kept as a tuple in the order of `words`. `prefix` may be left out."""
 
     words: tuple[str, ...]
     prefix: str = ""
@@ -365,7 +365,7 @@ class Words:
         given = [str(entry).strip().lower().removeprefix(self.prefix) for entry in value]
         for word in filter(None, given):
             if word not in self.words:
-                raise ValueError(f"{word!r} is none of {', '.join(self.words)}")
+                raise ValueError(f"{word!r} is not one of {', '.join(self.words)}")
         return tuple(word for word in self.words if word in given)
 
     def show(self, value: object) -> str:
@@ -409,8 +409,8 @@ class HostNames(Repeatable):
 
 @dataclass(frozen=True, slots=True)
 class Variables(Repeatable):
-    """Environment variables: `NAME=VALUE`, pairs, or a mapping; kept as pairs. Their values are not shown, as secrets
-    are: some usually are."""
+    """Environment variables: `NAME=VALUE`, pairs, or a mapping; kept as pairs. Their values are never shown, since some
+    usually are secrets."""
 
     separator: ClassVar[str] = "\n"
     contents: ClassVar[str] = "environment variables"

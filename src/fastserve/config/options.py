@@ -74,23 +74,23 @@ class Option:
     also: tuple[str, ...]
     """Environment variables that are read when ours is not set."""
     limit: str
-    """The name in `ext/proto/limits.h`, empty for an option that is none."""
+    """The name in `ext/proto/limits.h`; empty for an option that is not a limit."""
 
     @property
     def environment(self) -> tuple[str, ...]:
-        """The variables that set it, first the one that counts most."""
+        """The variables that set the option; the first takes precedence."""
         return (f"FASTSERVE_{self.flag.upper().replace('-', '_')}", *self.also)
 
     @property
     def flags(self) -> str:
-        """As it is declared on the command line; a switch with its opposite."""
+        """How the option is declared on the command line; a switch with its opposite."""
         if isinstance(self.kind, Switch) and self.default is not False:
             return f"--{self.flag}/--no-{self.flag}"
         return f"--{self.flag}"
 
     @property
     def shown_default(self) -> str:
-        """The default as the documents show it; empty where there is none."""
+        """The default as the documents show it; empty if there is none."""
         if self.default_text or self.default is None or self.default is False:
             return self.default_text
         return self.kind.show(self.default)
@@ -108,7 +108,7 @@ def option(
     also: tuple[str, ...] = (),
     limit: str = "",
 ) -> T:
-    """A row of the table as a dataclass field; the parameters are those of `Option`."""
+    """Returns a row of the table as a dataclass field; the parameters are those of `Option`."""
     row = {
         "kind": kind,
         "group": group,
@@ -132,13 +132,13 @@ class KindOf(Kind, Protocol[T_co]):
 def limit(
     name: str, kind: KindOf[T], group: str, description: str, *, peers: tuple[str, ...] = (), default_text: str = ""
 ) -> T:
-    """The row of a limit of the core, which has its default too: `ext/proto/limits.h`, under this name."""
+    """Returns the row of a limit of the core, whose default stands in `ext/proto/limits.h` under this name."""
     default = kind.convert(_from_core(kind, core_tables.LIMITS[name]))
     return option(default, kind, group, description, peers=peers, default_text=default_text, limit=name)
 
 
 def _from_core(kind: Kind, value: int) -> object:
-    """What an option calls that value of the core: times in seconds, and a choice by its name."""
+    """Converts a value of the core to the option's form: times to seconds, and a choice to its name."""
     if isinstance(kind, Choice):
         return kind.names[value]
     return value / 1000 if isinstance(kind, Seconds) else value
@@ -159,17 +159,17 @@ class Options:
     )
     interface: str = option(
         "auto", Choice(("auto", "asgi3", "asgi2", "wsgi")), APPLICATION,
-        "How the application is called; auto finds out by its signature.", peers=(UVICORN,),
+        "The application's interface; auto detects it by the signature.", peers=(UVICORN,),
     )
     asgi_extensions: tuple[str, ...] = option(
         ("early_hint", "trailers"),
         Words(("early_hint", "pathsend", "trailers", "zerocopysend"), "http.response."), APPLICATION,
         "Which of ASGI's http.response extensions are offered to the application: early_hint, pathsend, trailers, "
-        "zerocopysend. Middleware that does not know pathsend or zerocopysend loses what is sent so.",
+        "zerocopysend. Middleware that does not know pathsend or zerocopysend loses bodies that are sent that way.",
     )
     loop: str = option(
         "auto", Choice(("auto", "uvloop", "asyncio")), APPLICATION,
-        "The event loop; auto is uvloop where it is installed.", peers=(UVICORN,),
+        "The event loop; auto is uvloop if it is installed.", peers=(UVICORN,),
     )
     lifespan: str = option(
         "auto", Choice(("auto", "on", "off")), APPLICATION,
@@ -182,18 +182,18 @@ class Options:
     )
     threads: int = option(
         8, Integer(1, 1024), APPLICATION,
-        "Most calls of a WSGI application at the same time; with 1 all of them are made in the main thread.",
+        "Most calls of a WSGI application at a time; with 1 all calls are made in the main thread.",
         peers=(GUNICORN,),
     )
     thread_stack_size: int = option(
         0, Size(128 << 10, 1 << 30, or_zero=True), APPLICATION,
-        "Stack in bytes of each thread of a worker, at least 128K, also of those that the application starts; 0 is the "
-        "system's default.",
+        "Stack size in bytes of a worker's threads, including those that the application starts; at least 128K. 0 is "
+        "the system's default.",
     )
 
     host: str = option(
         "127.0.0.1", Text("HOST"), ADDRESS,
-        "Address or name to listen on; every address of a name; :: takes IPv4 too.", peers=(UVICORN,),
+        "Address or name to listen on; of a name, every address. :: includes IPv4.", peers=(UVICORN,),
     )
     port: int = option(
         8000, Integer(0, 65535, "PORT"), ADDRESS, "TCP port to listen on; 0 takes a free one, which is logged.",
@@ -208,11 +208,11 @@ class Options:
         None, Text("PATH"), ADDRESS, "Unix socket to listen on, instead of TCP; removed at the end.", peers=(UVICORN,),
     )
     uds_mode: int | None = option(
-        None, Octal(), ADDRESS, "Mode of the Unix sockets that are made, octal.",
-        default_text="666, or that of the socket it replaces",
+        None, Octal(), ADDRESS, "Mode of the Unix sockets that are created, octal.",
+        default_text="666, or the mode of the socket it replaces",
     )
     uds_owner: str | None = option(
-        None, Owner(), ADDRESS, "Owner of the Unix sockets that are made: USER:GROUP, USER or :GROUP.",
+        None, Owner(), ADDRESS, "Owner of the Unix sockets that are created: USER:GROUP, USER or :GROUP.",
     )
     fd: int | None = option(
         None, Integer(0, (1 << 31) - 1, "NUMBER"), ADDRESS,
@@ -220,16 +220,16 @@ class Options:
     )
     backlog: int = option(
         2048, Integer(1, (1 << 31) - 1), ADDRESS,
-        "Connections that may wait to be accepted (the system may hold it lower).", peers=(UVICORN, GUNICORN),
+        "Connections that may wait to be accepted (the system may set a lower limit).", peers=(UVICORN, GUNICORN),
     )
     listen_when_ready: bool = option(
         False, Switch(), ADDRESS,
-        "Refuse connections until a worker can answer, in place of letting them wait; addresses are bound at once.",
+        "Refuse connections until a worker can answer, instead of letting them wait; addresses are bound at once.",
     )
 
     insecure_bind: tuple[str, ...] = option(
         (), Addresses(), TLS,
-        "Address to listen on without TLS, beside those that have it; written as for --bind; repeatable.",
+        "Address to listen on without TLS, beside those with TLS; written as for --bind; repeatable.",
         peers=(HYPERCORN,),
     )
     ssl_certfile: tuple[str, ...] = option(
@@ -251,7 +251,7 @@ class Options:
     )
     ssl_crl: str | None = option(
         None, Text("FILE"), TLS,
-        "Revoked certificates of clients: a list (CRL) of each authority in their chains, PEM; a new one is taken on.",
+        "Clients' revoked certificates, PEM: a list (CRL) of each authority in their chains. Read again when changed.",
     )
     ssl_cert_reqs: str = option(
         "none", Choice(("none", "optional", "required")), TLS,
@@ -261,20 +261,20 @@ class Options:
         "ECDHE+AESGCM:ECDHE+CHACHA20", Text("LIST"), TLS, "Ciphers of TLS 1.2, as OpenSSL writes them.",
         peers=(UVICORN,),
     )
-    ssl_min_version: str = option("1.2", Choice(("1.2", "1.3")), TLS, "The oldest version of TLS that is spoken.")
+    ssl_min_version: str = option("1.2", Choice(("1.2", "1.3")), TLS, "The oldest version of TLS to speak.")
     ssl_context: str | None = option(
         None, Text("MODULE:FUNCTION"), TLS,
-        "Function that returns the ssl.SSLContext; its argument is a function that makes that of the other options.",
+        "Function that returns the ssl.SSLContext; it receives a factory for the context of the other options.",
     )
     ssl_ticket_key_age: float = option(
         86400.0, Seconds(0.0, _YEAR), TLS,
-        "Seconds after which the keys of session tickets are replaced: sessions from before do not go on. 0 is never.",
+        "Seconds after which the keys of session tickets are replaced: earlier sessions cannot be resumed. 0 is never.",
     )
     ssl_handshake_timeout: float = limit(
         "timeout_tls_handshake", Seconds(), TLS, "For the TLS handshake of a connection."
     )
     ssl_redirect: bool = option(
-        False, Switch(), TLS, "On the addresses without TLS answer every request with 308 to the same URL by https."
+        False, Switch(), TLS, "On the addresses without TLS, redirect every request to the same URL with https (308)."
     )
 
     workers: int = option(
@@ -287,7 +287,7 @@ class Options:
     )
     balance_connections: bool = option(
         True, Switch(), WORKERS,
-        "Have a worker that is clearly busier than a sibling hand connections that it accepts over to it.",
+        "Let a worker that is clearly busier than a sibling hand accepted connections over to it.",
     )
     preload: bool = option(
         False, Switch(), WORKERS, "Import the application once, before the workers are forked.", peers=(GUNICORN,)
@@ -297,7 +297,7 @@ class Options:
     )
     max_requests_jitter: int = option(
         0, Integer(0, _MOST), WORKERS,
-        "Up to so many requests more, drawn for each worker, so that not all are replaced at once.", peers=(GUNICORN,),
+        "Add a random 0 to N to max-requests for each worker, so that not all are replaced at once.", peers=(GUNICORN,),
     )
     max_worker_age: float = option(
         0.0, Seconds(0.0, _YEAR), WORKERS, "Seconds after which a worker is replaced; 0 is no limit."
@@ -313,7 +313,7 @@ class Options:
     )
     hooks: str | None = option(
         None, Text("MODULE"), WORKERS,
-        "Module with functions that are called in the life of supervisor and workers: on_starting, post_fork, ...",
+        "Module with functions that the supervisor and the workers call: on_starting, post_fork, ...",
     )
     reload: bool = option(
         False, Switch(), WORKERS, "For development: replace the workers whenever a source file changes.",
@@ -322,16 +322,16 @@ class Options:
     reload_dir: tuple[str, ...] = option(
         (), Texts("DIRECTORY"), WORKERS,
         "Directory that --reload watches; repeatable (in the variable, with commas).",
-        default_text="that of the application", peers=(UVICORN,),
+        default_text="the application's", peers=(UVICORN,),
     )
     reload_include: tuple[str, ...] = option(
         (), Texts("PATTERN"), WORKERS,
-        "Names of files that --reload watches beside *.py; repeatable (in the variable, with commas).",
+        "Names of files that --reload watches besides *.py; repeatable (in the variable, with commas).",
         peers=(UVICORN,),
     )
     reload_exclude: tuple[str, ...] = option(
         (), Texts("PATTERN"), WORKERS,
-        "Names of files and directories that --reload passes over, beside hidden ones, bytecode and installed "
+        "Names of files and directories that --reload ignores, besides hidden ones, bytecode and installed "
         "packages; repeatable (in the variable, with commas).", peers=(UVICORN,),
     )
 
@@ -384,18 +384,18 @@ class Options:
     )
     log_rate_limit: int = option(
         10, Integer(0, 1_000_000), LOGGING,
-        "Lines of one kind a second, tracebacks among them, that clients can have a worker log, after a burst of five "
-        "times as many; what is left out is counted. 0 is no limit.",
+        "Lines of one kind a second, including tracebacks, that clients can make a worker log, after a burst of five "
+        "times as many; omitted lines are counted. 0 is no limit.",
     )
     use_colors: bool | None = option(
-        None, Switch(), LOGGING, "Colour the log's levels.", default_text="on a terminal", peers=(UVICORN,)
+        None, Switch(), LOGGING, "Colour the levels in the log.", default_text="on a terminal", peers=(UVICORN,)
     )
     access_log: bool | None = option(
         None, Switch(), LOGGING, "Write a line for each request.",
         default_text="yes; for an embedded server with --access-logfile", peers=(UVICORN,),
     )
     access_logfile: str = option(
-        "-", Text("FILE"), LOGGING, "Where the access log is written, appending; - is the standard output.",
+        "-", Text("FILE"), LOGGING, "File that the access log is appended to; - is the standard output.",
         peers=(GUNICORN,),
     )
 
@@ -424,14 +424,14 @@ class Options:
     )
     limit_buffered: int = limit(
         "buffered", Size(1 << 20, _MOST, or_zero=True), LIMITS,
-        "Bytes of memory in which a worker holds what clients send: bodies, WebSocket messages, what is not read yet. "
-        "A body that does not fit goes to a file (WSGI) or is answered 503 with Retry-After. 1M at least; 0: no limit.",
+        "Bytes of memory in which a worker holds what clients send: bodies, WebSocket messages, unread input. A body "
+        "that does not fit goes to a file (WSGI) or is answered 503 with Retry-After. At least 1M; 0 is no limit.",
     )
     limit_body_files: int | None = option(
         None, Size(0, _MOST), LIMITS,
-        "Bytes of a WSGI worker's files in TMPDIR for bodies that are not held in memory. One that does not fit is "
-        "answered 503 with Retry-After, one that never could 413; 0 is no limit.",
-        default_text="half of what is free at the start, shared by the workers; at most 10G", limit="body_files",
+        "Bytes of a WSGI worker's files in TMPDIR for bodies that are not held in memory. A body that does not fit is "
+        "answered 503 with Retry-After, one that never could fit 413; 0 is no limit.",
+        default_text="half of the space free at the start, shared by the workers; at most 10G", limit="body_files",
     )
     limit_pipelined: int = limit(
         "max_pipelined", Integer(1, _UINT32), LIMITS, "Requests of one connection served before others get their turn.",
@@ -442,18 +442,18 @@ class Options:
     )
     limit_concurrency: int = limit(
         "max_concurrency", Integer(0, _UINT32), LIMITS,
-        "Requests at a time, each until its application has ended, though its client may have gone; others are "
-        "answered 503 with Retry-After. 0 is no limit.",
+        "Requests at a time, each until its application has ended, even if its client has left; others are answered "
+        "503 with Retry-After. 0 is no limit.",
         peers=(UVICORN,),
     )
     limit_queue: int = limit(
         "max_queue", Integer(0, _UINT32), LIMITS,
-        "Requests that wait for one of --limit-concurrency to end, before others are answered 503; 0 lets none wait.",
+        "Requests that may wait for one of --limit-concurrency to end; others are answered 503. 0 lets none wait.",
     )
 
     http: str = option(
         "auto", Choice(("auto", "1.1", "2")), HTTP2,
-        "Versions of HTTP that are spoken; auto is both, by ALPN with TLS and by the client's first bytes without.",
+        "Versions of HTTP to speak; auto is both, by ALPN with TLS and by the client's first bytes without.",
         peers=(GRANIAN,),
     )
     h2_max_streams: int = limit(
@@ -468,15 +468,15 @@ class Options:
     )
     h2_stream_window: int = limit(
         "h2_stream_window", Size(1024, _INT31), HTTP2,
-        "Bytes of a request's body that may be on their way or wait for the application.",
+        "Bytes of a request's body that may be in transit or wait for the application.",
     )
     h2_connection_window: int = limit(
         "h2_connection_window", Size(65535, _INT31), HTTP2,
-        "Bytes of all requests of a connection that may be on their way.",
+        "Bytes of all requests of a connection that may be in transit.",
     )
     h2_max_resets: int = limit(
         "h2_reset_rate", Integer(1, 1_000_000), HTTP2,
-        "Requests a second that a client may break off, after a burst; more close its connection (rapid reset).",
+        "Requests a second that a client may reset, after a burst; more close its connection (rapid reset).",
     )
     h2_ping_interval: float = limit(
         "timeout_h2_ping", Seconds(0.0), HTTP2,
@@ -488,7 +488,7 @@ class Options:
 
     ws: str = option(
         "auto", Choice(("auto", "none")), WEBSOCKET,
-        "WebSocket for ASGI applications; with none an upgrade is ignored, and the request served as HTTP.",
+        "WebSocket for ASGI applications; none ignores upgrades and serves their requests as HTTP.",
         peers=(UVICORN,),
     )
     ws_max_size: int = limit(
@@ -497,11 +497,11 @@ class Options:
     )
     ws_max_queue: int = limit(
         "ws_max_queue", Integer(1, _UINT32), WEBSOCKET,
-        "Messages that wait for the application before reading pauses; 64 KiB of them do as well.",
+        "Messages that may wait for the application before reading pauses; it also pauses at 64 KiB of them.",
         peers=(UVICORN,),
     )
     ws_ping_interval: float = limit(
-        "timeout_ws_ping", Seconds(0.0), WEBSOCKET, "Between two pings; 0 sends none.", peers=(UVICORN,)
+        "timeout_ws_ping", Seconds(0.0), WEBSOCKET, "Time between two pings; 0 sends none.", peers=(UVICORN,)
     )
     ws_ping_timeout: float = limit(
         "timeout_ws_pong", Seconds(0.0), WEBSOCKET, "For the answer to a ping (closed with 1011); 0 is no limit.",
@@ -509,11 +509,11 @@ class Options:
     )
     ws_message_timeout: float = limit(
         "timeout_ws_message", Seconds(0.0), WEBSOCKET,
-        "For more of a message that has begun, and ten times as long for all of it (closed with 1008); 0 is no limit.",
+        "For the next part of a begun message, and ten times as long for the whole (closed with 1008); 0 is no limit.",
     )
     ws_per_message_deflate: bool | None = option(
         None, Switch(), WEBSOCKET, "Compress messages with clients that offer it (permessage-deflate).",
-        default_text="where it was built with zlib", peers=(UVICORN,),
+        default_text="if built with zlib", peers=(UVICORN,),
     )
     ws_deflate_min_size: int = limit(
         "ws_deflate_min_size", Size(0, _UINT32), WEBSOCKET, "Bytes from which a message is compressed."
@@ -525,7 +525,7 @@ class Options:
     ws_close_timeout: float = limit("timeout_ws_close", Seconds(), WEBSOCKET, "For a client's answer to a close frame.")
     ws_drain_timeout: float = option(
         5.0, Seconds(0.0), WEBSOCKET,
-        "At a stop: over this time WebSockets are told and closed with 1012, each at a random moment.",
+        "At a stop, WebSockets are told and closed with 1012 over this time, each at a random moment.",
     )
 
     timeout_first_byte: float = limit(
@@ -548,12 +548,12 @@ class Options:
     )
     timeout_response_idle: float = limit(
         "timeout_response_idle", Seconds(0.0), TIMEOUTS,
-        "For the next piece of an answer that has begun, without the time that a slow reader takes (logged with the "
-        "stack, the answer is broken off); 0 is no limit. It cannot fire while the event loop is blocked.",
+        "For the next piece of an answer that has begun, without the time that a slow reader takes (broken off, and "
+        "logged with the stack); 0 is no limit. It cannot fire while the event loop is blocked.",
     )
     timeout_response: float = limit(
         "timeout_response", Seconds(0.0), TIMEOUTS,
-        "For a whole answer, from the application's call to its last piece, without the time in which it waits for the "
+        "For a whole answer, from the application's call to the last piece, without the time spent waiting for the "
         "client (504, or broken off); 0 is no limit. It cannot fire while the event loop is blocked.",
     )
     queue_timeout: float = limit(
@@ -563,30 +563,30 @@ class Options:
     )
     timeout_threads: float = limit(
         "timeout_threads", Seconds(0.0), TIMEOUTS,
-        "For a thread of a WSGI application to return or to send something. A worker all of whose threads are late by "
-        "this or by --timeout-request, and of whom none comes back within --timeout-worker, is replaced; 0 is never.",
+        "For a thread of a WSGI application to return or to send something. A worker is replaced when all its threads "
+        "are late by this or by --timeout-request and none comes back within --timeout-worker; 0 is never.",
     )
     timeout_client_gone: float = limit(
         "timeout_client_gone", Seconds(0.0), TIMEOUTS,
-        "An ASGI application whose client has left before its answer was complete is cancelled; 0 is no limit.",
+        "For an ASGI application to end after its client left during the answer (cancelled); 0 is no limit.",
     )
     timeout_write: float = limit(
-        "timeout_write", Seconds(), TIMEOUTS, "A client that takes nothing of its answer is disconnected."
+        "timeout_write", Seconds(), TIMEOUTS, "A client that takes no byte of its answer is disconnected."
     )
     timeout_discard: float = limit(
         "timeout_discard", Seconds(), TIMEOUTS,
-        "A client that still sends after its last answer: what it sends is thrown away, so that no reset overtakes the "
-        "answer. 2 s without a byte end it sooner.",
+        "For a client to stop sending after its last answer: what it sends is discarded, so that no reset overtakes "
+        "the answer. 2 s without a byte end the wait sooner.",
     )
     timeout_graceful_shutdown: float = option(
         30.0, Seconds(0.0), TIMEOUTS,
-        "For the requests in flight at a stop; at half of it streams are told, at its end requests are cancelled.",
+        "For requests in flight at a stop: after half the time streams are told, at the end requests are cancelled.",
         peers=(UVICORN,),
     )
     timeout_worker: float = option(
         30.0, Seconds(0.0), TIMEOUTS,
-        "A worker that shows no sign of life is logged with its stacks and killed, and one whose threads have all been "
-        "late for so long is replaced; 0 is no limit.",
+        "A worker that shows no sign of life is logged with its stacks and killed; one whose threads have all been "
+        "late for so long is replaced. 0 is no limit.",
     )
     timeout_startup: float = option(
         60.0, Seconds(0.0), TIMEOUTS, "For a worker's start, until it can answer; 0 is no limit."
@@ -600,11 +600,11 @@ class Options:
     )
     group: str | None = option(
         None, Text("GROUP"), SERVICE, "Group that the workers run as, a name or a number.",
-        default_text="that of --user", peers=(GUNICORN,),
+        default_text="the group of --user", peers=(GUNICORN,),
     )
     umask: int | None = option(
-        None, Octal(), SERVICE, "Permission bits that files are made without, octal.",
-        default_text="that of the process", peers=(GUNICORN,),
+        None, Octal(), SERVICE, "Permission bits that new files do not get, octal.",
+        default_text="the process's", peers=(GUNICORN,),
     )
     raise_files: bool = option(
         True, Switch(), SERVICE,
@@ -612,7 +612,7 @@ class Options:
     )
     chdir: str = option(
         "", Text("DIRECTORY"), SERVICE,
-        "Directory to change to first; relative paths in options are seen from there.",
+        "Directory to change to first; paths in options are relative to it.",
         default_text="the current directory", peers=(GUNICORN,),
     )
     env: tuple[tuple[str, str], ...] = option(
@@ -621,11 +621,11 @@ class Options:
     )
     env_file: str | None = option(
         None, Text("FILE"), SERVICE,
-        "File of environment variables for the application, NAME=VALUE lines; --env counts before it.",
+        "File of environment variables for the application, NAME=VALUE lines; --env overrides it.",
         peers=(UVICORN,),
     )
     proc_name: str = option(
-        "fastserve", Text("NAME"), SERVICE, "How the processes are called in the list of processes.",
+        "fastserve", Text("NAME"), SERVICE, "The name of the processes in the list of processes.",
     )
 
     admin: str | None = option(
@@ -634,17 +634,17 @@ class Options:
     )
     admin_token_file: str | None = option(
         None, Text("FILE"), ADMIN,
-        "File of tokens, one a line, one of which /metrics and /workers ask for (Authorization: Bearer TOKEN).",
+        "File of tokens, one a line; /metrics and /workers require one of them (Authorization: Bearer TOKEN).",
     )
     admin_host: tuple[str, ...] = option(
         (), HostNames(), ADMIN,
-        "Name by which /metrics and /workers may be asked for, beside addresses and localhost; * is any; repeatable.",
+        "Host name under which /metrics and /workers answer, besides addresses and localhost; * is any; repeatable.",
     )
     admin_queries: bool = option(
-        False, Switch(), ADMIN, "Show the query strings of requests that are being served in /workers."
+        False, Switch(), ADMIN, "Show the query strings of requests in flight in /workers."
     )
     drain_delay: float = option(
-        0.0, Seconds(0.0), ADMIN, "Between 'not ready' on the admin address and the end of listening at a stop."
+        0.0, Seconds(0.0), ADMIN, "At a stop, time between 'not ready' on the admin address and the end of listening."
     )
 
 

@@ -15,25 +15,25 @@ _BEGINNING = """\
 
 `APP` is the application, written `module:attribute` (variable `FASTSERVE_APP`, or `app` in the configuration file).
 
-A value on the command line counts before one in the environment, that before one in the configuration file, and that
-before the default; an empty variable is as good as none. In Python the same options are the keyword arguments of
-`fastserve.run` and `fastserve.Config`, with underscores for dashes; neither environment variables nor a file are read
-there. Sizes take the suffixes K, M and G (powers of 1024), times are seconds and may have fractions, and in the
-environment a switch is `true` or `false`, `1` or `0`, `yes` or `no`, `on` or `off`.
+The command line overrides the environment, which overrides the configuration file, which overrides the default; an
+empty variable counts as not set. In Python the same options are the keyword arguments of `fastserve.run` and
+`fastserve.Config`, with underscores for dashes; neither environment variables nor a file are read there. Sizes take
+the suffixes K, M and G (powers of 1024), times are seconds and may have fractions, and in the environment a switch is
+`true` or `false`, `1` or `0`, `yes` or `no`, `on` or `off`.
 
-`--host` with `--port`, `--bind`, `--uds` and `--fd` are ways to say the same: one on the command line stands instead
-of any other in the environment, and that instead of any other in the file. Two in the same place contradict each
-other. `PORT` and `WEB_CONCURRENCY`, which platforms set, give way: `PORT` to each address that is not written with
-`--port`, `WEB_CONCURRENCY` to `--no-supervisor`.
+`--host` with `--port`, `--bind`, `--uds` and `--fd` are alternatives: one on the command line replaces any other in the
+environment, which replaces any other in the file. Two in the same place contradict each other. `PORT` and
+`WEB_CONCURRENCY`, which platforms set, give way: `PORT` to each address that is not written with `--port`,
+`WEB_CONCURRENCY` to `--no-supervisor`.
 
 ## Configuration file
 
-`--config FILE` (variable `FASTSERVE_CONFIG`) names it. Without that it is `fastserve.toml` in the current directory,
-else the table `[tool.fastserve]` of the `pyproject.toml` there, if there is one. A file of the name `pyproject.toml` is
-always read that way. The keys are the names of the options below without the first dashes (`headers` for `--header`),
-with dashes or underscores. An option that can be repeated has a list, `headers` and `env` may also be tables, and what
-has a suffix or is octal is written as text. A relative path in it is seen from the current directory, as on the command
-line, not from the file's. A key that is no option is an error, and so is a value that is none.
+`--config FILE` (variable `FASTSERVE_CONFIG`) names the file. The default is `fastserve.toml` in the current directory,
+else the table `[tool.fastserve]` of the `pyproject.toml` there, if there is one. A file named `pyproject.toml` is
+always read that way. The keys are the names of the options below without the leading dashes (`headers` for
+`--header`), with dashes or underscores. A repeatable option takes a list, `headers` and `env` may also be tables, and a
+value that has a suffix or is octal is written as text. Relative paths are relative to the current directory, as on the
+command line, and not to the file's. An unknown key is an error, and so is an invalid value.
 
 ```toml
 app = "shop:app"
@@ -48,12 +48,12 @@ headers = ["X-Frame-Options: DENY"]
 DJANGO_SETTINGS_MODULE = "shop.settings"
 ```
 
-`fastserve --print-config` shows every option with its value and where that came from. What it prints is a
+`fastserve --print-config` shows every option with its value and the value's source. What it prints is a
 configuration file.
 
 `fastserve --check` tries what a start needs without serving: the configuration and all files that it names, users, CPUs
-and addresses (where a server runs that has them, it is not disturbed, but they are in use), hooks and the application,
-which is imported. It says `the configuration is good`, or why it is not, and then the exit status is not 0.
+and addresses (a running server that has them is not disturbed, but they are in use), hooks and the application, which
+is imported. It says `the configuration is good`, or says why it is not and exits with a status other than 0.
 """
 
 _STATUSES = """\
@@ -65,7 +65,7 @@ _STATUSES = """\
 
 
 def page() -> str:
-    """The whole page as Markdown."""
+    """Returns the whole page as Markdown."""
     return "\n".join([_BEGINNING, *(_section(group) for group in GROUPS), _statuses()])
 
 

@@ -1,4 +1,4 @@
-"""Settings: what was given on the command line, in the environment and in the file, and what of it counts."""
+"""Settings: what the command line, the environment and the file say, and which of them takes precedence."""
 
 from collections.abc import Mapping
 from enum import IntEnum
@@ -10,7 +10,7 @@ from fastserve.config.options import OPTIONS
 
 
 class Origin(IntEnum):
-    """Where a value came from, first the one that counts most."""
+    """Where a value came from; the first takes precedence."""
 
     COMMAND_LINE = 0
     ENVIRONMENT = 1
@@ -25,7 +25,7 @@ class Setting(NamedTuple):
     value: Any
     origin: Origin
     name: str = ""
-    """Of the variable, or of the file."""
+    """The name of the variable, or of the file."""
 
     @property
     def source(self) -> str:
@@ -36,13 +36,13 @@ class Setting(NamedTuple):
 
 
 _WAYS_TO_LISTEN: Mapping[str, str] = {"bind": "bind", "uds": "uds", "fd": "fd", "host": "host", "port": "host"}
-"""The options that say where to listen; one with another value here stands instead of this one."""
+"""The options that say where to listen; those with the same value here belong together and replace all others."""
 
 
 class Settings:
-    """The command line and the environment as they were at the start, and the file, which is read each time.
+    """The command line and the environment as they were at the start, and the file, which each `load` reads again.
 
-    given: what was given outside of the file, checked, by the names of options, and `app`.
+    given: what was given outside the file, checked, by the names of options, and `app`.
     """
 
     def __init__(self, given: Mapping[str, Setting], file: ConfigFile) -> None:
@@ -50,14 +50,14 @@ class Settings:
         self._file = file
 
     def load(self) -> Config:
-        """Reads the file and puts the configuration together; raises ValueError with the reason."""
+        """Reads the file and assembles the configuration. Raises ValueError with the reason."""
         values = {name: setting.value for name, setting in self._effective().items()}
         if "app" not in values:
             raise ValueError("the application is missing; it is written module:attribute")
         return Config(**values)
 
     def lines(self) -> list[str]:
-        """Every option with its value and where that came from, as lines of a configuration file.
+        """Returns every option with its value and the value's source, as lines of a configuration file.
 
         Raises ValueError as `load` does.
         """
@@ -81,8 +81,9 @@ def _source(setting: Setting | None) -> str:
 
 
 def _without_outranked_addresses(found: dict[str, Setting]) -> dict[str, Setting]:
-    """An address on the command line stands instead of one in the environment, and that of one in the file, however
-    each is written. PORT gives way to all of them: it is there on many platforms whether or not anybody wants TCP.
+    """Removes the addresses that give way: one on the command line replaces those in the environment, which replace
+    those in the file, however each is written. PORT gives way to all of them: many platforms set it although nobody
+    wants TCP.
     """
     ways = {name: _rank(found[name]) for name in _WAYS_TO_LISTEN if name in found and found[name].value != ()}
     best = min(ways.values(), default=0)
@@ -95,7 +96,7 @@ def _rank(setting: Setting) -> int:
 
 
 def _without_pointless_workers(found: dict[str, Setting]) -> dict[str, Setting]:
-    """WEB_CONCURRENCY is no contradiction to --no-supervisor: it says how many there may be."""
+    """Removes WEB_CONCURRENCY if there is no supervisor: it says how many workers there may be, so both can stand."""
     workers, supervisor = found.get("workers"), found.get("supervisor")
     if workers and supervisor and workers.origin is Origin.SHARED_VARIABLE and not supervisor.value:
         return {name: each for name, each in found.items() if name != "workers"}

@@ -8,7 +8,7 @@ AUTO = "auto"
 
 
 def cpu_of(slot: int, setting: str) -> set[int] | None:
-    """The CPU of a worker slot, of those that `setting` names in turn; None where workers are not bound.
+    """Returns the CPU of a worker slot, from those that `setting` names in turn; None if workers are not bound.
 
     setting: `--cpu-affinity` as the configuration keeps it: empty, "auto" for every CPU that this process may use,
     or a list such as "0,2-5". Raises StartError when it names one that this process may not use.
@@ -25,7 +25,7 @@ def cpu_of(slot: int, setting: str) -> set[int] | None:
 
 
 def apply(cpus: set[int] | None) -> None:
-    """Binds this process and the threads that it will start; raises StartError when the kernel refuses."""
+    """Binds this process and the threads that it will start. Raises StartError if the kernel refuses."""
     if cpus is None:
         return
     try:
@@ -36,6 +36,6 @@ def apply(cpus: set[int] | None) -> None:
 
 
 def _numbers(setting: str) -> list[int]:
-    """As `fastserve.config.option_types.CPUs` has checked it."""
+    """Returns the numbers in a setting that `fastserve.config.option_types.CPUs` has checked."""
     spans = [part.partition("-") for part in setting.split(",")]
     return [cpu for first, dash, last in spans for cpu in range(int(first), int(last if dash else first) + 1)]

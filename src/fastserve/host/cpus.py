@@ -1,4 +1,4 @@
-"""How many CPUs there are for us: the control group's quota and the affinity, not what the machine has."""
+"""How many CPUs this process may use: by the control group's quota and the affinity, not by what the machine has."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ _GROUPS = "sys/fs/cgroup"
 
 
 def available(root: Path = Path("/")) -> int:
-    """The CPUs that this process may use, at least 1; a quota is rounded up.
+    """Returns how many CPUs this process may use, at least 1; a quota is rounded up.
 
     root: where /proc and /sys are.
     """
@@ -18,7 +18,7 @@ def available(root: Path = Path("/")) -> int:
 
 
 def _quotas(root: Path) -> Iterator[tuple[int, int]]:
-    """Quota and period, in microseconds, of our group and of those that it is in: each of them bounds us."""
+    """Yields quota and period, in microseconds, of our group and of those around it: each of them bounds us."""
     for line in (_read(root / "proc/self/cgroup") or "").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
@@ -32,8 +32,8 @@ def _quotas(root: Path) -> Iterator[tuple[int, int]]:
 
 
 def _folders(mount: Path, path: str) -> Iterator[Path]:
-    """The group's folder and those above it. In a container the path may be the host's, whose folders are not there
-    and whose own group is then the mount itself; or it may lead out of what is mounted."""
+    """Yields the group's folder and those above it. In a container the path may be the host's: its folders do not exist
+    here, and our group is the mount itself. Or the path may lead out of what is mounted."""
     inside = PurePosixPath(path.lstrip("/"))
     if ".." not in inside.parts:
         yield from (mount / each for each in (inside, *inside.parents))
@@ -49,7 +49,7 @@ def _read(path: Path) -> str | None:
 
 
 def _numbers(text: str | None) -> tuple[int, int]:
-    """Zeros where there is no limit: "max", -1, or no such file."""
+    """Returns quota and period; zeros if there is no limit: "max", -1, or no such file."""
     words = (text or "").split()
     if len(words) == 2 and all(word.isdigit() for word in words):
         return int(words[0]), int(words[1])

@@ -6,10 +6,10 @@ from fastserve.host import safe_open
 
 
 def read(path: str, user: int | None = None) -> dict[str, str]:
-    """The variables of a file: comments, `export`, quotes and `${NAME}` as python-dotenv has them.
+    """Returns the variables of a file: comments, `export`, quotes and `${NAME}` as python-dotenv has them.
 
-    user: who else than root may own it, where root reads it.
-    Raises ValueError that names the file, and the line that is wrong: a bad one is not left out.
+    user: who besides root may own the file when root reads it.
+    Raises ValueError that names the file and the wrong line: no bad line is skipped.
     """
     from dotenv import dotenv_values
     from dotenv.parser import parse_stream

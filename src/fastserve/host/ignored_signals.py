@@ -1,7 +1,7 @@
-"""Signals that are not for this process: nothing happens, and programs that it starts hear them.
+"""Signals that are not for this process: they do nothing here, but reach the programs that it starts.
 
-What is ignored (SIG_IGN) stays ignored in a program that is started: Ctrl-C and HUP would do nothing there, and a shell
-cannot even set a trap. A handler does not pass over to it.
+A signal that is ignored (SIG_IGN) stays ignored in started programs: Ctrl-C and HUP would do nothing there, and a shell
+cannot even set a trap. A handler is not inherited by them.
 """
 
 import atexit
@@ -14,10 +14,10 @@ from fastserve.host.signal_handlers import set_handler
 
 
 def unhear(numbers: Iterable[signal.Signals]) -> None:
-    """System calls that such a signal interrupts are begun anew, as they would be if it were ignored.
+    """Sets a handler that does nothing; interrupted system calls are restarted, as with an ignored signal.
 
-    Not for many in a process with faulthandler: handlers of Python's run on its stack, where five of them at the same
-    time do not fit (`_core.unhear`).
+    Not for many signals in a process with faulthandler: Python's handlers run on its alternate stack, which has no room
+    for five at a time (`_core.unhear`).
     """
     for number in numbers:
         set_handler(number, _nothing)
@@ -30,7 +30,7 @@ def _nothing(_number: int, _frame: FrameType | None) -> None:
 
 
 def _for_good() -> None:
-    """At the very end the interpreter gives signals their default action back, which would be another end."""
+    """Ignores the signals at the very end, when the interpreter would restore their default action, a violent end."""
     for number in _unheard:
         if signal.getsignal(number) is _nothing:
             with suppress(ValueError):  # off the main thread, where Python takes no signals

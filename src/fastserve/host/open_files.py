@@ -1,7 +1,7 @@
-"""The limit of open files: a login has 1,024 by default, and each connection is one.
+"""The limit of open files: a login has 1,024 by default, and each connection takes one.
 
-The soft limit is there for programs that use select(2), which breaks above 1,023. Of a hard one that is very high not
-all is taken, since some programs close every number up to it when they start others.
+The soft limit exists for programs that use select(2), which breaks above 1,023. A very high hard limit is not used in
+full, since some programs close every number up to the limit when they start others.
 """
 
 import logging
@@ -15,7 +15,7 @@ _before: int | None = None
 
 
 def raise_limit() -> None:
-    """Raises the soft limit to the hard one, at most to `MOST`. One that is higher stays."""
+    """Raises the soft limit to the hard one, at most to `MOST`. A higher soft limit stays."""
     global _before
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST if hard == resource.RLIM_INFINITY else min(hard, MOST)
@@ -31,7 +31,7 @@ def raise_limit() -> None:
 
 
 def give_back() -> None:
-    """Sets the limit that there was, for a program that goes on without the server, or begins anew."""
+    """Restores the earlier limit, for a program that goes on without the server or starts again."""
     global _before
     if _before is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

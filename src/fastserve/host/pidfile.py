@@ -1,7 +1,7 @@
 """The PID file: written for the programs that signal the server, and moved aside while a successor takes over.
 
-It is locked as long as the server runs, and the lock says whose it is: the number in a file that was left behind may be
-that of any process by now, in a container it always is somebody's. The lock is the process's (fcntl): no child has it.
+The file is locked as long as the server runs, and the lock says who owns it: the number in a file that was left behind
+may by now be any process's, and in a container always is somebody's. The lock (fcntl) is not inherited by children.
 """
 
 import errno
@@ -18,14 +18,14 @@ from fastserve.host import safe_open
 logger = logging.getLogger("fastserve")
 
 ASIDE = ".oldbin"
-"""What the name of a PID file ends in whose server is being replaced (as gunicorn and nginx have it)."""
+"""The suffix of a PID file whose server is being replaced (as with gunicorn and nginx)."""
 
 _HELD = (errno.EACCES, errno.EAGAIN)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
-"""Of a file system that has none: there a file is nobody's."""
+"""The errors of a file system without locks: there a file is nobody's."""
 
 _ATTEMPTS = 20
-"""Each of them meets another server that starts."""
+"""Attempts to write the file; each failure means that another server starts at the same time."""
 
 
 class PidFile:
@@ -35,12 +35,12 @@ class PidFile:
         self._path = Path(path)
         self._aside = Path(f"{path}{ASIDE}")
         self._fd = -1
-        """Of the file that is ours. Python code of this process that opens the file and closes it ends the lock."""
+        """Our file's descriptor. If Python code in this process opens the file and closes it, the lock ends."""
 
     def write(self) -> None:
-        """Writes the file whole or not at all; one that no server holds is taken over.
+        """Writes the file whole or not at all; a file that no server holds is taken over.
 
-        Raises StartError when it cannot be written, is held by another server, or is no PID file.
+        Raises StartError if it cannot be written, is held by another server, or is not a PID file.
         """
         try:
             with safe_open.directory_of(self._path) as directory:
@@ -48,12 +48,12 @@ class PidFile:
                     self._fd = self._written(directory)
                     if self._fd >= 0:
                         return
-            raise OSError(errno.EBUSY, "others write it, too")
+            raise OSError(errno.EBUSY, "others write it too")
         except OSError as error:
             raise StartError(f"cannot write the PID file {self._path}: {_reason(error)}") from None
 
     def move_aside(self) -> None:
-        """Leaves the path to a successor; raises StartError when that cannot be done."""
+        """Leaves the path to a successor. Raises StartError if the file cannot be renamed."""
         try:
             with safe_open.directory_of(self._path) as directory:
                 os.rename(self._path.name, self._aside.name, src_dir_fd=directory, dst_dir_fd=directory)
@@ -61,7 +61,7 @@ class PidFile:
             raise StartError(f"cannot rename the PID file {self._path} to {self._aside}: {_reason(error)}") from None
 
     def move_back(self) -> None:
-        """Takes the path back from a successor that is gone; nothing when the file aside is not ours."""
+        """Takes the path back from a successor that is gone. Does nothing if the file aside is not ours."""
         try:
             with safe_open.directory_of(self._path) as directory:
                 if self._is_ours(directory, self._aside.name):
@@ -81,13 +81,13 @@ class PidFile:
         self.leave_behind()
 
     def leave_behind(self) -> None:
-        """In a forked process, whose file it is not."""
+        """In a forked process, which does not own the file: closes its copy."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
 
     def _written(self, directory: int) -> int:
-        """The descriptor of the new file, locked; -1 when somebody else came first. Raises OSError and StartError."""
+        """Returns the new file's descriptor, locked; -1 if somebody else came first. Raises OSError and StartError."""
         old = self._taken_over(directory)
         temporary = f"{self._path.name}.{os.getpid()}"
         fd = -1
@@ -112,13 +112,13 @@ class PidFile:
         return fd
 
     def _taken_over(self, directory: int) -> int:
-        """The descriptor of the file that is there, locked: nobody else can replace it meanwhile. -1 for none.
+        """Returns the existing file's descriptor, locked, so that nobody else can replace it meanwhile; -1 for none.
 
-        Raises OSError, and StartError for one that is not to be replaced.
+        Raises OSError, and StartError if the file must not be replaced.
         """
         while True:
             try:
-                # Neither through a link nor a FIFO that somebody has put there, as might be in /tmp.
+                # Opens neither a link nor a FIFO that somebody has put there, as can happen in /tmp.
                 flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
                 fd = os.open(self._path.name, flags, dir_fd=directory)
             except FileNotFoundError:
@@ -141,7 +141,7 @@ class PidFile:
             raise OSError(errno.EINVAL, "it is not a regular file")
         text = os.pread(fd, 64, 0).decode("latin-1").strip()
         if text and not (text.isascii() and text.isdigit()):
-            raise StartError(f"the PID file {self._path} holds something else than a process ID; choose another --pid")
+            raise StartError(f"the PID file {self._path} does not hold a process ID; choose another --pid")
         if not _lock(fd):
             raise StartError(
                 f"the PID file {self._path} belongs to process {text or 'of another server'}, which is alive; "
@@ -153,12 +153,12 @@ class PidFile:
 
 
 def _new(name: str, directory: int, text: str) -> int:
-    """A file that holds the text, locked. Never through a link that somebody has put there. Raises OSError."""
+    """Creates a file that holds the text, locked. Follows no link that somebody has put there. Raises OSError."""
     with suppress(FileNotFoundError):
         os.unlink(name, dir_fd=directory)
     fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=directory)
     try:
-        os.fchmod(fd, 0o644)  # whatever the umask: it is there to be read
+        os.fchmod(fd, 0o644)  # whatever the umask: others have to read it
         if os.write(fd, text.encode()) < len(text):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         _lock(fd)
@@ -169,7 +169,7 @@ def _new(name: str, directory: int, text: str) -> int:
 
 
 def _lock(fd: int) -> bool:
-    """Whether nobody else holds the file. Raises OSError."""
+    """Locks the file. Returns False if another process holds it. Raises OSError."""
     try:
         fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -12,17 +12,17 @@ from fastserve.errors import StartError
 
 @dataclass(frozen=True, slots=True)
 class Privileges:
-    """Whom a worker becomes."""
+    """The user and the group that a worker becomes."""
 
     uid: int
     gid: int
     name: str
-    """The user's name, whose further groups are taken on; empty for none."""
+    """The user's name, whose supplementary groups are taken on; empty for none."""
     home: str | None = None
-    """None: that of before."""
+    """The user's home directory; None: HOME stays as it was."""
 
     def drop(self) -> None:
-        """Becomes that user for good; raises StartError when that fails or could be taken back."""
+        """Becomes that user for good. Raises StartError if that fails or could be undone."""
         if os.geteuid() != 0:
             return  # `resolve` lets nobody but root name another user
         try:
@@ -39,7 +39,7 @@ class Privileges:
         _forget_temporary_directory()
 
     def set_environment(self) -> None:
-        """The variables that say whose the process is, before it becomes that user's: libraries find files by them."""
+        """Sets the variables that name the user, before the process becomes that user: libraries find files by them."""
         if os.geteuid() != 0 or self.home is None:
             return
         os.environ["HOME"] = self.home
@@ -53,9 +53,9 @@ class Privileges:
 
 
 def resolve(user: str | None, group: str | None) -> Privileges | None:
-    """Looks names or numbers up; None: nothing is to be changed.
+    """Looks names or numbers up. Returns None if nothing is to be changed.
 
-    Raises StartError for an unknown name, or for another user or group than our own when we are not root.
+    Raises StartError for an unknown name, or if we are not root, for a user or group other than our own.
     """
     if user is None and group is None:
         return None
@@ -71,8 +71,8 @@ def resolve(user: str | None, group: str | None) -> Privileges | None:
 
 
 def uid_of(user: str | None) -> int | None:
-    """The number of the user that root's workers become. None where they stay who they are, and for a user that nobody
-    knows: `resolve` says so."""
+    """Returns the number of the user that root's workers become. None if they do not change, and for an unknown user,
+    which `resolve` reports."""
     try:
         return _user(user).uid if user is not None and os.geteuid() == 0 else None
     except StartError:
@@ -80,7 +80,7 @@ def uid_of(user: str | None) -> int | None:
 
 
 def _user(user: str) -> Privileges:
-    """By name, else by number; the group of a number that is in no database is -1."""
+    """Looks a user up by name, else by number; a number that is not in the database has the group -1."""
     try:
         entry = pwd.getpwnam(user)
     except KeyError:
@@ -105,14 +105,14 @@ def _group(group: str) -> int:
 
 
 def _number(text: str) -> int | None:
-    """A user's or group's number; the largest one means "unchanged" to the kernel and is none."""
+    """Returns a user's or group's number. 0xffffffff means "unchanged" to the kernel, so it is rejected."""
     if not (text.isascii() and text.isdigit()) or int(text) >= (1 << 32) - 1:
         return None
     return int(text)
 
 
 def _forget_temporary_directory() -> None:
-    """Python looks for it once, and what root has found may be closed to others."""
+    """Makes Python look for the temporary directory again: the one that root has found may be closed to others."""
     tempfile: Any = sys.modules.get("tempfile")
     if tempfile is not None and tempfile.tempdir and not os.access(tempfile.tempdir, os.W_OK | os.X_OK):
         tempfile.tempdir = None

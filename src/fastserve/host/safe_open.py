@@ -1,8 +1,8 @@
-"""Files that root opens where others may write: through no link of theirs, and nothing but what is theirs or root's.
+"""Files that root opens where others may write: no link of theirs is followed, and the file is theirs or root's.
 
-Whoever may write a directory decides what a name in it leads to. Root that followed it would write to, give away or
-read out any file of the system (CVE-2016-1247 is one of many). In directories that only root may write nothing is
-different, and a process that is not root is held to its own rights by the kernel.
+Whoever may write a directory decides what a name in it leads to. If root followed it, it would write to, give away or
+read out any file of the system (CVE-2016-1247 is one of many). In directories that only root may write nothing
+changes, and the kernel holds a process that is not root to its own rights.
 """
 
 import errno
@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Self
 
 _MOST_LINKS = 40
-"""On one path, as the kernel has it."""
+"""Links followed on one path, at most; the kernel's own limit."""
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _WRITES = os.O_WRONLY | os.O_RDWR
 
 
 def open_file(path: str | Path, flags: int, user: int | None = None, mode: int = 0o666) -> int:
-    """`os.open`, not inherited; to write, it does not wait until somebody reads a FIFO. Raises OSError with the reason.
+    """Opens as `os.open`, not inheritable; does not wait for the reader of a FIFO. Raises OSError with the reason.
 
-    user: who may own the file beside root; None: whoever does.
-    For root, where others may write: no link is followed, or to read only one to what its own owner has; the file is
-    regular, or to write a FIFO, and has no other name. To write it is also root's or `user`'s.
+    user: who besides root may own the file; None: anybody.
+    For root, where others may write: no link is followed, or for reading only one to a file of the link's owner; the
+    file is regular (for writing also a FIFO) and has no other name. For writing it is also root's or `user`'s.
     """
     truncate = flags & os.O_TRUNC
     flags = (flags & ~os.O_TRUNC) | os.O_CLOEXEC | (os.O_NONBLOCK if flags & _WRITES else 0)
@@ -42,16 +42,16 @@ def open_file(path: str | Path, flags: int, user: int | None = None, mode: int =
 
 
 def read_text(path: str | Path, user: int | None = None, *, errors: str = "strict") -> str:
-    """A file as text, UTF-8. Raises OSError and UnicodeDecodeError."""
+    """Returns a file's text, UTF-8. Raises OSError and UnicodeDecodeError."""
     with os.fdopen(open_file(path, os.O_RDONLY, user), encoding="utf-8", errors=errors) as file:
         return file.read()
 
 
 @contextmanager
 def directory_of(path: str | Path) -> Iterator[int]:
-    """The directory that a file is in, open, for what is done there by name. Raises OSError.
+    """Opens the directory that a file is in, for operations by name. Raises OSError.
 
-    For root, one that others have led to by a link is theirs.
+    For root, a directory that is reached by others' links counts as theirs.
     """
     if os.geteuid() != 0:
         directory = os.open(Path(path).absolute().parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -66,7 +66,7 @@ def directory_of(path: str | Path) -> Iterator[int]:
 
 
 def give(fd: int, uid: int, gid: int) -> None:
-    """Makes a user the owner of an open file. A device, a FIFO and a terminal stay whose they are."""
+    """Makes a user the owner of an open file. A device, a FIFO and a terminal keep their owner."""
     if stat.S_ISREG(os.fstat(fd).st_mode):
         os.fchown(fd, uid, gid)
 
@@ -88,7 +88,7 @@ def _open_as_root(path: str, flags: int, user: int | None, mode: int) -> int:
             return _opened(name, flags, mode, way.directory)
         found = way.look(name)
         if found is not None:
-            way.check(found, writes=writes)  # before it is opened: a device may act on that
+            way.check(found, writes=writes)  # before the file is opened: opening a device may have an effect
         fd = _opened(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, mode, way.directory)
         try:
             way.check(os.fstat(fd), writes=writes)
@@ -99,7 +99,7 @@ def _open_as_root(path: str, flags: int, user: int | None, mode: int) -> int:
 
 
 class _Way:
-    """Goes to a file directory by directory. Each is held open: nobody can put another one in its place meanwhile.
+    """Walks to a file directory by directory. Each is held open, so that nobody can replace it meanwhile.
 
     directory: the last one reached.
     """
@@ -109,9 +109,9 @@ class _Way:
         self._left = list(reversed(Path(path).absolute().parts[1:]))
         self._links = 0
         self._laid_by_others = False
-        """Somebody else than root may have chosen where it went."""
+        """Whether somebody other than root may have chosen the way."""
         self._owners: set[int] | None = None
-        """Who may have laid the links that it went by, and the user; None: it went by none of theirs."""
+        """Who may have laid the links on the way, and the user; None: no such link was followed."""
         self.directory = os.open("/", _DIRECTORY)
         self._here = os.fstat(self.directory)
 
@@ -123,18 +123,18 @@ class _Way:
 
     @property
     def exposed(self) -> bool:
-        """Whether somebody else than root may choose what a name here means."""
+        """Whether somebody other than root may choose what a name here means."""
         return self._laid_by_others or _others_write(self._here)
 
     def to_the_end(self, *, follow: bool) -> str:
-        """Goes to the directory that the file is in; the file's name there. Raises OSError.
+        """Goes to the directory that the file is in. Returns the file's name there. Raises OSError.
 
-        follow: the last name may be a link where others may write, too.
+        follow: the last name may be a link even where others may write.
         """
         while self._left:
             name = self._left.pop()
             if self._here.st_dev == self._procfs and not self.exposed:
-                return "/".join([name, *reversed(self._left)])  # its links are the kernel's, to where no path leads
+                return "/".join([name, *reversed(self._left)])  # its links are the kernel's own: no path replaces them
             found = self.look(name)
             if found is not None and stat.S_ISLNK(found.st_mode):
                 if not self._left and not follow and self.exposed:
@@ -148,7 +148,7 @@ class _Way:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
 
     def to_the_directory(self) -> None:
-        """Goes on to what is itself a directory. Raises OSError."""
+        """Goes on to the end, which is a directory. Raises OSError."""
         while self._left:
             name = self._left.pop()
             found = self.look(name)
@@ -159,7 +159,7 @@ class _Way:
         self._check_directory()
 
     def look(self, name: str) -> os.stat_result | None:
-        """What a name here is; None: there is nothing."""
+        """Returns what a name here is; None if it does not exist."""
         try:
             return os.stat(name, dir_fd=self.directory, follow_symlinks=False)
         except FileNotFoundError:
@@ -171,7 +171,7 @@ class _Way:
             raise self._refused("a symbolic link")
         if not (stat.S_ISREG(found.st_mode) or (writes and stat.S_ISFIFO(found.st_mode))):
             raise self._refused("not a regular file")
-        if found.st_nlink > 1 and (writes or found.st_uid == 0):  # one's own file may be read by another name too
+        if found.st_nlink > 1 and (writes or found.st_uid == 0):  # a user's own file may be read by another name too
             raise self._refused("a file that has another name (a hard link)")
         if writes and self._user is not None and found.st_uid not in (0, self._user):
             raise self._refused(f"a file of user {found.st_uid}")
@@ -203,8 +203,8 @@ class _Way:
         self.directory, self._here = directory, os.fstat(directory)
 
     def _laid_by_root(self, entry: os.stat_result) -> bool:
-        """Whether nobody but root can have put an entry here. Into a directory of root's that a group may write, or
-        that is sticky, others can put what is theirs, and not what is root's."""
+        """Whether only root can have put an entry here. In root's directory that is sticky or writable by a group,
+        others can create entries of their own, but none of root's."""
         if self._laid_by_others:
             return False
         kept = not self._here.st_mode & stat.S_IWOTH or self._here.st_mode & stat.S_ISVTX
@@ -212,7 +212,7 @@ class _Way:
 
     @cached_property
     def _procfs(self) -> int:
-        """The device of /proc; -1 where it is not mounted."""
+        """Returns the device of /proc; -1 if it is not mounted."""
         try:
             return Path("/proc/self/fd").stat().st_dev
         except OSError:
@@ -224,5 +224,5 @@ class _Way:
 
 
 def _others_write(directory: os.stat_result) -> bool:
-    """Whether others than root may write it."""
+    """Whether anybody but root may write the directory."""
     return directory.st_uid != 0 or bool(directory.st_mode & (stat.S_IWGRP | stat.S_IWOTH))

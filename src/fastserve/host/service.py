@@ -15,7 +15,7 @@ logger = logging.getLogger("fastserve")
 
 
 def enter(config: Config) -> None:
-    """Takes the directory and the mask for new files on, before anything is opened. Raises StartError."""
+    """Sets the working directory and the umask, before anything is opened. Raises StartError."""
     if config.chdir:
         try:
             directory.enter(config.chdir)
@@ -26,7 +26,7 @@ def enter(config: Config) -> None:
 
 
 def reenter() -> bool:
-    """Takes the directory anew, by its name; whether it is another one now. Raises StartError where it is gone."""
+    """Enters the directory again, by its name. Returns whether it is another one now. Raises StartError."""
     try:
         return directory.again()
     except OSError as error:
@@ -47,7 +47,7 @@ def set_environment(config: Config) -> None:
 
 
 class Service:
-    """What the outside knows of this process. Raises StartError when the PID file cannot be had."""
+    """What the system knows of this process. Raises StartError if the PID file cannot be taken."""
 
     def __init__(self, config: Config) -> None:
         self._proc_name = config.proc_name
@@ -58,11 +58,11 @@ class Service:
 
     @property
     def watchdog_interval(self) -> float:
-        """Seconds from one `watchdog` to the next; 0 when none is wanted."""
+        """Seconds from one `watchdog` to the next; 0 if systemd wants none."""
         return self._notifier.watchdog_interval
 
     def variables(self) -> dict[str, str]:
-        """What a successor needs in its environment to go on notifying."""
+        """Returns what a successor needs in its environment to go on notifying."""
         return self._notifier.variables()
 
     def ready(self) -> None:
@@ -78,7 +78,7 @@ class Service:
         self._notifier.watchdog()
 
     def is_main(self) -> None:
-        """This process follows another one, as the service's main process."""
+        """Tells systemd that this process has become the service's main process."""
         self._notifier.main_pid(os.getpid())
 
     def show(self, role: str, state: str) -> None:
@@ -87,7 +87,7 @@ class Service:
         self._notifier.status(state)
 
     def leave_behind(self) -> None:
-        """In a forked process."""
+        """In a forked process: lets go of what is the parent's."""
         if self.pid_file is not None:
             self.pid_file.leave_behind()
 

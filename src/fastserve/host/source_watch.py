@@ -1,4 +1,4 @@
-"""The watch over source files for `--reload`: a process of its own, which says what has changed."""
+"""The watch over source files for `--reload`: a process of its own, which reports what has changed."""
 
 import os
 import select
@@ -13,19 +13,19 @@ from fastserve.config.config import Config
 from fastserve.errors import StartError
 
 INCLUDED = ("*.py",)
-"""Files that are watched, beside those of `--reload-include`."""
+"""Files that are watched, besides those of `--reload-include`."""
 
 EXCLUDED = (".*", "*.py[cod]", "*.sw?", "*~", "__pycache__", "site-packages", "node_modules")
-"""Names of files and directories that are passed over, beside those of `--reload-exclude`."""
+"""Names of files and directories that are ignored, besides those of `--reload-exclude`."""
 
 _LOOK = 1000
-"""Milliseconds: how soon the watch notices that nobody listens to it any more."""
+"""Milliseconds within which the watch notices that nobody listens to it any more."""
 
 _MOST_NAMES = 8
 
 
 def check(config: Config) -> None:
-    """Raises StartError when watchfiles is missing or a directory is."""
+    """Raises StartError if watchfiles or a directory is missing."""
     try:
         import watchfiles  # noqa: F401
     except ModuleNotFoundError:
@@ -36,21 +36,21 @@ def check(config: Config) -> None:
 
 
 def directories(config: Config) -> list[Path]:
-    """What is watched: the given directories, else the application's."""
+    """Returns the directories to watch: the given ones, else the application's."""
     return [Path(each).absolute() for each in config.reload_dir or (config.app_dir,)]
 
 
 def run(config: Config, notify_fd: int) -> None:
-    """Watches until SIGTERM, or until nobody reads `notify_fd`; each batch of changes is one line there, their names.
+    """Watches until SIGTERM, or until nobody reads `notify_fd`; writes a line of names there for each batch of changes.
 
-    Is the only thing that its process does: takes SIGTERM, which may have been blocked until then, and leaves Ctrl-C to
-    the supervisor. Raises StartError when it cannot watch.
+    The process does nothing else: it takes SIGTERM, which may have been blocked until then, and leaves Ctrl-C to the
+    supervisor. Raises StartError if it cannot watch.
     """
     check(config)
     from watchfiles import watch
 
     stop = _Stop()
-    signal.set_wakeup_fd(-1)  # after a fork it is the parent's, and another descriptor may have its number by now
+    signal.set_wakeup_fd(-1)  # inherited from the parent; another descriptor may have its number by now
     signal.signal(signal.SIGTERM, stop.set)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
@@ -73,8 +73,9 @@ def run(config: Config, notify_fd: int) -> None:
 
 
 def source_filter(roots: list[Path], include: Iterable[str], exclude: Iterable[str]) -> Callable[[str], bool]:
-    """Whether a file counts. Patterns are those of the shell and fit the name of the file, or of a directory that it
-    is in, below the watched one; one with a slash fits the path's end. What is given goes before what is built in.
+    """Returns a function that says whether a file counts. Patterns are the shell's. They match the name of the file, or
+    of a directory around it, below the watched one; a pattern with a slash matches the path's end. Given patterns take
+    precedence over built-in ones.
     """
     include, exclude = tuple(include), tuple(exclude)
 
@@ -91,14 +92,14 @@ def source_filter(roots: list[Path], include: Iterable[str], exclude: Iterable[s
 
 
 def line(names: Iterable[str]) -> str:
-    """The names of changed files for the log, seen from the current directory; of very many, some."""
+    """Returns the names of changed files for the log, relative to the current directory; of very many, only some."""
     shown = sorted(os.path.relpath(name).replace("\n", "?") for name in names)
     more = f" and {len(shown) - _MOST_NAMES} more" if len(shown) > _MOST_NAMES else ""
     return ", ".join(shown[:_MOST_NAMES]) + more + "\n"
 
 
 class _Stop:
-    """What watchfiles asks, between two looks, whether to end."""
+    """The event that watchfiles checks between two looks to know whether to end."""
 
     def __init__(self) -> None:
         self._set = False
@@ -111,7 +112,7 @@ class _Stop:
 
 
 def _say(fd: int, text: str) -> None:
-    # Where the reader is behind, it knows already that something has changed; where it is gone, nobody needs to know.
+    # A reader that is behind already knows that something has changed; if it is gone, nobody needs to know.
     with suppress(BlockingIOError, BrokenPipeError):
         os.write(fd, text.encode(errors="replace"))
 
@@ -124,7 +125,7 @@ def _is_deserted(fd: int) -> bool:
 
 
 def _below(file: PurePath, roots: list[Path]) -> tuple[str, ...]:
-    """The path's parts below the watched directory that it is in: what that one is called says nothing."""
+    """Returns the path's parts below the watched directory: that directory's own name says nothing."""
     inside = [file.relative_to(root).parts for root in roots if root in file.parents]
     return min(inside, key=len, default=file.parts[-1:])
 
@@ -134,5 +135,5 @@ def _fits_any(names: Iterable[str], patterns: Iterable[str]) -> bool:
 
 
 def _fits_path(file: PurePath, patterns: Iterable[str]) -> bool:
-    """A pattern with a slash: the file's path, or that of a directory that it is in, ends so."""
+    """Whether the file's path, or the path of a directory around it, ends as one of the patterns with a slash."""
     return any(each.match(pattern) for pattern in patterns if "/" in pattern for each in (file, *file.parents))

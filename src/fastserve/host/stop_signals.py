@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 INSISTS_AFTER = 1.0
-"""Seconds from the begin of a stop by TERM, after which one INT or QUIT forces it; before, it may be the same event."""
+"""Seconds after the begin of a stop by TERM from which one INT or QUIT forces it; before, it may be the same event."""
 
 STOPPING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 
@@ -25,7 +25,7 @@ class Urgency(enum.Enum):
 
 
 class StopSignals:
-    """Of one server.
+    """The stop signals of one server.
 
     forced: whether everything is to end at once.
     """
@@ -42,7 +42,7 @@ class StopSignals:
             self._began = self._clock()
 
     def take(self, number: int) -> Urgency:
-        """Notes one of `STOPPING`."""
+        """Notes one of `STOPPING`. Returns what it asks for."""
         interrupts = number != signal.SIGTERM
         if self._began is None:
             self.begin()

@@ -1,4 +1,4 @@
-"""What systemd is told of the service: sd_notify's datagrams, and the watchdog's interval."""
+"""What the server tells systemd: sd_notify's datagrams, and the watchdog's interval."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ _SOCKET, _INTERVAL, _FOR = "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"
 
 
 class Notifier:
-    """The service's voice towards systemd; without NOTIFY_SOCKET it says nothing.
+    """Sends the service's state to systemd; without NOTIFY_SOCKET it does nothing.
 
     Takes the variables out of the environment: workers must not speak for the service.
     """
@@ -24,38 +24,38 @@ class Notifier:
         self._watchdog = os.environ.pop(_INTERVAL, "")
         self._wrong = False
         self.watchdog_interval = _seconds(self._watchdog, os.environ.pop(_FOR, ""))
-        """Seconds from one `watchdog` to the next, half of what systemd allows; 0: none is wanted."""
+        """Seconds from one `watchdog` to the next, half of what systemd allows; 0: systemd wants none."""
         if self._address and not self._address.startswith(("/", "@")):
             logger.warning("systemd is not notified: NOTIFY_SOCKET=%s is neither a path nor @name", self._address)
             self._address = ""
 
     def variables(self) -> dict[str, str]:
-        """What a supervisor that takes over needs in its environment. WATCHDOG_PID is left away: it names this one."""
+        """Returns what a successor needs in its environment. WATCHDOG_PID is left out: it names this supervisor."""
         given = {_SOCKET: self._address, _INTERVAL: self._watchdog if self.watchdog_interval else ""}
         return {name: value for name, value in given.items() if value}
 
     def ready(self) -> None:
-        """The service serves; also the end of a reload."""
+        """Tells that the service serves; also ends a reload."""
         self._send("READY=1")
 
     def reloading(self) -> None:
-        """A reload begins; `ready` ends it. The time is what Type=notify-reload tells it by from an earlier one."""
+        """Tells that a reload begins; `ready` ends it. Type=notify-reload tells it from an earlier one by the time."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """The service stops."""
+        """Tells that the service stops."""
         self._send("STOPPING=1")
 
     def status(self, text: str) -> None:
-        """A line for `systemctl status`."""
+        """Sends a line for `systemctl status`."""
         self._send(f"STATUS={' '.join(text.splitlines())}")
 
     def main_pid(self, pid: int) -> None:
-        """Another process becomes the service's main one."""
+        """Tells that another process becomes the service's main one."""
         self._send(f"MAINPID={pid}")
 
     def watchdog(self) -> None:
-        """The service is alive; due every `watchdog_interval` seconds."""
+        """Tells that the service is alive; due every `watchdog_interval` seconds."""
         self._send("WATCHDOG=1")
 
     def _send(self, message: str) -> None:
@@ -76,7 +76,7 @@ class Notifier:
 
 
 def _seconds(interval: str, pid: str) -> float:
-    """Half of the watchdog's time; 0 when there is none, or it is meant for another process."""
+    """Returns half of the watchdog's time; 0 without a watchdog, or if it is meant for another process."""
     if not interval or (pid and pid != str(os.getpid())):
         return 0.0
     if not (interval.isascii() and interval.isdigit() and int(interval)):

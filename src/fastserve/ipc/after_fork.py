@@ -1,8 +1,8 @@
-"""Processes that are forked: our own, which leave the frames of the supervisor behind, and those of the application.
+"""Forked processes: our own, which leave the supervisor's frames behind, and the application's.
 
-What the application forks (multiprocessing, os.fork) has a copy of all that this process has open. It would keep
-connections open that were closed here, take signals and events that are not for it, and hold addresses after the stop.
-So it forgets all of it at once, by `guarded`.
+A child that the application forks (multiprocessing, os.fork) has a copy of everything this process has open. It would
+keep connections open that were closed here, take signals and events that are not for it, and hold addresses after the
+stop. So it drops all of this immediately, by `guarded`.
 """
 
 import gc
@@ -34,11 +34,10 @@ class Forked(BaseException):
 
 
 def fork() -> int:
-    """`os.fork`, for a process of the server's own: nothing is forgotten in it, and nobody is told.
+    """Calls `os.fork` for a process of the server's own: nothing is dropped in it, and nobody is notified.
 
-    What waits in the buffers of the standard streams leaves first, since both processes would write it; where nobody
-    reads it, it waits in this process alone. Signals wait as well: in the new process until it has its own handlers,
-    for it is born with all of them blocked.
+    The buffers of the standard streams are flushed first, since both processes would write them; if nobody reads, the
+    output stays in this process alone. The new process starts with all signals blocked, until it has its own handlers.
     """
     global _own
     left = [each for each in (sys.stdout, sys.stderr) if not _flushed(each)]
@@ -59,14 +58,14 @@ def fork() -> int:
 
 
 def flush_files() -> None:
-    """Writes what waits in the buffers of all files that Python code has opened. After an import that others share."""
+    """Flushes all files that Python code has opened; called after an import that several processes share."""
     for each in gc.get_objects():
         if issubclass(type(each), io.TextIOWrapper | io.BufferedWriter | io.BufferedRandom):
             _flushed(each)
 
 
 def _flushed(file: Any) -> bool:
-    """False where that would have to wait for somebody."""
+    """Flushes a file. Returns False if that would have to wait for a reader."""
     try:
         if not file.writable():
             return True
@@ -92,8 +91,8 @@ def _discard(file: Any) -> None:
 
 
 def disown() -> None:
-    """In a forked process: what belongs to the program that forked it, and would be ended or removed when this process
-    exits, is left alone: temporary directories, and the daemons of multiprocessing."""
+    """In a forked process: gives up what belongs to the program that forked it and would be ended or removed when this
+    process exits: temporary directories, and the daemons of multiprocessing."""
     for each in list(weakref.finalize._registry):  # type: ignore[attr-defined]
         each.atexit = False
     if "multiprocessing.process" in sys.modules:
@@ -114,17 +113,17 @@ class _Guard:
 
 _guards: list[_Guard] = []
 _masks: dict[int, set[int]] = {}
-"""The signals that each thread which is forking had blocked before."""
+"""The signals that each forking thread had blocked before the fork."""
 _own = False
 _registered = False
 
 
 @contextmanager
 def guarded(in_child: Callable[[], None], in_parent: Callable[[], None] = _nothing) -> Iterator[None]:
-    """Has the application's children forget what they have of this process.
+    """Makes the application's children drop what they have of this process.
 
-    in_child: called in each, once, and not in theirs. It closes descriptors, and does nothing with them that the parent
-    would notice: no shutdown, no epoll_ctl.
+    in_child: called once in each child, but not in its own children. It closes descriptors, and does nothing with them
+    that the parent would notice: no shutdown, no epoll_ctl.
     in_parent: called here after each fork.
     """
     _register()
@@ -138,7 +137,7 @@ def guarded(in_child: Callable[[], None], in_parent: Callable[[], None] = _nothi
 
 
 def within(frame: FrameType | None) -> bool:
-    """Whether a frame is of what is done here around a fork, where an exception is not passed on."""
+    """Whether a frame belongs to the code here around a fork, from which Python passes on no exception."""
     while frame is not None:
         if frame.f_code in (_before.__code__, _in_parent.__code__):
             return True
@@ -147,7 +146,7 @@ def within(frame: FrameType | None) -> bool:
 
 
 def _register() -> None:
-    """Once a process, since it cannot be undone."""
+    """Registers the fork handlers, once a process, since it cannot be undone."""
     global _registered
     if not _registered:
         _registered = True
@@ -155,7 +154,7 @@ def _register() -> None:
 
 
 def _before() -> None:
-    """Signals wait: one that came to the child before it has forgotten our handlers would be lost there."""
+    """Blocks signals: one that reached the child before it has dropped our handlers would be lost there."""
     if _guards and not _own:
         _masks[threading.get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
 
@@ -176,7 +175,7 @@ def _in_child() -> None:
 
 def _forget() -> None:
     guards = _guards[::-1]
-    _guards.clear()  # the numbers of what is closed now are soon those of other things
+    _guards.clear()  # the descriptors' numbers are soon used for something else
     with suppress(ValueError):
         signal.set_wakeup_fd(-1)  # it is the parent's
     for each in guards:

@@ -1,11 +1,11 @@
 """Between the supervisor and a worker: messages that may carry descriptors, over a pair of Unix sockets.
 
-A worker says `ready`, `failed` (with the reason and the traceback), and `draining` once it has stopped to listen. The
+A worker says `ready`, `failed` (with the reason and the traceback), and `draining` once it has stopped listening. The
 supervisor says `cover` (serve these listening sockets of another slot too), `uncover`, which the worker answers with
 `uncovered` once it has closed them, `look` (accept what waits: a sibling that was woken for it is gone), `sibling`
-(another worker that connections may be handed over to, with the entry of its mailbox), `parted` (it is to end, or has
-ended), and `listening` (your sockets do from now on: --listen-when-ready). Everything else goes by signals, which a
-worker takes before its driver runs, too.
+(another worker to which connections may be handed over, with the entry of its mailbox), `parted` (that worker will end
+or has ended), and `listening` (your sockets do from now on: --listen-when-ready). Everything else goes by signals,
+which a worker takes even before its driver runs.
 """
 
 import array
@@ -22,7 +22,7 @@ _MOST_DESCRIPTORS = 253  # SCM_MAX_FD
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message; its descriptors belong to who receives it."""
+    """One message; its descriptors belong to the receiver."""
 
     kind: str
     values: dict[str, Any] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Message:
 
 
 class Channel:
-    """One end. Closed by its owner; the other end then reads its end."""
+    """One end. Its owner closes it; the other end then reads an end of file."""
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
@@ -42,11 +42,11 @@ class Channel:
         return cls(ours), cls(theirs)
 
     def fileno(self) -> int:
-        """-1 when it is closed, at this end or as `receive` has seen at the other."""
+        """Returns the descriptor; -1 when it is closed, at this end or, as `receive` has seen, at the other."""
         return self._socket.fileno()
 
     def send(self, kind: str, descriptors: Sequence[int] = (), **values: Any) -> bool:
-        """False when the other end is gone, or does not read: it is stuck then, and the heartbeat shows it."""
+        """Sends a message. Returns False if the other end is gone or does not read: then its heartbeat shows that."""
         text = json.dumps({"kind": kind, **values}).encode()
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))
         try:
@@ -56,14 +56,14 @@ class Channel:
         return True
 
     def receive(self) -> Message | None:
-        """The next message; None: the other end is gone, and this one closed. Raises BlockingIOError for none yet."""
+        """Returns the next message; None if the other end is gone, and this one closed. Raises BlockingIOError."""
         if self.fileno() < 0:
             return None
         room = socket.CMSG_SPACE(_MOST_DESCRIPTORS * array.array("i").itemsize)
         try:
             text, ancillary, _, _ = self._socket.recvmsg(_LONGEST, room, socket.MSG_CMSG_CLOEXEC)
         except ConnectionResetError:
-            # It has closed with something of ours unread, which the kernel says once, and before what it had sent.
+            # The other end closed with a message of ours unread: the kernel reports that once, before what it had sent.
             text, ancillary, _, _ = self._socket.recvmsg(_LONGEST, room, socket.MSG_CMSG_CLOEXEC)
         if not text:
             self.close()

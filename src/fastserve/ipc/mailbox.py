@@ -1,8 +1,8 @@
-"""Where a worker's siblings put connections that they have accepted and that are better served there.
+"""Mailboxes: where siblings put connections that they have accepted and that another worker serves better.
 
-A pair of Unix sockets for each worker process, made by the supervisor: siblings have the entry, the worker has the
-box, and the supervisor keeps both. So nothing is lost with a worker: what it leaves in its box goes to others. What
-lies there is written and read in C (ext/net/handover.h); here a message is moved as it is.
+The supervisor makes a pair of Unix sockets for each worker process: siblings have the entry, the worker has the box,
+and the supervisor keeps both. So nothing is lost with a worker: what it leaves in its box goes to others. C code
+writes and reads the messages (ext/net/handover.h); here they are moved unchanged.
 """
 
 import array
@@ -17,7 +17,7 @@ _LONGEST = 256
 
 
 class Mailbox:
-    """Of one worker process, at most; `close` closes what this process has of it."""
+    """The mailbox of at most one worker process; `close` closes this process's descriptors."""
 
     def __init__(self, entry: socket.socket, box: socket.socket) -> None:
         self.entry = entry
@@ -28,19 +28,19 @@ class Mailbox:
 
     @classmethod
     def new(cls) -> Self:
-        """Raises OSError."""
+        """Makes a pair of sockets. Raises OSError."""
         entry, box = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         entry.setblocking(False)
         box.setblocking(False)
         return cls(entry, box)
 
     def shut(self) -> None:
-        """From here on nothing comes into it, whoever has the entry; what it holds can still be taken."""
+        """Lets nothing more in, whoever has the entry; what the box holds can still be taken."""
         with suppress(OSError):  # shut by its worker before
             self.box.shutdown(socket.SHUT_RD)
 
     def move(self, others: Sequence["Mailbox"]) -> bool:
-        """Moves what it holds into the first of the others that takes it; whether nothing is left.
+        """Moves its connections into the first of the others that takes them. Returns whether nothing is left.
 
         Its worker may take from it at the same time. Never waits.
         """
@@ -53,7 +53,7 @@ class Mailbox:
                 return False
 
     def close(self) -> None:
-        """Idempotent. In the last process that has it, what it holds is lost."""
+        """Closes both ends. Idempotent. In the last process that has them, waiting connections are lost."""
         self.entry.close()
         self.box.close()
         if self._held is not None:
@@ -67,7 +67,7 @@ class Mailbox:
             return True
 
     def _take(self) -> bool:
-        """The next one is held; False: there is no descriptor for it, and it stays where it is."""
+        """Takes the next connection. Returns False if there is no descriptor for it; then it stays in the box."""
         if self._held is not None:
             return True
         try:

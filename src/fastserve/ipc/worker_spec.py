@@ -1,4 +1,4 @@
-"""What a forked process is given by the supervisor: plain facts, so that the supervisor need not import what serves."""
+"""What the supervisor gives a forked process: plain facts, so that the supervisor need not import what serves."""
 
 import signal
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from fastserve.observe.scoreboard import Scoreboard, WorkerBlock
 from fastserve.sockets.listeners import Listeners
 
 STACKS_SIGNAL = signal.SIGRTMAX
-"""Makes a worker write the Python stacks of all its threads, from C, whatever holds the interpreter's lock."""
+"""Makes a worker write the Python stacks of all its threads, from C, whichever thread holds the interpreter's lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +28,18 @@ class WorkerSpec:
     """The sockets of the slot, and those that all workers share."""
     channel: Channel
     faults: int
-    """A descriptor for what is written about a crash."""
+    """The descriptor to which a crash is written."""
     beat: float
     """Seconds between two signs of life at most."""
     siblings: bool
-    """There are other workers."""
+    """Whether there are other workers."""
     block: WorkerBlock | None = None
     scoreboard: Scoreboard | None = None
-    """Where its siblings' blocks are."""
+    """The scoreboard, with its siblings' blocks."""
     mailbox: Mailbox | None = None
     """None: no sibling hands connections over to it."""
     access_log: AccessLog | None = None
-    """Opened by the supervisor, for whom files can be created that the worker's user may only write."""
+    """Opened by the supervisor, who may create files that the worker's user may only write."""
     privileges: Privileges | None = None
     app: Application | None = None
     """None: the worker imports it."""

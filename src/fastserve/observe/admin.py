@@ -17,7 +17,7 @@ StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 OPEN = ("/livez", "/readyz")
-"""What everybody may ask, by any name: those who look after the service have neither a token nor its name."""
+"""Pages for everybody, under any host name: whoever probes the service has neither a token nor its name."""
 
 _TEXT = "text/plain; charset=utf-8"
 _METHODS = ("GET", "HEAD")
@@ -33,10 +33,10 @@ class _Answer(NamedTuple):
 def application(
     scoreboard: Scoreboard, silent_after: float, access: Access | None = None, *, queries: bool = False
 ) -> Application:
-    """A WSGI application, for a child process of the supervisor.
+    """Returns a WSGI application, for a child process of the supervisor.
 
     scoreboard: what is read; its "pid" of the supervisor is this process's parent.
-    silent_after: seconds for which a worker's last sign of life counts; an idle one gives more than one in that time.
+    silent_after: seconds for which a worker's last sign of life counts; an idle worker gives several in that time.
     access: who may read all but `OPEN`.
     queries: whether the query strings of requests are shown.
     """
@@ -74,7 +74,7 @@ def application(
 
 
 def unready(scoreboard: Scoreboard, silent_after: float) -> str:
-    """Why no requests should be sent here; empty when they should."""
+    """Returns why no requests should be sent here; empty if they should."""
     state = scoreboard.supervisor.state
     if state is not State.SERVING:
         return state.name.lower()
@@ -90,7 +90,7 @@ def unready(scoreboard: Scoreboard, silent_after: float) -> str:
 
 
 def workers(scoreboard: Scoreboard, *, queries: bool = False) -> list[dict[str, Any]]:
-    """What is known of each worker, for JSON; times in seconds, sizes in bytes.
+    """Returns what is known of each worker, for JSON; times in seconds, sizes in bytes.
 
     queries: whether the query strings of requests are shown.
     """
@@ -122,12 +122,12 @@ def _worker(block: WorkerBlock, queries: bool) -> dict[str, Any]:
 
 
 def _silence(block: WorkerBlock) -> float:
-    """Seconds since a worker's last sign of life."""
+    """Returns the seconds since a worker's last sign of life."""
     return max(now() - block["heartbeat"], 0) / 1000
 
 
 def _since(moment: int) -> float | None:
-    """Seconds since a moment of the scoreboard's clock; None where it is 0, and there was none."""
+    """Returns the seconds since a moment of the scoreboard's clock; None for 0, which stands for no moment."""
     return max(now() - moment, 0) / 1000 if moment else None
 
 

@@ -1,8 +1,8 @@
-"""Who may read the pages of the admin address: by which name it is asked for, and with which token.
+"""Who may read the pages of the admin address: by the host name in the request, and by its token.
 
-A browser that was led to a page of somebody else's reads from this machine whatever that page likes, once the name of
-that page's host is resolved to our address (DNS rebinding). It still sends that name: an address is asked for by its
-number, by localhost, or by a name that is listed.
+A browser on somebody else's page reads from this machine whatever that page likes, once that page's host name resolves
+to our address (DNS rebinding). The browser still sends that name. So a request has to name the address by its number,
+by localhost, or by a listed name.
 """
 
 import hmac
@@ -24,23 +24,23 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The rule for those pages that it holds for."""
+    """The rule for the protected pages."""
 
     hosts: Collection[str] = ()
     """Names in lower case, or `ANY_HOST`."""
     tokens: Sequence[bytes] = ()
-    """Any of them is good; none is asked for where there are none."""
+    """The valid tokens; if there are none, no token is required."""
 
     def refusal(self, environ: Mapping[str, Any]) -> tuple[str, str]:
-        """Status and reason for which a request is not answered, both empty where it is."""
+        """Returns the status and the reason of a refusal, both empty if the request is answered."""
         if not self._knows(environ):
-            return "421 Misdirected Request", "asked for by a name that is not known here; --admin-host lists names"
+            return "421 Misdirected Request", "this host name is not known here; --admin-host lists names"
         if self.tokens and not self._is_shown(environ.get("HTTP_AUTHORIZATION", "")):
             return "401 Unauthorized", "a token is needed, as Authorization: Bearer TOKEN"
         return "", ""
 
     def _knows(self, environ: Mapping[str, Any]) -> bool:
-        """A Unix socket is in nobody's DNS, and whoever sends no Host is no browser."""
+        """Whether the host name is known. No DNS leads to a Unix socket, and a client without Host is not a browser."""
         if "HTTP_HOST" not in environ or not environ.get("REMOTE_ADDR") or ANY_HOST in self.hosts:
             return True
         match = _HOST.fullmatch(environ["HTTP_HOST"])
@@ -52,15 +52,15 @@ class Access:
     def _is_shown(self, field: str) -> bool:
         scheme, _, token = field.partition(" ")
         given = token.strip().encode("latin-1", "replace")
-        # Each is compared, in a time that does not depend on where they differ.
+        # Every token is compared, in a time that does not depend on where they differ.
         found = [hmac.compare_digest(given, each) for each in self.tokens]
         return scheme.lower() == "bearer" and any(found)
 
 
 def read_tokens(path: str, user: int | None = None) -> list[bytes]:
-    """The tokens of a file, one a line; blank lines and those that begin with # are none. Raises StartError.
+    """Returns the tokens of a file, one a line, without blank lines and comments (#). Raises StartError.
 
-    user: who else than root may own it, where root reads it.
+    user: who besides root may own the file when root reads it.
     """
     try:
         lines = [line.strip() for line in safe_open.read_text(path, user).splitlines()]
@@ -77,7 +77,7 @@ def read_tokens(path: str, user: int | None = None) -> list[bytes]:
 
 
 def state(path: str) -> object:
-    """Another one after the file has changed."""
+    """Returns the file's state, another one after each change."""
     try:
         found = Path(path).stat()
     except OSError:

@@ -1,7 +1,7 @@
-"""Lines of the log that clients can cause, held to a rate: who can make requests fail must not fill the disk with it.
+"""Log lines that clients can cause, held to a rate: whoever can make requests fail must not fill the disk.
 
-Each kind of line, by its text without the values, has tokens of its own: a flood of one hides no other. What is left
-out is counted, and said: when it begins, by the next line of its kind, and at the end.
+Each kind of line, by its text without the values, has tokens of its own: a flood of one hides no other. Omitted lines
+are counted and reported: when it begins, by the next line of the kind, and at the end.
 """
 
 import logging
@@ -15,7 +15,7 @@ BURST = 5
 """Seconds whose lines may come at once."""
 
 ANNOUNCE = 10.0
-"""Seconds between two lines that say that others are left out."""
+"""Seconds between two lines that report omitted ones."""
 
 MOST_KINDS = 256
 """Kinds beyond these share tokens. There are as many as places in the code that log."""
@@ -76,7 +76,7 @@ class LimitedLogger(logging.LoggerAdapter[logging.Logger]):
             self.logger.log(level, about, self._rate, text)
 
     def close(self) -> None:
-        """Says what was left out last."""
+        """Reports the lines that were left out last."""
         with self._lock:
             left_out = {text: kind.left_out for text, kind in self._kinds.items() if kind.left_out}
             self._kinds.clear()
@@ -102,7 +102,7 @@ class LimitedLogger(logging.LoggerAdapter[logging.Logger]):
         return self._kinds.setdefault(text, _Kind(float(self._rate * BURST), self._clock()))
 
     def _take(self, kind: _Kind) -> tuple[bool, int]:
-        """Whether there is a token; and if so, how many lines found none before."""
+        """Takes a token. Returns whether there was one, and if so, how many lines found none before."""
         now = self._clock()
         kind.tokens = min(kind.tokens + (now - kind.since) * self._rate, self._rate * BURST)
         kind.since = now

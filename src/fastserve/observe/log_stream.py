@@ -1,4 +1,4 @@
-"""A log's descriptor that nobody waits for: a reader of a pipe may stall, and a server that waits for it serves nobody.
+"""A log's descriptor that never blocks: the reader of a pipe may stall, and a server that waits for it serves nobody.
 
 The access log's lines go the same way in C (ext/net/log_file.h).
 """
@@ -13,28 +13,28 @@ import time
 from collections.abc import Callable
 
 MOST = 1 << 18
-"""Bytes that wait at most; lines that come beyond them are lost, and counted."""
+"""Bytes that may wait; further lines are lost, and counted."""
 
 FINISH = 1.0
-"""Seconds that a reader which has stalled gets when the process ends."""
+"""Seconds that a stalled reader gets when the process ends."""
 
 _PIPE_BUF = select.PIPE_BUF
 
 
 def _nothing() -> None:
-    """What counts nothing."""
+    """Counts nothing."""
 
 
 class LogStream:
     """Takes a line at a time for a descriptor that stays the caller's, and never waits. From any thread.
 
-    A pipe, a FIFO or a terminal is opened once more, without blocking, since the flags of the descriptor itself are
-    shared with other processes; where that is not allowed it is looked at before each write.
+    A pipe, a FIFO or a terminal is opened again as non-blocking, since the descriptor's own flags are shared with other
+    processes; where that is not allowed, the descriptor is polled before each write.
     """
 
     def __init__(self, fd: int, encoding: str = "utf-8") -> None:
         self._encoding = encoding
-        self._lock = threading.RLock()  # a signal handler may log in the midst of it
+        self._lock = threading.RLock()  # a signal handler may log while its thread holds the lock
         self._waiting = bytearray()
         self._lost = 0
         self.count: Callable[[], None] = _nothing
@@ -55,13 +55,13 @@ class LogStream:
         atexit.register(self.finish)
 
     def _forget(self) -> None:
-        """In a forked child: what waits is the parent's to write."""
+        """In a forked child: drops what waits, since the parent writes it."""
         self._lock = threading.RLock()
         self._waiting = bytearray()
         self._lost = 0
 
     def write(self, text: str) -> int:
-        """What finds no room within bounds is lost. Raises OSError where the descriptor takes nothing any more."""
+        """Writes a line, which is lost if there is no room. Raises OSError if the descriptor takes nothing any more."""
         with self._lock:
             data = text.encode(self._encoding, "backslashreplace")
             if len(self._waiting) + len(data) > MOST:
@@ -74,7 +74,7 @@ class LogStream:
             return len(text)
 
     def flush(self) -> None:
-        """Writes what finds room now."""
+        """Writes as much of what waits as there is room for."""
         with self._lock:
             try:
                 self._drain()
@@ -87,7 +87,7 @@ class LogStream:
                 raise
 
     def finish(self) -> None:
-        """Writes the rest, for which a reader that has stalled gets FINISH seconds."""
+        """Writes the rest; a stalled reader gets FINISH seconds."""
         until = time.monotonic() + FINISH
         try:
             self.flush()
@@ -107,13 +107,13 @@ class LogStream:
             del self._waiting[:taken]
 
     def _next(self) -> bytes:
-        """What a pipe takes whole or not at all (pipe(7)): of several writers none cuts the others' lines."""
+        """Returns as much as a pipe takes whole or not at all (pipe(7)): no writer cuts the lines of another."""
         if not self._pieces or len(self._waiting) <= _PIPE_BUF:
             return bytes(self._waiting)
         return bytes(self._waiting[: self._waiting.rfind(b"\n", 0, _PIPE_BUF) + 1 or _PIPE_BUF])
 
     def _write(self, data: bytes) -> int:
-        """Bytes taken; 0 where there is no room."""
+        """Returns the number of bytes taken; 0 if there is no room."""
         try:
             if self._socket is not None:
                 return self._socket.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)

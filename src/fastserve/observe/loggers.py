@@ -1,10 +1,10 @@
-"""The server's own loggers, which logging configurations that do not name them leave alone.
+"""The server's own loggers, which stay enabled under logging configurations that do not name them.
 
 `logging.config` disables every logger that it does not name, unless it is told not to
-(`disable_existing_loggers`, true by default). That is meant for loggers of libraries. It would make the server mute: a
-start fails without a word, and tracebacks of requests vanish.
+(`disable_existing_loggers`, true by default). That is meant for libraries' loggers, and would silence the server: a
+start would fail without a word, and tracebacks of requests would vanish.
 
-A handler or a filter that raises costs the server nothing but the line: a worker that says "stopping" goes on to stop.
+A handler or a filter that raises costs the server nothing but the line: a worker that logs "stopping" still stops.
 """
 
 import logging
@@ -17,9 +17,9 @@ NAMES = ("fastserve", "fastserve.error")
 
 
 class OwnLogger(logging.Logger):
-    """Is not disabled by logging.config. Code that sets `disabled` itself has its way: it knows whom it means.
+    """A logger that logging.config does not disable. Code that sets `disabled` itself has its way.
 
-    Never raises what its handlers and filters do: that is said on stderr, once.
+    Never raises what its handlers and filters raise: a failure is reported on stderr, once.
     """
 
     failed = False
@@ -41,7 +41,7 @@ class OwnLogger(logging.Logger):
 
 
 def adopt() -> None:
-    """Makes ours of the loggers, of whatever class the program has its loggers made. Idempotent."""
+    """Gives the server's loggers this class, whatever class the program has set for its loggers. Idempotent."""
     for name in NAMES:
         logger = logging.getLogger(name)
         kind = type(logger)

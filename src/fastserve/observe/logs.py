@@ -64,7 +64,7 @@ def configure(config: Config) -> None:
 
 
 def _standard_error() -> TextIO | LogStream:
-    """Where the process's own descriptor is behind it, one that nobody waits for."""
+    """Returns a stream to standard error that never blocks, if the process's own descriptor is behind sys.stderr."""
     try:
         if sys.stderr.fileno() == STANDARD_ERROR:
             return _steady()
@@ -79,26 +79,26 @@ def _steady() -> LogStream:
 
 
 def flush() -> None:
-    """Writes what a reader of standard error that had stalled has room for by now."""
+    """Writes what waits for a stalled reader of standard error, as far as there is room by now."""
     if _steady.cache_info().currsize:
         with suppress(OSError):
             _steady().flush()
 
 
 def count_lost(count: Callable[[], None]) -> None:
-    """From here on called for each line on standard error that nobody has read in time, and that is lost."""
+    """Sets what is called for each line on standard error that is lost because nobody read it in time."""
     if _steady.cache_info().currsize:
         _steady().count = count
 
 
 def finish() -> None:
-    """Likewise, at the end of the process: the reader gets a moment."""
+    """Writes what waits at the end of the process; the reader gets a moment."""
     if _steady.cache_info().currsize:
         _steady().finish()
 
 
 def _open_files_safely(user: int | None) -> None:
-    """From here on handlers open their files as root should: the first time, after USR1, and after a rotation."""
+    """Makes handlers open their files as root should: the first time, after USR1, and after a rotation."""
 
     def open_stream(handler: logging.FileHandler) -> IO[Any]:
         def opener(path: str, flags: int) -> int:
@@ -113,7 +113,7 @@ def _apply_file(name: str) -> None:
     load = _LOADERS.get(Path(name).suffix.lower())
     try:
         if load is None:
-            # fileConfig reports an absent file as a KeyError of its first section.
+            # fileConfig reports a missing file as a KeyError for its first section.
             with Path(name).open() as file:
                 logging.config.fileConfig(file, disable_existing_loggers=False)
         else:
@@ -127,7 +127,7 @@ def _apply_file(name: str) -> None:
 
 
 def _causes(error: BaseException) -> str:
-    """dictConfig wraps what really happened: "Unable to configure handler 'x'" from the reason."""
+    """Returns an error with its causes: dictConfig hides the reason behind "Unable to configure handler 'x'"."""
     text = str(error).partition("\n")[0] or type(error).__name__
     return f"{text}: {_causes(error.__cause__)}" if error.__cause__ is not None else text
 
@@ -165,7 +165,7 @@ _LOADERS: dict[str, Callable[[BinaryIO], Any]] = {
 
 
 def reopen_files() -> None:
-    """Opens the files of all log handlers again, after somebody has moved them away."""
+    """Reopens the files of all log handlers, after somebody has moved them away."""
     for handler in _file_handlers():
         if handler.stream is None:
             continue  # opened when there is something to write
@@ -181,7 +181,7 @@ def reopen_files() -> None:
 
 
 def give_files_to(uid: int, gid: int) -> None:
-    """Makes that user the owner of the files of all log handlers, who has to open them again later."""
+    """Gives the files of all log handlers to the user who has to reopen them later."""
     for handler in _file_handlers():
         if handler.stream is not None:
             safe_open.give(handler.stream.fileno(), uid, gid)
@@ -194,10 +194,10 @@ def _file_handlers() -> set[logging.FileHandler]:
 
 
 class AccessLog:
-    """The access log's descriptor; -1 when there is none. The core writes the lines."""
+    """The access log's descriptor; -1 without an access log. The core writes the lines."""
 
     def __init__(self, config: Config, *, standard_output: bool = True) -> None:
-        """standard_output: whether that is what no file means. Raises StartError when the file cannot be opened."""
+        """standard_output: whether that is the default file. Raises StartError if the file cannot be opened."""
         self._file = Path(config.access_logfile)
         wanted = config.access_log is not False
         self._owned = wanted and config.access_logfile != STANDARD_OUTPUT
@@ -209,13 +209,13 @@ class AccessLog:
             self.fd = 1 if wanted and standard_output else -1
 
     def give_to(self, uid: int, gid: int) -> None:
-        """Makes that user the owner of the file, and of those that follow: who has to open them again later."""
+        """Gives the file, and those that follow, to the user who has to reopen them later."""
         self._owner = (uid, gid)
         if self._owned:
             safe_open.give(self.fd, uid, gid)
 
     def reopen(self) -> None:
-        """Opens the file again, after somebody has moved it away; the descriptor's number stays."""
+        """Reopens the file, after somebody has moved it away; the descriptor's number stays."""
         if not self._owned:
             return
         try:
@@ -229,7 +229,7 @@ class AccessLog:
         os.close(fresh)
 
     def close(self) -> None:
-        """Idempotent; the standard output stays open."""
+        """Closes the file; the standard output stays open. Idempotent."""
         if self._owned:
             os.close(self.fd)
         self._owned, self.fd = False, -1

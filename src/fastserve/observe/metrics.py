@@ -1,4 +1,4 @@
-"""Metrics in Prometheus' text format, made of the scoreboard whenever they are asked for (docs/metrics.md)."""
+"""Metrics in Prometheus' text format, made from the scoreboard at each request (docs/metrics.md)."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
@@ -47,9 +47,9 @@ COUNTERS = (
     ("websocket_messages_out", "websocket_sent_messages", "WebSocket messages sent to clients."),
     ("websocket_bytes_in", "websocket_received_bytes", "Bytes of the messages received, uncompressed."),
     ("websocket_bytes_out", "websocket_sent_bytes", "Bytes of the messages sent, uncompressed."),
-    ("tls_handshakes", "tls_handshakes", "TLS handshakes that came to their end."),
+    ("tls_handshakes", "tls_handshakes", "TLS handshakes that were completed."),
     ("http2_connections", "http2_connections", "Connections that speak HTTP/2."),
-    ("http2_resets", "http2_streams_reset", "HTTP/2 streams that clients have broken off."),
+    ("http2_resets", "http2_streams_reset", "HTTP/2 streams that clients have reset."),
     ("access_log_dropped", "access_log_dropped_lines", "Lines of the access log that could not be written."),
     ("log_lines_left_out", "log_left_out_lines", "Lines of the log that --log-rate-limit has left out."),
 )
@@ -61,7 +61,7 @@ _STATES = (State.STARTING, State.SERVING, State.DRAINING, State.STOPPING)
 
 
 def render(scoreboard: Scoreboard) -> bytes:
-    """All metrics, as a response's body of `CONTENT_TYPE`."""
+    """Returns all metrics, as a response's body of `CONTENT_TYPE`."""
     from prometheus_client import generate_latest
     from prometheus_client.registry import Collector
 
@@ -85,12 +85,12 @@ def _families(scoreboard: Scoreboard) -> "Iterator[Metric]":
     )
     yield _gauge(
         "requests_queued",
-        "Requests whose application is not called yet: they wait for a thread, or by --limit-queue.",
+        "Requests whose application is not called yet: they wait for a thread, or in the queue of --limit-queue.",
         sum(each["queued"] for each in workers),
     )
     since = [each["queued_since"] for each in workers if each["queued_since"]]
     oldest = max(now() - min(since), 0) / 1000 if since else 0
-    yield _gauge("queue_oldest_seconds", "For how long the first of them has waited.", oldest)
+    yield _gauge("queue_oldest_seconds", "How long the oldest of them has waited.", oldest)
     yield _gauge("buffered_bytes", "Memory that holds what clients sent.", sum(each["buffered"] for each in workers))
     yield _gauge("body_file_bytes", "Bodies in files.", sum(each["body_files"] for each in workers))
     yield _gauge("connections_open", "Open connections.", sum(each["connections"] for each in workers))
@@ -127,7 +127,7 @@ def _requests(totals: Mapping[str, int]) -> "Iterator[Metric]":
     for each in _STATUS_CLASSES:
         responses.add_metric([each], totals[f"responses_{each}"])
     yield responses
-    errors = CounterMetricFamily("fastserve_errors", "Errors in requests, by whose fault they are.", labels=["fault"])
+    errors = CounterMetricFamily("fastserve_errors", "Errors in requests, by whose fault they were.", labels=["fault"])
     errors.add_metric(["peer"], totals["peer_errors"])
     errors.add_metric(["application"], totals["application_errors"])
     yield errors
@@ -174,7 +174,7 @@ def _workers(scoreboard: Scoreboard, workers: list[WorkerBlock]) -> "Iterator[Me
 
 
 def _one_a_slot(workers: Iterable[WorkerBlock]) -> Iterator[tuple[str, WorkerBlock]]:
-    """The worker that serves each slot: others, which have just started or drain, would make the same series twice."""
+    """Yields the worker that serves each slot: others, which start or drain, would make duplicate series."""
     serving = {worker["slot"]: worker for worker in workers if worker.state is State.SERVING}
     return ((str(slot), serving[slot]) for slot in sorted(serving))
 

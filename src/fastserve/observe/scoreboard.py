@@ -1,4 +1,4 @@
-"""The scoreboard: what each worker is doing, readable by others however stuck or dead the worker is.
+"""The scoreboard: what each worker is doing, readable by others even if the worker hangs or is dead.
 
 Memory that the supervisor maps before it forks, in blocks of 8 KiB. The first is the supervisor's own; each other
 belongs to one worker process. In a worker's block the compiled driver writes the first words and the table of requests
@@ -30,7 +30,7 @@ _MOMENTARY = frozenset(
     )
 )
 TOTALS = tuple(name for name in STATUS_FIELDS if name not in _MOMENTARY)
-"""Those that only grow, and are kept when their worker ends."""
+"""The words that only grow, and are kept when their worker ends."""
 
 WORKER_FIELDS = ("pid", "slot", "generation", "state", "spawned", "ready", "resident")
 """What the supervisor notes of a worker: times are CLOCK_MONOTONIC in milliseconds, resident is in bytes."""
@@ -48,7 +48,7 @@ SUPERVISOR_FIELDS = (
 
 
 class State(enum.IntEnum):
-    """Of a worker; those of the supervisor are the same but for DEAD."""
+    """A worker's state; the supervisor has the same ones except DEAD."""
 
     NONE = 0
     STARTING = 1
@@ -80,7 +80,7 @@ class InFlight(NamedTuple):
     """A request that is being served."""
 
     text: str
-    """Method and target as they came, cut."""
+    """Method and target as received, truncated."""
     milliseconds: int
     """Since its head had arrived."""
 
@@ -119,7 +119,7 @@ class Block:
 
 
 def counter(memory: memoryview, name: str) -> Callable[[], None]:
-    """Counts a word of `STATUS_FIELDS` that Python code of the worker itself writes."""
+    """Returns a function that counts up a word of `STATUS_FIELDS` that the worker's Python code writes."""
     words = memory.cast("B").cast("Q")
     at = STATUS_FIELDS.index(name)
 
@@ -136,7 +136,7 @@ class WorkerBlock(Block):
         super().__init__(memory, WORKER_FIELDS)
 
     def in_flight(self) -> list[InFlight]:
-        """The requests being served, the oldest first; of very many, some."""
+        """Returns the requests in flight, the oldest first; of very many, only some."""
         moment = now()
         found = []
         for at in range(_ROWS_AT, BLOCK, _ROW):
@@ -149,7 +149,7 @@ class WorkerBlock(Block):
 
 
 class SupervisorBlock(Block):
-    """What is known of the supervisor, and the totals of the workers that are no more."""
+    """What is known of the supervisor, and the totals of the workers that have ended."""
 
     def __init__(self, memory: memoryview) -> None:
         super().__init__(memory, SUPERVISOR_FIELDS + tuple(f"ended_{cause}" for cause in Cause))
@@ -158,14 +158,14 @@ class SupervisorBlock(Block):
         self[f"ended_{cause}"] += 1
 
     def ended(self) -> dict[Cause, int]:
-        """How many workers ended, by cause."""
+        """Returns how many workers ended, by cause."""
         return {cause: self[f"ended_{cause}"] for cause in Cause}
 
 
 class Scoreboard:
-    """The mapping. A forked process has the same memory; nothing of it reaches the disk.
+    """The mapping. Forked processes share its memory; it never reaches the disk.
 
-    workers: how many worker processes can exist at the same time, those that drain among them.
+    workers: how many worker processes can exist at a time, including those that drain.
     """
 
     def __init__(self, workers: int) -> None:
@@ -174,7 +174,7 @@ class Scoreboard:
         self._blocks = [WorkerBlock(memory[start : start + BLOCK]) for start in range(BLOCK, len(memory), BLOCK)]
 
     def take(self) -> WorkerBlock | None:
-        """A free block, cleared; None when all are taken."""
+        """Returns a free block, cleared; None when all are taken."""
         for block in self._blocks:
             if block.state is State.NONE:
                 block.clear()
@@ -191,19 +191,19 @@ class Scoreboard:
         self.supervisor["edition"] += 1
 
     def number(self, block: WorkerBlock) -> int:
-        """By which `memory` knows it, in a forked process too."""
+        """Returns the number by which `memory` finds the block, also in a forked process."""
         return self._blocks.index(block)
 
     def memory(self, number: int) -> memoryview:
-        """A block's bytes, whoever has it."""
+        """Returns a block's bytes, whoever has it."""
         return self._blocks[number].memory
 
     def workers(self) -> Iterator[WorkerBlock]:
-        """The blocks of the workers that there are."""
+        """Yields the blocks of the existing workers."""
         return (block for block in self._blocks if block.state is not State.NONE)
 
     def totals(self) -> dict[str, int]:
-        """The counters over all workers, also those that have ended; none of them ever goes back."""
+        """Returns the counters over all workers, including those that have ended; no counter ever decreases."""
         for _ in range(_PATIENCE):
             edition = self.supervisor["edition"]
             found = {name: self.supervisor[name] + sum(block[name] for block in self.workers()) for name in TOTALS}

@@ -17,9 +17,9 @@ _TWIN = "insecure "
 
 @dataclass(frozen=True, slots=True)
 class Insecure:
-    """One that is served without TLS, beside those that have it.
+    """An address that is served without TLS, beside those with TLS.
 
-    twin: one of those is written the same: another free port of the same host.
+    twin: an address with TLS is written the same; this one gets another free port of the same host.
     """
 
     address: Address
@@ -32,16 +32,16 @@ class Insecure:
 Configured = Address | Activation | Insecure
 
 Description = Mapping[str, Sequence[int]]
-"""An endpoint for another process that has its descriptors: `fds`, and of a Unix socket's path the `identity`."""
+"""An endpoint for another process that has its descriptors: `fds`, and for a Unix socket's path the `identity`."""
 
 
 @dataclass(slots=True, eq=False)
 class Endpoint:
-    """Owns its sockets."""
+    """A configured address with the sockets that listen on it, which it owns."""
 
     configured: Configured
     groups: list[list[socket.socket]] = field(default_factory=list)
-    """TCP: a list for each address of the name; in it the sockets that share the connections, one a slot."""
+    """TCP: for each address of the name, the sockets that share the connections, one a slot."""
     shared: list[socket.socket] = field(default_factory=list)
     """Unix and inherited sockets: one for all slots."""
     path: SocketPath | None = None
@@ -56,7 +56,7 @@ class Endpoint:
         return (*chain.from_iterable(self.groups), *self.shared)
 
     def listen(self, backlog: int) -> None:
-        """Raises StartError. Once more, to change the backlog; that of an inherited socket is not ours to change."""
+        """Listens; called again, changes the backlog, but not that of an inherited socket. Raises StartError."""
         for group in self.groups:
             tcp.listen(group, backlog)
         for each in self.shared:
@@ -67,14 +67,14 @@ class Endpoint:
         self.listening = True
 
     def refresh(self, config: Config) -> None:
-        """Takes on what another configuration says of the same address. Raises StartError."""
+        """Applies what another configuration says of the same address. Raises StartError."""
         if self.path is not None:
             permissions(config).apply(self.path, None)
         if self.listening:
             self.listen(config.backlog)
 
     def close(self, *, keep_path: bool = False) -> None:
-        """Idempotent. keep_path: another process listens there with the same socket."""
+        """Closes the sockets. Idempotent. keep_path: another process listens there with the same socket."""
         tcp.close_all(self.sockets)
         if self.path is not None and not keep_path:
             self.path.remove()
@@ -86,9 +86,9 @@ class Endpoint:
 
 
 def configured(config: Config, activation: Activation | None) -> list[Configured]:
-    """The addresses, in order. What systemd passed counts more than the defaults, and less than what is configured.
+    """Returns the addresses, in order. Configured ones override those of systemd, which override the defaults.
 
-    Raises StartError where one is given for both, with TLS and without; of port 0 these are two.
+    Raises StartError if an address is given both with TLS and without; with port 0 these are two addresses.
     """
     main = _main(config, activation)
     texts = {str(each) for each in main}
@@ -100,7 +100,7 @@ def configured(config: Config, activation: Activation | None) -> list[Configured
 
 
 def unused(config: Config) -> str:
-    """What of the configuration is not listened on, in a line; empty for nothing."""
+    """Returns, in a line, the configured addresses that are not listened on; empty for none."""
     instead = "uds" if config.uds is not None else "fd"
     given = [name for name in ("host", "port") if getattr(config, name) != getattr(Config, name)]
     if not given or config.bind or (config.uds is None and config.fd is None):
@@ -109,7 +109,7 @@ def unused(config: Config) -> str:
 
 
 def without_tls(endpoints: Iterable[Endpoint], config: Config) -> list[Endpoint]:
-    """Those of them that are served without TLS, where others have it; one may have been something else before."""
+    """Returns the endpoints that `config` has served without TLS; an open one may have been served otherwise before."""
     twins = {each.text.removeprefix(_TWIN) for each in endpoints if each.text.startswith(_TWIN)}
     texts = {_TWIN + each if each in twins else each for each in config.insecure_bind}
     return [each for each in endpoints if each.text in texts]
@@ -142,12 +142,12 @@ def permissions(config: Config) -> Permissions:
 
 
 def open_all(addresses: Sequence[Configured], config: Config, wanted: Sequence[Configured]) -> list[Endpoint]:
-    """Raises StartError, and closes what it opened.
+    """Opens the endpoints of these addresses. Raises StartError, and then closes what it opened.
 
-    wanted: these and those that are open.
+    wanted: these addresses and those that are already open.
 
-    All are bound before the first one listens: a start that fails breaks off no connection. With --listen-when-ready
-    none listens yet, but for what came from elsewhere and does.
+    All are bound before the first one listens, so that a start that fails breaks off no connection. With
+    --listen-when-ready none listens yet, except sockets from elsewhere that already do.
     """
     opened: list[Endpoint] = []
     try:
@@ -165,7 +165,7 @@ def open_all(addresses: Sequence[Configured], config: Config, wanted: Sequence[C
 
 
 def adopt(address: Configured, description: Description, backlog: int | None) -> Endpoint:
-    """The endpoint that another process described. Raises StartError; descriptors that it has not taken stay open."""
+    """Returns the endpoint that another process described. Raises StartError; descriptors not taken then stay open."""
     groups: dict[object, list[socket.socket]] = {}
     try:
         for fd in description["fds"]:
@@ -188,7 +188,7 @@ def adopt(address: Configured, description: Description, backlog: int | None) ->
 def check(address: Configured, config: Config, wanted: Sequence[Configured]) -> None:
     """Raises StartError if the address could not be listened on now. Nobody's connections are touched.
 
-    wanted: all that are configured.
+    wanted: all configured addresses.
     """
     match _written(address):
         case TCPAddress() as written:

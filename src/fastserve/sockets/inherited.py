@@ -1,4 +1,4 @@
-"""Listening sockets that were there before us: by number, or passed by systemd's socket activation (LISTEN_FDS)."""
+"""Inherited listening sockets: given by number, or passed by systemd's socket activation (LISTEN_FDS)."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ _FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """The sockets that systemd passed to this process, which stand in place of a configured address."""
+    """The sockets that systemd passed to this process, which replace a configured address."""
 
     fds: tuple[int, ...] = ()
 
@@ -26,7 +26,7 @@ class Activation:
 
 
 def activation(environ: MutableMapping[str, str]) -> Activation | None:
-    """What systemd passed to this very process; None for nothing. Raises StartError for a number that is none."""
+    """Returns what systemd passed to this very process; None for nothing. Raises StartError for an invalid number."""
     if environ.get("LISTEN_PID") != str(os.getpid()):
         return None
     text = environ.get("LISTEN_FDS", "")
@@ -37,15 +37,15 @@ def activation(environ: MutableMapping[str, str]) -> Activation | None:
 
 
 def forget_activation(environ: MutableMapping[str, str]) -> None:
-    """The sockets have been taken: a child process must not take them for its own."""
+    """Removes the variables, once the sockets are taken: a child process must not take them for its own."""
     for name in _VARIABLES:
         environ.pop(name, None)
 
 
 def adopt(fd: int, backlog: int | None) -> socket.socket:
-    """The socket of a descriptor, listening and not inherited further. Raises StartError; then `fd` stays open.
+    """Returns the socket of a descriptor, listening and not inheritable. Raises StartError; then `fd` stays open.
 
-    backlog: None: it listens later, by `set_listening`.
+    backlog: None: the socket listens later, by `set_listening`.
     """
     listener = _stream(fd)
     try:
@@ -77,7 +77,7 @@ def listens(listener: socket.socket) -> bool:
 
 
 def set_listening(listener: socket.socket, backlog: int) -> None:
-    """Has it listen where it does not. Raises StartError."""
+    """Makes a socket listen that does not yet. Raises StartError."""
     try:
         if not listens(listener):
             listener.listen(backlog)
@@ -86,7 +86,7 @@ def set_listening(listener: socket.socket, backlog: int) -> None:
 
 
 def check(fd: int) -> None:
-    """Raises StartError for a descriptor that is no stream socket; nothing is changed."""
+    """Raises StartError if the descriptor is not a stream socket; changes nothing."""
     _stream(fd).detach()
 
 

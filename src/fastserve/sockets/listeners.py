@@ -20,19 +20,19 @@ logger = logging.getLogger("fastserve")
 PLAIN = Security()
 
 KEYS_AHEAD = 30
-"""Periods for which workers have keys of session tickets in common, though they are not replaced. Each costs 14 KiB."""
+"""Periods for which workers share keys of session tickets without being replaced. Each costs 14 KiB."""
 
 NOTHING: Mapping[str, Description] = {}
 
 
 class Listeners:
-    """Listening sockets, owned: `close` closes them and removes the Unix sockets that were made for them."""
+    """Owns listening sockets: `close` closes them and removes the paths that were made for Unix sockets."""
 
     def __init__(
         self, sockets: Sequence[socket.socket], endpoints: Sequence[Endpoint] = (), security: Security = PLAIN
     ) -> None:
-        """endpoints: those that the sockets belong to, if they are ours as a whole.
-        security: which of them speak TLS.
+        """endpoints: the endpoints of the sockets, if they are ours as a whole.
+        security: which of the sockets speak TLS.
         """
         self.sockets = tuple(sockets)
         self.security = security
@@ -41,24 +41,24 @@ class Listeners:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """As a person would type them."""
+        """The addresses as a person would type them."""
         return tuple(self.security.address(each) for each in self.sockets)
 
     def listen(self, backlog: int) -> None:
-        """Has those listen that are ours as a whole and do not yet. Raises StartError."""
+        """Makes the endpoints listen that are ours as a whole and do not listen yet. Raises StartError."""
         for each in self._endpoints:
             if not each.listening:
                 each.listen(backlog)
 
     def take_listening(self) -> list[socket.socket]:
-        """Those that listen and were not given before. The others listen when a first worker can answer."""
+        """Returns the sockets that listen and were not returned yet. Others listen once a first worker can answer."""
         found = [each for each in self.sockets if each not in self._given and listens(each)]
         self._given.update(found)
         return found
 
     @property
     def all_given(self) -> bool:
-        """Whether none is left for `take_listening`."""
+        """Whether `take_listening` has returned every socket."""
         return len(self._given) == len(self.sockets)
 
     def forget(self) -> None:
@@ -68,14 +68,14 @@ class Listeners:
             each.close()
 
     def close(self) -> None:
-        """Idempotent. A path that has meanwhile become another server's socket is left alone."""
+        """Closes the sockets. Idempotent. Leaves a path alone that has meanwhile become another server's socket."""
         for each in self.sockets:
             each.close()
         endpoint.close_all(self._endpoints)
 
 
 class SlotSockets:
-    """The listening sockets of a supervisor, by slot: of each TCP address one a slot, all others once for all slots.
+    """The listening sockets of a supervisor, by slot: for each TCP address one a slot, all others once for all slots.
 
     Sockets of a slot share the connections by SO_REUSEPORT, in the order of the slots: only the last slot can go.
     """
@@ -90,10 +90,10 @@ class SlotSockets:
     def open(cls, config: Config, slots: int, inherited: Mapping[str, Description] = NOTHING) -> Self:
         """Binds and listens as the configuration says.
 
-        slots: at least one. There are more where more are inherited, since connections may wait in them.
+        slots: at least one. If more are inherited, all of them are kept, since connections may wait in them.
         inherited: what another supervisor's `for_exec` described, its descriptors open here; those of addresses that
         are not configured are closed.
-        Raises StartError with the reason, and what it has opened and taken is closed; an inherited path is kept.
+        Raises StartError with the reason, and then closes what it has opened and taken; an inherited path is kept.
         """
         tls = open_tls(config)
         wanted = _addresses(config, had=inherited) if inherited else _at_the_start(config)
@@ -112,9 +112,9 @@ class SlotSockets:
         return cls(opened, slots, config.backlog, security(tls, opened, config))
 
     def reopened(self, config: Config) -> "SlotSockets":
-        """Those of another configuration: addresses whose text is the same keep their sockets, others are new.
+        """Returns the sockets of another configuration: addresses of the same text keep theirs, others get new ones.
 
-        Both objects hold the sockets that stay. Of the two, one goes on to be used: it tells by `without` what only the
+        Both objects hold the sockets that stay. One of them is used from then on; its `without` returns what only the
         other one has. Raises StartError, and then nothing has changed.
         """
         tls = self._security.tls.reopened(config) if self._security.tls is not None else open_tls(config)
@@ -123,7 +123,7 @@ class SlotSockets:
         return SlotSockets(endpoints, self._slots, config.backlog, security(tls, endpoints, config))
 
     def without(self, other: "SlotSockets") -> Listeners:
-        """What this one has and `other` has not, to be closed when nobody serves it any more."""
+        """Returns the sockets that `other` lacks, to be closed when nobody serves them any more."""
         gone = [each for each in self._endpoints if each not in other._endpoints]
         return Listeners(_sockets(gone), gone)
 
@@ -132,7 +132,7 @@ class SlotSockets:
         return self._slots
 
     def of_slot(self, index: int) -> tuple[socket.socket, ...]:
-        """The slot's own sockets, one for each TCP address."""
+        """Returns the slot's own sockets, one for each TCP address."""
         return tuple(group[index] for group in self._groups if index < len(group))
 
     @property
@@ -142,7 +142,7 @@ class SlotSockets:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """As `address` gives them, each once, in the order of the configuration."""
+        """The addresses as `address` gives them, each once, in the order of the configuration."""
         return tuple(dict.fromkeys(self._security.address(each) for each in _sockets(self._endpoints)))
 
     @property
@@ -152,12 +152,12 @@ class SlotSockets:
         return any(not ipaddress.ip_address(each.getsockname()[0].partition("%")[0]).is_loopback for each in found)
 
     def renew_keys(self) -> None:
-        """In a supervisor: the keys of TLS session tickets, where their time has come, and those of times to come."""
+        """In a supervisor: renews the keys of TLS session tickets that are due, and makes those of periods to come."""
         if self._security.tls is not None:
             self._security.tls.renew_keys(KEYS_AHEAD)
 
     def keep(self, index: int) -> Listeners:
-        """For a forked worker: the sockets of its slot and the shared ones; all others are closed in this process."""
+        """For a forked worker: returns its slot's sockets and the shared ones; closes all others in this process."""
         kept = (*self.of_slot(index), *self.shared)
         for group in self._groups:
             tcp.close_all([each for each in group if each not in kept])
@@ -169,19 +169,19 @@ class SlotSockets:
         return all(each.listening for each in self._endpoints)
 
     def listen(self) -> None:
-        """Has them listen, in the order of the slots. Raises StartError."""
+        """Makes the sockets listen, in the order of the slots. Raises StartError."""
         for each in self._endpoints:
             if not each.listening:
                 each.listen(self._backlog)
 
     def add_slot(self) -> int:
-        """One more socket for each TCP address; the new slot. Raises OSError, and nothing has changed."""
+        """Adds a socket for each TCP address. Returns the new slot. Raises OSError, and then nothing has changed."""
         tcp.grow(self._groups, self._slots + 1, self._backlog)
         self._slots += 1
         return self._slots - 1
 
     def close_slot(self, index: int, *, shared: bool = False) -> None:
-        """Only the last slot. Connections that wait there are lost.
+        """Closes the sockets of the last slot, and of no other. Connections that wait there are lost.
 
         shared: another supervisor has its sockets too, and goes on with them.
         """
@@ -193,9 +193,9 @@ class SlotSockets:
         self._slots -= 1
 
     def steer(self, slots: int) -> bool:
-        """New connections go to the first slots only; False: the kernel cannot do that.
+        """Makes new connections go to the first slots only. Returns False if the kernel cannot do that.
 
-        slots: how many, at least one. With one slot there is nothing to steer.
+        slots: their number, at least one. With one slot there is nothing to steer.
         """
         if not reuseport.available():
             return False
@@ -209,22 +209,22 @@ class SlotSockets:
         return True
 
     def unsteer(self) -> None:
-        """New connections go to all slots again."""
+        """Makes new connections go to all slots again."""
         if reuseport.available():
             for group in self._groups:
                 reuseport.unsteer(group[0])
 
     def waiting(self, index: int) -> int:
-        """Connections that the slot's sockets hold and nobody has accepted."""
+        """Returns how many connections the slot's sockets hold that nobody has accepted."""
         return sum(reuseport.waiting(each) for each in self.of_slot(index))
 
     def for_exec(self) -> tuple[dict[str, Description], list[int]]:
-        """For `open` in the process that follows: a description for JSON, and the descriptors that it must inherit."""
+        """Returns, for `open` in the successor, a description for JSON and the descriptors that it must inherit."""
         descriptions = {each.text: each.describe() for each in self._endpoints}
         return descriptions, [each.fileno() for each in _sockets(self._endpoints)]
 
     def close(self, *, keep_paths: bool = False) -> None:
-        """Idempotent. keep_paths: another supervisor has the same Unix sockets."""
+        """Closes all sockets. Idempotent. keep_paths: another supervisor has the same Unix sockets."""
         endpoint.close_all(self._endpoints, keep_paths=keep_paths)
 
     @property
@@ -233,22 +233,22 @@ class SlotSockets:
 
 
 def open_listeners(config: Config) -> Listeners:
-    """Binds, and listens but for --listen-when-ready, as the configuration says; raises StartError with the reason."""
+    """Binds as the configuration says, and unless --listen-when-ready listens. Raises StartError with the reason."""
     tls = open_tls(config)
     endpoints = _opened(_at_the_start(config), {}, 1, config)
     return Listeners(_sockets(endpoints), endpoints, security(tls, endpoints, config))
 
 
 def take_over(sockets: Sequence[socket.socket], config: Config) -> Listeners:
-    """Sockets that somebody else has bound; with TLS where that is configured. Raises StartError."""
+    """Returns listeners of sockets that somebody else has bound, with TLS if that is configured. Raises StartError."""
     for each in sockets:
         set_listening(each, config.backlog)
     return Listeners(sockets, security=Security(open_tls(config)))
 
 
 def check(config: Config) -> None:
-    """Raises StartError, with the reason, if an address could not be had now, or TLS not be spoken. What runs there is
-    not disturbed."""
+    """Raises StartError, with the reason, if an address could not be bound now or TLS not be spoken. Does not disturb a
+    server that runs there."""
     open_tls(config)
     wanted = _at_the_start(config)
     for each in wanted:
@@ -256,7 +256,7 @@ def check(config: Config) -> None:
 
 
 def _addresses(config: Config, had: Container[str] = ()) -> list[Configured]:
-    """had: texts of those that there are already."""
+    """Returns the configured addresses. had: texts of those that are already open."""
     passed = activation(os.environ)
     if passed is None and str(Activation()) in had:
         passed = Activation()  # taken from the environment long ago
@@ -274,7 +274,7 @@ def _at_the_start(config: Config) -> list[Configured]:
 
 
 def _opened(wanted: list[Configured], had: Mapping[str, Endpoint], slots: int, config: Config) -> list[Endpoint]:
-    """The endpoints in the order wanted, new ones where there are none. Raises StartError, and closes the new ones."""
+    """Returns the endpoints in the order wanted, and opens missing ones. Raises StartError, and closes the new ones."""
     new = endpoint.open_all([each for each in wanted if str(each) not in had], config, wanted)
     by_text = {**had, **{each.text: each for each in new}}
     endpoints = [by_text[str(each)] for each in wanted]

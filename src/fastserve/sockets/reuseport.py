@@ -1,8 +1,8 @@
-"""Which sockets of a SO_REUSEPORT group get the new connections: all of them, or the first ones only.
+"""Which sockets of a SO_REUSEPORT group get new connections: all of them, or the first ones only.
 
-The kernel spreads connections by a hash over every socket that listens. Before one is closed, a classic BPF program
-sends new connections to the others, and what waits in it can be accepted to the last one. The program's answer is an
-index in the order in which the sockets began to listen, which stays true as long as only the last one is closed.
+The kernel spreads connections by a hash over all listening sockets. Before one is closed, a classic BPF program sends
+new connections to the others, so that everything that waits in it can be accepted. The program returns an index in the
+order in which the sockets began to listen, which stays right as long as only the last one is closed.
 """
 
 import array
@@ -25,7 +25,7 @@ _UNACKED_AT = 24  # tcpi_unacked in struct tcp_info: of a listening socket, the 
 
 
 def steer(member: socket.socket, count: int) -> None:
-    """New connections of the member's group go to its first `count` sockets, at random. Raises OSError."""
+    """Makes new connections of the member's group go to its first `count` sockets, at random. Raises OSError."""
     code = ((_LOAD_WORD, _RANDOM), (_MODULO, count), (_RETURN_ACCUMULATOR, 0))
     program = array.array("B", b"".join(struct.pack("HBBI", operation, 0, 0, operand) for operation, operand in code))
     description = struct.pack("HP", len(code), program.buffer_info()[0])
@@ -33,7 +33,7 @@ def steer(member: socket.socket, count: int) -> None:
 
 
 def unsteer(member: socket.socket) -> None:
-    """Undoes `steer`; a group that is not steered stays as it is. Raises OSError."""
+    """Undoes `steer`. Does nothing to a group that is not steered. Raises OSError."""
     try:
         member.setsockopt(socket.SOL_SOCKET, _SO_DETACH_REUSEPORT_BPF, 0)
     except OSError as error:
@@ -43,7 +43,7 @@ def unsteer(member: socket.socket) -> None:
 
 @functools.cache
 def available() -> bool:
-    """Whether the kernel can steer, and can take it back (Linux 5.3)."""
+    """Whether the kernel can steer, and can undo it (Linux 5.3)."""
     with socket.socket() as probe:
         try:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -55,7 +55,7 @@ def available() -> bool:
 
 
 def waiting(listener: socket.socket) -> int:
-    """The connections that are established and not yet accepted. Raises OSError."""
+    """Returns how many connections are established and not yet accepted. Raises OSError."""
     information = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _UNACKED_AT + 4)
     (count,) = struct.unpack_from("I", information, _UNACKED_AT)
     return int(count)

@@ -1,9 +1,9 @@
-"""Listening TCP sockets: one for each address of a name, held by us alone, and further ones on the same address.
+"""Listening TCP sockets: one for each address of a name, exclusively ours, and further ones on the same address.
 
-A port that is shared by SO_REUSEPORT is open to everybody who sets that option as the same user, a second server
-included, and half of the connections would go astray. So the first socket of an address binds and listens without it,
-which fails where anybody listens already, and takes the option on only then, to let our own join it: the address is
-not free for a moment. (With --listen-when-ready the others join before, and it gives the option back until it listens.)
+A port that is shared by SO_REUSEPORT is open to every process of the same user that sets the option, such as a second
+server, and half of the connections would go astray. So the first socket of an address binds and listens without the
+option, which fails if anybody listens already, and sets it only afterwards, so that our own sockets can join: the
+address is never free. (With --listen-when-ready the others join earlier, and it clears the option until it listens.)
 """
 
 import errno
@@ -15,14 +15,14 @@ from contextlib import suppress
 from fastserve.config.address import TCPAddress
 from fastserve.sockets.errors import cannot_listen
 
-# An address of the name that this machine cannot have: no IPv6 in the kernel, or none on this interface.
+# Errors for an address of the name that this machine does not have: no IPv6 in the kernel or on this interface.
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 def bind(wanted: TCPAddress, *, v6_only: bool = False) -> list[socket.socket]:
-    """A bound socket for each address of the host that this machine has, all with one port; raises StartError.
+    """Returns a bound socket for each address of the host that this machine has, all on one port. Raises StartError.
 
-    v6_only: `::` does not take IPv4 too.
+    v6_only: `::` does not include IPv4.
     """
     opened: list[socket.socket] = []
     absent: OSError | None = None
@@ -46,8 +46,8 @@ def bind(wanted: TCPAddress, *, v6_only: bool = False) -> list[socket.socket]:
 
 
 def listen(group: Sequence[socket.socket], backlog: int) -> None:
-    """Has the sockets on one address listen, in their order; once more, to change the backlog. Raises StartError."""
-    # Linux lets two sockets with SO_REUSEADDR bind the same address; the second one fails here, as long as it is alone.
+    """Makes the sockets on one address listen, in their order; called again, changes the backlog. Raises StartError."""
+    # Linux lets two sockets with SO_REUSEADDR bind the same address; the second one fails here, before they share it.
     try:
         for each in group:
             each.listen(backlog)
@@ -58,9 +58,9 @@ def listen(group: Sequence[socket.socket], backlog: int) -> None:
 
 
 def grow(groups: Sequence[list[socket.socket]], count: int, backlog: int) -> None:
-    """Brings each group of sockets on one address to `count`, which share the new connections.
+    """Grows each group of sockets on one address to `count` sockets, which share the new connections.
 
-    groups: where the first socket does not listen yet, nor do the others, until `listen` is called.
+    groups: if the first socket of one does not listen yet, the others do not either until `listen` is called.
     Raises OSError, and then nothing has changed.
     """
     added: list[tuple[list[socket.socket], socket.socket]] = []
@@ -86,8 +86,8 @@ def close_all(sockets: Sequence[socket.socket]) -> None:
 
 
 def end_all(sockets: Sequence[socket.socket]) -> None:
-    """Closes them, though a process that was forked just now, a worker or a child of the application's, may have copies
-    for a moment. Connections would go on to come to those, and be reset when they are closed."""
+    """Shuts the sockets down and closes them: a process that was forked just now, a worker or a child of the
+    application's, may have copies for a moment. Connections would still come to those, and be reset when they close."""
     for each in sockets:
         with suppress(OSError):  # it does not listen
             each.shutdown(socket.SHUT_RDWR)
@@ -95,7 +95,7 @@ def end_all(sockets: Sequence[socket.socket]) -> None:
 
 
 def _resolve(wanted: TCPAddress) -> list[tuple[socket.AddressFamily, str]]:
-    """The addresses of a host, each once; an empty host is every interface."""
+    """Returns the addresses of a host, each once; an empty host is every interface."""
     try:
         found = socket.getaddrinfo(wanted.host or None, wanted.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError) as error:
@@ -113,7 +113,7 @@ def _scoped(sockaddr: tuple[object, ...]) -> str:
 
 
 def _bound(family: socket.AddressFamily, place: TCPAddress, *, dual: bool) -> socket.socket:
-    """`dual`: the unspecified IPv6 address takes IPv4 too, whatever the system's default says."""
+    """Returns a bound socket. dual: the unspecified IPv6 address includes IPv4, whatever the system's default is."""
     listener = _unbound(family)
     wanted = (place.host, place.port)
     try:
@@ -128,7 +128,7 @@ def _bound(family: socket.AddressFamily, place: TCPAddress, *, dual: bool) -> so
 
 
 def _join(first: socket.socket) -> socket.socket:
-    """One more socket on the address of `first`, bound."""
+    """Returns one more bound socket on the address of `first`."""
     first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     joined = _unbound(first.family)
     try:

@@ -1,4 +1,4 @@
-"""Which listening sockets speak TLS, and with what."""
+"""Which listening sockets speak TLS, and with which contexts."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ListenerOptions(TypedDict):
-    """Of `Driver.add_listener`: how the connections of an address are served, and by which name siblings know it."""
+    """Arguments of `Driver.add_listener`: how an address's connections are served, and its name among siblings."""
 
     tls: "TLS | None"
     redirect: int
@@ -26,34 +26,34 @@ class ListenerOptions(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """Of the sockets that are served together."""
+    """The TLS of sockets that are served together."""
 
     tls: "TLS | None" = None
     plain: frozenset[object] = frozenset()
-    """Names (`getsockname`) of those without TLS: the sockets of all slots of an address have the same."""
+    """Names (`getsockname`) of the sockets without TLS; all slots' sockets of an address have the same name."""
     redirect: int = 0
-    """The port that requests to those without TLS are redirected to; 0: they are served."""
+    """The https port to which requests to them are redirected; 0: they are served."""
 
     def of(self, listener: socket.socket) -> "TLS | None":
-        """The TLS that its connections begin with; None: they are plain."""
+        """Returns the TLS that its connections begin with; None: they are plain."""
         return None if listener.getsockname() in self.plain else self.tls
 
     def redirect_of(self, listener: socket.socket) -> int:
-        """The port of https that its requests are redirected to, 0 where they are served."""
+        """Returns the https port to which its requests are redirected; 0: they are served."""
         return self.redirect if listener.getsockname() in self.plain else 0
 
     def options(self, listener: socket.socket) -> ListenerOptions:
-        """What `Driver.add_listener` is to know of it."""
+        """Returns the arguments of `Driver.add_listener` for a socket."""
         return {"tls": self.of(listener), "redirect": self.redirect_of(listener), "name": self.name(listener)}
 
     @staticmethod
     def name(listener: socket.socket) -> int:
-        """A number for its address (FNV-1a), the same in every worker and after a reload, and not 0."""
+        """Returns a number for its address (FNV-1a), the same in every worker and after a reload, and not 0."""
         text = repr(listener.getsockname()).encode()
         return reduce(lambda found, byte: (found ^ byte) * 0x100000001B3 % (1 << 64), text, 0xCBF29CE484222325) or 1
 
     def address(self, listener: socket.socket) -> str:
-        """The address of a socket as a person would type it: a URL, or `unix:` and the path."""
+        """Returns the address of a socket as a person would type it: a URL, or `unix:` and the path."""
         if listener.family == socket.AF_UNIX:
             return f"unix:{_unix_name(listener)}"
         scheme = "http" if self.of(listener) is None else "https"
@@ -61,7 +61,7 @@ class Security:
 
 
 def open_tls(config: Config) -> "TLS | None":
-    """Raises StartError. OpenSSL is loaded only where it is needed: a supervisor is small."""
+    """Returns the configured TLS. Raises StartError. Loads OpenSSL only if it is needed: a supervisor is small."""
     if not config.tls:
         return None
     from fastserve.tls.contexts import TLS
@@ -70,7 +70,7 @@ def open_tls(config: Config) -> "TLS | None":
 
 
 def security(tls: "TLS | None", endpoints: Iterable[Endpoint], config: Config) -> Security:
-    """For endpoints that are open."""
+    """Returns the security of open endpoints."""
     if tls is None:
         return Security()
     plain = endpoint.without_tls(endpoints, config)
@@ -79,7 +79,7 @@ def security(tls: "TLS | None", endpoints: Iterable[Endpoint], config: Config) -
 
 
 def _https_port(endpoints: Iterable[Endpoint], plain: frozenset[object]) -> int:
-    """Of the first TCP address with TLS."""
+    """Returns the port of the first TCP address with TLS."""
     for each in endpoints:
         for listener in each.sockets:
             if listener.family != socket.AF_UNIX and listener.getsockname() not in plain:

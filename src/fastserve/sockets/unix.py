@@ -15,7 +15,7 @@ from fastserve.errors import StartError
 from fastserve.sockets.errors import cannot_listen, reason
 
 DEFAULT_MODE = 0o666
-"""A proxy usually runs as another user, and the directory decides who gets there."""
+"""Open to everybody: a proxy usually runs as another user, and the directory decides who may connect."""
 
 _UNCHANGED = -1
 _LARGEST = (1 << 32) - 1  # means "unchanged" to the kernel
@@ -26,15 +26,15 @@ Identity = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """Of the path of a Unix socket."""
+    """The permissions of a Unix socket's path."""
 
     mode: int | None = None
-    """None: that of the socket that is replaced, else `DEFAULT_MODE`."""
+    """None: the mode of the socket that is replaced, else `DEFAULT_MODE`."""
     owner: str | None = None
     """USER:GROUP, USER or :GROUP, names or numbers; None: nothing is changed."""
 
     def apply(self, made: "SocketPath", default_mode: int | None) -> None:
-        """default_mode: where none is configured; None: as it is. Raises StartError."""
+        """Sets owner and mode. default_mode: the mode if none is configured; None: no change. Raises StartError."""
         mode = default_mode if self.mode is None else self.mode
         uid, gid = self.ids()
         if mode is None and (uid, gid) == (_UNCHANGED, _UNCHANGED):
@@ -49,7 +49,7 @@ class Permissions:
             raise StartError(f"cannot give unix:{made.path} {what}: {reason(error)}") from None
 
     def ids(self) -> tuple[int, int]:
-        """The owner's numbers, -1 for what stays. Raises StartError for a name that is unknown."""
+        """Returns the owner's numbers, -1 for what stays. Raises StartError for an unknown name."""
         user, _, group = (self.owner or "").partition(":")
         try:
             return _id(user, lambda name: pwd.getpwnam(name).pw_uid), _id(group, lambda name: grp.getgrnam(name).gr_gid)
@@ -61,13 +61,13 @@ class SocketPath:
     """A path that was made for a socket, and is removed with it."""
 
     def __init__(self, path: str, identity: Identity | None = None) -> None:
-        """identity: of the socket file, which several processes may know; None: the one that is there."""
+        """identity: the socket file's, if another process has made it; None: that of the existing file."""
         self.path = Path(path).absolute()  # the working directory may change
         self.identity = identity if identity is not None else _identity(self.path)
 
     @contextmanager
     def opened(self) -> Iterator[str]:
-        """A path to the socket that was made, and not to what somebody has put in its place since. Raises OSError."""
+        """Yields a path to the socket that was made, never to what somebody has put in its place. Raises OSError."""
         fd = os.open(self.path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             found = os.fstat(fd)
@@ -78,7 +78,7 @@ class SocketPath:
             os.close(fd)
 
     def remove(self) -> None:
-        """Idempotent. A path that has meanwhile become another server's socket is left alone."""
+        """Removes the path. Idempotent. Leaves it alone if it has meanwhile become another server's socket."""
         identity, self.identity = self.identity, None
         if identity is not None and _identity(self.path) == identity:
             with suppress(FileNotFoundError):
@@ -86,9 +86,9 @@ class SocketPath:
 
 
 def bind(path: str, permissions: Permissions) -> tuple[socket.socket, SocketPath | None]:
-    """A bound socket, and what was made for it; raises StartError.
+    """Returns a bound socket, and the path that was made for it. Raises StartError.
 
-    path: replaces the socket of a server that is no more; with `@` in front, a name in Linux' abstract namespace.
+    path: replaces the socket of a dead server; with `@` in front, a name in Linux' abstract namespace.
     """
     if path.startswith("@"):
         return _bound(path, _abstract(path, permissions)), None
@@ -116,7 +116,7 @@ def listen(listener: socket.socket, backlog: int, path: str) -> None:
 
 
 def check(path: str, permissions: Permissions) -> None:
-    """Raises StartError if `bind` would; a server that listens there is not disturbed, a dead one's socket is kept."""
+    """Raises StartError if `bind` would. Does not disturb a server that listens there; keeps a dead server's socket."""
     if not path.startswith("@") and _look(path) is not None:
         permissions.ids()
         if not os.access(Path(path).parent, os.W_OK | os.X_OK):
@@ -129,7 +129,7 @@ def check(path: str, permissions: Permissions) -> None:
 
 
 def _bound(path: str, wanted: str, most: int = DEFAULT_MODE) -> socket.socket:
-    """most: the mode that the path is not for a moment more open than."""
+    """Returns a bound socket. most: the path's mode is never more open than this, not even for a moment."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listener.setblocking(False)
@@ -148,13 +148,13 @@ def _abstract(path: str, permissions: Permissions) -> str:
 
 
 def _look(path: str) -> int | None:
-    """The mode of the socket that a dead server left; None where there is nothing. Raises StartError for all else."""
+    """Returns the mode of the socket that a dead server left; None if there is none. Raises StartError otherwise."""
     try:
         found = Path(path).lstat()
     except OSError:
         return None  # absent, or a trouble that bind will name
     if not stat.S_ISSOCK(found.st_mode):
-        raise cannot_listen(f"unix:{path}", "there is a file that is not a socket")
+        raise cannot_listen(f"unix:{path}", "the file there is not a socket")
     if _answers(path):
         raise cannot_listen(f"unix:{path}", "address already in use")
     return stat.S_IMODE(found.st_mode)
@@ -189,7 +189,7 @@ def _identity(path: Path) -> Identity | None:
 
 
 def _id(text: str, look_up: Callable[[str], int]) -> int:
-    """A name's number, or the number itself; -1, which changes nothing, for no text. Raises KeyError."""
+    """Returns a name's number, or the number itself; -1, which changes nothing, for no text. Raises KeyError."""
     if not text:
         return _UNCHANGED
     found = int(text) if text.isascii() and text.isdigit() else look_up(text)

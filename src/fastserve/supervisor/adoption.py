@@ -1,4 +1,4 @@
-"""Children that others have left: a process gets them as the first one of a container, or as a subreaper (prctl(2))."""
+"""Orphaned processes, which the first process of a container or a subreaper (prctl(2)) gets as its children."""
 
 import os
 
@@ -6,10 +6,10 @@ _PR_GET_CHILD_SUBREAPER = 37
 
 
 def adopts() -> bool:
-    """Whether this process does. Whoever is it that has made it a subreaper, it stays one over an exec."""
+    """Whether this process adopts orphans. Whoever made it a subreaper, it stays one across an exec."""
     if os.getpid() == 1:
         return True
-    import ctypes  # not needed by whom a container's runtime starts
+    import ctypes  # not needed in the first process of a container
 
     found = ctypes.c_int(0)
     try:
@@ -20,7 +20,7 @@ def adopts() -> bool:
 
 
 def ended() -> int:
-    """A child process that has ended and was not reaped, of whomever; 0 when there is none."""
+    """Returns any child process that has ended and was not reaped; 0 if there is none."""
     try:
         found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:

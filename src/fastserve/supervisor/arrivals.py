@@ -1,4 +1,4 @@
-"""Connections that nobody takes: noticed a moment after they came, long before a heartbeat shows that their worker
+"""Connections that nobody takes: noticed a moment after they arrive, long before a heartbeat shows that their worker
 hangs.
 
 The kernel spreads connections over the slots' sockets by a hash, whether or not the worker behind one turns. The
@@ -32,7 +32,7 @@ class Arrivals:
         self._epoll.close()
 
     def watch(self, slots: Mapping[int, int]) -> None:
-        """From here on these: a slot's index by each descriptor. A descriptor is taken out before it is closed."""
+        """Watches these from now on: a slot's index by each descriptor. A descriptor is removed before it is closed."""
         for fd in self._slots.keys() - slots.keys():
             with suppress(OSError):
                 self._epoll.unregister(fd)
@@ -42,11 +42,11 @@ class Arrivals:
         self._slots = dict(slots)
 
     def due(self) -> float | None:
-        """When the next look is due, by time.monotonic; None while nothing has come."""
+        """When the next look is due, by time.monotonic; None while no connection has come."""
         return min(self._looks.values(), default=None)
 
     def waiting(self) -> set[int]:
-        """The slots in which a connection still waits, PATIENCE after one has come. Never waits itself."""
+        """Returns the slots in which a connection still waits PATIENCE after it came. Never waits itself."""
         moment = time.monotonic()
         self._note(moment)
         due = [fd for fd, when in self._looks.items() if when <= moment]

@@ -1,4 +1,4 @@
-"""How a worker is: whether it turns, and whether it has served long enough, by the scoreboard and /proc."""
+"""A worker's health: whether its driver turns, and whether it has served long enough, by the scoreboard and /proc."""
 
 import os
 from pathlib import Path
@@ -8,24 +8,24 @@ from fastserve.observe.scoreboard import Cause
 from fastserve.supervisor.slots import WorkerHandle
 
 BEAT = 1.0
-"""Seconds between two signs of life of an idle worker at most."""
+"""Seconds between two signs of life of an idle worker, at most."""
 
 SILENT_AFTER = 2.5
-"""Seconds: a worker that has been silent for longer is helped out, its sockets are served by a sibling too."""
+"""Seconds of silence after which a sibling serves a worker's sockets too."""
 
 TURNING = 0.05
-"""Seconds: a worker that has connections to take and has been silent for longer hangs."""
+"""Seconds of silence after which a worker with connections to take counts as hanging."""
 
 _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 
 
 def beat(config: Config) -> float:
-    """Seconds between two signs of life of an idle worker."""
+    """Returns the seconds between two signs of life of an idle worker."""
     return min(BEAT, config.timeout_worker / 4) if config.timeout_worker else BEAT
 
 
 def resident(pid: int) -> int:
-    """A process's resident memory in bytes; 0 when it is gone."""
+    """Returns a process's resident memory in bytes; 0 if it is gone."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_SIZE
     except (OSError, IndexError):
@@ -33,7 +33,7 @@ def resident(pid: int) -> int:
 
 
 def worn_out(child: WorkerHandle, moment: float) -> Cause | None:
-    """Why a worker should be replaced; None when it should not."""
+    """Returns why a worker should be replaced; None if it should not."""
     config = child.config
     if config.timeout_worker and child.threads_overdue() > config.timeout_worker:
         return Cause.THREADS

@@ -1,4 +1,4 @@
-"""The processes beside the workers: one that serves the admin address, one that watches the source files."""
+"""The processes besides the workers: one that serves the admin address, one that watches the source files."""
 
 import logging
 import os
@@ -22,10 +22,10 @@ from fastserve.supervisor import health
 from fastserve.supervisor.wait_status import Exit
 
 PAUSE = 1.0
-"""Seconds before another one is started for one that has ended."""
+"""Seconds before a process that has ended is followed by another."""
 
 GRACE = 2.0
-"""Seconds that it has to end."""
+"""Seconds that a process has to end."""
 
 _LONGEST_LINE = 65536
 
@@ -33,7 +33,7 @@ logger = logging.getLogger("fastserve")
 
 
 class HelperProcess(ABC):
-    """One such process, started again whenever it ends.
+    """A process besides the workers, started again whenever it ends.
 
     leave_behind: in a forked process, closes what is the supervisor's.
     """
@@ -49,22 +49,22 @@ class HelperProcess(ABC):
 
     @abstractmethod
     def job(self, channel: Channel) -> int:
-        """What the process does, which has this end of the channel; the exit status."""
+        """The process's work, with its end of the channel. Returns the exit status."""
 
     @abstractmethod
     def hear(self, channel: Channel) -> None:
-        """Takes a message. Raises BlockingIOError when there is none."""
+        """Takes a message. Raises BlockingIOError if no message waits."""
 
     def fileno(self) -> int:
-        """What becomes readable when the process says something; -1 when there is nothing to hear."""
+        """Returns a descriptor that is readable when the process says something; -1 without a process."""
         return self._channel.fileno() if self._channel is not None else -1
 
     def due(self) -> float | None:
-        """When another one is to be started; None while there is one."""
+        """When another process has to be started; None while there is one."""
         return None if self.pid else self._not_before
 
     def step(self) -> None:
-        """Hears what it says, or starts it where there is none. Raises Forked in the new process."""
+        """Hears what the process says, or starts one if there is none. Raises Forked in the new process."""
         if self._channel is not None:
             with suppress(BlockingIOError):
                 self.hear(self._channel)
@@ -82,7 +82,7 @@ class HelperProcess(ABC):
             self.pid, self._channel = pid, ours
 
     def _fork(self, ours: Channel, theirs: Channel) -> int:
-        """In the new process raises Forked."""
+        """Forks. Raises Forked in the new process."""
         try:
             pid = fork()
         except OSError:
@@ -97,13 +97,13 @@ class HelperProcess(ABC):
         return pid
 
     def close_channel(self) -> None:
-        """Also in a forked process, which has none to talk with."""
+        """Closes the channel; also in a forked process, which has no helper to talk with."""
         if self._channel is not None:
             self._channel.close()
             self._channel = None
 
     def reap(self) -> None:
-        """Takes the exit status, if it has ended."""
+        """Takes the exit status, if the process has ended."""
         if not self.pid:
             return
         pid, status = os.waitpid(self.pid, os.WNOHANG)
@@ -112,7 +112,7 @@ class HelperProcess(ABC):
             end = Exit.of(status)
             level = logging.DEBUG if end.clean else logging.ERROR
             logger.log(level, "the %s process ended: %s; another one follows", self.name, end)
-            # SIGTERM to the whole process group is not meant for it: who asks whether we are ready gets an answer.
+            # SIGTERM to the whole process group is not meant for the helper: readiness probes still get an answer.
             self._forget(pause=0.0 if end.clean else PAUSE)
 
     def _forget(self, pause: float) -> None:
@@ -121,7 +121,7 @@ class HelperProcess(ABC):
         self.close_channel()
 
     def end(self) -> None:
-        """Ends the process, and waits for that."""
+        """Ends the process, and waits until it has ended."""
         if not self.pid:
             return
         deadline = time.monotonic() + GRACE
@@ -134,12 +134,12 @@ class HelperProcess(ABC):
 
 
 class SourceWatcher(HelperProcess):
-    """Says when source files have changed."""
+    """The process that says when source files have changed."""
 
     name = "watching"
 
     def __init__(self, config: Config, leave_behind: Callable[[], None]) -> None:
-        """Raises StartError when nothing can be watched."""
+        """Raises StartError if nothing can be watched."""
         super().__init__(leave_behind)
         source_watch.check(config)
         self._config = config
@@ -157,13 +157,13 @@ class SourceWatcher(HelperProcess):
             self.close_channel()
 
     def changes(self) -> str:
-        """What has changed since the last question; empty for nothing."""
+        """Returns what has changed since the last call; empty for nothing."""
         changes, self._changes = self._changes, ""
         return changes
 
 
 class Admin(HelperProcess):
-    """Serves the admin address, with a worker like those that serve the application."""
+    """The process that serves the admin address, with a worker like those that serve the application."""
 
     name = "admin"
 
@@ -185,13 +185,13 @@ class Admin(HelperProcess):
         self.check()
 
     def check(self) -> None:
-        """Raises StartError where the tokens cannot be read."""
+        """Raises StartError if the tokens cannot be read."""
         if self._config.admin_token_file is not None:
             self._tokens = admin_access.state(self._config.admin_token_file)
             self._access()
 
     def read_again(self) -> None:
-        """At a reload: the process is followed by one that knows the new tokens. Raises StartError."""
+        """At a reload: replaces the process by one that knows the new tokens. Raises StartError."""
         path = self._config.admin_token_file
         if path is not None and admin_access.state(path) != self._tokens:
             self.check()
@@ -214,7 +214,7 @@ class Admin(HelperProcess):
                 self._scoreboard, health.SILENT_AFTER, self._access(), queries=self._config.admin_queries
             ),
             interface="wsgi",
-            proxy_headers=False,  # the name that it is asked for by is not for others to say
+            proxy_headers=False,  # a proxy must not change the host name of a request
             log_rate_limit=self._config.log_rate_limit,
             threads=1,
             lifespan="off",

@@ -1,4 +1,4 @@
-"""What the supervisor knows: of each worker process, and of each slot that workers follow one another in."""
+"""What the supervisor knows of each worker process, and of each slot, in which workers follow one another."""
 
 import enum
 import socket
@@ -10,17 +10,17 @@ from fastserve.ipc.mailbox import Mailbox
 from fastserve.observe.scoreboard import Cause, State, WorkerBlock, now
 
 SHORT_LIFE = 1.0
-"""Seconds: a worker that ends sooner after it was ready is not followed at once."""
+"""Seconds: a worker that ends sooner after it was ready is not replaced immediately."""
 
 LONGEST_PAUSE = 30.0
-"""Seconds between two attempts at most, however many have failed."""
+"""Seconds between two attempts, at most, however many have failed."""
 
 LONGEST_OUTAGE = 2.0
 """The same while no worker serves at all."""
 
 
 class Ending(enum.Enum):
-    """How far the end of a worker that does not end by itself has come."""
+    """How far the forced end of a worker has come that does not end on its own."""
 
     NONE = 0
     STACKS = 1
@@ -42,33 +42,33 @@ class WorkerHandle:
     block: WorkerBlock
     channel: Channel
     faults: int
-    """The descriptor of what it writes about its own crash."""
+    """The descriptor to read what it writes about its own crash."""
     spawned: float
     ready: float | None = None
     cause: Cause | None = None
-    """Why it is to end; None while it is not."""
+    """Why it has to end; None while it goes on."""
     deadline: float | None = None
     """When the next step towards its end is due."""
     ending: Ending = Ending.NONE
     request_limit: int = 0
-    """0 is none."""
+    """0 is no limit."""
     failure: tuple[str, str] | None = None
-    """Why it could not start, as it said itself: the reason and the traceback."""
+    """Why it could not start, in its own words: the reason and the traceback."""
     holds: tuple[socket.socket, ...] = ()
     """The sockets of its slot that it was given."""
     covers: dict[int, tuple[socket.socket, ...]] = field(default_factory=dict)
-    """What it serves beside them, by slot."""
+    """The sockets of other slots that it serves too, by slot."""
     releasing: set[int] = field(default_factory=set)
-    """Such slots as it has been told to let go, and may still serve."""
+    """Covered slots that it was told to release but may still be serving."""
     listening: bool = True
     """Whether it may still have its own slot's sockets."""
     faults_read: int = 0
     stacks_due: float | None = None
-    """When the stacks that it was asked for, though it goes on, are to be read."""
+    """When to read the stacks that it was asked for while it goes on."""
     mailbox: Mailbox | None = None
     """None: it neither hands connections over nor takes them."""
     hangs: bool = False
-    """Whether connections wait for it while it does not turn."""
+    """Whether connections wait for it while its driver does not turn."""
 
     @property
     def name(self) -> str:
@@ -76,7 +76,7 @@ class WorkerHandle:
 
     @property
     def serving(self) -> bool:
-        """Whether it takes connections, as far as it says."""
+        """Whether it takes connections, as far as it has said."""
         return self.block.state is State.SERVING
 
     def silence(self) -> float:
@@ -93,9 +93,9 @@ class Closing(enum.Enum):
     """How far the closing of a slot has come."""
 
     STEERED = 1
-    """New connections go elsewhere, handshakes that had begun come to their end here."""
+    """New connections go elsewhere; handshakes that had begun are completed here."""
     EMPTYING = 2
-    """Its worker is told to go; a sibling takes what still waits."""
+    """Its worker is told to end; a sibling takes what still waits."""
     RELEASING = 3
     """Nothing waits any more. The sockets leave the kernel's group when the last process has closed them."""
 
@@ -106,9 +106,9 @@ class Slot:
 
     index: int
     current: WorkerHandle | None = None
-    """Who has the slot: from its readiness until it ends or is told to."""
+    """The worker that has the slot: from its readiness until it ends or is told to."""
     coming: WorkerHandle | None = None
-    """Who will have it, and is not ready yet."""
+    """The worker that will have the slot, and is not ready yet."""
     cause: Cause | None = None
     """Why `coming` replaces `current`."""
     failed_starts: int = 0
@@ -121,7 +121,7 @@ class Slot:
     closing_until: float = 0.0
 
     def start_failed(self, moment: float, *, others: bool) -> float:
-        """Notes that a worker did not become ready; the seconds until the next attempt.
+        """Notes that a worker did not become ready. Returns the seconds until the next attempt.
 
         others: there are workers that serve.
         """
@@ -131,7 +131,7 @@ class Slot:
         return pause
 
     def lost(self, child: WorkerHandle, moment: float, *, others: bool) -> float:
-        """Notes that a worker that was ready has ended by itself; the seconds until the next one.
+        """Notes that a ready worker has ended without being told to. Returns the seconds until the next one.
 
         others: there are workers that serve.
         """
@@ -142,10 +142,10 @@ class Slot:
         return pause
 
     def try_at_once(self) -> None:
-        """Forgets what has failed: something has changed."""
+        """Forgets the failures, since something has changed."""
         self.failed_starts, self.short_lives, self.not_before = 0, 0, 0.0
 
 
 def _pause(first: float, doubled: int, *, others: bool) -> float:
-    """Seconds."""
+    """Returns the pause in seconds: doubled with each failure, up to a bound."""
     return min(first * 2.0 ** min(doubled, 16), LONGEST_PAUSE if others else LONGEST_OUTAGE)

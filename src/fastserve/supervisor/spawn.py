@@ -23,7 +23,7 @@ from fastserve.supervisor.slots import WorkerHandle
 
 
 class NotForkedError(RuntimeError):
-    """There is no new process; the message is the reason."""
+    """No process could be forked; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ class WorkerResources:
     access_log: AccessLog
     privileges: Privileges | None
     app: Application | None
-    """Imported before the fork, else None."""
+    """The application, if it was imported before the fork."""
     leave_behind: Callable[[], None]
-    """Closes, in a forked process, what is the supervisor's."""
+    """Closes in a forked process what belongs to the supervisor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def start(
     """Forks a worker. Raises Forked in it, and NotForkedError.
 
     siblings: there are other workers.
-    all_sockets: those that are open, of which the worker keeps only its slot's.
+    all_sockets: all open sockets, of which the worker keeps only its slot's.
     """
     block = resources.scoreboard.take()
     if block is None:
@@ -96,7 +96,7 @@ def start(
 
 
 def _take_along(slot: int, sockets: SlotSockets, all_sockets: tuple[SlotSockets, ...]) -> Listeners:
-    """In a forked worker: what it serves; of the sockets before or after a reload it keeps no others open."""
+    """In a forked worker: returns what it serves, and closes all other sockets, also those of another generation."""
     for each in all_sockets:
         for other in each.without(sockets).sockets:
             other.close()

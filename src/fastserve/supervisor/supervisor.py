@@ -50,18 +50,18 @@ SET_UP = (
 """Options that a reload does not change."""
 
 RELOAD_GRACE = 1.0
-"""Seconds for what a worker has begun, at most, under --reload: a developer waits for no stream of the old version."""
+"""Seconds to finish what a worker has begun, at most, under --reload: a developer does not wait for old streams."""
 
 logger = logging.getLogger("fastserve")
 
 
 class Phase(enum.Enum):
-    """Of the supervisor's life; only `_enter` changes it."""
+    """The phase of the supervisor's life; only `_enter` changes it."""
 
     STARTING = enum.auto()
     SERVING = enum.auto()
     LEAVING = enum.auto()
-    """Told to stop; still serving, but the admin address says that it will not be for long (--drain-delay)."""
+    """Told to stop; still serving, but no longer ready on the admin address (--drain-delay)."""
     STOPPING = enum.auto()
     FORCED = enum.auto()
 
@@ -87,7 +87,7 @@ _SIGNALS = (
 
 
 class _EndedEarly(BaseException):
-    """Raised by a signal that ends the process while what runs is not the supervisor's: an import, a hook."""
+    """Raised by a signal that ends the process while it runs code of others: an import, a hook."""
 
 
 class Supervisor:
@@ -116,7 +116,7 @@ class Supervisor:
         self._watcher: SourceWatcher | None = None
         self._adopts = adoption.adopts()
         self._resized = False
-        """Whether it was said that WINCH means nothing."""
+        """Whether the log already says that WINCH means nothing."""
         self._opening = False
         self._stop_at = 0.0
         self._interrupted = False
@@ -125,7 +125,7 @@ class Supervisor:
         self._title = ""
 
     def run(self) -> ExitStatus:
-        """Until a signal ends it; the exit status. Raises StartError, and Forked in each process that it forks."""
+        """Runs until a signal ends it. Returns the exit status. Raises StartError, and Forked in forked processes."""
         with after_fork.guarded(self._forget):
             return self._run()
 
@@ -150,7 +150,7 @@ class Supervisor:
     # ---- the beginning
 
     def _open(self) -> None:
-        """What can fail before there is a worker. Raises StartError, with nothing left open that others see."""
+        """Does what can fail before the first worker. Raises StartError, with nothing left open that others see."""
         config = self._config
         workers = _number_of_workers(config)
         self._opening = True
@@ -198,7 +198,7 @@ class Supervisor:
         return app
 
     def _attend(self) -> None:
-        """The processes beside the workers."""
+        """Sets up the helper processes."""
         config = self._config
         if config.admin is not None:
             admin = Config(config.app, bind=(config.admin,), uds_mode=config.uds_mode, uds_owner=config.uds_owner)
@@ -218,18 +218,18 @@ class Supervisor:
         return SupervisorInfo(os.getpid(), workers, self._addresses)
 
     def _after_fork_in_worker(self) -> None:
-        """In a forked worker: what is the supervisor's alone is closed."""
+        """In a forked worker: closes what belongs to the supervisor alone."""
         self._after_fork_in_any()
         if self._admin_sockets is not None:
             self._admin_sockets.close(keep_paths=True)
 
     def _after_fork_in_admin(self) -> None:
-        """In the process of the admin address: the addresses of the workers are closed, too."""
+        """In the process of the admin address: closes the workers' addresses too."""
         self._after_fork_in_any()
         self._close_addresses()
 
     def _after_fork_in_watcher(self) -> None:
-        """In a process that serves nothing."""
+        """In a process that serves nothing: closes all addresses."""
         self._after_fork_in_worker()
         self._close_addresses()
 
@@ -238,9 +238,9 @@ class Supervisor:
             each.close(keep_paths=True)
 
     def _forget(self) -> None:
-        """In a process that a preloaded application, or a hook, has forked."""
+        """In a process that a preloaded application or a hook has forked: closes everything."""
         give_back()
-        workers: Workers | None = getattr(self, "_workers", None)  # there is none yet while the application is imported
+        workers: Workers | None = getattr(self, "_workers", None)  # not set while the application is imported
         self._close_own(workers)
         for each in (self._first_sockets, self._admin_sockets, *(workers.all_sockets() if workers is not None else ())):
             if each is not None:
@@ -267,7 +267,7 @@ class Supervisor:
             helper.close_channel()
 
     def _close_sockets(self, *workers: SlotSockets) -> None:
-        """Workers have their own copies, which they take what waits from. Paths stay that another supervisor serves."""
+        """Closes our sockets; workers accept from copies of their own. Keeps paths that another supervisor serves."""
         keep = self._upgrade.others_serve
         for each in workers:
             each.close(keep_paths=keep)
@@ -293,7 +293,7 @@ class Supervisor:
             raise _EndedEarly
 
     def _wait(self) -> None:
-        """Until something happens, or is due."""
+        """Waits until something happens or is due."""
         self._watch_channels()
         self._arrivals.watch(self._workers.watched())
         times = [self._stop_at] if self._phase is Phase.LEAVING else []
@@ -304,7 +304,7 @@ class Supervisor:
             pass
 
     def _happened(self, due: float) -> bool:
-        """Waits once; False where all that has come are connections, and the workers take them."""
+        """Waits once. Returns False if only connections have come, and the workers take them."""
         look = self._arrivals.due()
         until = due if look is None else min(due, look)
         ready = [key.fileobj for key, _ in self._selector.select(max(until - time.monotonic(), 0.0))]
@@ -315,7 +315,7 @@ class Supervisor:
         return hangs or any(each is not self._arrivals for each in ready) or time.monotonic() >= due
 
     def _watch_channels(self) -> None:
-        """The selector knows the channels that there are, and no others."""
+        """Registers the existing channels with the selector, and removes others."""
         wanted = {child.channel.fileno() for child in self._workers.children.values()}
         wanted = (wanted | {each.fileno() for each in self._helpers}) - {-1}
         known = {key.fd for key in self._selector.get_map().values()} - {self._woken.fileno(), self._arrivals.fileno()}
@@ -350,13 +350,13 @@ class Supervisor:
         self._show()
 
     def _reloaded(self) -> None:
-        """A reload has come to its end, whether it succeeded or not."""
+        """Ends a reload, whether it succeeded or not."""
         before, self._addresses = self._addresses, self._workers.sockets.addresses
         self._say_addresses(before)
         self._service.ready()
 
     def _enter(self, phase: Phase) -> None:
-        """The one place where the phase changes."""
+        """Changes the phase; nothing else does."""
         self._phase = phase
         self._scoreboard.supervisor.state = _STATE_SHOWN[phase]
         if phase is Phase.SERVING:
@@ -379,7 +379,7 @@ class Supervisor:
             self._workers.force()
 
     def _delay(self) -> float:
-        """Seconds from the signal to stop to the end of listening."""
+        """Returns the seconds from the signal to stop to the end of listening."""
         delay = self._config.drain_delay if self._workers.booted else 0.0
         others = self._upgrade.slots
         sockets = self._workers.sockets
@@ -393,7 +393,7 @@ class Supervisor:
                 logger.info("listening on %s", each)
 
     def _show(self) -> None:
-        """The state, where people look for it."""
+        """Shows the state where people look for it."""
         state = self._phase.name.lower() if not self._reloading else "reloading"
         text = f"{state}, {self._workers.serving} of {self._workers.wanted} workers"
         if text != self._title:
@@ -427,7 +427,7 @@ class Supervisor:
             self._rest()
 
     def _reopen_logs(self) -> None:
-        """Here first: the workers' user may write the files but not make them."""
+        """Reopens the logs here first: the workers' user may write the files but not create them."""
         logs.reopen_files()
         if self._access_log is not None:
             self._access_log.reopen()
@@ -448,7 +448,7 @@ class Supervisor:
         for helper in self._helpers:
             helper.reap()
         if self._upgrade.reap() and self._phase is Phase.SERVING:
-            # New connections were steered away from what only the successor had.
+            # New connections were steered away from the sockets that only the successor had.
             self._workers.scale(self._workers.wanted)
             if self._workers.resting:
                 self._workers.resume()
@@ -464,7 +464,7 @@ class Supervisor:
             self._enter(Phase.FORCED)
 
     def _reload(self) -> None:
-        """Reads the configuration again, and replaces the workers; what cannot be had changes nothing."""
+        """Reads the configuration again and replaces the workers. A configuration that fails changes nothing."""
         try:
             hooks_of_release = self._enter_release()
             config = _impatient(self._load())
@@ -490,9 +490,9 @@ class Supervisor:
         self._workers.reload(config, workers, sockets)
 
     def _enter_release(self) -> hooks.Hooks | None:
-        """Takes the working directory anew, whose name may stand for another release by now; its hooks, if it does.
+        """Enters the working directory again, whose name may by now stand for another release. Returns its hooks then.
 
-        An application that was imported here stays what it was, and so does its directory. Raises StartError.
+        An application that was imported here stays, and so does its directory. Raises StartError.
         """
         start = self._config_at_start
         if start.preload or not isinstance(start.app, str) or not service.reenter():
@@ -517,8 +517,8 @@ class Supervisor:
         self._upgrade.begin(sockets, self._workers.sockets.slots, descriptors)
 
     def _rest(self) -> None:
-        """WINCH ends the workers gracefully and keeps the sockets, while there is a successor. A terminal sends it too
-        when its size changes, and who looks after this process may pass that on."""
+        """Handles WINCH: while there is a successor, ends the workers gracefully and keeps the sockets. A terminal also
+        sends it when its size changes, and whatever looks after this process may pass that on."""
         if _on_terminal():
             return
         if not self._upgrade.successor:
@@ -546,7 +546,7 @@ class Supervisor:
         return self._status(self._workers.clean)
 
     def _close(self) -> None:
-        """Leaves a process that may go on with something else."""
+        """Cleans up in a process that may go on with something else."""
         self._service.close()
         signal.set_wakeup_fd(self._woken_before)
         for each in (self._selector, self._arrivals, self._wake, self._woken):
@@ -562,7 +562,7 @@ class Supervisor:
 
 
 def _impatient(config: Config) -> Config:
-    """Under --reload, a configuration whose workers are gone soon after they were replaced."""
+    """Under --reload: returns a configuration whose workers end soon after they were replaced."""
     patience = config.timeout_graceful_shutdown
     return replace(config, timeout_graceful_shutdown=min(patience, RELOAD_GRACE)) if config.reload else config
 

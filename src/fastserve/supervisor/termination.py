@@ -1,4 +1,4 @@
-"""How a worker ends: told to, or by force step by step; and what is said of it then."""
+"""The end of a worker: told to, or forced step by step; and what is logged of it."""
 
 import logging
 import os
@@ -14,13 +14,13 @@ END_GRACE = 8.0
 """Seconds beyond --timeout-graceful-shutdown: cancelled requests unwind, the lifespan ends, exit handlers run."""
 
 STACKS_GRACE = 0.5
-"""Seconds in which a stuck worker writes its stacks: it does so in a signal handler, whatever else it does."""
+"""Seconds that a stuck worker has to write its stacks, which it does in a signal handler, whatever else it does."""
 
 ABORT_GRACE = 2.0
-"""Seconds from SIGABRT, after which a core may be written, to SIGKILL."""
+"""Seconds from SIGABRT, which may write a core, to SIGKILL."""
 
 MOST_LOGGED = 20
-"""Requests of one dead worker that are logged one by one."""
+"""Requests of a dead worker that are logged one by one, at most."""
 
 logger = logging.getLogger("fastserve")
 
@@ -36,7 +36,7 @@ def send(child: WorkerHandle, number: signal.Signals) -> None:
 
 
 def expect(child: WorkerHandle, cause: Cause) -> None:
-    """Notes that a worker is to end, and has a time for it. One that does not serve yet has no requests to end."""
+    """Notes that a worker will end, and sets its deadline. One that does not serve yet has no requests to finish."""
     child.cause = cause
     child.block.state = State.DRAINING
     requests = child.config.timeout_graceful_shutdown if child.ready is not None else 0.0
@@ -52,20 +52,20 @@ def force(child: WorkerHandle) -> None:
 
 
 def ask_for_stacks(child: WorkerHandle, what: str) -> None:
-    """The first step against a worker that cannot be told anything: its stacks."""
+    """Takes the first step against a worker that does not listen to us: asks for its stacks."""
     show_stacks(child, what)
     child.ending, child.deadline, child.stacks_due = Ending.STACKS, child.stacks_due, None
 
 
 def show_stacks(child: WorkerHandle, what: str) -> None:
-    """Asks a worker for its stacks, which are logged a moment later; it goes on."""
+    """Asks a worker that goes on for its stacks, which are logged a moment later."""
     logger.error("%s %s; its stacks follow%s", child.name, what, _serving(child))
     send(child, STACKS_SIGNAL)
     child.stacks_due = time.monotonic() + STACKS_GRACE
 
 
 def go_on(child: WorkerHandle) -> None:
-    """The next step, when the last one has not ended it in its time."""
+    """Takes the next step, when the last one has not ended the worker in time."""
     if child.ending is Ending.STACKS:
         log_faults(child)
         send(child, signal.SIGABRT)
@@ -105,7 +105,7 @@ def report(child: WorkerHandle, end: Exit, explained: str) -> None:
 
 
 def cause(child: WorkerHandle, end: Exit) -> Cause:
-    """Why a worker ended, as far as the supervisor or its exit status says."""
+    """Returns why a worker ended, as far as the supervisor or its exit status says."""
     if child.cause is not None:
         return child.cause
     if child.ready is None:

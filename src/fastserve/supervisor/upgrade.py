@@ -1,7 +1,6 @@
-"""The upgrade in place (USR2): another supervisor, of the program as it is now, with the same sockets.
+"""The upgrade in place (USR2): another supervisor, of the program's present version, with the same sockets.
 
-Both serve until one of them is told to go: QUIT to the old one completes the upgrade, QUIT to the new one takes it
-back.
+Both serve until one of them is told to end: QUIT to the old one completes the upgrade, QUIT to the new one undoes it.
 """
 
 import json
@@ -25,20 +24,20 @@ logger = logging.getLogger("fastserve")
 
 
 class Upgrade:
-    """Who else has the sockets: the supervisor that this one follows, or the one that follows it.
+    """The other supervisor with the same sockets: the one that this one follows, or the one that follows it.
 
-    inherited: what the predecessor left, as `SlotSockets.open` takes it, by the name that it was given.
+    inherited: what the predecessor left, as `SlotSockets.open` takes it, by name.
     """
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self.successor = 0
-        """Its process ID; 0 when there is none."""
+        """The successor's process ID; 0 without a successor."""
         given = json.loads(os.environ.pop(VARIABLE, "{}"))
         self._environment = dict(os.environ)  # before --env and --env-file, which the successor reads itself
         self._predecessor: int = given.get("pid", 0)
         self.slots: int = given.get("slots", 0)
-        """How many the predecessor has."""
+        """How many slots the predecessor has."""
         self.inherited: Mapping[str, Any] = given.get("sockets", {})
 
     @property
@@ -52,7 +51,7 @@ class Upgrade:
         return self.successor != 0 or self.follows
 
     def began_serving(self) -> None:
-        """This supervisor serves."""
+        """Announces that this supervisor serves."""
         if self._predecessor:
             self._service.is_main()
             logger.info(
@@ -62,7 +61,7 @@ class Upgrade:
             )
 
     def alone(self) -> bool:
-        """True once, when the predecessor has gone."""
+        """Returns True once, when the predecessor has gone."""
         if self._predecessor and not self.follows:
             logger.info("supervisor %d has gone", self._predecessor)
             self._predecessor = 0
@@ -73,8 +72,8 @@ class Upgrade:
         """Starts the successor.
 
         sockets: by name, as `inherited` gives them back.
-        slots: how many there are of them.
-        descriptors: those that it needs.
+        slots: the number of slots.
+        descriptors: those that the successor needs.
         """
         if self.others_serve:
             logger.error("SIGUSR2 is ignored: supervisor %d serves too", self.successor or self._predecessor)
@@ -100,7 +99,7 @@ class Upgrade:
         logger.info("supervisor %d starts with the same sockets", pid)
 
     def reap(self) -> bool:
-        """Whether the successor has ended: this supervisor is the only one again."""
+        """Reaps the successor. Returns whether it has ended, so that this supervisor is the only one again."""
         if not self.successor:
             return False
         pid, _ = os.waitpid(self.successor, os.WNOHANG)
@@ -117,7 +116,7 @@ class Upgrade:
 
 
 def _exec(descriptors: list[int], environment: dict[str, str]) -> None:
-    """Becomes the program anew; what goes wrong is its exit status."""
+    """Executes the program again; a failure becomes the exit status."""
     try:
         for fd in descriptors:
             os.set_inheritable(fd, True)

@@ -1,4 +1,4 @@
-"""How a process ended, in words: from its wait status, and from what the kernel counted beside it."""
+"""How a process ended, in words: from its wait status and the kernel's count of out-of-memory kills."""
 
 import os
 import signal
@@ -17,11 +17,11 @@ class Exit(NamedTuple):
     code: int
     """Its exit status; -1 when a signal ended it."""
     signal: int
-    """0 when it exited by itself."""
+    """The signal that ended it; 0 if it exited."""
 
     @classmethod
     def of(cls, status: int) -> "Exit":
-        """status: what waitpid gave."""
+        """Reads a wait status. status: the one that waitpid returned."""
         code = os.waitstatus_to_exitcode(status)
         return cls(code, 0) if code >= 0 else cls(-1, -code)
 
@@ -39,7 +39,7 @@ class Exit(NamedTuple):
 
 
 def signal_name(number: int) -> str:
-    """SIGSEGV (Segmentation fault), or the number of one that has no name."""
+    """Returns a signal's name, such as SIGSEGV (Segmentation fault), or the number of one without a name."""
     try:
         name = signal.Signals(number).name
     except ValueError:
@@ -58,7 +58,7 @@ class OutOfMemory:
         self._seen = self._count()
 
     def happened(self) -> bool:
-        """Whether it did once more than this was answered with yes."""
+        """Returns True once for each such kill."""
         if self._count() <= self._seen:
             return False
         self._seen += 1
@@ -75,7 +75,7 @@ class OutOfMemory:
 
 
 def _events(root: Path, groups: Path) -> Path | None:
-    """Version 2: memory.events, also where it is mounted beside version 1; version 1: memory.oom_control."""
+    """Returns the file that counts: memory.events of version 2, also beside version 1, or memory.oom_control of 1."""
     try:
         lines = groups.read_text().splitlines()
     except OSError:

@@ -1,6 +1,7 @@
-"""The workers: started, replaced one at a time, followed by others when they end, more or fewer of them.
+"""The workers: started, replaced one at a time, restarted when they end, scaled up and down.
 
-Everything here is a step towards what should be: `step` compares it with what is, and does what is due. Nothing waits.
+Everything here is a step towards the wanted state: `step` compares it with the present one and does what is due.
+Nothing waits.
 """
 
 import logging
@@ -23,13 +24,13 @@ from fastserve.supervisor.spawn import Generation, NotForkedError, WorkerResourc
 from fastserve.supervisor.wait_status import Exit, OutOfMemory
 
 HANDSHAKE = 1.0
-"""Seconds for a TCP handshake that had begun before new connections were steered elsewhere."""
+"""Seconds for TCP handshakes to complete that had begun before new connections were steered elsewhere."""
 
 GROUP_GRACE = 0.25
-"""Seconds that a signal to the whole process group has to reach the supervisor too, when a worker has been reached."""
+"""Seconds within which a signal to the whole process group reaches the supervisor too, after it reached a worker."""
 
 RETRY_REPLACEMENT = 30.0
-"""Seconds after which a worker that should be replaced is given another try, when its successor did not start."""
+"""Seconds after which the replacement of a worker is tried again, if its successor did not start."""
 
 logger = logging.getLogger("fastserve")
 
@@ -48,7 +49,7 @@ class Reload:
 
 
 class Workers:
-    """All slots and workers.
+    """All slots and workers of a supervisor.
 
     failure: set when a worker could not start before all had been ready once: the reason and the traceback.
     """
@@ -66,16 +67,16 @@ class Workers:
         """Whether another supervisor has the same sockets."""
         self.failure: tuple[str, str] | None = None
         self.clean = True
-        """Whether every worker that was told to end did so by itself, without an error."""
+        """Whether every worker that was told to end did so unforced and without an error."""
         self.slots = [Slot(index) for index in range(max(workers, sockets.slots))]
         self.children: dict[int, WorkerHandle] = {}
         self._resources = resources
         self._reload: Reload | None = None
         self._left: list[tuple[float, str]] = []
         self._parted: list[WorkerHandle] = []
-        """Those that are to end, or have ended, and in whose mailboxes there may be something for others."""
+        """Workers that will end or have ended, and whose mailboxes may hold connections for others."""
         self._emptied: list[Mailbox] = []
-        """Of workers that are no more. Closed when the next step begins: by then nobody watches them."""
+        """Mailboxes of workers that are gone. Closed when the next step begins: by then nobody watches them."""
         self._generation = 0
         self._memory = OutOfMemory()
         self._note()
@@ -118,7 +119,7 @@ class Workers:
             self.booted = True
 
     def due(self) -> float | None:
-        """When `step` has something to do at the latest, as far as it is known; None when only events matter."""
+        """When `step` has to be called next, as far as is known; None if only events matter."""
         children = self.children.values()
         times = [each for child in children for each in (child.deadline, child.stacks_due) if each is not None]
         times += [time.monotonic() + health.TURNING for child in children if child.hangs]
@@ -136,7 +137,7 @@ class Workers:
                 self._start(slot)
 
     def _next(self) -> Generation:
-        """What a worker is of that starts now."""
+        """Returns the generation of a worker that starts now."""
         if self._reload is not None:
             return Generation(self._reload.config, self._reload.sockets, self._reload.generation)
         return Generation(self.config, self.sockets, self._generation)
@@ -194,7 +195,7 @@ class Workers:
             self._reload.replaced += 1
 
     def _listen(self, child: WorkerHandle) -> bool:
-        """Has the sockets listen that a first worker can answer for; whether they do."""
+        """Makes the sockets listen once a first worker can answer. Returns whether they do."""
         reloaded = self._reload is not None and child.generation == self._reload.generation
         sockets = self._reload.sockets if self._reload is not None and reloaded else self.sockets
         if sockets.listening:
@@ -210,12 +211,12 @@ class Workers:
         return True
 
     def _drains(self, child: WorkerHandle) -> None:
-        """It has stopped to listen: told by us, or by somebody who has sent SIGTERM to this worker alone."""
+        """Notes that a worker has stopped listening: told by us, or by somebody who sent SIGTERM to it alone."""
         child.listening = False
         child.releasing.clear()
         if child.cause is not None or child.ready is None:
             return
-        # A signal to the whole process group may come to workers first: ours follows then, and no other worker does.
+        # A signal to the whole process group may reach workers first: then ours follows, and nobody is to be started.
         when = time.monotonic() + GROUP_GRACE
         slot = self.slots[child.slot]
         slot.not_before = max(slot.not_before, when)
@@ -223,7 +224,7 @@ class Workers:
         self._expect_end(child, Cause.DRAINED)
 
     def _say_who_left(self, moment: float) -> None:
-        """Of those that somebody else has told to end, a moment ago."""
+        """Logs workers that somebody else told to end, once GROUP_GRACE has passed."""
         while self._left and self._left[0][0] <= moment:
             _, name = self._left.pop(0)
             level = logging.DEBUG if self.leaving else logging.INFO
@@ -232,7 +233,7 @@ class Workers:
     # ---- the end of a worker
 
     def _tell_to_end(self, child: WorkerHandle, cause: Cause) -> None:
-        """SIGTERM: it takes nobody new, ends what it has begun, and exits."""
+        """Sends SIGTERM: the worker accepts no more connections, finishes what it has begun, and exits."""
         self._expect_end(child, cause)
         termination.send(child, signal.SIGTERM)
 
@@ -246,7 +247,7 @@ class Workers:
         self._part(child)
 
     def end_all(self) -> None:
-        """Every worker ends gracefully; none is started."""
+        """Makes every worker end gracefully; no more are started."""
         if self._reload is not None:
             self._end_reload(self._reload)
         self.resting, self.clean = True, True
@@ -258,13 +259,13 @@ class Workers:
                 self._tell_to_end(child, Cause.STOP)
 
     def force(self) -> None:
-        """Every worker ends at once."""
+        """Ends every worker at once."""
         self.end_all()
         for child in self.children.values():
             termination.force(child)
 
     def resume(self) -> None:
-        """Workers are started again after `end_all`."""
+        """Starts workers again after `end_all`."""
         self.resting = False
         for slot in self.slots:
             slot.try_at_once()
@@ -347,14 +348,14 @@ class Workers:
     # ---- replacement
 
     def reopened(self, config: Config) -> SlotSockets:
-        """The sockets for `reload`. A reload that is under way ends here. Raises StartError."""
+        """Returns the sockets for `reload`. Ends a reload that is under way. Raises StartError."""
         self._abandon_reload()
         return self.sockets.reopened(config)
 
     def reload(self, config: Config, workers: int, sockets: SlotSockets) -> None:
-        """Replaces all workers by such with the new configuration.
+        """Replaces all workers by workers with the new configuration.
 
-        sockets: what `reopened` gave.
+        sockets: what `reopened` returned.
         """
         self._abandon_reload()
         for slot in self.slots:
@@ -367,7 +368,7 @@ class Workers:
         self.scale(workers)
 
     def _replace(self, moment: float) -> None:
-        """Never two at a time."""
+        """Replaces workers, never two at a time."""
         if any(slot.current is not None and slot.coming is not None for slot in self.slots):
             return
         if self._reload is not None:
@@ -413,7 +414,7 @@ class Workers:
             self.scale(reload.before)
 
     def _abandon_reload(self) -> None:
-        """Workers that have come stay, those that are still coming do not."""
+        """Gives up a reload: new workers that are ready stay, those that still start do not."""
         reload = self._reload
         if reload is None:
             return
@@ -423,7 +424,7 @@ class Workers:
         self._end_reload(reload)
 
     def _end_reload(self, reload: Reload) -> None:
-        """The new configuration holds for all workers that follow, as soon as one serves with it; else the old one."""
+        """Ends a reload. Later workers get the new configuration if any worker serves with it, else the old one."""
         self._reload = None
         if reload.replaced:
             self.sockets.without(reload.sockets).close()
@@ -447,7 +448,7 @@ class Workers:
                     termination.ask_for_stacks(child, f"has not turned for {silence:.1f} s and is stopped")
 
     def _cover(self) -> None:
-        """While nobody serves a socket of a slot, a sibling does."""
+        """Makes a sibling serve a slot's sockets while nobody else does."""
         for child in self.children.values():
             child.hangs = child.hangs and child.silence() > health.TURNING
         able = [
@@ -473,8 +474,8 @@ class Workers:
                     break
 
     def watched(self) -> dict[int, int]:
-        """Descriptors of sockets in which a connection may wait for a worker that hangs, with their slots; none where
-        no sibling could take it."""
+        """Returns the descriptors of sockets in which a connection may wait for a worker that hangs, with their slots;
+        leaves out those whose connections no sibling could take."""
         if self.serving < 2:
             return {}
         found: dict[int, int] = {}
@@ -486,7 +487,7 @@ class Workers:
         return found
 
     def note_waiting(self, slots: set[int]) -> bool:
-        """Connections have been waiting in these slots; whether one of the workers hangs and is to be covered for."""
+        """Notes slots in which connections wait. Returns whether one of their workers hangs and needs to be covered."""
         found = False
         for slot in self.slots:
             child = slot.current
@@ -495,7 +496,7 @@ class Workers:
         return found
 
     def _uncover(self, child: WorkerHandle, slot: Slot) -> None:
-        """Tried again at the next step where the worker cannot be told: it goes on serving the sockets."""
+        """Ends a cover. If the worker cannot be told, it goes on serving the sockets, and the next step tries again."""
         if child.channel.send("uncover", slot=slot.index):
             del child.covers[slot.index]
             child.releasing.add(slot.index)
@@ -503,7 +504,7 @@ class Workers:
     # ---- connections that workers hand over to one another
 
     def _introduce(self, child: WorkerHandle) -> None:
-        """A worker that is ready and its siblings of the same configuration hand connections over to one another."""
+        """Makes a ready worker and its siblings of the same configuration hand connections over to one another."""
         for other in self.children.values():
             if other is not child and other.serving and other.generation == child.generation:
                 self._tell_of(other, child)
@@ -515,7 +516,7 @@ class Workers:
             other.channel.send("sibling", [child.mailbox.entry.fileno()], number=child.pid, block=block)
 
     def _part(self, child: WorkerHandle) -> None:
-        """Nothing is handed over to it any more: by its mailbox, whether or not its siblings know already."""
+        """Shuts a worker's mailbox: nothing is handed over to it any more, whether or not its siblings know yet."""
         if child.mailbox is None or child in self._parted:
             return
         child.mailbox.shut()
@@ -525,7 +526,7 @@ class Workers:
                 other.channel.send("parted", number=child.pid)
 
     def _deliver(self, able: list[WorkerHandle]) -> None:
-        """What lies in the mailbox of a worker that ends or hangs goes to others, first to who knows its addresses."""
+        """Moves the mail of workers that end or hang to others, first to those that know its addresses."""
         for child in (*(each for each in self.children.values() if each.hangs), *self._parted):
             if child.mailbox is None:
                 continue
@@ -537,7 +538,7 @@ class Workers:
                 self._emptied.append(child.mailbox)
 
     def mailboxes(self) -> Iterator[Mailbox]:
-        """All that this process has."""
+        """Yields all mailboxes that this process has."""
         known = {*self.children.values(), *self._parted}
         yield from (child.mailbox for child in known if child.mailbox is not None)
         yield from self._emptied
@@ -545,11 +546,11 @@ class Workers:
     # ---- more or fewer
 
     def all_sockets(self) -> tuple[SlotSockets, ...]:
-        """A reload has two sets of them, which share what stays; both always have the same slots."""
+        """All sockets. A reload has two sets, which share the sockets that stay; both always have the same slots."""
         return (self.sockets, self._reload.sockets) if self._reload is not None else (self.sockets,)
 
     def scale(self, workers: int) -> None:
-        """More workers are started; with fewer, the last slots are closed once nothing waits in them."""
+        """Sets the number of workers. Fewer workers: the last slots are closed once nothing waits in them."""
         self.wanted = self._open_slots(workers)
         self._note()
         for slot in self.slots[: self.wanted]:
@@ -564,7 +565,7 @@ class Workers:
                 slot.closing_until = time.monotonic() + (HANDSHAKE if steered else 0.0)
 
     def _open_slots(self, workers: int) -> int:
-        """Makes slots for so many workers; how many there can be."""
+        """Opens slots for `workers`. Returns how many could be opened."""
         while len(self.slots) < workers:
             index = len(self.slots)
             try:

@@ -16,15 +16,15 @@ _KEY = "PRIVATE KEY-----"
 _LOCKED = ("BEGIN ENCRYPTED PRIVATE KEY-----", "Proc-Type: 4,ENCRYPTED")
 
 _KINDS = {"RSA": bytes.fromhex("06092a864886f70d010101"), "EC": bytes.fromhex("06072a8648ce3d0201")}
-"""The identifiers of kinds of keys, as a certificate holds them (RFC 3279, RFC 5480)."""
+"""The identifiers of key types, as a certificate holds them (RFC 3279, RFC 5480)."""
 
 SHOWN = "certificate_shown"
-"""Attribute of a context: the certificate that it shows, in PEM."""
+"""An attribute of a context: the certificate that it shows, in PEM."""
 
 State = tuple[int, int, int, int]
 
 Signature = tuple[State | None, ...]
-"""Of files: the same as long as nobody has touched them. None: this user may not look."""
+"""A signature of files: the same as long as nobody has touched them. None: this user may not look at the file."""
 
 
 class BadCertificateError(ValueError):
@@ -32,9 +32,9 @@ class BadCertificateError(ValueError):
 
 
 class Certificate:
-    """In a context that shows it. Its files are kept as they were read: who reads them may become somebody else.
+    """A certificate in a context that shows it. Keeps its files as they were read: the process may become another user.
 
-    context: another one when a renewal has brought a key of another kind, or after `move_to`.
+    context: replaced when a renewal brings a key of another type, or by `move_to`.
     """
 
     def __init__(
@@ -45,8 +45,8 @@ class Certificate:
         new_context: Callable[[], ssl.SSLContext],
         user: int | None = None,
     ) -> None:
-        """certificate, key: files; without a key the certificate's holds it.
-        user: who else than root may own them, where root reads them.
+        """certificate, key: files; without `key` the certificate's file holds the key.
+        user: who besides root may own the files when root reads them.
         Raises BadCertificateError.
         """
         self._certificate = certificate
@@ -60,11 +60,11 @@ class Certificate:
         self._load_into(self.context, self._texts)
 
     def renew(self, *, in_place: bool = False) -> bool:
-        """Looks at the files, and loads them into the context if they have changed: new handshakes show the new
-        certificate, whoever is connected is not touched. Raises BadCertificateError, once for one state of the files,
-        and then the old ones stay.
+        """Loads the files into the context if they have changed. Returns whether it did. New handshakes then show the
+        new certificate; existing connections are not touched. Raises BadCertificateError, once for one state of the
+        files, and then the old ones stay.
 
-        in_place: the context must stay the same one; a key of another kind is refused.
+        in_place: the context must stay the same; a key of another type is refused.
         """
         signature = self._sign()
         if unchanged(signature, self._signature):
@@ -75,10 +75,10 @@ class Certificate:
             self._load_into(self.context, texts)
         elif in_place:
             raise BadCertificateError(
-                f"{self._certificate}: its key is of another kind, a reload or a restart takes it on"
+                f"{self._certificate}: its key is of another type, a reload or a restart takes it on"
             )
         else:
-            # A context holds one certificate for each kind of key: the old one would still be shown.
+            # A context holds one certificate for each type of key: the old one would still be shown.
             context = self._new_context()
             self._load_into(context, texts)
             self.context = context
@@ -86,21 +86,21 @@ class Certificate:
         return True
 
     def move_to(self, context: ssl.SSLContext) -> None:
-        """Has another context show it. Raises BadCertificateError, and then nothing has changed."""
+        """Makes another context show it. Raises BadCertificateError, and then nothing has changed."""
         self._load_into(context, self._texts)
         self.context = context
 
     @property
     def pem(self) -> str:
-        """Itself, without its chain."""
+        """The certificate without its chain."""
         return _first(self._texts)
 
     def _sign(self) -> Signature:
         return signature(self._paths)
 
     def _checked(self) -> list[str]:
-        """What is in the files now. It is loaded into a context that nobody uses: a certificate whose key is another's
-        must not get into the one that is shown. Raises BadCertificateError."""
+        """Returns the files' present contents, after loading them into a context that nobody uses: a certificate with a
+        wrong key must not get into the context that is shown. Raises BadCertificateError."""
         texts = [self._read(path) for path in self._paths]
         if "CERTIFICATE-----" not in texts[0]:
             raise BadCertificateError(f"{self._certificate}: there is no certificate in PEM form")
@@ -127,7 +127,7 @@ class Certificate:
             raise BadCertificateError(f"{path}: {reason(error)}") from None
 
     def _explained(self, error: Exception, locked: bool) -> str:
-        """OpenSSL's own words are for its authors: a key that it cannot decrypt is 'PEM lib'."""
+        """Returns an error in our words. OpenSSL's are for its authors: a key that it cannot decrypt is 'PEM lib'."""
         if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
             return f"{self.files}: the key is not the certificate's"
         if isinstance(error, ssl.SSLError) and locked and not self._password:
@@ -146,7 +146,7 @@ class Certificate:
 
     @property
     def names(self) -> list[str]:
-        """The DNS names that it is for. Raises StartError without the package that reads them."""
+        """Returns the certificate's DNS names. Raises StartError without the package that reads them."""
         try:
             from cryptography import x509
         except ImportError:
@@ -162,13 +162,13 @@ class Certificate:
 
     @property
     def expired(self) -> bool:
-        """Whether it says so, as far as this Python can read it."""
+        """Whether the certificate has expired, as far as this Python can read it."""
         until = self.valid_until
         return until is not None and until < time.time()
 
     @property
     def valid_until(self) -> float | None:
-        """Seconds since the epoch."""
+        """When the certificate expires, in seconds since the epoch; None if this Python cannot read it."""
         try:
             with in_memory(self.pem) as path:
                 # Python has no public way to read a certificate that no peer has shown.
@@ -180,7 +180,7 @@ class Certificate:
 
 @contextmanager
 def in_memory(text: str) -> Iterator[str]:
-    """A path by which OpenSSL, which opens files by name, finds a text. Raises OSError."""
+    """Yields a path to a text in memory for OpenSSL, which opens files by name. Raises OSError."""
     fd = os.memfd_create("fastserve-pem")
     try:
         with open(fd, "w", encoding="utf-8", errors="surrogateescape", closefd=False) as file:
@@ -191,17 +191,17 @@ def in_memory(text: str) -> Iterator[str]:
 
 
 def signature(paths: Iterable[str]) -> Signature:
-    """A file that is not there counts as one in a state of its own."""
+    """Returns the signature of files; a missing file has a state of its own."""
     return tuple(_state(path) for path in paths)
 
 
 def unchanged(new: Signature, old: Signature) -> bool:
-    """A file that this user may not look at says nothing: a worker whose folder is closed lets it be."""
+    """Whether files are unchanged. A file that this user may not look at counts as unchanged."""
     return all(one is None or one == other for one, other in zip(new, old, strict=True))
 
 
 def reason(error: Exception) -> str:
-    """What is wrong with a file, in words."""
+    """Returns in words what is wrong with a file."""
     if isinstance(error, ssl.SSLError):
         return (error.reason or str(error)).lower().replace("_", " ")
     if isinstance(error, OSError) and error.errno:
@@ -216,7 +216,7 @@ def _state(path: str) -> State | None:
         return None
     except OSError as error:
         return (-(error.errno or 1), 0, 0, 0)
-    # The change time too: a key may be there before its permissions are.
+    # Includes the change time: a key's permissions may be set after its content.
     return (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
 
 
@@ -226,7 +226,7 @@ def _first(texts: list[str]) -> str:
 
 
 def _same_kind(one: str, other: str) -> bool:
-    """Whether the keys of two certificates are of a kind; False where that is not sure."""
+    """Whether the keys of two certificates have the same type; False if that is not certain."""
     kind = _kind(one)
     return kind is not None and kind == _kind(other)
 

@@ -1,4 +1,4 @@
-"""TLS of a server: contexts made of certificates, chosen by name, and renewed while they are in use."""
+"""A server's TLS: contexts made of certificates, chosen by name, and renewed while they are in use."""
 
 import logging
 import ssl
@@ -19,22 +19,22 @@ OPTIONS = (
     *("ssl_certfile", "ssl_keyfile", "ssl_keyfile_password", "ssl_ca_certs", "ssl_cert_reqs", "ssl_ciphers"),
     *("ssl_min_version", "ssl_context", "ssl_crl", "ssl_ticket_key_age", "app_dir"),
 )
-"""What a context is made of."""
+"""The options that a context is made from."""
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _REQUIREMENTS = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 
 _ASKED = "name_asked_for"
-"""Attribute of a session: ssl keeps the name (SNI) of a client's session only."""
+"""An attribute of a session, for the name that the client asked for: ssl keeps it (SNI) only for clients' sessions."""
 
 logger = logging.getLogger("fastserve")
 
 
 class TLS:
-    """What a server's TLS connections have in common. Made once, before workers are forked: the keys of session tickets
-    are the contexts', so that a session goes on in any worker.
+    """What a server's TLS connections have in common. Made once, before workers are forked: the contexts hold the keys
+    of session tickets, so that any worker can resume a session.
 
-    context: what handshakes begin with. Another one from time to time, with other keys of tickets.
+    context: the one that handshakes begin with. Replaced from time to time by another with other ticket keys.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class TLS:
 
     @classmethod
     def open(cls, config: Config) -> Self | None:
-        """None where no TLS is configured. Raises StartError with the reason."""
+        """Returns the configured TLS; None if none is configured. Raises StartError with the reason."""
         if not config.ssl_certfile and config.ssl_context is None:
             return None
         certificates: list[Certificate] = []
@@ -91,10 +91,10 @@ class TLS:
         return cls(context, certificates, config, trust)
 
     def reopened(self, config: Config) -> "TLS | None":
-        """For another configuration: the same one, renewed, where that says the same of TLS. Raises StartError.
+        """Returns the TLS of another configuration: this object, renewed, if the TLS options are the same.
 
-        Also a new one where the authorities are others: those that were taken out of the file are trusted no more, nor
-        are the sessions of their clients.
+        Returns a new object also if the authorities have changed: removed ones are trusted no more, nor are the
+        sessions of their clients. Raises StartError.
         """
         same_authorities = unchanged(signature(self._ca_certs), self._ca_at_start)
         if config.ssl_context is None and _options(config) == self._options and same_authorities:
@@ -103,7 +103,7 @@ class TLS:
         return TLS.open(config)
 
     def offer(self, protocols: list[str]) -> None:
-        """What ALPN offers (RFC 7301), the first most of all."""
+        """Sets the protocols that ALPN offers (RFC 7301), in order of preference."""
         self._protocols = protocols
         for each in self._contexts:
             each.set_alpn_protocols(protocols)
@@ -111,25 +111,25 @@ class TLS:
     # ---- what is renewed
 
     def renew(self) -> None:
-        """Takes on certificates whose files have changed; what is wrong with them is logged, and the old ones stay."""
+        """Takes on certificates whose files have changed. Logs what is wrong with a file; then the old ones stay."""
         renewed = [each for each in self._certificates if self._renew(each)]
         if renewed and self._protocols:
             self.offer(self._protocols)
         if renewed and len(self._certificates) > 1:
             self._read_names()
         if self._trust.authorities is not None and self._trust.authorities.renewed():
-            for context in self._contexts:  # those that were taken out of the file stay until a reload
+            for context in self._contexts:  # removed authorities stay trusted until a reload
                 self._trust.authorities.load_into(context)
         if self._trust.revocations is not None and self._trust.revocations.renewed():
             self._take_revocations_on(self._trust.revocations)
         self.renew_keys()
 
     def renew_keys(self, ahead: int = 0) -> None:
-        """Begins a new period's keys of session tickets, where one is due. Python's ssl cannot set those of a context,
-        so there is a new context for each period.
+        """Begins a new period of session-ticket keys, if one is due. Python's ssl cannot set a context's keys, so each
+        period has a new context.
 
-        ahead: for how many periods to come contexts are made now, so that processes that are forked afterwards have
-        the same keys in each. Beyond those every process has its own.
+        ahead: for how many future periods contexts are made now, so that processes forked afterwards share the keys of
+        each. Beyond those, every process has its own.
         """
         if not self._key_age:
             return
@@ -149,7 +149,7 @@ class TLS:
             logger.error("the keys of session tickets are not renewed, the old ones stay: %s", error)
 
     def _begin_with(self, context: ssl.SSLContext) -> None:
-        """Has handshakes begin with a context that has nothing but its keys yet."""
+        """Makes handshakes begin with a context that holds nothing but its keys so far."""
         assert self._first is not None
         self._first.move_to(self._set_up(context))
         context.sni_callback = self._choose
@@ -175,8 +175,8 @@ class TLS:
         return True
 
     def _take_revocations_on(self, revocations: TrustFile) -> None:
-        """By new contexts, and with them new keys of tickets: who was revoked does not go on with a session either. A
-        context that somebody else has made stays, and gets the list in addition."""
+        """Takes on a list of revocations by new contexts, and so new ticket keys: a revoked client cannot resume a
+        session either. A context that somebody else has made stays, and gets the list in addition."""
         if self._of_factory:
             for each in self._contexts:
                 revocations.load_into(each)
@@ -189,11 +189,11 @@ class TLS:
     # ---- what applications are told
 
     def describe(self, session: ssl.SSLObject) -> dict[str, Any]:
-        """The scope's `tls` extension."""
+        """Returns the scope's `tls` extension."""
         return tls_session.extension(session, getattr(session.context, SHOWN, None))
 
     def environ(self, session: ssl.SSLObject) -> dict[str, str]:
-        """The variables of an environ."""
+        """Returns the variables for an environ."""
         return tls_session.environ(session, getattr(session, _ASKED, None))
 
     # ---- by name
@@ -203,11 +203,11 @@ class TLS:
         return [self.context, *(each.context for each in self._certificates if each.context is not self.context)]
 
     def _read_names(self) -> None:
-        """A name that two certificates have is the first one's."""
+        """Reads the names of the certificates; a name that two of them have belongs to the first."""
         self._by_name = {name: each for each in reversed(self._certificates) for name in each.names}
 
     def _choose(self, session: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
-        """Called in a handshake. Without a name, and for one that nobody has, it is the first one (RFC 6066, 3)."""
+        """Chooses a certificate in a handshake: the first one without a name or for an unknown name (RFC 6066, 3)."""
         chosen = self._first
         if name is not None:
             setattr(session, _ASKED, name)
@@ -218,7 +218,7 @@ class TLS:
 
 
 def _set_up(context: ssl.SSLContext, config: Config, trust: Trust) -> ssl.SSLContext:
-    """What is configured, but for certificates. Raises StartError."""
+    """Sets a context up as configured, except for certificates. Raises StartError."""
     context.minimum_version = _VERSIONS[config.ssl_min_version]
     # Renegotiation and compression have been attacked, and nobody needs them.
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE

@@ -1,4 +1,4 @@
-"""What an application is told of the TLS under its connection: the ASGI `tls` extension, and mod_ssl's variables."""
+"""What an application is told of its connection's TLS: the ASGI `tls` extension, and mod_ssl's variables."""
 
 import ssl
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ _SHORT_NAMES = {
     "streetAddress": "STREET",
     "userId": "UID",
 }
-"""Of RFC 4514 section 3; other attributes go by the name that OpenSSL gives them."""
+"""Short names of attributes (RFC 4514 section 3); others have the name that OpenSSL gives them."""
 
 Name = Sequence[Sequence[tuple[str, str]]]
-"""A distinguished name as `getpeercert` gives it."""
+"""A distinguished name as `getpeercert` returns it."""
 
 
 def extension(session: ssl.SSLObject, server_cert: str | None) -> dict[str, Any]:
-    """The scope's `tls` (ASGI TLS extension 0.2) of a connection whose handshake is done.
+    """Returns the scope's `tls` (ASGI TLS extension 0.2) of a connection after its handshake.
 
     server_cert: the certificate that the client was shown, in PEM.
     """
@@ -41,7 +41,7 @@ def extension(session: ssl.SSLObject, server_cert: str | None) -> dict[str, Any]
 
 
 def environ(session: ssl.SSLObject, server_name: str | None) -> dict[str, str]:
-    """What an environ says, by mod_ssl's names; also `HTTPS`.
+    """Returns the variables for an environ, by mod_ssl's names; also `HTTPS`.
 
     server_name: what the client asked for (SNI).
     """
@@ -66,7 +66,7 @@ def environ(session: ssl.SSLObject, server_name: str | None) -> dict[str, str]:
 
 
 def rfc4514(name: Any) -> str:
-    """A distinguished name as a text, the most specific part first (RFC 4514)."""
+    """Returns a distinguished name as text, the most specific part first (RFC 4514)."""
     parts: Name = name
     return ",".join(
         "+".join(f"{_SHORT_NAMES.get(kind, kind)}={_escaped(value)}" for kind, value in each)
@@ -75,7 +75,7 @@ def rfc4514(name: Any) -> str:
 
 
 def _escaped(value: str) -> str:
-    """RFC 4514 section 2.4."""
+    """Escapes a value (RFC 4514 section 2.4)."""
     text = "".join(f"\\{each}" if each in '\\,+"<>;=' else "\\00" if each == "\0" else each for each in value)
     if text[:1] in (" ", "#"):
         text = "\\" + text
@@ -85,7 +85,7 @@ def _escaped(value: str) -> str:
 
 
 def _client_chain(session: ssl.SSLObject) -> list[bytes]:
-    """As the client has sent it, its own certificate first; a session that goes on has kept no more than that."""
+    """Returns the chain that the client has sent, its own certificate first; a resumed session has kept only that."""
     own = session.getpeercert(binary_form=True)
     if own is None:
         return []
@@ -97,7 +97,7 @@ def _client_chain(session: ssl.SSLObject) -> list[bytes]:
 
 @lru_cache(maxsize=1)
 def _suites() -> dict[str, int]:
-    """The number that IANA has given to each suite, by OpenSSL's name."""
+    """Returns IANA's number of each cipher suite, by OpenSSL's name."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_ciphers("ALL:COMPLEMENTOFALL")
     return {each["name"]: each["id"] & 0xFFFF for each in context.get_ciphers()}

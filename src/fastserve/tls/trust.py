@@ -1,4 +1,4 @@
-"""Whose certificates clients may show: the authorities that sign them, and the lists of those that were revoked."""
+"""Which certificates clients may show: the authorities that sign them, and the lists of revoked ones."""
 
 import logging
 import ssl
@@ -12,13 +12,13 @@ logger = logging.getLogger("fastserve")
 
 
 class TrustFile:
-    """A file of authorities or of revocations, as it was read: who reads it may become somebody else.
+    """A file of authorities or of revocations, kept as it was read: the process may become another user.
 
-    what: how messages call what is in it.
+    what: what messages call its contents.
     """
 
     def __init__(self, path: str, what: str, user: int | None) -> None:
-        """user: who else than root may own it, where root reads it. Raises StartError."""
+        """user: who besides root may own the file when root reads it. Raises StartError."""
         self.path = path
         self._what = what
         self._user = user
@@ -26,11 +26,11 @@ class TrustFile:
         self._text = self._checked()
 
     def load_into(self, context: ssl.SSLContext) -> None:
-        """Beside those that the context has already; of two lists of an authority's OpenSSL takes the newer one."""
+        """Adds the contents to the context's; of two lists of an authority, OpenSSL takes the newer one."""
         _load(self._text, context)
 
     def renewed(self) -> bool:
-        """Whether the file has changed, and is good; what is wrong with it is logged, and the old content stays."""
+        """Reads the file again if it has changed. Returns whether the new content is good; else logs why it is not."""
         now = signature([self.path])
         if unchanged(now, self._signature):
             return False
@@ -47,7 +47,7 @@ class TrustFile:
         try:
             text = safe_open.read_text(self.path, self._user, errors="surrogateescape")
             if self._what == REVOCATIONS and "BEGIN X509 CRL-----" not in text:
-                raise ValueError("there is no list of revocations (CRL) in PEM form")
+                raise ValueError("there is no revocation list (CRL) in PEM form")
             _load(text, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
         except (OSError, ValueError) as error:
             raise StartError(f"TLS: {self.path}: {reason(error)}") from None
@@ -59,7 +59,7 @@ REVOCATIONS = "revocations"
 
 
 class Trust:
-    """Both of a configuration. Raises StartError."""
+    """The authorities and the revocations of a configuration. Raises StartError."""
 
     def __init__(self, config: Config) -> None:
         user = privileges.uid_of(config.user)

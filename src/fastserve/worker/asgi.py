@@ -1,4 +1,4 @@
-"""A worker for ASGI: an event loop, the driver in it, and the way from the lifespan's startup to its shutdown."""
+"""A worker for ASGI: an event loop, its driver, and the course from the lifespan's startup to its shutdown."""
 
 import asyncio
 import logging
@@ -31,12 +31,12 @@ logger = logging.getLogger("fastserve")
 error_logger = logging.getLogger("fastserve.error")
 
 asyncio_logger = logging.getLogger("asyncio")
-"""The loop's. A callback of the application that fails again and again is held to a rate too."""
+"""The loop's logger. Its lines are rate-limited too: a callback of the application may fail again and again."""
 
 SERVER = b"fastserve"
 
 IDLE_GRACE = 1.0
-"""Seconds in which an idle connection may still bring a request that was on its way when the stop began."""
+"""Seconds in which an idle connection may still bring a request that was in transit when the stop began."""
 
 RENEWAL = 1.0
 """Seconds between two looks at the files of certificates."""
@@ -45,11 +45,11 @@ CANCEL_GRACE = 1.0
 """Seconds that cancelled requests have to unwind before their connections are closed."""
 
 LIFESPAN_GRACE = 5.0
-"""Seconds that the application's shutdown has at least, however much of the graceful time its requests took."""
+"""Seconds that the application's shutdown has at least, however much of the graceful time the requests took."""
 
 
 def new_loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
-    """What makes the event loop of `--loop`; raises StartError when uvloop is asked for and not there."""
+    """Returns the factory of `--loop`'s event loop. Raises StartError if uvloop is requested and missing."""
     if name == "asyncio":
         return asyncio.SelectorEventLoop
     try:
@@ -63,10 +63,10 @@ def new_loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 def own_process(config: Config) -> None:
-    """Tunes what a whole process of the server may tune; not called where the server is embedded.
+    """Tunes what only a process of the server's own may tune; not called if the server is embedded.
 
-    Called before the application is imported. The size of stacks is the process's: changed later, for the moment in
-    which a thread of ours starts, it would be that of whatever thread the application starts at this moment.
+    Called before the application is imported. The stack size is the process's: if it were changed later, while a thread
+    of ours starts, it would also apply to any thread that the application starts at that moment.
     """
     _core.keep_freed_memory()
     if config.thread_stack_size:
@@ -75,24 +75,24 @@ def own_process(config: Config) -> None:
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """Where a worker stands: what it takes connections from, and where it writes what it does."""
+    """A worker's surroundings: what it takes connections from, and where it writes what it does."""
 
     listeners: Listeners
     """Closed by the worker when it stops."""
     access_log: int = -1
-    """A descriptor, which stays the caller's; -1 for none."""
+    """A descriptor, which stays the caller's; -1: no access log."""
     shared: bool = False
-    """Other processes take connections from the same listeners."""
+    """Whether other processes take connections from the same listeners."""
     status: memoryview | None = None
     """The worker's block of the scoreboard."""
     beat: float = 0.0
-    """Seconds after which the worker shows there that it is alive, though nothing happens; 0 for never."""
+    """Seconds after which the worker shows there that it is alive even if nothing happens; 0: never."""
     siblings: bool = False
-    """Other processes run the same application (WSGI's wsgi.multiprocess)."""
+    """Whether other processes run the same application (WSGI's wsgi.multiprocess)."""
 
 
 def protocols(config: Config) -> list[str]:
-    """What ALPN offers. Raises StartError where the build lacks what is asked for."""
+    """Returns the protocols that ALPN offers. Raises StartError if the build lacks what is configured."""
     if config.http == "2" and not _core.HAVE_NGHTTP2:
         raise StartError("--http 2: this build has no HTTP/2; install libnghttp2-dev and build it again")
     if config.http == "2":
@@ -101,7 +101,7 @@ def protocols(config: Config) -> list[str]:
 
 
 def error_log(config: Config, context: WorkerContext) -> LimitedLogger:
-    """What the driver logs to: most of it can be caused by clients."""
+    """Returns the driver's logger, which is rate-limited: clients can cause most of its lines."""
     if context.status is None:
         return LimitedLogger(error_logger, config.log_rate_limit)
     logs.count_lost(counter(context.status, "log_lines_dropped"))
@@ -115,9 +115,9 @@ def new_driver(
     log: LimitedLogger,
     own: Mapping[str, int] | None = None,
 ) -> Driver:
-    """A driver that watches the listeners, for the interface to start. Raises StartError.
+    """Returns a driver that watches the listeners, for the interface to start. Raises StartError.
 
-    own: limits that the configuration may leave to the worker, by the core's names.
+    own: limits that the configuration leaves to the worker, by the core's names.
     """
     offered = protocols(config)
     try:
@@ -147,7 +147,7 @@ def new_driver(
 
 
 def watch_listeners(driver: Driver, context: WorkerContext) -> None:
-    """Takes connections from the listeners that listen and are not watched yet. Raises OSError."""
+    """Makes the driver watch the listeners that listen and are not watched yet. Raises OSError."""
     for each in context.listeners.take_listening():
         driver.add_listener(each.fileno(), shared=context.shared, **context.listeners.security.options(each))
 
@@ -173,10 +173,10 @@ class Worker:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def serve(self, started: Callable[[], None]) -> bool:
-        """Runs until `stop`; whether the stop was clean: not forced, and no failure in the application's shutdown.
+        """Runs until `stop`. Returns whether the stop was clean: not forced, and without a failed application shutdown.
 
         started: called when connections are served.
-        Raises StartError when the lifespan's startup or the driver's fails.
+        Raises StartError if the startup of the lifespan or of the driver fails.
         """
         self._loop = asyncio.get_running_loop()
         with after_fork.guarded(self._forget, self._note_fork):
@@ -207,10 +207,10 @@ class Worker:
             os.kill(os.getpid(), signal.SIGTERM)
 
     def handle_exit(self, number: int, frame: FrameType | None) -> None:
-        """What Python calls for a signal. Nothing is left to do: the loop hears of it by its wake-up descriptor.
+        """Handles a signal. There is nothing left to do: the loop hears of it by its wake-up descriptor.
 
-        It is a bound method, as uvicorn's is, since applications look there for the server: sse-starlette ends its
-        streams when `signal.getsignal(SIGTERM).__self__.should_exit` is true.
+        A bound method, as uvicorn's, since applications find the server through it: sse-starlette ends its streams when
+        `signal.getsignal(SIGTERM).__self__.should_exit` is true.
         """
 
     def _note_fork(self) -> None:
@@ -227,8 +227,8 @@ class Worker:
                 self._loop.call_soon(came_back, logger)
 
     def stop(self, *, at_once: bool = False) -> None:
-        """Begins the graceful stop, or ends everything at once; each says so once. As everything here, only from a
-        callback of the loop, where the driver is not at work."""
+        """Begins the graceful stop, or ends everything at once; logs each once. Like everything here, called only from
+        a callback of the loop, when the driver is not at work."""
         if not self._stopping.is_set():
             logger.info("stopping")
             self.drain()
@@ -269,7 +269,7 @@ class Worker:
         return driver
 
     def _begin_drain(self, driver: Driver) -> None:
-        """Takes nobody new, and lets the connections come to their end."""
+        """Accepts no more connections, and lets the open ones finish."""
         patience = self._config.timeout_graceful_shutdown
         threads_left.stop_begins(patience)
         self._deadline = asyncio.get_running_loop().time() + patience
@@ -279,7 +279,7 @@ class Worker:
         driver.when_idle(self._drained.set)
 
     async def _drain(self, driver: Driver) -> None:
-        """Waits for the requests in flight: first they end by themselves, then they are told, then cancelled."""
+        """Waits for the requests in flight: first they may end on their own, then they are told, then cancelled."""
         patience = self._config.timeout_graceful_shutdown
         if await self._drained_by(self._deadline - patience / 2):
             return
@@ -320,9 +320,9 @@ class Worker:
 
     @contextmanager
     def signals(self, numbers: Collection[signal.Signals], take: Callable[[signal.Signals], None]) -> Iterator[None]:
-        """Calls `take` from the running loop of a process of our own: handlers that the loop had would be lost.
+        """Calls `take` for each signal from the running loop. Only for our own processes: the loop's handlers are lost.
 
-        Off the main thread, where Python takes no signals, nothing does.
+        Does nothing off the main thread, where Python takes no signals.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -336,7 +336,7 @@ class Worker:
         try:
             yield
         finally:
-            # The loop gives a signal its default action back, which would end the process before ours is there.
+            # The loop restores a signal's default action, which would end the process before our handler is set.
             signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
             for number, old in before.items():
                 loop.remove_signal_handler(number)
@@ -346,7 +346,7 @@ class Worker:
 
 
 async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """The work's result; None when the event came first, and then the work is not begun or cancelled."""
+    """Returns the work's result; None if the event came first: then the work is not begun, or cancelled."""
     if event.is_set():
         work.close()
         return None

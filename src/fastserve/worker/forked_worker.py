@@ -1,4 +1,4 @@
-"""A forked worker: from what the supervisor gave it to its exit status."""
+"""A forked worker: from the supervisor's spec to its exit status."""
 
 import faulthandler
 import logging
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from fastserve.worker.serve import AnyWorker
 
 LONGEST_TRACEBACK = 32768
-"""Characters of a traceback that the supervisor is told; more does not fit into one message."""
+"""Characters of a traceback that are sent to the supervisor; more does not fit into one message."""
 
 MOMENT = 1.0
-"""Seconds that an import has which has forked and is to end."""
+"""Seconds that an import has to end if it has forked."""
 
 _STANDARD_ERROR = 2
 
@@ -81,7 +81,7 @@ def _serve(spec: WorkerSpec, control: "_Control") -> bool:
     title.set_title(config.proc_name, spec.role, "starting")
     if config.cpu_affinity:
         affinity.apply(affinity.cpu_of(spec.slot, config.cpu_affinity))
-    # Here, for the supervisor can see by now where a start hangs, and another user might not read what is imported.
+    # Imported here: by now the supervisor can see where a start hangs, and later another user might not read the files.
     from fastserve._core import unhear as unhear_in_c
     from fastserve.worker.asgi import WorkerContext, own_process
     from fastserve.worker.serve import serve
@@ -115,8 +115,8 @@ def _serve(spec: WorkerSpec, control: "_Control") -> bool:
 
 
 def _first_signals(control: "_Control") -> None:
-    """Until the worker's own handlers: SIGTERM ends an import, by way of the exit handlers, and SIGQUIT at once; the
-    rest is not for workers, or has time. The supervisor blocked all of them before it forked.
+    """Sets handlers for the time before the worker's own: SIGTERM ends an import, by way of the exit handlers, and
+    SIGQUIT at once; others are not for workers, or can wait. The supervisor blocked all of them before it forked.
     """
     signal.set_wakeup_fd(-1)
     unhear(_UNHEARD)
@@ -128,7 +128,7 @@ def _first_signals(control: "_Control") -> None:
 
 
 def _as_text(error: BaseException | None, *, whole: bool = False) -> str:
-    """An exception as a text for the supervisor's log."""
+    """Returns an exception as text for the supervisor's log."""
     if error is None:
         return ""
     trace = error.__traceback__ if whole else trace_of_application(error)
@@ -137,8 +137,8 @@ def _as_text(error: BaseException | None, *, whole: bool = False) -> str:
 
 
 class _ToldToEnd(BaseException):
-    """SIGTERM before the worker serves. What the application has started by then is ended by its exit handlers: the
-    processes of a pool would else be left behind."""
+    """Raised by SIGTERM before the worker serves, so that exit handlers end what the application has started: otherwise
+    the processes of a pool would be left behind."""
 
 
 class _Control:
@@ -153,7 +153,7 @@ class _Control:
         self._spec = spec
         self._channel = spec.channel
         self.context: WorkerContext
-        """Set before it serves."""
+        """Set before the worker serves."""
         self._covered: dict[int, tuple[int, ...]] = {}
         self._draining = False
         self._reopen_due = False
@@ -166,8 +166,8 @@ class _Control:
         self._mailbox_open = False
 
     def end_start(self, _number: int, frame: FrameType | None) -> None:
-        """Ends an import wherever it is. One that has forked has a moment to come to its end: it may be in the midst of
-        making a pool, whose processes nobody would know."""
+        """Ends an import wherever it is. An import that has forked gets a moment to finish: it may be making a pool,
+        whose processes nobody else would know."""
         if self._started or self._ending:
             return
         if not self._told_to_end:
@@ -180,7 +180,7 @@ class _Control:
         self._end_start()
 
     def _insist(self) -> None:
-        """In a thread: whatever the import does, or has caught, its moment is over."""
+        """In a thread: ends the process when the import's moment is over, whatever it does or has caught."""
         while not self._started and not self._ending:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(MOMENT)
@@ -190,21 +190,21 @@ class _Control:
         raise _ToldToEnd
 
     def imported(self) -> None:
-        """The import has come to its end. It may have been told to before, or have caught what was to end it."""
+        """Notes the end of the import. Ends the worker if it was told to meanwhile: the import may have caught that."""
         self._imported = True
         if self._told_to_end:
             self._end_start()
 
     def note_fork(self) -> None:
-        """The application has forked."""
+        """Notes that the application has forked."""
         self._has_forked = True
 
     def reopen_later(self, _number: int, _frame: FrameType | None) -> None:
-        """Log files were moved away before this worker serves."""
+        """Notes that log files were moved away before this worker serves."""
         self._reopen_due = True
 
     def forget(self) -> None:
-        """In a child that the application has forked."""
+        """In a child that the application has forked: closes what is the worker's."""
         give_back()
         spec = self._spec
         faulthandler.unregister(STACKS_SIGNAL)
@@ -220,7 +220,7 @@ class _Control:
             spec.access_log.close()
 
     def note(self, number: signal.Signals) -> Urgency:
-        """The supervisor decides what is urgent: QUIT comes from it when everything is to end at once."""
+        """Returns a signal's urgency. The supervisor decides it: it sends QUIT to end everything at once."""
         if number == signal.SIGQUIT:
             return Urgency.AT_ONCE
         return Urgency.GRACEFUL if number == signal.SIGTERM else Urgency.NONE
@@ -245,7 +245,7 @@ class _Control:
             self._reopen(worker)
         if not self._channel.send("ready"):
             self._orphaned(worker)
-        if self._told_to_end:  # and what was raised was lost in a place from which Python passes on no exception
+        if self._told_to_end:  # and the exception was raised where Python passes none on
             self._drain(worker)
 
     def _title(self, state: str) -> None:
@@ -287,20 +287,20 @@ class _Control:
             self._watch_listeners(driver)
 
     def _watch_listeners(self, driver: "Driver") -> None:
-        """A first worker can answer: the sockets listen from now on."""
+        """Watches the sockets that listen from now on, since a first worker can answer."""
         from fastserve.worker.asgi import watch_listeners
 
         watch_listeners(driver, self.context)
         self._open_mailbox(driver)
 
     def _open_mailbox(self, driver: "Driver") -> None:
-        """Once there is nothing that a sibling accepts from and this worker does not know."""
+        """Opens the mailbox once this worker knows every address that a sibling accepts from."""
         if self._spec.mailbox is not None and self.context.listeners.all_given and not self._mailbox_open:
             self._mailbox_open = True
             driver.add_mailbox(self._spec.mailbox.box.fileno())
 
     def _meet(self, driver: "Driver", message: Message) -> None:
-        """A sibling that connections may be handed over to. Without a descriptor for it they stay here."""
+        """Adds a sibling to which connections may be handed over. Without a descriptor for it they stay here."""
         scoreboard = self._spec.scoreboard
         for fd in message.descriptors:
             if scoreboard is not None:
@@ -314,9 +314,9 @@ class _Control:
             listener.detach()
 
     def _orphaned(self, worker: "AnyWorker") -> None:
-        """Without a supervisor nobody would ever stop this worker."""
+        """Stops the worker when the supervisor is gone: nobody else would ever stop it."""
         if worker.driver is not None:
-            worker.driver.unwatch(self._watched)  # the channel has none any more, it was closed at its end
+            worker.driver.unwatch(self._watched)  # the channel has closed this descriptor at its end
         if not self._draining:
             logger.error("the supervisor is gone")
         self._drain(worker)
@@ -336,7 +336,7 @@ class _Control:
         self._uncover_all()
 
     def _uncover_all(self) -> None:
-        """After the driver has stopped listening: what waited has been accepted."""
+        """Releases all covered slots, after the driver has stopped listening and accepted what waited."""
         for covered in self._covered.values():
             _close(covered)
         self._covered.clear()

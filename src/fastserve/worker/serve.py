@@ -1,4 +1,4 @@
-"""Serving in the main thread of a process of our own: the worker that the interface needs, and its signals."""
+"""Serving in the main thread of a process of our own: the interface's worker, and its signals."""
 
 import asyncio
 import signal
@@ -17,28 +17,28 @@ AnyWorker = Worker | ThreadedWorker
 
 
 class WorkerControl(Protocol):
-    """What a worker answers to."""
+    """What controls a worker."""
 
     @property
     def owns_process(self) -> bool:
-        """Whether the process ends with the worker; else it is a program's that goes on."""
+        """Whether the process ends with the worker; otherwise it is a program's that goes on."""
 
     @property
     def signals(self) -> frozenset[signal.Signals]:
-        """Those that it takes."""
+        """The signals that it takes."""
 
     def note(self, number: signal.Signals) -> Urgency:
-        """One of them has come: how it changes what is asked for. In the main thread, whatever that is doing."""
+        """Notes a signal. Returns its urgency. Called in the main thread, whatever that is doing."""
 
     def take(self, worker: AnyWorker, number: signal.Signals) -> None:
-        """Does what is asked for by now, between two turns of the worker; `number` was noted before."""
+        """Acts on a signal that was noted, between two turns of the worker."""
 
     def began_serving(self, worker: AnyWorker, /) -> None:
-        """Connections are served."""
+        """Called when connections are served."""
 
 
 def reopen_logs(worker: AnyWorker, access_log: AccessLog | None) -> None:
-    """Opens the log files again, after somebody has moved them away: what was logged before is in the old ones."""
+    """Reopens the log files after somebody has moved them away; earlier lines are written to the old ones."""
     reopen_files()
     if access_log is None:
         return
@@ -50,10 +50,10 @@ def reopen_logs(worker: AnyWorker, access_log: AccessLog | None) -> None:
 
 
 def serve(config: Config, app: Application, context: WorkerContext, control: WorkerControl) -> bool:
-    """Serves until a signal has ended it; whether the stop was clean. Raises StartError.
+    """Serves until a signal has ended it. Returns whether the stop was clean. Raises StartError.
 
-    The application was imported before there is an event loop: a WSGI application gets none, and Django, say, refuses
-    to touch its database inside of one.
+    The application was imported before there is an event loop: a WSGI application gets no loop, and Django for one
+    refuses to touch its database inside a loop.
     """
     if app.interface == "wsgi":
         threaded = ThreadedWorker(config, app.call, context)

@@ -1,4 +1,4 @@
-"""A worker for WSGI: threads in place of an event loop, and the way to its end."""
+"""A worker for WSGI: threads instead of an event loop, and its stop."""
 
 import logging
 import os
@@ -32,20 +32,20 @@ MOST_IN_FILES = 10 << 30
 """Bytes of bodies in files, however large the disk is."""
 
 LAST_GRACE = 1.0
-"""Seconds beyond its time that a process has, whose only thread is inside the application when it should stop."""
+"""Extra seconds before exit when the only thread is still inside the application."""
 
 
 def room_for_bodies(config: Config) -> int:
-    """Bytes that this worker's files of bodies may take, where no option says so: the disk is the others' too."""
+    """Returns the bytes that this worker's files of bodies may take without an option: others use the disk too."""
     try:
         free = shutil.disk_usage(tempfile.gettempdir()).free
     except OSError:
-        return MOST_IN_FILES  # it may come into being; a body that cannot be stored is 507
+        return MOST_IN_FILES  # the directory may yet be created; a body that cannot be stored is 507
     return max(min(free // 2 // (config.workers or cpus.available()), MOST_IN_FILES), 1)
 
 
 SOFTWARE = f"{SERVER.decode()}/{version()}"
-"""Found out while this is imported: later another user might not be allowed to read what says it."""
+"""Determined at import: later another user might not be allowed to read the package's metadata."""
 
 
 class ThreadedWorker:
@@ -58,7 +58,7 @@ class ThreadedWorker:
         self._listeners = context.listeners
         self._stopping = False
         self._asked_to_stop = False
-        """Whether a signal has asked for the end, which begins when the driver turns."""
+        """Whether a signal has requested the stop, which begins when the driver turns."""
         self._forced = False
         self._note: Callable[[signal.Signals], Urgency]
         self._take: Callable[[signal.Signals], None]
@@ -80,8 +80,8 @@ class ThreadedWorker:
         self.driver: Driver = new_driver(self._wsgi, config, context, self._log, own)
 
     def serve(self, started: Callable[[], None]) -> bool:
-        """Serves, in the calling thread or while that waits, until `stop` has come to its end; whether that was clean:
-        not forced, and no call left inside the application.
+        """Serves, in the calling thread or while that waits, until the stop is done. Returns whether it was clean: not
+        forced, and no call left inside the application.
 
         started: called when connections are served.
         """
@@ -107,7 +107,7 @@ class ThreadedWorker:
         return not (left or self._forced)
 
     def soon(self, call: Callable[[], None]) -> None:
-        """Has the driver's thread make the call, between two turns. From any thread or signal handler."""
+        """Makes the driver's thread call it between two turns. From any thread or signal handler."""
         self._wsgi.call_soon(call)
 
     @property
@@ -121,7 +121,7 @@ class ThreadedWorker:
             os.kill(os.getpid(), signal.SIGTERM)
 
     def stop(self, *, at_once: bool = False) -> None:
-        """Begins the graceful stop, or ends everything at once; each says so once. As what follows, only by `soon`."""
+        """Begins the graceful stop, or ends everything at once; logs each once. Called by `soon`, as what follows."""
         if not self._stopping:
             logger.info("stopping")
             self.drain()
@@ -150,13 +150,13 @@ class ThreadedWorker:
         self._end()
 
     def _end(self) -> None:
-        """Threads cannot be cancelled: their requests are given up, and what they still do has no effect."""
+        """Gives requests up: threads cannot be cancelled, but what they still do has no effect."""
         self.driver.cancel_requests()
         self.driver.drop_connections()
-        self.driver.call_later(CANCEL_GRACE, self._wsgi.halt)  # at the latest: iterables have still to be closed
+        self.driver.call_later(CANCEL_GRACE, self._wsgi.halt)  # at the latest: iterables still have to be closed
 
     def _leave(self) -> None:
-        """The thread that would end the process is inside the application and does not come back."""
+        """Ends the process: the thread that should do it is inside the application and does not return."""
         logger.warning("calls of the application that did not end: %d", self._wsgi.give_up())
         self._log.close()
         logging.shutdown()
@@ -164,15 +164,15 @@ class ThreadedWorker:
         os._exit(ExitStatus.NOT_CLEAN)
 
     def handle_exit(self, number: int, _frame: FrameType | None) -> None:
-        """What Python calls for a signal, in the main thread, whatever that is doing.
+        """Handles a signal in the main thread, whatever that is doing.
 
-        Applications look there for the server: see `Worker.handle_exit`.
+        Applications find the server through it: see `Worker.handle_exit`.
         """
         urgency = self._note(signal.Signals(number))
         self._asked_to_stop |= urgency is not Urgency.NONE
         self.soon(partial(self._take, signal.Signals(number)))
         if urgency is not Urgency.NONE and not self._watched and urgency not in self._timers:
-            # Nobody could take over from the thread that is inside the application: the process does not wait for ever.
+            # Nobody can take over from the thread that is inside the application: the process does not wait for ever.
             patience = self._patience if urgency is Urgency.GRACEFUL else 0.0
             self._timers[urgency] = timer = threading.Timer(LAST_GRACE + patience, self._leave)
             timer.daemon = True
@@ -187,7 +187,7 @@ class ThreadedWorker:
     ) -> Iterator[None]:
         """Calls `note` when one of the signals comes, and `take` by `soon`.
 
-        Off the main thread, where Python takes no signals, nothing does.
+        Does nothing off the main thread, where Python takes no signals.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -196,7 +196,7 @@ class ThreadedWorker:
         before = {number: signal.getsignal(number) for number in numbers}
         for number in numbers:
             set_handler(number, self.handle_exit)
-        # A signal that comes just before the wait for events would else be seen only after it.
+        # Otherwise a signal that comes just before the wait for events would be seen only after it.
         descriptor = signal.set_wakeup_fd(self._wsgi.wake_fd, warn_on_full_buffer=False)
         try:
             yield

@@ -152,7 +152,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"env": [("A",)]}, "env: one is not a pair of name and value"),
     ({"admin": "fd://3"}, "admin: 'fd://3' is neither HOST:PORT nor unix:PATH"),
     ({"admin": "localhost"}, "admin: 'localhost' has no port (such as localhost:9000)"),
-    ({"limit_queue": 1}, "limit_queue: needs limit_concurrency, the places that are waited for"),
+    ({"limit_queue": 1}, "limit_queue: needs limit_concurrency, the limit on which requests wait"),
     ({"supervisor": False, "workers": 2}, "workers: there can only be one without a supervisor"),
     ({"supervisor": False, "workers": "auto"}, "workers: there can only be one without a supervisor"),
     *(

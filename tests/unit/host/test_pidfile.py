@@ -128,7 +128,7 @@ def test_the_pid_file_of_a_dead_process_is_taken_over(tmp_path: Path, ended: int
 def test_a_file_that_is_no_pid_file_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "app.py"
     path.write_text("import os\n")
-    assert "holds something else than a process ID" in reason(PidFile(str(path)).write)
+    assert "does not hold a process ID" in reason(PidFile(str(path)).write)
     assert path.read_text() == "import os\n"
 
 

@@ -355,7 +355,7 @@ def test_a_unix_socket_that_was_exchanged_is_not_given_away(place: Place) -> Non
 
 def test_a_link_is_no_socket_that_a_dead_server_left(place: Place) -> None:
     place.by_attacker("socket.socket(socket.AF_UNIX).bind('dead'); Path('server.sock').symlink_to('dead')")
-    with pytest.raises(StartError, match="there is a file that is not a socket"):
+    with pytest.raises(StartError, match="the file there is not a socket"):
         bind(str(place.theirs / "server.sock"), Permissions())
 
 

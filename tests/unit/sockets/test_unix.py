@@ -57,7 +57,7 @@ def test_unix_socket_with_a_full_backlog_is_in_use(tmp_path: Path) -> None:
 def test_another_file_is_not_removed(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("precious")
-    assert reason(uds=str(path)) == f"cannot listen on unix:{path}: there is a file that is not a socket"
+    assert reason(uds=str(path)) == f"cannot listen on unix:{path}: the file there is not a socket"
     assert path.read_text() == "precious"
 
 

@@ -245,7 +245,7 @@ def test_what_a_factory_has_set_stays_with_a_renewal(
     authority.certificate("localhost", name="server", kind=trustme.KeyType.RSA)
     tls.renew()
     assert shown(tls, authority) == good
-    assert "its key is of another kind, a reload or a restart takes it on" in said(caplog, logging.ERROR)[0]
+    assert "its key is of another type, a reload or a restart takes it on" in said(caplog, logging.ERROR)[0]
     again = tls.reopened(config)
     assert again is not None
     assert shown(again, authority) == serial(pair)

@@ -124,7 +124,7 @@ def test_a_list_beside_a_context_of_somebodys_own(
 
 @pytest.mark.parametrize(
     ("content", "why"),
-    [(None, "no such file or directory"), ("", "there is no list of revocations (CRL) in PEM form"), ("CA", "(CRL)")],
+    [(None, "no such file or directory"), ("", "there is no revocation list (CRL) in PEM form"), ("CA", "(CRL)")],
 )
 def test_no_list(authority: Authority, tmp_path: Path, content: str | None, why: str) -> None:
     path = tmp_path / "wrong.pem"

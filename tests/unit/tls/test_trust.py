@@ -56,7 +56,7 @@ def test_a_list_of_revocations_has_to_be_one(authority: Authority) -> None:
     good = authority.revocations(authority.certificate("gone")[0])
     assert loaded(TrustFile(str(good), REVOCATIONS, None)) == 0
     assert reason(lambda: TrustFile(str(authority.file), REVOCATIONS, None)) == (
-        f"TLS: {authority.file}: there is no list of revocations (CRL) in PEM form"
+        f"TLS: {authority.file}: there is no revocation list (CRL) in PEM form"
     )
 
 
