@@ -4,8 +4,8 @@
 #include <stdint.h>
 
 /*
- * A token bucket: what costs the server something and may be asked for at will
- * takes a token; they come back over time. Times are milliseconds of any clock.
+ * A token bucket: what costs the server something and clients may request at
+ * will takes a token; tokens come back over time. Times are milliseconds of any clock.
  */
 typedef struct fs_bucket {
     uint64_t tokens;      /* thousandths */

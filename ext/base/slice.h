@@ -4,8 +4,8 @@
 #include <stddef.h>
 
 /*
- * A borrowed run of bytes. It owns nothing; each function that hands one out
- * says until when the bytes behind it stay.
+ * A borrowed run of bytes. It owns nothing; each function that returns one says
+ * how long its bytes stay valid.
  */
 typedef struct fs_slice {
     const char *p;

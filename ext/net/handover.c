@@ -34,7 +34,7 @@ int fs_hand_over(int to, int fd, const fs_handover *handover)
     return n < 0 ? -errno : 0;
 }
 
-/* The size of a message, 0 at the end, FS_AGAIN or -errno; *fd is -1 where no descriptor was to be had for what it carries. */
+/* The size of a message, 0 at the end, FS_AGAIN or -errno; *fd is -1 if the descriptor in it got no number. */
 static ssize_t receive(int mailbox, fs_handover *handover, int *fd, int flags)
 {
     struct iovec part = {.iov_base = handover, .iov_len = sizeof *handover};
@@ -70,9 +70,9 @@ int fs_take_over(int mailbox, fs_handover *handover)
     ssize_t n;
 
     /*
-     * The kernel closes a descriptor that it has no number for. So the message
-     * is looked at first, which gives a descriptor of its own and leaves
-     * everything where it is.
+     * The kernel closes a descriptor if there is no number for it. So look at the
+     * message first, which gives a descriptor of its own and leaves everything in
+     * place.
      */
     n = receive(mailbox, &seen, &looked_at, MSG_PEEK);
     if (n <= 0)
@@ -91,7 +91,7 @@ int fs_take_over(int mailbox, fs_handover *handover)
     }
     if (handover->number == seen.number)
         return looked_at;
-    drop(looked_at); /* another reader took that one, and the last number was gone before this one */
+    drop(looked_at); /* another reader took that message, and this one found no number left */
     return -ECONNABORTED;
 }
 

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The same file once more, with flags of its own; -1 where that is not allowed. */
+/* Opens the same file again, with flags of its own; -1 if that is not allowed. */
 static int open_again(int fd)
 {
     char path[sizeof "/proc/self/fd/-2147483648"];
@@ -59,7 +59,7 @@ void fs_log_file_wait(const fs_log_file *file, int timeout_ms)
     (void)has_room(file, timeout_ms);
 }
 
-/* What a pipe takes whole or not at all (pipe(7)): lines up to PIPE_BUF, or a part of one that is longer. */
+/* As much as a pipe takes whole or not at all (pipe(7)): lines up to PIPE_BUF, or a part of a longer one. */
 static size_t one_write(const fs_log_file *file, const char *p, size_t n)
 {
     const char *last;

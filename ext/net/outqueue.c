@@ -131,7 +131,7 @@ static fs_outnode *new_chunk(fs_outpool *pool, size_t n)
     return node;
 }
 
-/* Back to where it came from. The owner goes last: dropping it may run code that uses this pool again. */
+/* Returns a node to where it came from. Drops the owner last: that may run code that uses this pool again. */
 static void recycle(fs_outpool *pool, fs_outnode *node)
 {
     void *owner = node->owner;
@@ -147,7 +147,7 @@ static void recycle(fs_outpool *pool, fs_outnode *node)
         pool->release(owner);
 }
 
-/* Recycles a chain that is in no queue any more, up to but not with `end`. */
+/* Recycles a chain that is in no queue any more, up to but without `end`. */
 static void recycle_chain(fs_outpool *pool, fs_outnode *node, const fs_outnode *end)
 {
     while (node != end) {
@@ -255,8 +255,8 @@ static void advance(fs_outnode *node, uint64_t n)
 }
 
 /*
- * The queue is whole again before the first owner is dropped, for that may run
- * code which fills or clears this very queue. n == 0 takes away chunks at the
+ * The queue is consistent again before the first owner is dropped, since that may
+ * run code which fills or clears this very queue. n == 0 removes chunks at the
  * front that were reserved and not committed.
  */
 static void drop_front(fs_outqueue *queue, uint64_t n)
@@ -270,7 +270,7 @@ static void drop_front(fs_outqueue *queue, uint64_t n)
         node = node->next;
     }
     if (n) {
-        assert(node); /* the sizes of all nodes are the queue's */
+        assert(node); /* the nodes' sizes add up to the queue's */
         advance(node, n);
     }
     queue->head = node;
@@ -279,7 +279,7 @@ static void drop_front(fs_outqueue *queue, uint64_t n)
     recycle_chain(queue->pool, done, node);
 }
 
-/* The chunk, which holds the first bytes of the range at the front, takes their place. */
+/* Puts a chunk with the first bytes of the range at the front in their place. */
 static void put_before(fs_outqueue *queue, fs_outnode *file, fs_outnode *chunk)
 {
     fs_outnode *after = chunk->size < file->size ? file : file->next;
@@ -295,8 +295,7 @@ static void put_before(fs_outqueue *queue, fs_outnode *file, fs_outnode *chunk)
         recycle(queue->pool, file);
 }
 
-/*
- * Moves the next bytes of the file range at the front into a chunk before it.
+/* Moves the next bytes of the file range at the front into a chunk before it.
  * 0, -ENOMEM, -errno of the read, or -ENODATA.
  */
 static int read_ahead(fs_outqueue *queue)
@@ -365,8 +364,8 @@ static ssize_t send_one(const fs_outnode *node, int fd, uint64_t budget)
 
 /*
  * sendfile(2) has no MSG_NOSIGNAL: SIGPIPE, which the kernel raises for the
- * calling thread, is blocked around it and taken away where it came. One that
- * was pending before is not ours and stays.
+ * calling thread, is blocked around it and consumed if it came. One that was
+ * already pending is not ours and stays.
  */
 static ssize_t sendfile_nosignal(int fd, const fs_outnode *file, size_t n)
 {

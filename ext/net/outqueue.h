@@ -8,10 +8,10 @@
 #include <stdint.h>
 
 /*
- * What waits to be sent on one socket: copied bytes in chunks, shared bytes
- * that somebody else owns, and ranges of files, in order. Chunks come from a
- * pool that all queues of a worker share, so that an idle connection holds
- * none and a busy one pays two pointer moves.
+ * What waits to be sent on one socket, in order: copied bytes in chunks, shared
+ * bytes that somebody else owns, and ranges of files. Chunks come from a pool that
+ * all queues of a worker share, so that an idle connection holds none and a busy
+ * one pays two pointer moves.
  */
 
 #define FS_CHUNK_SIZE 16384       /* with its header: one allocation */
@@ -23,8 +23,8 @@ typedef struct fs_outnode fs_outnode; /* outqueue.c's */
 typedef struct fs_outpool {
     const fs_allocator *allocator; /* borrowed */
     void (*retain)(void *owner);       /* references of shared pieces; called by push only */
-    void (*release)(void *owner);      /* called by flush, peek, consume and clear, with the queue in order:
-                                          it may fill or clear that, but not free it */
+    void (*release)(void *owner);      /* called by flush, peek, consume and clear, with the queue consistent:
+                                          it may fill or clear the queue, but not free it */
     fs_outnode *chunks;                /* free ones */
     fs_outnode *nodes;                 /* free small nodes (shared pieces, file ranges) */
     unsigned nchunks, nnodes;

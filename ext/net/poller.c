@@ -16,7 +16,7 @@
 #define NS_PER_MS 1000000
 
 #if FS_DEBUG
-static uint64_t clock_ahead_ms; /* the one mutable state of this room, and only where tests let time pass without waiting */
+static uint64_t clock_ahead_ms; /* this room's one mutable state, only for tests that let time pass without waiting */
 
 static uint64_t ahead_ms(void) { return clock_ahead_ms; }
 
@@ -66,7 +66,7 @@ void fs_poller_close(fs_poller *poller)
 {
     const int fds[] = {poller->timer_fd, poller->wake_read, poller->wake_write, poller->fd};
 
-    /* close(2) of these has nothing to write back, so no failure to tell of. */
+    /* close(2) of these has nothing to write back, so no failure to report. */
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
         if (fds[i] >= 0)
             (void)close(fds[i]);
@@ -100,7 +100,7 @@ static uint32_t ready_events(uint32_t events)
            (events & EPOLLRDHUP ? FS_PEER_CLOSED : 0u) | (events & (EPOLLHUP | EPOLLERR) ? FS_HANGUP : 0u);
 }
 
-/* 1 when the timer had expired, 0 when it was armed anew in the meantime. */
+/* 1 if the timer had expired, 0 if it was armed anew in the meantime. */
 static int take_expiry(fs_poller *poller)
 {
     uint64_t expirations;
@@ -177,7 +177,7 @@ void fs_poller_wake(const fs_poller *poller)
 {
     const char byte = 0;
 
-    /* A pipe that is full wakes as well. */
+    /* A full pipe wakes as well. */
     while (write(poller->wake_write, &byte, 1) < 0 && errno == EINTR)
         ;
 }
@@ -200,7 +200,7 @@ int fs_poller_set_timer(fs_poller *poller, uint64_t due_ms)
     return 0;
 }
 
-/* clock_gettime(2) fails only for a clock that the kernel does not have; these are there since 2.6.32. */
+/* clock_gettime(2) fails only for a clock that the kernel does not have; these exist since 2.6.32. */
 static struct timespec clock_now(clockid_t clock)
 {
     struct timespec now = {0, 0};

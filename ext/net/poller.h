@@ -44,7 +44,7 @@ void fs_poller_close(fs_poller *poller);
  */
 int fs_poller_add(fs_poller *poller, int fd, void *watch);
 
-/* Watches fd for read alone, level-triggered: for a descriptor that somebody reads at his own pace. */
+/* Watches fd for read alone, level-triggered: for a descriptor that others read at their own pace. */
 int fs_poller_add_reader(fs_poller *poller, int fd, void *watch);
 
 /*
@@ -54,7 +54,7 @@ int fs_poller_add_reader(fs_poller *poller, int fd, void *watch);
  */
 int fs_poller_add_listener(fs_poller *poller, int fd, void *watch, int shared);
 
-/* Needed only for a descriptor that stays open; close(2) removes it by itself. */
+/* Needed only for a descriptor that stays open; close(2) also removes it. */
 int fs_poller_remove(fs_poller *poller, int fd);
 
 /*
@@ -66,16 +66,16 @@ int fs_poller_remove(fs_poller *poller, int fd);
 int fs_poller_wait(fs_poller *poller, fs_ready *ready, int max, int timeout_ms);
 
 /*
- * The two halves of it, for threads that share a poller: collect changes
- * nothing and may run while others call whatever they like, sort_out reads
- * and disarms and wants to be alone. Between them the count is collect's.
+ * The two halves of wait, for threads that share a poller: collect changes
+ * nothing and may run beside any other call; sort_out reads and disarms, and must
+ * run alone. Between them the count is collect's.
  */
 int fs_poller_collect(const fs_poller *poller, fs_ready *ready, int max, int timeout_ms);
 int fs_poller_sort_out(fs_poller *poller, fs_ready *ready, int count);
 
 /*
  * Makes a pipe whose writing end wakes a wait: a byte there, from any thread or
- * signal handler. The wake-up shows as a wait that returns, and as nothing else. 0 or -errno.
+ * signal handler. The wait then returns, and nothing else shows the wake-up. 0 or -errno.
  */
 int fs_poller_open_wake(fs_poller *poller);
 void fs_poller_wake(const fs_poller *poller);
@@ -88,7 +88,7 @@ uint64_t fs_monotonic_ms(void);
 uint64_t fs_monotonic_us(void);
 int64_t fs_unix_seconds(void);
 
-/* Lets monotonic time pass for the whole process, and arms the timer of this poller anew; only a debug build has it. */
+/* Lets monotonic time pass for the whole process, and arms this poller's timer anew; only in a debug build. */
 #if FS_DEBUG
 void fs_clock_advance(fs_poller *poller, uint64_t ms);
 #else

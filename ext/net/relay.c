@@ -48,8 +48,8 @@ void fs_relay_free(fs_relay *relay)
 
 /*
  * `depth` and `owner` are written under the mutex and read without it here. A
- * depth that another thread has written brings that thread's owner along, so
- * that this thread's own id from an earlier time is not taken for it.
+ * depth that another thread has written comes with that thread's owner, so that
+ * this thread does not see its own id from an earlier time.
  */
 static int is_mine(const fs_relay *relay)
 {
@@ -88,7 +88,7 @@ int fs_relay_try(fs_relay *relay)
     return 1;
 }
 
-/* pthread_mutex_lock fails only for a mutex that its thread holds already, which is_mine rules out. */
+/* pthread_mutex_lock fails only if the thread already holds the mutex, which is_mine rules out. */
 void fs_relay_lock(fs_relay *relay)
 {
     if (is_mine(relay)) {
@@ -185,10 +185,10 @@ static void doze(long us)
 {
     const struct timespec time = {0, us * NS_PER_US};
 
-    (void)nanosleep(&time, NULL); /* cut short by a signal it looks a little early, which does no harm */
+    (void)nanosleep(&time, NULL); /* if a signal cuts it short, the watch looks a little early, which does no harm */
 }
 
-/* Whether a thread of this process waits for something, proc_pid_stat(5); where it cannot be told, it does. */
+/* Whether a thread of this process waits for something (proc_pid_stat(5)); if unknown, it counts as waiting. */
 static int sleeps(int tid)
 {
     char path[64], text[512];
@@ -205,7 +205,7 @@ static int sleeps(int tid)
     if (n <= 0)
         return 1;
     text[n] = 0;
-    state = strrchr(text, ')'); /* the name before it may hold anything */
+    state = strrchr(text, ')'); /* the name before it may contain anything */
     return !state || strlen(state) < 3 || state[2] != 'R';
 }
 
@@ -225,10 +225,10 @@ static void take_lead(fs_relay *relay, uint64_t step)
     fs_relay_unlock(relay);
 }
 
-/* Stays with a step that was met at a tick; 1 when it has lasted too long. */
+/* Stays with a step that was running at a tick; 1 if it has lasted too long. */
 static int follow(fs_relay *relay, uint64_t step)
 {
-    /* Doubling: a computation is not worth many looks. */
+    /* Doubles the time: a computation is not worth many looks. */
     for (long us = FS_RELAY_MOMENT_US; us <= FS_RELAY_COMPUTES_US; us *= 2) {
         doze(us);
         if (current_step(relay) != step || atomic_load_explicit(&relay->ended, memory_order_relaxed))

@@ -21,17 +21,17 @@
  */
 
 /*
- * A step lasts too long when the watch meets it at a tick and a moment later
- * again, and its thread sleeps: it waits for something that needs no processor.
- * One that computes, or that other processes keep from computing, is given
- * more time: while it has the interpreter, another thread could do little.
+ * A step lasts too long if the watch finds it at a tick and again a moment later,
+ * and its thread sleeps: it waits for something that needs no processor. A step
+ * that computes, or is kept from computing by other processes, gets more time:
+ * while it has the interpreter, another thread could do little.
  */
 #define FS_RELAY_TICK_US 1000   /* the watch looks this often */
-#define FS_RELAY_CALM_US 4000   /* and only this often when it has taken no lead for a while: each look interrupts the leader */
+#define FS_RELAY_CALM_US 4000   /* only this often after a while without a lead taken: a look interrupts the leader */
 #define FS_RELAY_CALM_TICKS 100
-#define FS_RELAY_MOMENT_US 300  /* and again after this, when it met a step */
-#define FS_RELAY_COMPUTES_US 5000 /* the longest time between two looks at one that computes; it keeps the lead for twice that */
-#define FS_RELAY_PARK_TICKS 8   /* ticks without a step, after which the watch goes to sleep */
+#define FS_RELAY_MOMENT_US 300  /* and again after this time, if it found a step */
+#define FS_RELAY_COMPUTES_US 5000 /* longest time between looks at a computing step; it keeps the lead for twice that */
+#define FS_RELAY_PARK_TICKS 8   /* ticks without a step after which the watch parks */
 
 typedef struct fs_relay {
     pthread_mutex_t mutex;
@@ -40,10 +40,10 @@ typedef struct fs_relay {
     pthread_t owner;             /* of the mutex; only meaningful to itself, while depth is not 0 */
     unsigned depth;              /* locks may nest in one thread: a destructor or a log handler calls back */
     unsigned resting, woken;     /* threads in fs_relay_rest, and how many of them are on their way out */
-    int leader;                  /* who leads, 0: nobody */
-    int leader_tid;              /* its thread, as the kernel calls it */
+    int leader;                  /* the id of the leader, 0: nobody */
+    int leader_tid;              /* the kernel's number of its thread */
     uint64_t taken;              /* leads that the watch took away */
-    _Atomic uint64_t step;       /* grows by one where a step of the leader begins and where it ends: odd within one */
+    _Atomic uint64_t step;       /* counts up where the leader's step begins and where it ends: odd within a step */
     int parked;                  /* the watch sleeps; under the lock */
     _Atomic int ended;           /* the watch is to return */
     void (*held_up)(void *ctx);  /* of a guard, else NULL */
@@ -53,36 +53,36 @@ typedef struct fs_relay {
 
 /* 0 or -errno. */
 int fs_relay_init(fs_relay *relay);
-/* Nobody may be in any other call. */
+/* No other call may be in progress. */
 void fs_relay_free(fs_relay *relay);
 /*
- * In a forked process, where only the calling thread is left. Whoever held the
- * lock or waited is not there: `try` fails from now on, and `lock` does not
- * return, unless this thread itself holds it.
+ * For a forked process, where only the calling thread is left. The threads that
+ * held the lock or waited are gone: from now on `try` fails and `lock` does not
+ * return, unless this thread itself holds the lock.
  */
 void fs_relay_forget(fs_relay *relay);
 
-/* 1 when it was taken, or held by this thread already; 0 when another one holds it. */
+/* 1 if the lock was taken, or this thread already held it; 0 if another one holds it. */
 int fs_relay_try(fs_relay *relay);
 void fs_relay_lock(fs_relay *relay);
 void fs_relay_unlock(fs_relay *relay);
 
 /* Sleeps until fs_relay_wake or fs_relay_wake_all; locked, once, before and after. */
 void fs_relay_rest(fs_relay *relay);
-/* Whether one could be woken. Locked, as the next two. */
+/* Whether a thread could be woken. Locked, as the next two. */
 static inline int fs_relay_can_wake(const fs_relay *relay) { return relay->resting > relay->woken; }
-/* Wakes one that rests, if any does. */
+/* Wakes a resting thread, if there is one. */
 void fs_relay_wake(fs_relay *relay);
 void fs_relay_wake_all(fs_relay *relay);
 
 /* The calling thread takes the lead under the id `me` (never 0). Locked. */
 void fs_relay_lead(fs_relay *relay, int me);
 
-/* Around a step of the leader; locked. `end` gives 1 where the lead was kept, 0 where `me` has lost it. */
+/* Around a step of the leader; locked. `end` returns 1 if `me` has kept the lead, 0 if it has lost it. */
 void fs_relay_begin_step(fs_relay *relay);
 int fs_relay_end_step(fs_relay *relay, int me);
 
-/* The watch: runs in a thread of its own until fs_relay_end_watch, which may come first. Not locked. */
+/* The watch: runs in a thread of its own until fs_relay_end_watch, which may be called first. Not locked. */
 void fs_relay_watch(fs_relay *relay);
 /* Locked. */
 void fs_relay_end_watch(fs_relay *relay);

@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Without sockaddr_un: of a path nothing is kept, the kernel cuts it off. */
+/* Without sockaddr_un: the kernel truncates a path, of which nothing is kept. */
 typedef union socket_name {
     struct sockaddr any;
     struct sockaddr_in in;
@@ -73,7 +73,7 @@ int fs_listener_prepare(int listener)
     if (flags < 0 || fcntl(listener, F_SETFL, flags | O_NONBLOCK) < 0)
         return -errno;
     if (address.family != FS_FAMILY_INET && address.family != FS_FAMILY_INET6)
-        return 0; /* TCP's option alone */
+        return 0; /* only TCP has the option */
     return setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 ? -errno : 0;
 }
 
@@ -155,7 +155,7 @@ int64_t fs_quiet_ms(int fd)
 
 void fs_close(int fd)
 {
-    /* Linux frees the descriptor whatever close(2) returns; a second try could close another's. */
+    /* Linux frees the descriptor whatever close(2) returns; a second attempt could close somebody else's. */
     (void)close(fd);
 }
 
@@ -163,7 +163,7 @@ void fs_close_reset(int fd)
 {
     const struct linger reset = {.l_onoff = 1, .l_linger = 0};
 
-    /* Where the option does not exist the plain close is all that there is. */
+    /* Without the option, a plain close has to do. */
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     fs_close(fd);
 }
@@ -172,7 +172,7 @@ void fs_close_for_all(int fd, int reset)
 {
     const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
 
-    /* To disconnect a TCP socket resets its connection. No other socket can be disconnected. */
+    /* Disconnecting a TCP socket resets its connection. No other socket can be disconnected. */
     if (!reset || connect(fd, &nobody, sizeof nobody) < 0)
         (void)shutdown(fd, SHUT_RDWR);
     fs_close(fd);

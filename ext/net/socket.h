@@ -27,11 +27,11 @@ typedef struct fs_address {
 
 /*
  * The connected descriptor (TCP_NODELAY comes from the listener) or -errno.
- * FS_AGAIN: nobody waits. -EMFILE, -ENFILE, -ENOBUFS and -ENOMEM: the
- * connection stays in the backlog and the listener stays ready, so the caller
- * stops asking for a while. Everything else (-ECONNABORTED, -EPROTO, -EPERM and the network
- * errors of accept(2)) concerns one connection that is gone already: the
- * caller skips it and goes on.
+ * FS_AGAIN: nobody waits. -EMFILE, -ENFILE, -ENOBUFS and -ENOMEM: the connection
+ * stays in the backlog and the listener stays ready, so the caller pauses for a
+ * while. Everything else (-ECONNABORTED, -EPROTO, -EPERM and the network errors of
+ * accept(2)) concerns one connection that is already gone: the caller skips it
+ * and goes on.
  */
 int fs_accept(int listener, fs_address *peer);
 
@@ -58,13 +58,13 @@ int fs_shutdown_write(int fd);
  * not read, the kernel's own overhead included), or -errno. */
 int fs_unsent(int fd);
 
-/* Milliseconds since the last byte came from the peer, -1 where the kernel does not say: TCP alone has it. */
+/* Milliseconds since the last byte came from the peer, -1 if unknown: only TCP reports it. */
 int64_t fs_quiet_ms(int fd);
 
 void fs_close(int fd);
 /* Close by RST (SO_LINGER 0). */
 void fs_close_reset(int fd);
-/* The same two, by `reset`, where other processes may have the socket too: its end goes out although they keep it open. */
+/* Closes a socket that other processes may also have, with RST if `reset`: the end goes out although they keep it. */
 void fs_close_for_all(int fd, int reset);
 
 #endif

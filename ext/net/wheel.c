@@ -3,9 +3,9 @@
 #include <stddef.h>
 
 /*
- * A timer lies in the slot of the first tick that begins at or after its time,
- * so a sweep of that tick is never early. Lists are circular around their
- * heads. `occupied` has a bit for each slot whose list is not empty.
+ * A timer is in the slot of the first tick that begins at or after its time, so
+ * that a sweep of that tick is never early. Lists are circular around their heads.
+ * `occupied` has a bit for each slot whose list is not empty.
  */
 
 #define SLOT_MASK (FS_WHEEL_SLOTS - 1)
@@ -39,7 +39,7 @@ static void list_unlink(fs_timer *timer)
     timer->prev = timer->next = NULL;
 }
 
-/* Rounded up, and without the overflow that due + 31 has for a time without end. */
+/* Rounded up, without the overflow of due + 31 for an infinite time. */
 static uint64_t tick_of(uint64_t due_ms)
 {
     return due_ms / FS_WHEEL_TICK_MS + (due_ms % FS_WHEEL_TICK_MS != 0);
@@ -75,7 +75,7 @@ void fs_wheel_arm(fs_wheel *wheel, fs_timer *timer, uint64_t due_ms)
     fs_wheel_disarm(wheel, timer);
     timer->due = due_ms;
     wheel->armed++;
-    if (tick <= wheel->tick) { /* its slot has been swept: it would wait a whole round */
+    if (tick <= wheel->tick) { /* its slot has been swept: the timer would wait a whole round */
         list_append(&wheel->expired, timer);
         return;
     }
@@ -89,7 +89,7 @@ void fs_wheel_disarm(fs_wheel *wheel, fs_timer *timer)
         return;
     list_unlink(timer);
     wheel->armed--;
-    /* An expired timer is in no slot any more; the look at its old one is harmless. */
+    /* An expired timer is in no slot any more; looking at its old one is harmless. */
     note_if_empty(wheel, tick_of(timer->due) & SLOT_MASK);
 }
 
@@ -133,14 +133,14 @@ fs_timer *fs_wheel_expire(fs_wheel *wheel, uint64_t now_ms)
     return timer;
 }
 
-/* Slots from the one after the last swept tick to the next occupied one; the caller knows that there is one. */
+/* Slots from the one after the last swept tick to the next occupied one, which exists. */
 static uint64_t slots_to_next(const fs_wheel *wheel)
 {
     uint64_t first = (wheel->tick + 1) & SLOT_MASK;
     uint64_t word = first / WORD_BITS;
     uint64_t bits = wheel->occupied[word] & ~(slot_bit(first) - 1);
 
-    /* The first word is looked at again in the end, for the bits below `first`. */
+    /* The first word is read again at the end, for the bits below `first`. */
     for (int i = 0; !bits && i < FS_WHEEL_SLOTS / WORD_BITS; i++) {
         word = (word + 1) % (FS_WHEEL_SLOTS / WORD_BITS);
         bits = wheel->occupied[word];
@@ -158,5 +158,5 @@ uint64_t fs_wheel_next(const fs_wheel *wheel)
         return 0;
     if (list_empty(&wheel->expired))
         tick += 1 + slots_to_next(wheel);
-    return tick ? tick * FS_WHEEL_TICK_MS : 1; /* 0 would say that nothing is armed */
+    return tick ? tick * FS_WHEEL_TICK_MS : 1; /* 0 would mean that nothing is armed */
 }

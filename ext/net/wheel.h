@@ -29,9 +29,9 @@ typedef struct fs_wheel {
 void fs_wheel_init(fs_wheel *wheel, uint64_t now_ms);
 
 /*
- * Arms, or moves an armed one. `prev` and `next` of a timer that was never
- * armed must be NULL. A time that is past fires at the next expire: an owner
- * that arms for the past whenever its timer fires would be handed it for ever.
+ * Arms a timer, or moves an armed one. `prev` and `next` of a timer that was never
+ * armed must be NULL. A past time fires at the next expire: an owner that arms for
+ * the past whenever its timer fires would get it for ever.
  */
 void fs_wheel_arm(fs_wheel *wheel, fs_timer *timer, uint64_t due_ms);
 void fs_wheel_disarm(fs_wheel *wheel, fs_timer *timer);
@@ -43,7 +43,7 @@ void fs_wheel_disarm(fs_wheel *wheel, fs_timer *timer);
  */
 fs_timer *fs_wheel_expire(fs_wheel *wheel, uint64_t now_ms);
 
-/* Monotonic ms at which the next non-empty slot is to be swept, 0 when the wheel is empty. */
+/* Monotonic ms at which the next non-empty slot has to be swept, 0 if the wheel is empty. */
 uint64_t fs_wheel_next(const fs_wheel *wheel);
 
 #endif

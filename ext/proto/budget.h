@@ -7,16 +7,16 @@
 #include <stdint.h>
 
 /*
- * What a worker holds for its clients at a time, and the most of it. Whoever
- * keeps something takes its bytes first, those of the memory and not those of
- * the wire, and gives them back when it lets go. A NULL budget is unlimited.
+ * What a worker holds for its clients at a time, and its limit. Whoever keeps
+ * something first takes its bytes, as counted in memory and not on the wire, and
+ * returns them when it lets go. A NULL budget is unlimited.
  */
 typedef struct fs_budget {
     uint64_t used;
     uint64_t most;       /* 0: unlimited */
 } fs_budget;
 
-/* What the C library and Python add to a piece of memory: its header, what the size is rounded up to, who refers to it. */
+/* What the C library and Python add to a piece of memory: its header, rounding, references to it. */
 enum { FS_BUDGET_OBJECT = 64 };
 
 static inline int fs_budget_has(const fs_budget *budget, uint64_t n)
@@ -40,7 +40,7 @@ static inline int fs_budget_take(fs_budget *budget, uint64_t n)
     return FS_OK;
 }
 
-/* What is there already, and on its way to somebody who waits for it. */
+/* Takes bytes in any case: they are already here, for somebody who waits for them. */
 static inline void fs_budget_force(fs_budget *budget, uint64_t n)
 {
     if (budget)

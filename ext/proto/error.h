@@ -38,11 +38,11 @@ enum {
     FS_E_BAD_METHOD = -119,          /* 400: not even a token */
     FS_E_WS_HANDSHAKE = -120,        /* 400: RFC 6455 section 4.2.1 */
     FS_E_WS_VERSION = -121,          /* 426: not version 13 */
-    FS_E_PLAIN_HTTP = -122,          /* 400: HTTP without TLS where that is due */
+    FS_E_PLAIN_HTTP = -122,          /* 400: HTTP without TLS on a port with TLS */
     FS_E_H2_MALFORMED = -123,        /* a message that RFC 9113 section 8 calls malformed */
     FS_E_NO_ROOM = -124,             /* 503: the worker holds as much as it may, at this time */
     FS_E_NEVER_FITS = -125,          /* 413: more than it may ever hold */
-    FS_E_QUEUE_TIMEOUT = -126,       /* 503: it has waited for its application for too long */
+    FS_E_QUEUE_TIMEOUT = -126,       /* 503: the request has waited too long for its application */
 
     FS_E_PEER_GONE = -200,
     FS_E_PEER_STALLED = -201,        /* does not read: write deadline */
@@ -57,7 +57,7 @@ enum {
     FS_E_H2_FLOOD = -210,            /* too much of what costs and carries nothing: ENHANCE_YOUR_CALM */
     FS_E_H2_PING_TIMEOUT = -211,
     FS_E_WS_FLOOD = -212,            /* too many frames that carry nothing: 1008, as the next */
-    FS_E_WS_MESSAGE_TIMEOUT = -213,  /* a message that does not come to its end */
+    FS_E_WS_MESSAGE_TIMEOUT = -213,  /* a message that is not completed */
 
     FS_E_APP_STATUS = -300,
     FS_E_APP_FIELD_NAME = -301,
@@ -76,19 +76,19 @@ enum {
     FS_E_NOMEM = -400,
     FS_E_INTERNAL = -401,
     FS_E_STORAGE = -402,             /* 507: a request body could not be put on disk */
-    FS_E_STOPPED = -403              /* 503: the worker has stopped before the answer was there */
+    FS_E_STOPPED = -403              /* 503: the worker has stopped before the answer was complete */
 };
 
 typedef struct fs_error_info {
     int code;
     const char *name;     /* "bad-request-line": for logs and counters */
-    int status;           /* HTTP status, 0 where nothing can be answered */
+    int status;           /* HTTP status, 0 if nothing can be answered */
     int close_code;       /* RFC 6455 section 7.4 */
     int h2_code;          /* RFC 9113 section 7 */
     const char *text;     /* one sentence for the log */
 } fs_error_info;
 
-/* Never NULL: an unknown code gives FS_E_INTERNAL's row. Static storage. */
+/* Never NULL: for an unknown code, FS_E_INTERNAL's row. Static storage. */
 const fs_error_info *fs_error_describe(int code);
 
 /* The rows in the order of the enum, for the test that walks them. */

@@ -39,10 +39,9 @@ static uint32_t slot_of(const char *name, size_t length)
 }
 
 /*
- * The bits in which a run of bytes differs from the name's in any case. Names
- * of the table hold a-z, 0-9 and '-'. Bit 0x40 tells the letters, and only
- * where the table has one is 0x20 set in the input: nothing else becomes equal
- * to anything.
+ * The bits in which a run of bytes differs from the name, ignoring case. Names in
+ * the table hold a-z, 0-9 and '-'. Bit 0x40 marks the letters, and 0x20 is set in
+ * the input only where the table has a letter: nothing else becomes equal.
  */
 static uint64_t differ_8(const char *input, const char *name)
 {

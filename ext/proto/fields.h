@@ -5,9 +5,9 @@
 #include <stdint.h>
 
 /*
- * The table of known field names. ext/core keeps one Python object for each,
- * the protocols decide by id. The names that the server itself looks at come
- * first and have constants; the others only save an allocation.
+ * The table of known field names. ext/core keeps one Python object for each; the
+ * protocols decide by id. The names that the server itself uses come first and
+ * have constants; the others only save an allocation.
  */
 enum {
     FS_FIELD_UNKNOWN = 0,
@@ -35,14 +35,14 @@ enum {
     FS_FIELD_NAMED                      /* the first id without a constant */
 };
 
-/* Number of ids, the unknown one included. */
+/* Number of ids, including the unknown one. */
 unsigned fs_field_count(void);
 
 /* The lower-case name of an id below fs_field_count(); "" for 0. Static. */
 const char *fs_field_name(uint32_t id, size_t *length);
 
 /*
- * The id of a name in any case, FS_FIELD_UNKNOWN when it is not in the table.
+ * The id of a name in any case, FS_FIELD_UNKNOWN if it is not in the table.
  * One hash, one comparison; no allocation.
  */
 uint32_t fs_field_find(const char *name, size_t length);

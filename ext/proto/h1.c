@@ -190,7 +190,7 @@ static const reader READERS[] = {
 
 /* ---- the peer's side ------------------------------------------------------- */
 
-/* There are no more bytes and there never will be. */
+/* No bytes are left, and none will come. */
 static int at_eof(fs_h1 *h1)
 {
     switch (h1->reading) {

@@ -21,11 +21,11 @@
 /* Reading, writing and keeping alive are three machines; h1_state.c makes all
  * their transitions and docs/architecture.md draws its tables. */
 typedef enum fs_h1_reading {
-    FS_H1_READ_IDLE,        /* between messages: not a byte of the next head yet */
+    FS_H1_READ_IDLE,        /* between messages: no byte of the next head yet */
     FS_H1_READ_HEAD,        /* inside a head */
     FS_H1_READ_BODY,
     FS_H1_READ_DONE,        /* message complete, its response is not */
-    FS_H1_READ_SKIP,       /* response complete, the rest of the body is thrown away */
+    FS_H1_READ_SKIP,       /* response complete, the rest of the body is discarded */
     FS_H1_READ_TUNNEL,      /* after 101 */
     FS_H1_READ_DISCARD      /* after an error or a close: whatever comes is ignored */
 } fs_h1_reading;
@@ -56,7 +56,7 @@ typedef struct fs_h1_shared {
     fs_head_common *common;        /* borrowed */
     fs_field *scratch;             /* limits->max_fields entries, and one for the Host of an absolute target */
     fs_budget *memory;             /* borrowed: for what is kept of heads and unread bytes; NULL: unlimited */
-    int draining;                  /* the worker stops: a head with nothing unread behind its request says Connection: close */
+    int draining;                  /* the worker stops: a head with nothing unread behind its request says close */
 } fs_h1_shared;
 
 int fs_h1_shared_init(fs_h1_shared *shared, const fs_limits *limits,
@@ -84,11 +84,11 @@ typedef struct fs_h1 {
     uint32_t flags;                /* FS_H1_* of h1_state.h */
     uint64_t body_left;            /* of the response: bytes that Content-Length still allows */
     uint64_t body_read;            /* of the request */
-    fs_chunked chunked;            /* the framing of this body, where it is chunked */
+    fs_chunked chunked;            /* the framing of this body, if it is chunked */
     uint64_t body_wanted;          /* of an identity body of the request: bytes still to come */
-    uint64_t skipped;              /* bytes of the request's body thrown away after its answer */
+    uint64_t skipped;              /* bytes of the request's body discarded after its answer */
     uint64_t requests;             /* heads seen */
-    int error;                     /* the error that ended reading, 0 while there is none */
+    int error;                     /* the error that ended reading, or 0 */
     uint8_t reading, writing, keep; /* the three enums */
     uint8_t version_len;
     uint8_t blank;                 /* bytes of empty lines before this head */
@@ -101,10 +101,10 @@ void fs_h1_init(fs_h1 *h1, fs_h1_shared *shared, fs_sink *sink);
 void fs_h1_free(fs_h1 *h1);
 
 /*
- * Gives bytes to be parsed. They are borrowed until settle, and written to:
- * field names are turned to lower case where they lie. Bytes that an earlier
- * turn left in the store come first. Whoever receives again into the same
- * buffer settles before that. FS_OK, FS_E_NOMEM or FS_E_NO_ROOM.
+ * Takes bytes to be parsed. They are borrowed until settle, and written to: field
+ * names become lower-case in place. Bytes that an earlier turn left in the store
+ * come first. Whoever receives again into the same buffer settles first. FS_OK,
+ * FS_E_NOMEM or FS_E_NO_ROOM.
  */
 int fs_h1_feed(fs_h1 *h1, char *p, size_t n);
 
@@ -119,54 +119,55 @@ int fs_h1_feed(fs_h1 *h1, char *p, size_t n);
 int fs_h1_next(fs_h1 *h1, fs_event *event);
 
 /*
- * The peer will send no more. FS_OK between messages, when this message was
- * complete, and while bytes are unread: next then tells of a message that is
- * cut. FS_E_BODY_CUT inside a body, FS_E_BAD_REQUEST_LINE inside a head.
+ * The peer will send no more. FS_OK between messages, if this message was
+ * complete, and while bytes are unread: then next reports a message that is cut.
+ * FS_E_BODY_CUT inside a body, FS_E_BAD_REQUEST_LINE inside a head.
  */
 int fs_h1_eof(fs_h1 *h1);
 
-/* The end of a turn: copies whatever must outlive the caller's buffer, frees
- * the store when nothing is left in it. FS_OK, FS_E_NOMEM, or FS_E_NO_ROOM where
- * the worker keeps as much as it may (shared->memory). */
+/* The end of a turn: copies whatever must outlive the caller's buffer, and frees
+ * an empty store. FS_OK, FS_E_NOMEM, or FS_E_NO_ROOM if the worker keeps as much as
+ * it may (shared->memory). */
 int fs_h1_settle(fs_h1 *h1);
 
 /*
  * Answers an error with its status, a short text body and Connection: close,
- * unless a final head has gone already (then the response is broken off), the
- * message is answered already, or the error has no status. Afterwards nothing
- * more is read. FS_OK, or FS_E_NOMEM when there was no room for the answer.
+ * unless a final head has gone (then the response is broken off), the message was
+ * answered, or the error has no status. Afterwards nothing more is read. FS_OK, or
+ * FS_E_NOMEM if there was no memory for the answer.
  */
 int fs_h1_refuse(fs_h1 *h1, int error);
 
 /* Bytes that were fed and not yet parsed. */
 static inline size_t fs_h1_unread(const fs_h1 *h1) { return h1->input_len + h1->more_len; }
 
-/* A request (or part of one) is being read or answered. */
+/* Whether a request (or part of one) is being read or answered. */
 static inline int fs_h1_busy(const fs_h1 *h1)
 {
     return h1->reading != FS_H1_READ_IDLE || h1->writing != FS_H1_WRITE_IDLE;
 }
 
-/* Close as soon as the sink has drained. With fs_h1_must_reset, by RST: a body
- * that only the close ends (HTTP/1.0) was broken off, and a FIN would look tidy. */
+/* Whether to close as soon as the sink is empty. With fs_h1_must_reset, by RST: a
+ * body that only the close ends (HTTP/1.0) was broken off, and a FIN would look
+ * like its end. */
 int fs_h1_must_close(const fs_h1 *h1);
 int fs_h1_must_reset(const fs_h1 *h1);
 
-/* The peer's bytes may still arrive after the last answer: read and discard
- * them for a moment before closing, or a RST overtakes the answer (RFC 9112 section 9.6). */
+/* Whether the peer's bytes may still arrive after the last answer: they have to be
+ * read and discarded for a moment, or a RST overtakes the answer (RFC 9112 section 9.6). */
 int fs_h1_must_linger(const fs_h1 *h1);
 
 /*
  * After FS_HEAD_UPGRADE_WEBSOCKET: answers 101 with these fields (Connection
- * and Upgrade are added) and turns the connection into a tunnel; next() gives
- * FS_EVENT_DATA from here on, beginning with what came glued to the request.
+ * and Upgrade are added) and turns the connection into a tunnel; next() returns
+ * FS_EVENT_DATA from here on, beginning with what came directly after the request.
  * FS_OK, FS_E_APP_* with nothing sent, or FS_E_NOMEM.
  */
 int fs_h1_upgrade(fs_h1 *h1, const fs_field *fields, uint32_t n);
 
-/* How many more bytes of an identity body are expected, 0 where the machine is
- * not inside one or has unread bytes: the caller may then receive them into
- * their final place and report them with fs_h1_body_direct instead of feeding them. */
+/* How many more bytes of an identity body are expected, 0 if the machine is not
+ * inside one or has unread bytes. The caller may receive them into their final
+ * place and report them with fs_h1_body_direct instead of feeding them. */
 uint64_t fs_h1_body_wanted(const fs_h1 *h1);
 /* n <= fs_h1_body_wanted() bytes of body were received elsewhere. Sets *end
  * when the message is complete. FS_OK, or FS_E_INTERNAL when n is larger. */

@@ -10,7 +10,7 @@
 
 /* ---- request line ------------------------------------------------------------ */
 
-/* Method SP target SP "HTTP/" version, each once: llhttp also takes more spaces, and other protocols. */
+/* Method SP target SP "HTTP/" version, each once: llhttp also accepts more spaces, and other protocols. */
 static int check_request_line(const fs_h1 *h1, fs_request_head *head)
 {
     static const char between[] = " HTTP/";
@@ -31,7 +31,7 @@ static int check_request_line(const fs_h1 *h1, fs_request_head *head)
 
 /* ---- fields ---------------------------------------------------------------- */
 
-/* Whether it has an underscore. */
+/* Returns whether the name has an underscore. */
 static int lower_name(fs_field *field)
 {
     char *name = (char *)(uintptr_t)field->name; /* in the receive buffer or the store, both ours to write */
@@ -44,7 +44,7 @@ static int lower_name(fs_field *field)
     return underscore;
 }
 
-/* Value without blanks at its end (llhttp drops those at the start), name in lower case, id. Whether it has an underscore. */
+/* Trims the value's end (llhttp trims its start), lowers the name, sets the id. Whether the name has an underscore. */
 static int normalize(fs_field *field)
 {
     size_t n;
@@ -58,13 +58,13 @@ static int normalize(fs_field *field)
     return 0;
 }
 
-/* What a look at all fields leaves to be decided. */
+/* What is left to decide after a look at all fields. */
 typedef struct findings {
     fs_field *host;
     unsigned hosts;
-    unsigned codings;       /* of Transfer-Encoding, whatever the fields and lists that they stand in */
-    int chunked;            /* is one of them, */
-    int bad_coding;         /* or one is none, or comes after it */
+    unsigned codings;       /* of Transfer-Encoding, over all fields and lists */
+    int chunked;            /* one of them is chunked */
+    int bad_coding;         /* one is malformed, or comes after chunked */
     int websocket;
     int error;
 } findings;
@@ -79,7 +79,7 @@ static int is_coding(fs_slice member)
     return fs_is_token(member.p, n);
 }
 
-/* RFC 9112 section 6.1: a list of codings, each of which is a token with parameters, and chunked the last. */
+/* RFC 9112 section 6.1: a list of codings, each a token with parameters, with chunked as the last. */
 static void look_at_codings(const fs_field *field, findings *found)
 {
     fs_slice rest = {field->value, field->value_len};
@@ -104,7 +104,7 @@ static void look_at(fs_h1 *h1, fs_request_head *head, fs_field *field, findings 
     case FS_FIELD_TRANSFER_ENCODING:
         look_at_codings(field, found);
         break;
-    case FS_FIELD_EXPECT: /* to be ignored in HTTP/1.0: RFC 9110 section 10.1.1 */
+    case FS_FIELD_EXPECT: /* ignored in HTTP/1.0: RFC 9110 section 10.1.1 */
         if (fs_same(field->value, field->value_len, "100-continue"))
             h1->flags |= FS_H1_EXPECTS;
         else if (head->version != FS_HTTP_1_0)

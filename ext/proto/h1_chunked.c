@@ -5,10 +5,10 @@
 #include "match.h"
 
 enum {
-    MOST_DIGITS = 64   /* of a size: zeros may stand before it, but not for ever */
+    MOST_DIGITS = 64   /* of a size: leading zeros are allowed, but not without end */
 };
 
-/* Where the next byte stands. */
+/* The position of the next byte. */
 enum {
     SIZE,              /* in the size, or at its first digit */
     BEFORE_SEMICOLON,  /* after a blank that nothing but a semicolon may end */
@@ -23,7 +23,7 @@ enum {
     LINE_FEED,         /* after the carriage return of a chunk's line */
     DATA_RETURN,       /* right after the data */
     DATA_FEED,
-    DATA,              /* from here on no byte of framing is due */
+    DATA,              /* in data, where no byte of framing is due */
     LAST,
     REFUSED
 };
@@ -49,7 +49,7 @@ static int is_tchar(char c)
     return fs_is_token(&c, 1);
 }
 
-/* HTAB, SP, VCHAR, obs-text: what a quoted string may hold, the quote and the backslash after a backslash (RFC 9110 section 5.6.4). */
+/* HTAB, SP, VCHAR, obs-text: what a quoted string holds, quote and backslash only escaped (RFC 9110 section 5.6.4). */
 static int is_quotable(char c)
 {
     return c == '\t' || ((uint8_t)c >= ' ' && c != 0x7f);

@@ -7,11 +7,11 @@
 /*
  * The framing of the chunked coding (RFC 9112 section 7.1): sizes, extensions
  * and line ends, but neither the data between them nor the trailer section.
- * Spaces and tabs stand where section 7.1.1 allows them (BWS) and nowhere else.
+ * Spaces and tabs may be where section 7.1.1 allows them (BWS) and nowhere else.
  */
 
 typedef struct fs_chunked {
-    uint64_t size;         /* of the chunk, as far as it has come */
+    uint64_t size;         /* of the chunk, as far as read */
     uint64_t left;         /* bytes of its data to come */
     uint32_t extension;    /* bytes of extensions in this body, blanks included */
     uint8_t digits;        /* of the size */
@@ -27,9 +27,9 @@ typedef enum fs_chunked_result {
 } fs_chunked_result;
 
 /*
- * Reads n bytes at p up to the next data. *taken of them were framing. A
- * fs_chunked_result, or FS_E_BAD_CHUNK, also where the extensions of the body
- * are more than `most` bytes. Not to be called after FS_CHUNKED_LAST, nor while data is left.
+ * Reads n bytes at p up to the next data. *taken of them were framing. Returns a
+ * fs_chunked_result, or FS_E_BAD_CHUNK, also if the body's extensions exceed `most`
+ * bytes. Must not be called after FS_CHUNKED_LAST, nor while data is left.
  */
 int fs_chunked_read(fs_chunked *chunked, const char *p, size_t n, uint32_t most, size_t *taken);
 

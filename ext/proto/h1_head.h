@@ -5,9 +5,9 @@
 #include "response_fields.h"
 
 /*
- * Renders response heads and trailer fields into the sink: one reserve,
- * straight copies, one commit. What is invalid is found before the commit, so
- * that nothing of it has been queued.
+ * Renders response heads and trailer fields into the sink: one reserve, straight
+ * copies, one commit. Errors are found before the commit, so that nothing invalid
+ * is ever queued.
  */
 
 typedef struct fs_h1_draft {
@@ -22,14 +22,14 @@ typedef struct fs_h1_draft {
 int fs_h1_draft_begin(fs_h1_draft *draft, fs_h1 *h1, int status, fs_slice reason, const fs_field *fields, uint32_t n);
 
 /*
- * Writes fields; those that speak of framing or of the connection go to
- * draft->said instead. FS_OK or FS_E_APP_*.
+ * Writes fields; those about the framing or the connection go to draft->said
+ * instead. FS_OK or FS_E_APP_*.
  */
 int fs_h1_draft_fields(fs_h1_draft *draft, const fs_field *fields, uint32_t n);
 
 void fs_h1_draft_line(fs_h1_draft *draft, const char *line, size_t n);
 void fs_h1_draft_length(fs_h1_draft *draft, uint64_t length);
-/* Date, Server and the configured lines, where the application gave none. */
+/* Date, Server and the configured lines, if the application gave none. */
 void fs_h1_draft_common(fs_h1_draft *draft, const fs_head_common *common);
 
 /* The empty line, and the commit. */

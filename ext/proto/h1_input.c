@@ -11,7 +11,7 @@ enum {
 };
 
 struct fs_h1_store {
-    fs_field *fields;  /* of an incomplete head, NULL while there are none */
+    fs_field *fields;  /* of an incomplete head, or NULL */
     uint32_t room;     /* of `fields` */
     size_t size, len;  /* of `bytes` */
     char bytes[];
@@ -108,7 +108,7 @@ int fs_h1_pull(fs_h1 *h1)
     return 1;
 }
 
-/* Moves what is live to the front of the store. */
+/* Moves the live bytes to the front of the store. */
 static int keep_run(fs_h1 *h1, char *start, size_t n)
 {
     fs_h1_store *store = h1->store;
@@ -116,7 +116,7 @@ static int keep_run(fs_h1 *h1, char *start, size_t n)
 
     if (h1->flags & FS_H1_IN_STORE) {
         if ((size_t)(start - store->bytes) < n)
-            return FS_OK; /* not worth it: each byte is moved at most once for one that is dropped */
+            return FS_OK; /* not worth it: at most one byte is moved for each that is dropped */
         memmove(store->bytes, start, n);
     } else {
         if (store)
@@ -153,7 +153,7 @@ static int grow_fields(fs_h1 *h1, uint32_t most)
     return FS_OK;
 }
 
-/* The scratch array is everybody's: fields of an incomplete head leave it. */
+/* All connections share the scratch array: fields of an incomplete head are moved out. */
 static int keep_fields(fs_h1 *h1)
 {
     if (h1->fields != h1->shared->scratch || !h1->nfields)

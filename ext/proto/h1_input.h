@@ -4,10 +4,10 @@
 #include "h1.h"
 
 /*
- * The bytes that wait to be parsed: `input`, then `more`. What is parsed in
- * one turn stays where the caller received it. Bytes that must outlive a turn
- * lie in the store, and a head that began there goes on there, so that its
- * slices point into one run.
+ * The bytes that wait to be parsed: `input`, then `more`. What is parsed in one
+ * turn stays where the caller received it. Bytes that must outlive a turn are in
+ * the store, and a head that began there continues there, so that its slices
+ * point into one run.
  */
 
 /*

@@ -49,13 +49,13 @@ static int on_version(llhttp_t *parser, const char *at, size_t n)
     return HPE_OK;
 }
 
-/* HTTP/1.2 and what may follow it are taken for the newest that we know (RFC 9110 section 2.5). */
+/* HTTP/1.2 and later count as the newest version that we know (RFC 9110 section 2.5). */
 static int is_version_known(const llhttp_t *parser)
 {
     return parser->http_major == 1;
 }
 
-/* The method at the beginning of the head, as far as its space and within what a method may have. */
+/* The method at the beginning of the head, up to its space or to the longest method. */
 static fs_slice method_of(const fs_h1 *h1, size_t have)
 {
     const size_t n = have <= FS_METHOD_MAX ? have : FS_METHOD_MAX + 1;
@@ -93,7 +93,7 @@ static int begin_field(fs_h1 *h1, const char *at, size_t n)
     return HPE_OK;
 }
 
-/* Whatever its name, a trailer field frames nothing (RFC 9110 section 6.5.1): llhttp is not to look. */
+/* Whatever its name, a trailer field frames nothing (RFC 9110 section 6.5.1): llhttp must not see it. */
 static void disarm_trailer(fs_h1 *h1, const char *at)
 {
     h1->parser.flags = F_TRAILING;
@@ -129,7 +129,7 @@ static int on_header_value(llhttp_t *parser, const char *at, size_t n)
     return HPE_OK;
 }
 
-/* A message without chunks ends here for llhttp: "no body follows" is answered, and our own count takes over. */
+/* A message without chunks ends here for llhttp: we answer "no body follows", and our own count takes over. */
 static int on_headers_complete(llhttp_t *parser)
 {
     return parser->flags & F_TRANSFER_ENCODING ? HPE_PAUSED : 1;
@@ -153,7 +153,7 @@ static const llhttp_settings_t settings = {
 
 /* ---- errors --------------------------------------------------------------- */
 
-/* llhttp begins anew behind `method`, in whose place it is given one that means nothing to it. */
+/* Restarts llhttp behind `method`, which is replaced by a method without meaning to it. */
 static int begin_behind(fs_h1 *h1, fs_slice method)
 {
     static const char plain[] = "POST ";
@@ -167,9 +167,9 @@ static int begin_behind(fs_h1 *h1, fs_slice method)
 }
 
 /*
- * llhttp has a list of methods: it stops at the first byte that leads out of
- * it, and at the version where the method is another protocol's (RTSP). Any
- * token is one (RFC 9110 section 9.1); it may have to be waited for. FS_OK or FS_E_*.
+ * llhttp has a list of methods: it stops at the first byte that leads out of the
+ * list, and at the version if the method is another protocol's (RTSP). Any token
+ * is a method (RFC 9110 section 9.1), and may not be complete yet. FS_OK or FS_E_*.
  */
 static int other_method(fs_h1 *h1)
 {
@@ -252,8 +252,8 @@ void fs_h1_parse_begin(fs_h1 *h1)
 }
 
 /*
- * How many bytes may be parsed before a limit is met: llhttp never sees more,
- * so that what is refused does not depend on how the bytes came. 0: it is met.
+ * How many bytes may be parsed before a limit is reached: llhttp never sees more,
+ * so that a refusal does not depend on how the bytes came. 0: it is reached.
  */
 static size_t allowance(const fs_h1 *h1)
 {
@@ -309,7 +309,7 @@ static int begin_trailers(fs_h1 *h1)
 {
     static const char last_chunk[] = "0\r\n";
 
-    h1->parser.flags |= F_CHUNKED; /* it looks for "chunked" in its own way, and check_framing has found it */
+    h1->parser.flags |= F_CHUNKED; /* llhttp looks for "chunked" in its own way; check_framing has found it */
     return llhttp_execute(&h1->parser, last_chunk, sizeof last_chunk - 1) == HPE_OK ? FS_OK : FS_E_INTERNAL;
 }
 

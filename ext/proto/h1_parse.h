@@ -5,7 +5,7 @@
 
 /*
  * llhttp as a pull parser of heads and trailer sections: its callbacks store
- * slices and pause. Bodies are not its matter.
+ * slices and pause. It does not see bodies.
  */
 
 /* A head begins at `input`: fresh parser, fresh message. */

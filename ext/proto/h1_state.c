@@ -67,7 +67,7 @@ static void stop_reading(fs_h1 *h1)
     fs_h1_reading_on(h1, FS_H1_ON_STOP);
 }
 
-/* The connection ends here: nothing that the peer still sends will be looked at. */
+/* The connection ends here: nothing more from the peer is read. */
 static void shut(fs_h1 *h1)
 {
     const int expected = h1->reading == FS_H1_READ_DONE && h1->flags & FS_H1_PEER_CLOSES && !fs_h1_unread(h1);
@@ -78,7 +78,7 @@ static void shut(fs_h1 *h1)
     stop_reading(h1);
 }
 
-/* The rest of the request's body is not worth reading, or may never come: RFC 9110 section 10.1.1. */
+/* Whether the rest of the request's body is not worth reading, or may never come (RFC 9110 section 10.1.1). */
 static int cannot_skip(const fs_h1 *h1)
 {
     if (h1->reading != FS_H1_READ_BODY)

@@ -14,7 +14,7 @@ typedef enum fs_h1_reading_input {
     FS_H1_ON_MESSAGE,       /* the message is complete */
     FS_H1_ON_ANSWERED,      /* its response is complete and the connection goes on */
     FS_H1_ON_UPGRADE,
-    FS_H1_ON_STOP,          /* an error, or the connection is to be closed */
+    FS_H1_ON_STOP,          /* an error, or the connection has to be closed */
     FS_H1_READING_INPUTS
 } fs_h1_reading_input;
 
@@ -24,7 +24,7 @@ typedef enum fs_h1_writing_input {
     FS_H1_ON_CHUNKED,
     FS_H1_ON_CLOSE,
     FS_H1_ON_NO_BODY,
-    FS_H1_ON_TRAILERS,      /* the body has ended, trailers are to come */
+    FS_H1_ON_TRAILERS,      /* the body has ended, trailers follow */
     FS_H1_ON_END,
     FS_H1_ON_ABORT,
     FS_H1_WRITING_INPUTS
@@ -42,14 +42,14 @@ extern const uint8_t fs_h1_reading_table[FS_H1_READ_DISCARD + 1][FS_H1_READING_I
 extern const uint8_t fs_h1_writing_table[FS_H1_WRITE_BROKEN + 1][FS_H1_WRITING_INPUTS];
 extern const uint8_t fs_h1_keep_table[FS_H1_KEEP_CLOSED + 1][FS_H1_KEEP_INPUTS];
 
-/* Facts beside the three machines: fs_h1.flags. */
+/* Facts besides the three machines: fs_h1.flags. */
 enum {
     /* of the connection */
     FS_H1_IN_STORE = 1 << 0,        /* `input` (and `mark`) point into the store */
     FS_H1_EOF = 1 << 1,             /* the peer sends no more */
     FS_H1_RESET = 1 << 2,           /* a close-delimited body was broken off */
-    FS_H1_LINGER = 1 << 3,          /* closing while the peer's bytes may be on their way */
-    FS_H1_ANSWERED = 1 << 4,        /* reading failed in a message that has its answer */
+    FS_H1_LINGER = 1 << 3,          /* closing while the peer's bytes may be in transit */
+    FS_H1_ANSWERED = 1 << 4,        /* reading failed in a message that was answered */
     /* of the message */
     FS_H1_IN_VALUE = 1 << 8,        /* the parser's last span was a value: a name begins a new field */
     FS_H1_COMPLETE = 1 << 9,        /* the parser has seen the end of the message */
@@ -58,7 +58,7 @@ enum {
     FS_H1_CHUNKED_BODY = 1 << 12,   /* of the request */
     FS_H1_HTTP_1_0 = 1 << 13,
     FS_H1_IS_HEAD = 1 << 14,        /* the method: its response has no body */
-    FS_H1_EXPECTS = 1 << 15,        /* the peer waits for 100 (Continue), which has not been said */
+    FS_H1_EXPECTS = 1 << 15,        /* the peer waits for 100 (Continue), which was not sent yet */
     FS_H1_TE_TRAILERS = 1 << 16,
     FS_H1_WEBSOCKET = 1 << 17,      /* may be upgraded */
     FS_H1_PEER_CLOSES = 1 << 18,    /* the peer itself said that this is its last request */
@@ -93,13 +93,13 @@ void fs_h1_end_response(fs_h1 *h1);
 /* Breaks off whatever is being answered. */
 void fs_h1_break_response(fs_h1 *h1);
 
-/* What an upgrade has begun is over: what is queued still leaves. */
+/* Ends a tunnel; what is queued still leaves. */
 void fs_h1_end_tunnel(fs_h1 *h1);
 
-/* Reading ends with an error of the peer or ours, which is returned. */
+/* Ends reading with an error of the peer's or ours, which it returns. */
 int fs_h1_fail(fs_h1 *h1, int error);
 
-/* Nothing more will be read or written, and nothing is on its way. */
+/* Nothing more will be read or written, and nothing is in transit. */
 void fs_h1_close_now(fs_h1 *h1);
 
 #endif

@@ -21,7 +21,7 @@ static int op_proceed(fs_stream *stream)
 
     if (!(h1->flags & FS_H1_EXPECTS) || h1->writing != FS_H1_WRITE_HEAD || h1->reading != FS_H1_READ_BODY)
         return FS_OK;
-    /* Once body bytes have come, it may be left out: RFC 9110 section 10.1.1. */
+    /* Once body bytes have come, 100 may be left out: RFC 9110 section 10.1.1. */
     if (!h1->body_read && !fs_h1_unread(h1) && fs_queue_bytes(h1->sink, FS_H1_LINE("HTTP/1.1 100 Continue\r\n\r\n")) < 0)
         return FS_E_NOMEM;
     h1->flags &= ~(uint32_t)FS_H1_EXPECTS;
@@ -59,7 +59,7 @@ static int wants_trailers(const fs_h1 *h1, const fs_response_head *head)
     return head->flags & FS_RESPONSE_TRAILERS && h1->flags & FS_H1_TE_TRAILERS && !(h1->flags & FS_H1_HTTP_1_0);
 }
 
-/* How the body is framed (RFC 9112 section 6.3); *length is what to announce, -1: nothing. */
+/* How the body is framed (RFC 9112 section 6.3); *length: the length to announce, -1: none. */
 static fs_h1_writing_input choose_framing(const fs_h1 *h1, const fs_response_head *head, int64_t said, int64_t *length)
 {
     const int whole = head->flags & FS_RESPONSE_END && head->length <= INT64_MAX;
@@ -83,7 +83,7 @@ static fs_h1_writing_input choose_framing(const fs_h1 *h1, const fs_response_hea
     return h1->flags & FS_H1_HTTP_1_0 ? FS_H1_ON_CLOSE : FS_H1_ON_CHUNKED;
 }
 
-/* Whether this answer is complete before a body that is too large to throw away, or that waits for its 100. */
+/* Whether this answer is complete before a body that is too large to discard, or that waits for its 100. */
 static int leaves_body_unread(const fs_h1 *h1, const fs_response_head *head)
 {
     if (h1->reading != FS_H1_READ_BODY)
@@ -159,7 +159,7 @@ static int op_head(fs_stream *stream, const fs_response_head *head)
 
 /* ---- the body --------------------------------------------------------------------- */
 
-/* What was queued cannot be taken back: the response is broken. */
+/* Queued bytes cannot be taken back: the response is broken. */
 static int no_memory(fs_h1 *h1)
 {
     fs_h1_break_response(h1);
@@ -218,7 +218,7 @@ static int write_nowhere(fs_h1 *h1, const fs_piece *piece, int end)
 
 enum { PREFIX_MAX = 18 };
 
-/* A whole chunk in one run of memory, with the last chunk where that follows. */
+/* A whole chunk in one run of memory, and the last chunk if it follows. */
 static int queue_small_chunk(fs_h1 *h1, const fs_piece *piece, fs_slice after)
 {
     char *start = h1->sink->reserve(h1->sink, PREFIX_MAX + (size_t)piece->n + after.n);
@@ -335,7 +335,7 @@ static void op_abort(fs_stream *stream, int error)
         fs_h1_end_tunnel(h1);
 }
 
-/* Flow control is the kernel's here: whoever has too much does not receive. */
+/* The kernel does the flow control here: whoever has too much does not receive. */
 static void op_consumed(fs_stream *stream, size_t n)
 {
     (void)stream;

@@ -68,7 +68,7 @@ void fs_h2_free(fs_h2 *h2)
 
 /* ---- bytes in ------------------------------------------------------------------ */
 
-/* Room for n bytes in the store, what is unread at its beginning. */
+/* Room for n bytes in the store, with the unread bytes at its beginning. */
 static int keep_input(fs_h2 *h2, size_t n)
 {
     const fs_allocator *allocator = h2->shared->allocator;
@@ -159,7 +159,7 @@ static void tell_head(fs_h2_stream *stream, fs_event *event)
     fs_h2_reading_on(stream, end ? FS_H2_ON_LAST : FS_H2_ON_HEAD);
     event->kind = result < 0 ? FS_EVENT_RESET : FS_EVENT_HEAD;
     event->error = result;
-    if (result == FS_E_H2_MALFORMED) /* never answered: whoever sends that may have been misled, too */
+    if (result == FS_E_H2_MALFORMED) /* never answered: whoever sends that may itself have been misled */
         fs_h2_reset(stream, FS_E_H2_MALFORMED);
 }
 
@@ -208,7 +208,7 @@ static int tell_ready(fs_h2 *h2, fs_event *event)
         return 0;
     event->stream = &stream->stream;
     if (stream->flags & FS_H2_HAS_HEAD && stream->flags & FS_H2_HAS_RESET)
-        stream->flags &= ~(uint32_t)(FS_H2_HAS_HEAD | FS_H2_HAS_END); /* reset before anybody has heard of it */
+        stream->flags &= ~(uint32_t)(FS_H2_HAS_HEAD | FS_H2_HAS_END); /* reset before anybody was told of it */
     if (stream->flags & FS_H2_HAS_HEAD) {
         tell_head(stream, event);
     } else if (stream->flags & FS_H2_HAS_RESET) {
@@ -228,8 +228,8 @@ static int tell_ready(fs_h2 *h2, fs_event *event)
 }
 
 /*
- * SETTINGS are answered with one frame. That more are queued means that a stream's window has overflown, which nghttp2
- * takes for the stream's error; RFC 9113 section 6.9.2 has it be the connection's.
+ * SETTINGS are answered with one frame. If more are queued, a stream's window has overflowed, which nghttp2 treats as
+ * the stream's error; by RFC 9113 section 6.9.2 it is the connection's.
  */
 static int overflows(fs_h2 *h2, size_t before)
 {
@@ -273,7 +273,7 @@ int fs_h2_next(fs_h2 *h2, fs_event *event)
         if (tell_ready(h2, event))
             return FS_OK;
         if (h2->ready)
-            continue; /* it had nothing to tell any more */
+            continue; /* the stream had nothing more to tell */
         if (!h2->in_section && h2->arena)
             fs_h2_head_done(h2);
         if (h2->over || !h2->input_len) {

@@ -1,7 +1,7 @@
 #include "h2.h"
 
-/* A build without nghttp2, in place of h2.c and h2_*.c: fs_h2_init fails, so that no other function here is called with
- * a connection. */
+/* Replaces h2.c and h2_*.c in a build without nghttp2: fs_h2_init fails, so that no other function here is called
+ * with a connection. */
 
 const int fs_h2_available = 0;
 

@@ -6,15 +6,15 @@
 
 enum {
     FRAME_HEAD = 9,           /* bytes: RFC 9113 section 4.1 */
-    RESET_BURST = 1000,       /* a page that is left with all its requests under way */
+    RESET_BURST = 1000,       /* a page that is left while all its requests are under way */
     CONTROL_BURST = 2000,
-    CONTROL_RATE = 500,       /* a second; a client that measures the bandwidth with PING sends some ten */
+    CONTROL_RATE = 500,       /* a second; a client that measures the bandwidth with PING sends about ten */
     EARNED = 2000,            /* thousandths: two control frames for a request */
     CREDIT = 3,               /* for DATA: the windows of a stream and of the connection, and a PING that measures */
     MOST_CREDIT = 16384,      /* as many as a window of 64 KiB earns by the smallest messages of gRPC */
-    FULL_FRAME = 1024,        /* bytes in a frame, from which it does not matter what has cut it */
-    FRAME = 16384,            /* bytes: what a client may send that has not been told of more */
-    MIN_CONTINUATIONS = 8     /* of a field section, however little the limit is */
+    FULL_FRAME = 1024,        /* bytes from which it does not matter why a frame is no larger */
+    FRAME = 16384,            /* bytes of the largest frame, unless the client was told of more */
+    MIN_CONTINUATIONS = 8     /* of a field section, however low the limit is */
 };
 
 /* RFC 9113 section 6. */
@@ -58,7 +58,7 @@ static int control(fs_h2 *h2)
     return fs_bucket_take(&h2->control, h2->now) ? FS_OK : FS_E_H2_FLOOD;
 }
 
-/* What answers DATA, and measures how fast it comes. */
+/* A frame that answers DATA, or measures how fast it comes. */
 static int attendant(fs_h2 *h2)
 {
     if (!h2->credit)
@@ -67,8 +67,8 @@ static int attendant(fs_h2 *h2)
     return FS_OK;
 }
 
-/* A stream below the newest that was never opened is closed (RFC 9113 section 5.1.1). nghttp2 takes HEADERS of such a one
- * for late trailers; of the newest gap, at least, it is known that they are none. */
+/* A stream below the newest that was never opened is closed (RFC 9113 section 5.1.1). nghttp2 takes its HEADERS for
+ * late trailers; at least for the newest gap we know that they are not. */
 static int judge_number(fs_h2 *h2)
 {
     const uint8_t *p = h2->frame + 5;
@@ -83,8 +83,8 @@ static int judge_number(fs_h2 *h2)
     return FS_OK;
 }
 
-/* As many full frames as fill the limit, and what above it is answered: h2_head.c counts the bytes. One that is not
- * small has its price in them. */
+/* As many full frames as fill the limit, and the excess that is still answered: h2_head.c counts the bytes. A frame
+ * that is not small pays with its bytes. */
 static int judge_continuation(fs_h2 *h2)
 {
     const uint32_t full = FS_H2_FAR_ABOVE * (h2->shared->limits->h2_max_header_list / FRAME);
@@ -100,7 +100,7 @@ static int judge(fs_h2 *h2)
 
     switch (h2->frame[3]) {
     case DATA:
-        h2->carries = 0; /* it may be empty, only padding, or for a stream that is gone: seen when it is over */
+        h2->carries = 0; /* it may be empty, only padding, or for a stream that is gone: known at its end */
         return FS_OK;
     case HEADERS:
         h2->continuations = 0;
@@ -115,7 +115,7 @@ static int judge(fs_h2 *h2)
         return flags & ACK ? FS_OK : attendant(h2);
     case WINDOW_UPDATE:
         return attendant(h2);
-    default: /* PRIORITY, and what only a wrong client sends, or one with an extension */
+    default: /* PRIORITY, and what only a faulty client sends, or one with an extension */
         return control(h2);
     }
 }
@@ -130,7 +130,7 @@ int64_t fs_h2_guard_run(fs_h2 *h2, const char *p, size_t n)
         h2->preface_left -= (uint8_t)n;
         return (int64_t)n;
     }
-    if (!h2->frame_len && !h2->carries) { /* the last one carried nothing; a request that ends so has earned it */
+    if (!h2->frame_len && !h2->carries) { /* the last frame carried nothing; the request that it ends has paid for it */
         h2->carries = 1;
         if (control(h2) < 0)
             return FS_E_H2_FLOOD;

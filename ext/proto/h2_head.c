@@ -9,16 +9,16 @@
 
 #include <string.h>
 
-enum { OVERHEAD = 32 }; /* of a field, by which its section's size is counted (RFC 9113 section 6.5.2) */
+enum { OVERHEAD = 32 }; /* counted for each field in its section's size (RFC 9113 section 6.5.2) */
 
 struct fs_h2_arena {
     fs_slice method, scheme, authority, path, protocol;
     char *bytes;               /* names and values */
-    char *crumbs;              /* of the cookies, joined (RFC 9113 section 8.2.3): one field for whoever is not HTTP/2 */
-    size_t used, eaten;        /* bytes of the one and of the other; each has room for all that the limit lets come */
+    char *crumbs;              /* the cookies, joined into one field (RFC 9113 section 8.2.3) */
+    size_t used, eaten;        /* bytes used of each; both have room for all that the limit admits */
     uint64_t total;            /* as SETTINGS_MAX_HEADER_LIST_SIZE counts */
-    uint32_t nfields;          /* the place of Host included, which is the first */
-    uint32_t cookie;           /* the place of the joined field, 0 */
+    uint32_t nfields;          /* including the place of Host, which is the first */
+    uint32_t cookie;           /* the place of the joined field, or 0 */
     int underscores;           /* a name has one */
     int error;                 /* of its size */
     fs_field fields[];
@@ -26,7 +26,7 @@ struct fs_h2_arena {
 
 /* ---- life ------------------------------------------------------------------- */
 
-/* The joined cookies are no longer than their crumbs and what is counted for each of them. */
+/* The joined cookies are no longer than the crumbs with the overhead of each. */
 static fs_h2_arena *new_arena(fs_h2_shared *shared)
 {
     const size_t fields = (size_t)shared->limits->max_fields + 1;
@@ -101,7 +101,7 @@ static fs_slice *pseudo(fs_h2_arena *arena, const char *name, size_t n)
                                             : &arena->protocol;
 }
 
-/* Browsers send a cookie a field: all of them are one, also for the limit of fields. */
+/* Browsers send a field for each cookie: all of them count as one, also for the limit of fields. */
 static void add_crumb(fs_h2_arena *arena, const char *value, size_t n)
 {
     fs_field *field = &arena->fields[arena->cookie];
@@ -127,7 +127,7 @@ static void add_field(fs_h2 *h2, const char *name, size_t name_len, const char *
         add_crumb(arena, value, value_len);
         return;
     }
-    /* Host is one of them, as in HTTP/1; where it comes as :authority, it has its place already. */
+    /* Host is one of the fields, as in HTTP/1; if it comes as :authority, it has its place already. */
     if (arena->nfields >= h2->shared->limits->max_fields + (id == FS_FIELD_HOST)) {
         arena->error = FS_E_TOO_MANY_FIELDS;
         return;
@@ -180,7 +180,7 @@ typedef struct findings {
     int expects, bad_expectation;
 } findings;
 
-/* nghttp2 has seen that it is a number, and there once. */
+/* nghttp2 has checked that it is a number, and given once. */
 static int64_t read_length(const fs_field *field)
 {
     int64_t length = 0;
@@ -215,8 +215,7 @@ static void look_at(const fs_field *field, fs_request_head *head, findings *foun
     }
 }
 
-/* Host comes first, from :authority where there is one; the two must not name different servers (RFC 9113 section
- * 8.3.1). */
+/* Host comes first, from :authority if there is one; both must name the same server (RFC 9113 section 8.3.1). */
 static int check_host(fs_h2_arena *arena, fs_request_head *head, const findings *found)
 {
     fs_slice host = arena->authority;
@@ -251,12 +250,12 @@ static int check_target(const fs_h2 *h2, const fs_h2_arena *arena, fs_request_he
     if (arena->method.n + arena->path.n > h2->shared->limits->max_request_line)
         return FS_E_TARGET_TOO_LONG;
     if (!arena->path.n || (arena->path.p[0] != '/' && arena->path.p[0] != '*'))
-        return FS_E_BAD_TARGET; /* no absolute form: that is what :scheme and :authority are for */
+        return FS_E_BAD_TARGET; /* no absolute form: :scheme and :authority are for that */
     head->target = arena->path;
     return fs_check_target(head, &authority);
 }
 
-/* An extended CONNECT is a method of its own (RFC 8441 section 4); other protocols by it nobody here speaks. */
+/* An extended CONNECT is a method of its own (RFC 8441 section 4); we speak no other protocol over it. */
 static int check_method(fs_h2_stream *stream, const fs_h2_arena *arena, fs_request_head *head, int end)
 {
     head->method = arena->method;

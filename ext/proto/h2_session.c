@@ -8,15 +8,15 @@
 
 #include <string.h>
 
-/* nghttp2's own limit of resets is below ours and speaks of an internal error; that of CONTINUATION frames counts how
- * often it is fed, and h2_guard.c counts the frames. Older versions have neither. */
+/* nghttp2's own limit of resets is below ours and reports an internal error; its limit of CONTINUATION frames counts
+ * how often it is fed, while h2_guard.c counts the frames. Older versions have neither. */
 void nghttp2_option_set_stream_reset_rate_limit(nghttp2_option *option, uint64_t burst, uint64_t rate)
     __attribute__((weak));
 void nghttp2_option_set_max_continuations(nghttp2_option *option, size_t count) __attribute__((weak));
 
 enum {
     NO_LIMIT = 1 << 30,
-    LARGEST_ANSWER_HEAD = 16 << 20 /* nghttp2's own, 64 KiB, is less than what applications send; memory is taken as needed */
+    LARGEST_ANSWER_HEAD = 16 << 20 /* nghttp2's 64 KiB are less than applications send; memory is taken as needed */
 };
 
 static fs_h2_stream *stream_of(nghttp2_session *session, int32_t id)
@@ -60,7 +60,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     return 0;
 }
 
-/* By itself nghttp2 would leave the field out; RFC 9113 section 8.2.1 has the message refused. */
+/* nghttp2 would drop the field; by RFC 9113 section 8.2.1 the message is refused. */
 static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                              size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags, void *user_data)
 {
@@ -119,8 +119,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     if (taken && !h2->carries) /* the first of this frame */
         fs_h2_guard_carried(h2);
     h2->carries = 1;
-    /* The connection's window only says how much is on its way: what is kept is bounded by the streams' windows, so
-     * that one whose application is slow does not hold up the others. */
+    /* The connection's window only limits what is in transit: the streams' windows bound what is kept, so that a
+     * stream whose application is slow does not hold up the others. */
     if (nghttp2_session_consume_connection(session, n) < 0)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     if (!stream)
@@ -155,7 +155,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
-/* A head that cannot be sent. That its stream is closing is no news. */
+/* A head that cannot be sent. If its stream is closing, that is known already. */
 static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user_data)
 {
     fs_h2_stream *stream = frame->hd.type == NGHTTP2_HEADERS ? stream_of(session, frame->hd.stream_id) : NULL;

@@ -68,7 +68,7 @@ void fs_h2_free_stream(fs_h2_stream *stream)
         stream->next->prev = stream->prev;
     h2->open--;
     if (!h2->open)
-        h2->framed_at = h2->now; /* it is idle from now on, however long the last answer took */
+        h2->framed_at = h2->now; /* idle from now on, however long the last answer took */
     if (shared->nstreams == STREAMS_KEPT) {
         shared->allocator->release(shared->allocator->ctx, stream);
         return;
@@ -96,5 +96,5 @@ void fs_h2_end_response(fs_h2_stream *stream)
     fs_h2_writing_on(stream, FS_H2_ON_END);
     stream->stream.ended = 1;
     stream->stream.trailers_pending = 0;
-    fs_h2_reading_on(stream, FS_H2_ON_IGNORE); /* a body that still comes is nobody's */
+    fs_h2_reading_on(stream, FS_H2_ON_IGNORE); /* nobody wants a body that still comes */
 }

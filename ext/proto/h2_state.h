@@ -18,7 +18,7 @@ typedef enum fs_h2_reading_input {
 
 typedef enum fs_h2_writing_input {
     FS_H2_ON_ANSWER,        /* the head was given, a body follows */
-    FS_H2_ON_BODILESS,      /* likewise, and none does */
+    FS_H2_ON_BODILESS,      /* the head was given, no body follows */
     FS_H2_ON_TRAILERS,      /* the body was given, trailers are due */
     FS_H2_ON_TUNNEL,
     FS_H2_ON_END,           /* everything was given, or it was broken off */
@@ -42,13 +42,13 @@ static inline void fs_h2_writing_on(fs_h2_stream *stream, fs_h2_writing_input in
 /* A fresh stream in the connection's list; NULL when out of memory. */
 fs_h2_stream *fs_h2_open_stream(fs_h2 *h2, int32_t id);
 
-/* Out of the list, and back to where it came from. */
+/* Removes a stream from the list, and returns it to where it came from. */
 void fs_h2_free_stream(fs_h2_stream *stream);
 
-/* next() has something to tell of it. */
+/* Makes next() report `what` of the stream. */
 void fs_h2_tell(fs_h2_stream *stream, uint32_t what);
 
-/* The answer is complete, for the exchange that gave it. */
+/* The exchange has given its whole answer. */
 void fs_h2_end_response(fs_h2_stream *stream);
 
 #endif

@@ -30,7 +30,7 @@ int fs_h2_queue(fs_h2 *h2, const void *p, size_t n)
 
 /* ---- field sections ------------------------------------------------------------ */
 
-/* One that is being put together: in the worker's scratch, for nghttp2 copies it. */
+/* A field section that is being assembled: in the worker's scratch memory, since nghttp2 copies it. */
 typedef struct section {
     nghttp2_nv *nva;
     size_t n;
@@ -72,7 +72,7 @@ static int open_section(section *section, fs_h2_shared *shared, const fs_field *
 
 static void add(section *section, const char *name, size_t name_len, const char *value, size_t value_len, int is_static)
 {
-    /* nghttp2 writes to neither, its type only says so. */
+    /* nghttp2 writes to neither, although its type is not const. */
     section->nva[section->n++] = (nghttp2_nv){
         (uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, name_len, value_len,
         is_static ? NGHTTP2_NV_FLAG_NO_COPY_NAME : NGHTTP2_NV_FLAG_NONE};
@@ -232,7 +232,7 @@ static int op_proceed(fs_stream *s)
     if (!(stream->flags & FS_H2_EXPECTS) || stream->writing != FS_H2_WRITE_HEAD || stream->flags & FS_H2_CLOSED)
         return FS_OK;
     stream->flags &= ~(uint32_t)FS_H2_EXPECTS;
-    /* Once body bytes have come, it may be left out: RFC 9110 section 10.1.1. */
+    /* Once body bytes have come, 100 may be left out: RFC 9110 section 10.1.1. */
     return stream->received ? FS_OK : submit_interim(stream, 100, NULL, 0);
 }
 
@@ -254,7 +254,7 @@ static int has_no_body(const fs_h2_stream *stream, int status)
     return stream->flags & FS_H2_IS_HEAD || status == 204 || status == 205 || status == 304;
 }
 
-/* What Content-Length announces, -1: nothing (RFC 9110 section 8.6). */
+/* The length that Content-Length announces, -1: none (RFC 9110 section 8.6). */
 static int64_t length_of(const fs_h2_stream *stream, const fs_response_head *head, int64_t said)
 {
     const int whole = head->flags & FS_RESPONSE_END && head->length <= INT64_MAX;
@@ -272,7 +272,7 @@ static int submit(fs_h2_stream *stream, const section *section, int body)
 {
     const nghttp2_data_provider provider = {.source = {.ptr = stream}, .read_callback = fs_h2_read_body};
 
-    /* It fails only for want of memory: a stream that is gone is not asked. */
+    /* Fails only without memory: never called for a stream that is gone. */
     return nghttp2_submit_response(stream->h2->session, stream->id, section->nva, section->n, body ? &provider : NULL) < 0
                ? FS_E_NOMEM
                : FS_OK;
@@ -337,7 +337,7 @@ static void end_body(fs_h2_stream *stream)
     }
 }
 
-/* A body that contradicts its Content-Length, after what fits of it. */
+/* Ends a body that contradicts its Content-Length, after the part that fits. */
 static int wrong_length(fs_h2_stream *stream, int error)
 {
     if (error == FS_E_APP_BODY_TOO_LONG) {
@@ -448,7 +448,7 @@ static int check_trailers(const fs_field *fields, uint32_t n, size_t *bytes)
     return FS_OK;
 }
 
-/* Adds copies to those that wait already. */
+/* Adds copies to the fields that already wait. */
 static int keep_trailers(fs_h2_stream *stream, const fs_field *fields, uint32_t n, size_t bytes)
 {
     const fs_allocator *allocator = stream->h2->shared->allocator;
@@ -503,7 +503,7 @@ static int op_trailers(fs_stream *s, const fs_field *fields, uint32_t n, int end
 
 void fs_h2_reset(fs_h2_stream *stream, int error)
 {
-    /* What was given leaves before, as far as the windows are open: nghttp2 would drop it. */
+    /* What was given leaves first, as far as the windows are open: nghttp2 would drop it. */
     if (stream->stream.head_sent && !fs_error_is_peer(error) && error != FS_E_NOMEM)
         (void)fs_h2_make_frames(stream->h2, UINT64_MAX);
     if (!(stream->flags & FS_H2_CLOSED)) {

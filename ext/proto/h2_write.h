@@ -5,7 +5,7 @@
 
 #include <nghttp2/nghttp2.h>
 
-/* The answers' half of the machine. */
+/* The half of the machine that writes answers. */
 
 extern const fs_stream_ops fs_h2_ops;
 
@@ -15,10 +15,10 @@ ssize_t fs_h2_read_body(nghttp2_session *session, int32_t id, uint8_t *buffer, s
 int fs_h2_send_body(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t length,
                     nghttp2_data_source *source, void *user_data);
 
-/* Frames into the sink, as long as there are some and `room` bytes have not been made. FS_OK or FS_E_NOMEM. */
+/* Makes frames into the sink until there are no more or `room` bytes were made. FS_OK or FS_E_NOMEM. */
 int fs_h2_make_frames(fs_h2 *h2, uint64_t room);
 
-/* What was written into tunnels is not told to nghttp2 by itself. */
+/* Tells nghttp2 of bytes that were written into tunnels. */
 void fs_h2_resume_tunnels(fs_h2 *h2);
 
 /* Copies bytes to the connection's sink. FS_OK or FS_E_NOMEM. */

@@ -15,8 +15,8 @@ enum { FS_METHODS_ANY, FS_METHODS_REGISTERED };
 
 /*
  * Every limit of a worker: its type, its name, its default, and the attack that
- * it answers. 0 means unlimited only where it is said ("0: none"). Times are
- * milliseconds; ext/proto has no clock and leaves them to ext/core.
+ * it answers. 0 means unlimited only where the comment says so ("0: none"). Times
+ * are milliseconds; ext/proto has no clock and leaves them to ext/core.
  *
  * This is the one place: the struct below, `_core.LIMITS` and the defaults of
  * the options (src/fastserve/core_tables.py, made by tools/core_tables.py) come
@@ -32,12 +32,12 @@ enum { FS_METHODS_ANY, FS_METHODS_REGISTERED };
     X(uint32_t, max_pipelined, 64)                      /* requests a turn: one client takes the whole worker */       \
     X(uint64_t, max_requests, 0)                        /* 0: none; requests a connection */                           \
     X(uint32_t, max_concurrency, 0)                     /* 0: none; requests at work, also without a client (503) */   \
-    X(uint32_t, max_queue, 0)                           /* requests that wait for one of these to end (503) */         \
+    X(uint32_t, max_queue, 0)                           /* requests that wait for one of them to end (503) */          \
                                                                                                                        \
     X(uint32_t, high_water, 64 * FS_KIB)                /* queued output above which `send` waits */                   \
     X(uint32_t, low_water, 16 * FS_KIB)                 /* and below which it goes on */                               \
     X(uint32_t, body_high_water, 64 * FS_KIB)           /* received body that the application has not taken */         \
-    X(uint32_t, max_skip, 256 * FS_KIB)                /* unread body thrown away to keep a connection */             \
+    X(uint32_t, max_skip, 256 * FS_KIB)                /* unread body discarded to keep a connection */               \
     X(uint64_t, body_buffer, 512 * FS_KIB)              /* of a body in memory before it goes to a file (WSGI) */      \
     X(uint64_t, buffered, 256 * FS_MIB)                 /* 0: none; what clients send, in the worker's memory (503) */ \
     X(uint64_t, body_files, 10 * FS_GIB)                /* 0: none; bodies in its files, a full disk (503, 413) */     \
@@ -48,10 +48,10 @@ enum { FS_METHODS_ANY, FS_METHODS_REGISTERED };
                                                                                                                        \
     X(uint32_t, h2_max_streams, 128)                    /* applications at work for one connection */                  \
     X(uint32_t, h2_stream_window, 256 * FS_KIB)         /* a stream's body that the application has not taken */       \
-    X(uint32_t, h2_connection_window, 1 * FS_MIB)       /* a connection's bodies that are on their way */              \
+    X(uint32_t, h2_connection_window, 1 * FS_MIB)       /* a connection's bodies in transit */                         \
     X(uint32_t, h2_max_frame_size, 16 * FS_KIB)         /* a frame that keeps the others of its connection waiting */  \
     X(uint32_t, h2_max_header_list, 32 * FS_KIB)        /* an endless field section, HPACK bombs (431) */              \
-    X(uint32_t, h2_reset_rate, 200)                     /* streams begun and broken off a second (rapid reset) */      \
+    X(uint32_t, h2_reset_rate, 200)                     /* streams begun and reset a second (rapid reset) */           \
                                                                                                                        \
     X(uint32_t, timeout_first_byte, 15 * FS_SECONDS)    /* a new connection that says nothing */                       \
     X(uint32_t, timeout_head, 15 * FS_SECONDS)          /* half a head, counted from its first byte (408) */           \
@@ -59,7 +59,7 @@ enum { FS_METHODS_ANY, FS_METHODS_REGISTERED };
     X(uint32_t, timeout_body, 30 * FS_SECONDS)          /* a body without progress (408) */                            \
     X(uint32_t, timeout_write, 60 * FS_SECONDS)         /* a reader without progress */                                \
     X(uint32_t, timeout_linger, 2 * FS_SECONDS)         /* reading after the last answer: without a byte */            \
-    X(uint32_t, timeout_discard, 30 * FS_SECONDS)       /* and in all: a client that never ends its request */         \
+    X(uint32_t, timeout_discard, 30 * FS_SECONDS)       /* and in total: a client that never ends its request */       \
     X(uint32_t, timeout_request, 0)                     /* 0: none; an application that does not begin its answer */   \
     X(uint32_t, timeout_response_idle, 0)               /* 0: none; and one that does not go on with it */             \
     X(uint32_t, timeout_response, 0)                    /* 0: none; and one that does not complete it */               \
@@ -71,8 +71,8 @@ enum { FS_METHODS_ANY, FS_METHODS_REGISTERED };
     X(uint32_t, timeout_ws_ping, 20 * FS_SECONDS)       /* 0: none; between two pings */                               \
     X(uint32_t, timeout_ws_pong, 20 * FS_SECONDS)       /* 0: none; a peer that has silently gone: no pong (1011) */   \
     X(uint32_t, timeout_ws_message, 60 * FS_SECONDS)    /* 0: none; a message without progress; tenfold: all of it */  \
-    X(uint32_t, timeout_tls_handshake, 10 * FS_SECONDS) /* a handshake that does not come to its end */                \
-    X(uint32_t, timeout_h2_ping, 20 * FS_SECONDS)       /* 0: none; of silence with streams open before a ping */      \
+    X(uint32_t, timeout_tls_handshake, 10 * FS_SECONDS) /* a handshake that is never completed */                      \
+    X(uint32_t, timeout_h2_ping, 20 * FS_SECONDS)       /* 0: none; silence with open streams before a ping */         \
     X(uint32_t, timeout_h2_pong, 20 * FS_SECONDS)       /* 0: none; a peer that has silently gone */
 
 /* Filled once from the configuration; read as plain members. */

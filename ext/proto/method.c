@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* IANA's registry, in its order; those that are not served are not here. */
+/* IANA's registry, in its order, without those that are not served. */
 static const char *const REGISTERED[] = {
     "ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "COPY", "DELETE", "GET", "HEAD", "LABEL", "LINK", "LOCK",
     "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL", "MKREDIRECTREF", "MKWORKSPACE", "MOVE", "OPTIONS", "ORDERPATCH",

@@ -5,11 +5,11 @@
 
 #include <string.h>
 
-/* A run of a response's body, as an exchange gives it: memory, or a range of a file. */
+/* A run of a response's body from an exchange: memory, or a range of a file. */
 typedef struct fs_piece {
     const char *p;       /* NULL for a file */
     uint64_t n;
-    void *owner;         /* that keeps p alive; NULL: the bytes must be copied */
+    void *owner;         /* keeps p alive; NULL: the bytes must be copied */
     int64_t offset;      /* of files, as fd */
     int fd;
 } fs_piece;

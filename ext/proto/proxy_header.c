@@ -10,7 +10,7 @@
 #define V1_START "PROXY "
 #define V1_START_LEN 6
 
-/* What is left of the line up to the next space, which is taken off with it; the last one ends with the line. */
+/* Takes the next word off the line, with the space behind it; the last word ends with the line. */
 static fs_slice next_word(fs_slice *line)
 {
     const char *space = memchr(line->p, ' ', line->n);
@@ -59,7 +59,7 @@ static int read_line(fs_slice line, fs_proxy_header *header)
     const fs_slice protocol = next_word(&line);
 
     if (is_word(protocol, "UNKNOWN"))
-        return FS_OK; /* whatever else the line says is to be ignored */
+        return FS_OK; /* the rest of the line is ignored */
     if (is_word(protocol, "TCP4"))
         header->family = FS_PROXY_INET;
     else if (is_word(protocol, "TCP6"))
@@ -119,7 +119,7 @@ static uint32_t big_endian(const char *p, size_t n)
     return number;
 }
 
-/* CRC-32C (RFC 3720 appendix B.4), bit by bit: a header is short, and comes once a connection. */
+/* CRC-32C (RFC 3720 appendix B.4), bit by bit: a header is short and comes once for each connection. */
 static uint32_t crc32c(uint32_t crc, const char *p, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -130,7 +130,7 @@ static uint32_t crc32c(uint32_t crc, const char *p, size_t n)
     return crc;
 }
 
-/* Whether the checksum that stands at `at` is that of the header with zeros in its place. */
+/* Whether the checksum at `at` is right for the header with zeros in its place. */
 static int checksum_holds(const char *p, size_t n, size_t at)
 {
     static const char zeros[4];
@@ -141,7 +141,7 @@ static int checksum_holds(const char *p, size_t n, size_t at)
     return ~crc == big_endian(p + at, sizeof zeros);
 }
 
-/* Of a header of n bytes, from `at` on. What the triples say is nobody's here, but for the checksum. */
+/* Checks the triples of a header of n bytes, from `at` on. Only the checksum matters here. */
 static int check_triples(const char *p, size_t n, size_t at)
 {
     size_t length;
@@ -167,7 +167,7 @@ static void read_ends(const char *p, size_t ip_size, fs_proxy_header *header)
     header->destination.port = (uint16_t)big_endian(p + 2 * ip_size + 2, 2);
 }
 
-/* What a PROXY command says, in a header of n bytes. */
+/* Reads the addresses of a PROXY command, in a header of n bytes. */
 static int read_block(const char *p, size_t n, fs_proxy_header *header)
 {
     const unsigned family = (uint8_t)p[13] >> 4, transport = (uint8_t)p[13] & 0x0f;
@@ -177,7 +177,7 @@ static int read_block(const char *p, size_t n, fs_proxy_header *header)
         check_triples(p, n, (size_t)V2_FIXED + ADDRESSES_SIZE[family]) < 0)
         return FS_E_PROXY_HEADER;
     if (transport == 0)
-        return FS_OK; /* unspecified: addresses of such a kind are to be ignored */
+        return FS_OK; /* unspecified: addresses of such a kind are ignored */
     header->family = (int)family;
     if (family == FS_PROXY_INET || family == FS_PROXY_INET6) {
         read_ends(addresses, family == FS_PROXY_INET ? 4 : 16, header);
@@ -206,7 +206,7 @@ static int parse_v2(const char *p, size_t n, fs_proxy_header *header)
         return 0;
     if (command == V2_PROXY && read_block(p, size, header) < 0)
         return FS_E_PROXY_HEADER;
-    return (int)size; /* of LOCAL, a proxy's own connection, nothing but the length counts */
+    return (int)size; /* for LOCAL, a proxy's own connection, only the length counts */
 }
 
 int fs_proxy_header_parse(const char *p, size_t n, fs_proxy_header *header)

@@ -16,7 +16,7 @@ int fs_answer_error(fs_stream *stream, int error)
         FIELD(FS_FIELD_UNKNOWN, "retry-after", "1"),
     };
     const fs_error_info *info = fs_error_describe(error);
-    /* A person has typed http: for https:, and the phrase would not tell. */
+    /* Somebody has typed http: instead of https:, and the phrase would not say so. */
     const fs_slice text =
         error == FS_E_PLAIN_HTTP ? (fs_slice){info->text, strlen(info->text)} : fs_reason_phrase(info->status);
     const fs_response_head head = {.status = info->status, .reason = {"", 0}, .fields = fields,

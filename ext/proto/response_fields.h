@@ -5,27 +5,27 @@
 #include "error.h"
 #include "field.h"
 
-/* The fields of an application's response, as every protocol takes them. */
+/* The fields of an application's response, the same for all protocols. */
 
-/* What they say about the message itself. */
+/* What the fields say about the message itself. */
 typedef struct fs_said {
-    int64_t length;       /* Content-Length, -1: not said */
+    int64_t length;       /* Content-Length, -1: not given */
     int close;            /* Connection: close */
-    int date, server;     /* has its own */
+    int date, server;     /* the application gave its own */
 } fs_said;
 
-/* The id of its name, looked up where the field does not say it. */
+/* The id of the field's name, looked up if the field does not have it. */
 uint32_t fs_field_id(const fs_field *field);
 
-/* Blanks around a value are not part of it (RFC 9110 section 5.5). */
+/* The value without the blanks around it, which do not belong to it (RFC 9110 section 5.5). */
 fs_slice fs_value_of(const fs_field *field);
 
-/* Writes the name in lower case; where it ends, or NULL when it is no token. A name with an id is in the table. */
+/* Writes the name in lower case. Returns its end, or NULL if it is not a token. A name with an id is in the table. */
 char *fs_put_name(char *p, const fs_field *field, uint32_t id);
 
 /*
- * 1 for a field that is not passed on as it is: it speaks of the framing or of
- * the connection. FS_OK: it is passed on. FS_E_APP_LENGTH.
+ * 1 for a field that is not passed on, since it is about the framing or the
+ * connection. FS_OK: it is passed on. FS_E_APP_LENGTH.
  */
 int fs_intercept(fs_said *said, uint32_t id, fs_slice value);
 

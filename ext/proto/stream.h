@@ -79,9 +79,9 @@ typedef enum fs_version {
 typedef struct fs_request_head {
     fs_slice method;
     fs_slice target;               /* as sent */
-    fs_slice path;                 /* without scheme, authority and query; "/" when that is empty; "*" */
+    fs_slice path;                 /* without scheme, authority and query; "/" if that is empty; "*" */
     fs_slice query;                /* without the question mark */
-    const fs_field *fields;        /* Host comes out of an absolute target where there is one */
+    const fs_field *fields;        /* Host comes from an absolute target if there is one */
     uint32_t nfields;
     fs_version version;
     uint32_t flags;                /* FS_HEAD_* */
@@ -103,7 +103,7 @@ typedef struct fs_event {
 
 enum {
     FS_RESPONSE_TRAILERS = 1 << 0,     /* the application announced trailers */
-    FS_RESPONSE_END = 1 << 1           /* the body given with the head is all of it: its length is known */
+    FS_RESPONSE_END = 1 << 1           /* the whole body comes with the head: its length is known */
 };
 
 /* Everything is borrowed for the call only. */
@@ -118,8 +118,8 @@ typedef struct fs_response_head {
 
 typedef struct fs_stream_ops {
     /*
-     * Says 100 (Continue) where the peer waits for it and nothing has been
-     * answered yet; otherwise does nothing. FS_OK or FS_E_NOMEM.
+     * Sends 100 (Continue) if the peer waits for it and nothing was answered
+     * yet; otherwise does nothing. FS_OK or FS_E_NOMEM.
      */
     int (*proceed)(fs_stream *s);
     /* A 1xx response (103). Dropped silently for HTTP/1.0. */
@@ -148,18 +148,18 @@ typedef struct fs_stream_ops {
      */
     int (*trailers)(fs_stream *s, const fs_field *fields, uint32_t n, int end);
     /*
-     * Ends the response visibly broken when its head has gone (no last chunk,
-     * a short body, RST_STREAM). What was queued still leaves. A tunnel that has
-     * come to its end is ended by this too, with FS_OK.
+     * Ends the response, visibly broken if its head has gone (no last chunk, a
+     * short body, RST_STREAM). What was queued still leaves. Also ends a tunnel
+     * that has finished, with FS_OK.
      */
     void (*abort)(fs_stream *s, int error);
     /* n bytes of the request body have been taken by the application (flow control). */
     void (*consumed)(fs_stream *s, size_t n);
     /*
-     * After FS_HEAD_UPGRADE_WEBSOCKET, in place of head(): accepts with these
-     * fields and turns the stream into a tunnel. FS_EVENT_DATA brings its bytes
-     * from here on, and what goes out is written to *tunnel, which is the protocol's and
-     * lives as long as the stream. FS_E_APP_* with nothing sent, or FS_E_NOMEM.
+     * After FS_HEAD_UPGRADE_WEBSOCKET, instead of head(): accepts with these
+     * fields and turns the stream into a tunnel. From here on FS_EVENT_DATA
+     * brings its bytes, and output is written to *tunnel, which is the protocol's
+     * and lives as long as the stream. FS_E_APP_* with nothing sent, or FS_E_NOMEM.
      */
     int (*upgrade)(fs_stream *s, const fs_field *fields, uint32_t n, fs_sink **tunnel);
 } fs_stream_ops;

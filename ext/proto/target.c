@@ -6,16 +6,16 @@
 /* ---- classes of bytes ---------------------------------------------------- */
 
 enum {
-    TARGET = 1,        /* may stand in a target */
-    PLAIN = 2,         /* likewise, and a path of these is not to be decoded */
-    REG_NAME = 4,      /* RFC 3986 section 3.2.2, but for percent */
+    TARGET = 1,        /* allowed in a target */
+    PLAIN = 2,         /* likewise, and a path of only these needs no decoding */
+    REG_NAME = 4,      /* RFC 3986 section 3.2.2, without percent */
     LITERAL = 8        /* inside the brackets of an IP literal */
 };
 
 #define ANY (TARGET | PLAIN | REG_NAME | LITERAL)
 
-/* A target may hold the like of "|", which no URI has but many clients send; no
- * bytes above 0x7f, which llhttp refuses, too. '?' ends a path. */
+/* A target may hold characters such as "|", which no URI has but many clients send;
+ * no bytes above 0x7f, which llhttp refuses too. '?' ends a path. */
 static const uint8_t CLASS[256] = {
     ['!'] = ANY, ['"'] = TARGET | PLAIN, ['$'] = ANY, ['%'] = TARGET, ['&' ... ','] = ANY,
     ['-' ... '.'] = ANY, ['/'] = TARGET | PLAIN, ['0' ... '9'] = ANY, [':'] = TARGET | PLAIN | LITERAL,
@@ -73,7 +73,7 @@ static size_t reg_name(const char *p, size_t n)
     }
 }
 
-/* Length of "[...]" at p, 0 when it is none. */
+/* Length of "[...]" at p, 0 if there is none. */
 static size_t ip_literal(const char *p, size_t n)
 {
     const size_t inside = span_of(p + 1, n - 1, LITERAL);
@@ -105,7 +105,7 @@ static int is_unreserved(char c)
     return is_digit(c) || (fs_lower(c) >= 'a' && fs_lower(c) <= 'z') || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
-/* The next byte of a host without its case; one that is escaped and has to be is another byte. */
+/* The next byte of a host, ignoring case; a byte that has to be escaped, and is, differs from the plain one. */
 static unsigned next_byte(fs_slice *host)
 {
     unsigned c = (uint8_t)fs_lower(host->p[0]);
@@ -121,7 +121,7 @@ static unsigned next_byte(fs_slice *host)
     return c;
 }
 
-/* Takes the port off; the scheme's where there is none, or an empty one. */
+/* Takes the port off the host; returns the scheme's default if it is missing or empty. */
 static unsigned take_port(fs_slice *host, fs_slice scheme)
 {
     const char *bracket = memchr(host->p, ']', host->n);
@@ -151,7 +151,7 @@ int fs_is_same_host(fs_slice a, fs_slice b, fs_slice scheme)
 
 /* ---- target ------------------------------------------------------------------ */
 
-/* Splits what begins with a slash, or is empty, or begins with a question mark. */
+/* Splits a path and query that begin with a slash or a question mark, or are empty. */
 static int split_path(fs_request_head *head, const char *p, size_t n)
 {
     size_t i = span_of(p, n, PLAIN);
@@ -171,7 +171,7 @@ static int split_path(fs_request_head *head, const char *p, size_t n)
     return span_of(head->query.p, head->query.n, TARGET) == head->query.n ? FS_OK : FS_E_BAD_TARGET;
 }
 
-/* RFC 9112 section 3.2.2; *authority is where the request goes, instead of Host. */
+/* RFC 9112 section 3.2.2; *authority, and not Host, is where the request goes. */
 static int absolute_form(fs_request_head *head, fs_slice *authority)
 {
     const char *p = head->target.p;

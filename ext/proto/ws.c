@@ -15,10 +15,10 @@ enum {
 enum {
     REASON_MAX = FS_WS_CONTROL_MAX - 2,
     ROOM_MIN = 512,
-    ROOM_TRUSTED = 64 * 1024    /* an announced length up to which room is made before the bytes have come */
+    ROOM_TRUSTED = 64 * 1024    /* largest announced length for which room is made before the bytes come */
 };
 
-/* Frames that carry nothing, in thousandths: a burst, so many a second, and one for each message. */
+/* Tokens for frames that carry nothing, in thousandths: a burst, the tokens of a second, and one for each message. */
 enum { IDLE_BURST = 2000 * 1000, IDLE_RATE = 500, IDLE_EARNED = 1000 };
 
 /* ---- life ------------------------------------------------------------------------ */
@@ -75,7 +75,7 @@ void fs_ws_free(fs_ws *ws)
 typedef enum step {
     WE_CLOSE,       /* our close frame has been queued */
     PEER_CLOSES,    /* the peer's has come, and ours has gone */
-    WE_FAIL         /* nothing of the peer's is worth reading any more */
+    WE_FAIL         /* nothing more from the peer is worth reading */
 } step;
 
 static void go_on(fs_ws *ws, step step)
@@ -91,7 +91,7 @@ static void go_on(fs_ws *ws, step step)
 
 /* ---- bytes in ---------------------------------------------------------------------- */
 
-/* A store of n bytes, at the budget's cost, beside the one that there may be. */
+/* Makes a store of n bytes, charged to the budget, beside an existing one. */
 static int new_store(fs_ws *ws, size_t n, char **store)
 {
     const fs_allocator *allocator = ws->shared->allocator;
@@ -239,7 +239,7 @@ int fs_ws_close(fs_ws *ws, int code, const char *reason, size_t n)
 
 /* ---- a frame's head ----------------------------------------------------------------- */
 
-/* Takes bytes until `need` of them are there; 1 when they are. */
+/* Takes bytes until there are `need`; 1 if there are. */
 static int fill(void *into, uint8_t *have, size_t need, fs_ws *ws)
 {
     size_t n = need - *have;
@@ -268,7 +268,7 @@ static void earn(fs_ws *ws, uint64_t thousandths)
     ws->tokens = tokens < IDLE_BURST ? (uint32_t)tokens : IDLE_BURST;
 }
 
-/* A frame that carries nothing has to be paid for: its answer costs us as much as the peer's bytes, and more than them. */
+/* A frame that carries nothing has to be paid for: its answer costs us as much as it costs the peer, and more. */
 static int pay(fs_ws *ws)
 {
     if (ws->now > ws->paid)
@@ -310,7 +310,7 @@ static int check_data(fs_ws *ws)
     return is_last(ws) || ws->payload_left ? FS_OK : pay(ws);
 }
 
-/* 1: the head of a frame is there, and right. */
+/* 1: the head of a frame is complete and valid. */
 static int read_head(fs_ws *ws)
 {
     int64_t length;
@@ -404,7 +404,7 @@ static void turn_mask(fs_ws *ws, size_t n)
 #endif
 }
 
-/* Memory follows what has come: an announced length counts only as long as it is small. */
+/* Memory grows with what has come: an announced length counts only if it is small. */
 static int make_room(fs_ws *ws, size_t extra)
 {
     fs_ws_buffer *message = &ws->message;
@@ -442,11 +442,11 @@ static int append(fs_ws *ws, size_t n)
     }
     if (ws->opcode == FS_WS_OP_TEXT && message->n > before &&
         !fs_utf8_feed(&ws->utf8, message->p + before, message->n - before))
-        return FS_E_WS_UTF8; /* which came before what inflate has met */
+        return FS_E_WS_UTF8; /* it came before the error of inflate */
     return result;
 }
 
-/* The message is complete; its memory, where it has any, is the receiver's. */
+/* Gives out a complete message; its memory, if any, becomes the receiver's. */
 static int give_message(fs_ws *ws, fs_ws_event *event)
 {
     ws->flags &= ~(uint32_t)(IN_MESSAGE | COMPRESSED);
@@ -462,7 +462,7 @@ static int give_message(fs_ws *ws, fs_ws_event *event)
     return 1;
 }
 
-/* A message of one frame, all of which is there: it is given out where it lies. */
+/* Gives out a message of one complete frame in place. */
 static int give_in_place(fs_ws *ws, fs_ws_event *event)
 {
     const size_t n = (size_t)ws->payload_left;
@@ -522,7 +522,7 @@ static int read_frame(fs_ws *ws, fs_ws_event *event)
     return is_control(ws) ? read_control(ws, event) : read_data(ws, event);
 }
 
-/* RFC 6455 section 7.1.7. That there is no room for the close frame is told by the connection's end. */
+/* RFC 6455 section 7.1.7. If there is no memory for the close frame, the connection's end has to say it. */
 int fs_ws_fail(fs_ws *ws, int error)
 {
     if (ws->state == FS_WS_OPEN)

@@ -12,7 +12,7 @@ typedef struct fs_ws_buffer {
     size_t n, room;
 } fs_ws_buffer;
 
-/* Makes room for `room` bytes in all, more than there are, at the budget's cost. FS_OK, FS_E_NOMEM or FS_E_NO_ROOM. */
+/* Makes room for `room` bytes in total, more than now, charged to the budget. FS_OK, FS_E_NOMEM or FS_E_NO_ROOM. */
 int fs_ws_buffer_grow(fs_ws_buffer *buffer, size_t room, const fs_allocator *allocator, fs_budget *memory);
 
 #endif

@@ -8,12 +8,12 @@
 
 const int fs_ws_deflate_available = 1;
 
-/* RFC 7692 section 7.2.1: what a sync flush ends with is left away in the message, and put back to inflate it. */
+/* RFC 7692 section 7.2.1: the end of a sync flush is removed from the message, and put back to inflate it. */
 static const unsigned char TAIL[4] = {0x00, 0x00, 0xff, 0xff};
 
 enum {
     BUFFER_MIN = 512,
-    STATE = 8192        /* zlib's own, of a stream each way: some 6 and 7 KiB */
+    STATE = 8192        /* zlib's own state of a stream each way: about 6 and 7 KiB */
 };
 
 struct fs_ws_deflate {
@@ -105,7 +105,7 @@ static int begin_inflating(fs_ws_deflate *deflate)
     return FS_OK;
 }
 
-/* Room for more: twice as much, one byte beyond `most` at last, which only a message that is too large fills. */
+/* Makes more room: twice as much, at most one byte beyond `most`, which only a message that is too large fills. */
 static int grow(const fs_ws_deflate *deflate, fs_ws_buffer *into, const fs_allocator *allocator, size_t most)
 {
     const size_t room = into->room ? into->room * 2 : BUFFER_MIN;
@@ -187,7 +187,7 @@ static int begin_deflating(fs_ws_deflate *deflate)
 
 typedef int (*taker)(void *ctx, const char *p, size_t n, int last);
 
-/* A piece on its way out. The last four bytes of the stream are held back: they may be the tail. */
+/* A piece that is being compressed. The last four bytes of the stream are held back: they may be the tail. */
 typedef struct piece {
     unsigned char bytes[FS_WS_DEFLATE_PIECE + sizeof TAIL];
     size_t n;
@@ -208,7 +208,7 @@ static int compress_run(z_stream *out, int flush, piece *piece, taker put, void 
         out->next_out = piece->bytes + piece->n;
         out->avail_out = (unsigned)(sizeof piece->bytes - piece->n);
         result = deflate(out, flush);
-        if (result != Z_OK && result != Z_BUF_ERROR) /* nothing was left to be flushed */
+        if (result != Z_OK && result != Z_BUF_ERROR) /* Z_BUF_ERROR: nothing was left to flush */
             return FS_E_INTERNAL;
         piece->n = sizeof piece->bytes - out->avail_out;
     } while (out->avail_in || !out->avail_out);

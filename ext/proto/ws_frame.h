@@ -25,7 +25,7 @@ enum {
     FS_WS_OWN_HEAD_MAX = 10
 };
 
-/* Bytes of the head whose first two these are. */
+/* Bytes of the head that begins with these two. */
 static inline size_t fs_ws_head_size(const uint8_t head[2])
 {
     const unsigned length = head[1] & 0x7f;
@@ -33,10 +33,10 @@ static inline size_t fs_ws_head_size(const uint8_t head[2])
     return 2 + (length == 127 ? 8 : length == 126 ? 2 : 0) + (head[1] & FS_WS_MASKED ? 4 : 0);
 }
 
-/* The length that a whole head gives. -1 where it could have been shorter, or has its first bit set. */
+/* The length in a whole head. -1 if its encoding could have been shorter, or has its first bit set. */
 int64_t fs_ws_head_length(const uint8_t *head);
 
-/* The mask of a whole masked head, as it lies in memory. */
+/* The mask of a whole masked head, in memory order. */
 uint32_t fs_ws_head_mask(const uint8_t *head);
 
 /* Writes a head without a mask; returns its size, FS_WS_OWN_HEAD_MAX at most. */

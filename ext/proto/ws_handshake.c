@@ -20,7 +20,7 @@ static int is_base64(char c)
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
 }
 
-/* Sixteen bytes end after two digits, of which the last leaves four bits unused; what those are nobody looks at. */
+/* Sixteen bytes end after two digits, the last of which leaves four bits unused; nobody checks those. */
 static int is_key(fs_slice key)
 {
     if (key.n != KEY_LENGTH || key.p[KEY_LENGTH - 1] != '=' || key.p[KEY_LENGTH - 2] != '=')

@@ -4,7 +4,7 @@
 #include "stream.h"
 #include "ws_deflate.h"
 
-/* What a request asks for that wants to open a WebSocket. Slices are borrowed as long as the head is. */
+/* What a request for a WebSocket asks for. Slices are borrowed as long as the head. */
 typedef struct fs_ws_handshake {
     fs_slice key;                            /* Sec-WebSocket-Key; n == 0 over HTTP/2 (RFC 8441) */
     int has_deflate;                         /* permessage-deflate was agreed upon: */
@@ -13,11 +13,11 @@ typedef struct fs_ws_handshake {
 } fs_ws_handshake;
 
 /*
- * Reads the client's half (RFC 6455 section 4.2.1). Method, Upgrade and
- * Connection have been looked at by the protocol. Exactly one
- * Sec-WebSocket-Version, which is 13, else FS_E_WS_VERSION; exactly one Sec-WebSocket-Key of 16 bytes in
- * base64 (none is looked for over HTTP/2), well-formed extensions, else
- * FS_E_WS_HANDSHAKE. `deflate`: permessage-deflate may be agreed upon. FS_OK.
+ * Reads the client's half (RFC 6455 section 4.2.1). The protocol has checked
+ * method, Upgrade and Connection. Requires exactly one Sec-WebSocket-Version, which
+ * is 13, else FS_E_WS_VERSION; exactly one Sec-WebSocket-Key of 16 bytes in base64
+ * (except over HTTP/2) and well-formed extensions, else FS_E_WS_HANDSHAKE.
+ * `deflate`: permessage-deflate may be agreed upon. FS_OK.
  */
 int fs_ws_handshake_read(const fs_request_head *head, int deflate, fs_ws_handshake *found);
 

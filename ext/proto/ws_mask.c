@@ -7,7 +7,7 @@
 #endif
 
 /* Every version below takes whole blocks from the front and leaves the rest to the next one: the mask repeats every
- * four bytes, so it need not be turned. This one is the truth. */
+ * four bytes, so it need not be turned. This version is the reference. */
 static void unmask_words(char *dst, const char *src, size_t n, uint32_t mask)
 {
     const uint64_t wide = (uint64_t)mask << 32 | mask;
@@ -26,7 +26,7 @@ static void unmask_words(char *dst, const char *src, size_t n, uint32_t mask)
 
 #if defined(__x86_64__)
 
-enum { WIDE_MIN = 128 }; /* bytes from which wider registers are worth a question about the processor */
+enum { WIDE_MIN = 128 }; /* bytes from which it pays to ask whether the processor has wider registers */
 
 static size_t unmask_sse2(char *dst, const char *src, size_t n, uint32_t mask)
 {

@@ -42,7 +42,7 @@ static int take_token(cursor *at, fs_slice *token)
     return token->n && fs_is_token(token->p, token->n) ? FS_OK : FS_E_WS_HANDSHAKE;
 }
 
-/* A token, which may be quoted; a value that is none once it is unquoted is not allowed, so no escape is either. */
+/* A token, which may be quoted. The unquoted value has to be a token too, so no escape is allowed. */
 static int take_value(cursor *at, fs_slice *value)
 {
     int result;
@@ -121,8 +121,8 @@ static unsigned least(unsigned a, unsigned b)
     return a < b ? a : b;
 }
 
-/* Our window is small in any case, and said so that the client needs no larger one (section 7.1.2.1). The client's can
- * be chosen only where it says that it can choose (section 7.1.2.2). */
+/* Our window is small in any case; we say so, so that the client needs no larger one (section 7.1.2.1). We can choose
+ * the client's window only if it says that it can choose (section 7.1.2.2). */
 static void agree(const offer *offer, fs_ws_deflate_params *params, char text[FS_WS_EXTENSION_TEXT])
 {
     const int client = (offer->said & CLIENT_BITS) != 0;

@@ -7,10 +7,9 @@
 #endif
 
 /*
- * The state of a character that is cut: how many bytes are missing, and between
- * which two values the next one has to be. Only the second byte has other
- * bounds than 80..BF: they keep out overlong forms, surrogates and what is
- * beyond U+10FFFF (RFC 3629 section 4).
+ * The state of a cut character: how many bytes are missing, and the bounds of the
+ * next one. Only the second byte has other bounds than 80..BF: they exclude
+ * overlong forms, surrogates and values beyond U+10FFFF (RFC 3629 section 4).
  */
 #define CUT(missing, low, high) ((uint32_t)(missing) | (uint32_t)(low) << 8 | (uint32_t)(high) << 16)
 
@@ -38,7 +37,7 @@ static uint32_t after_next(uint32_t state, uint8_t c)
     return missing ? CUT(missing, 0x80, 0xbf) : 0;
 }
 
-/* Where the run of ASCII that begins at p ends, or close before it. */
+/* The end of the run of ASCII that begins at p, or a place shortly before it. */
 static const char *skip_ascii(const char *p, const char *end)
 {
     uint64_t word;
