@@ -1,9 +1,9 @@
-# The object layouts of fastserve._core, with the methods that other parts of the module call: each part's in a .pxd beside it. A
-# part is one idea; _core.pyx includes them.
+# The object layouts of fastserve._core, with the methods that other parts of the module call: each part has a .pxd
+# beside it. A part is one idea; _core.pyx includes them.
 #
-# Ownership: Driver -> (slots) -> Connection -> (exchange) -> Exchange is a chain of strong references. The way
-# back is `Exchange.connection`, cut when either ends. What outlives its owner (an application that keeps `send`)
-# holds an Exchange whose connection is None: it raises or ignores, and never reaches freed memory.
+# Ownership: Driver -> (slots) -> Connection -> (exchange) -> Exchange is a chain of strong references. The way back is
+# `Exchange.connection`, cut when either ends. What outlives its owner (an application that keeps `send`) holds an
+# Exchange whose connection is None: it raises or does nothing, and never reaches freed memory.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from cpython.ref cimport PyObject
@@ -16,7 +16,7 @@ from proto cimport (fs_budget, fs_event, fs_field, fs_forwarded, fs_trusted, fs_
 from fastserve._task cimport InlineRunner, Task
 
 
-ctypedef int raises     # 0, or -1 with an exception set: what a function that gives nothing returns
+ctypedef int raises     # 0, or -1 with an exception set: the result of a function that returns no value
 
 
 cdef extern from "status.h":

@@ -48,7 +48,7 @@ import types
 import weakref
 
 cdef extern from "Python.h":
-    # Borrowed references, which Cython's own declarations do not give.
+    # Borrowed references, which Cython's own declarations do not return.
     PyObject *PyDict_GetItemWithError(object mapping, object key) except? NULL
     PyObject *PyList_GET_ITEM(object o, Py_ssize_t i)
     PyObject *PyTuple_GET_ITEM(object o, Py_ssize_t i)
@@ -91,8 +91,9 @@ cdef extern from "bytes_memory.h":
 cdef dict live_objects = {"connections": 0, "exchanges": 0}
 cdef object live_drivers = weakref.WeakSet()      # in a debug build
 
-# shared: of nobody's else. kernel: the driver, connections and what they speak; it calls interfaces and exchanges by their base
-# classes. asgi, wsgi: an interface each, which know the kernel and not each other. tests/test_core_parts.py holds them to it.
+# shared: what several parts use. kernel: the driver, connections and their protocols; it calls interfaces and exchanges
+# by their base classes. asgi, wsgi: an interface each; they know the kernel and not each other.
+# tests/test_core_parts.py checks that.
 
 include "shared/report.pxi"
 include "shared/times.pxi"
@@ -157,13 +158,13 @@ def unhear(int number):
 
 
 def keep_freed_memory():
-    """Tunes the allocator for large bodies; only in a process of our own, an embedding program's is not ours to tune."""
+    """Tunes the allocator for large bodies. For a process of our own: an embedding program's is not ours to tune."""
     fs_keep_freed_memory()
 
 
 def ledger():
-    """Live connections and exchanges, and the bytes that all drivers hold for clients, in memory and in files; empty in a build
-    without FASTSERVE_DEBUG=1."""
+    """Returns the numbers of live connections and exchanges, and the bytes that all drivers hold for clients, in memory
+    and in files; empty in a build without FASTSERVE_DEBUG=1."""
     if not FS_DEBUG:
         return {}
     drivers = list(live_drivers)

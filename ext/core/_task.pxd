@@ -1,4 +1,4 @@
-"""What `fastserve._core` uses of the inline task; the reasons are in _task.pyx."""
+"""The interface of the inline task to `fastserve._core`; the reasons are in _task.pyx."""
 
 from cpython.object cimport PyObject
 
@@ -14,7 +14,7 @@ cdef enum State:
 ctypedef void (*finished_t)(object owner, Task task) noexcept
 
 
-# Fields with an underscore in front have asyncio's names and are seen from Python, too.
+# Fields with a leading underscore have asyncio's names and are visible to Python too.
 cdef class Task:
     cdef object __weakref__
     cdef dict __dict__                          # libraries hang their own attributes on tasks
@@ -23,27 +23,27 @@ cdef class Task:
     cdef readonly object _context               # the contextvars.Context of every step
     cdef readonly object _result                # of a FINISHED task without `_exception`
     cdef readonly object _exception
-    cdef readonly object _fut_waiter            # what it waits for, or None
+    cdef readonly object _fut_waiter            # the future that it waits for, or None
     cdef readonly object _source_traceback      # debug mode only, else None
     cdef readonly list _callbacks               # of (function, context), or None
     cdef readonly long _num_cancels_requested
-    cdef readonly bint _must_cancel             # CancelledError is to be raised in the next step
+    cdef readonly bint _must_cancel             # the next step raises CancelledError
     cdef public object _cancel_message
     cdef public bint _asyncio_future_blocking   # set by __await__, cleared by the task that waits
     cdef public bint _log_destroy_pending
     cdef bint log_traceback                     # `_exception` has not been retrieved: __del__ reports it
-    cdef object traceback                       # of `_exception` when it ended: result() raises with it each time
-    cdef object cancelled_error                 # the CancelledError that ended it, given out once
+    cdef object traceback                       # that of `_exception` at the end: result() raises with it each time
+    cdef object cancelled_error                 # the CancelledError that ended it, returned once
     cdef object name                            # None until asked for: made of `number`
     cdef unsigned long long number              # the N of 'Task-N'
     cdef State state                            # FINISHED also while it rests in an InlineRunner
-    cdef object owner                           # told through `on_finished`, cut when it has been
-    cdef finished_t on_finished                 # NULL: nobody to tell
+    cdef object owner                           # notified by `on_finished`, then dropped
+    cdef finished_t on_finished                 # NULL: nobody to notify
 
-    # Tells `owner` by `function` when the task ends; its failure then counts as retrieved.
+    # Notifies `owner` by `function` when the task ends; its failure then counts as retrieved.
     # Only for a task that is not done; a second call replaces the first.
     cdef void watch(self, object owner, finished_t function) noexcept
-    # The exception that ended it (a CancelledError where it was cancelled), None for a
+    # Returns the exception that ended it (CancelledError if it was cancelled); None for a
     # plain return and while it is pending. Does not mark anything as retrieved.
     cdef object outcome(self)
 
@@ -67,17 +67,17 @@ cdef class Task:
 cdef class InlineRunner:
     cdef readonly object loop
     cdef readonly object base       # the Context that each request's is a copy of
-    cdef object failure             # of the last run() that ended at once; see take_failure()
+    cdef object failure             # that of the last run() that ended at once; see take_failure()
     cdef Task resting               # used again by the next run(), None while it is out
     cdef PyObject *registration     # head of the resting task's list of weak references; compared, never followed
     cdef bint debug                 # loop.get_debug() at construction: each run() gets a new task
 
     # Starts `coro` at once under a task that is current_task() while it runs. Returns the
-    # task when the coroutine suspended, and None when it has ended; take_failure() then
-    # says how. Raises only KeyboardInterrupt, SystemExit and our own failures (MemoryError).
+    # task if the coroutine suspended, and None if it has ended; take_failure() then says
+    # how. Raises only KeyboardInterrupt, SystemExit and our own failures (MemoryError).
     # May be called while another task runs.
     cpdef Task run(self, object coro)
-    # The exception that ended the last run() (CancelledError included), or None; forgets it.
+    # Returns the exception that ended the last run() (CancelledError included), or None, and forgets it.
     cpdef object take_failure(self)
 
     cdef Task _new_task(self)

@@ -5,9 +5,9 @@
 so that `InlineRunner` can do what the interpreter's own cannot: use one task and one context for request after
 request, as long as nobody has kept or changed them.
 
-Where the interpreter's own eager task (3.12 and newer) were as fast, it would be used instead; it is not. What the
-task adds to a coroutine that ends at once (about 100 ns by itself), on CPython 3.13 with uvloop: 75 ns by
-`InlineRunner.run`, 450 ns by `asyncio.Task(eager_start=True)`, 1000 ns by `loop.create_task`.
+If the interpreter's own eager task (3.12 and newer) were as fast, it would be used instead; it is not. A task adds to a
+coroutine that ends at once (about 100 ns alone), on CPython 3.13 with uvloop: 75 ns with `InlineRunner.run`, 450 ns
+with `asyncio.Task(eager_start=True)`, 1000 ns with `loop.create_task`.
 """
 
 import asyncio
@@ -57,11 +57,11 @@ cdef extern from *:
     #define FS_DICT_UNUSED(o) fs_dict_unused(FS_FIELD_AT(o, tp_dictoffset))
     """
     int fs_throw(PyObject *coro, PyObject *name, PyObject *exception, PyObject **result) noexcept
-    # Nobody but the caller holds the object. Never true where reference counts are not exact.
+    # True if only the caller holds the object. Never true where reference counts are not exact.
     bint FS_SOLE_OWNER(PyObject *)
     # The head of the object's list of weak references, borrowed.
     PyObject *FS_WEAK_REFERENCES(PyObject *)
-    # The object's __dict__ is empty and nobody holds it.
+    # True if the object's __dict__ is empty and nobody holds it.
     bint FS_DICT_UNUSED(PyObject *)
 
 cdef extern from "Python.h":
@@ -94,8 +94,8 @@ cdef object result_name = "result"
 # gh-117407: uncancel() down to zero also takes back a cancellation that has not been delivered.
 cdef bint UNCANCEL_TAKES_BACK = sys.version_info >= (3, 13)
 
-# asyncio's functions for tasks that are not its own. Writing the dict behind them saves 5 of 75 ns a request, not
-# worth a second way; only 3.11 has no function that exchanges the current task.
+# asyncio's functions for tasks that are not its own. Writing the dict behind them would save 5 of 75 ns a request,
+# which is not worth a second way; only 3.11 has no function that exchanges the current task.
 cdef object register_task = asyncio_tasks._register_task
 cdef object enter_task = asyncio_tasks._enter_task
 cdef object leave_task = asyncio_tasks._leave_task
@@ -108,7 +108,7 @@ cdef unsigned long long task_count = 0
 
 
 cdef inline object swap_current(object loop, object task):
-    """Make `task` (None: no task) the loop's current one; the previous one, or None."""
+    """Makes `task` (None: no task) the loop's current one. Returns the previous one, or None."""
     if swap_task is not None:
         return swap_task(loop, task)
     previous = current_tasks.get(loop)
@@ -158,17 +158,17 @@ cdef object loop_of(object future):
 cdef class Task:
     """A task, with the constructor of `asyncio.Task`.
 
-    It is no subclass of asyncio.Task, whose layout is private to the interpreter, but
+    It is not a subclass of asyncio.Task, whose layout is private to the interpreter, but
     `__class__` says asyncio.Task, so that `isinstance(task, asyncio.Task)` and `asyncio.isfuture`
-    hold: every public method is there and passes the interpreter's own tests, and a library
-    that asks the question wants to know just that. `type(task)` tells the difference.
+    hold: every public method is there and passes the interpreter's own tests, and that is what
+    a library wants to know which asks. `type(task)` tells the difference.
 
-    :param coro: the coroutine to run
-    :param loop: the event loop; None for the running one
-    :param name: the name; None for 'Task-N'
-    :param context: the contextvars.Context to run in; None for a copy of the current one
-    :param eager_start: run the first step now, if the loop is running
-    :raises TypeError: `coro` is not a coroutine
+    coro: the coroutine to run.
+    loop: the event loop; None: the running one.
+    name: the name; None: 'Task-N'.
+    context: the contextvars.Context to run in; None: a copy of the current one.
+    eager_start: whether to run the first step now, if the loop is running.
+    Raises TypeError if `coro` is not a coroutine.
     """
 
     __class_getitem__ = classmethod(GenericAlias)
@@ -420,7 +420,7 @@ cdef class Task:
         return self._settle(status, value)
 
     cdef int _settle(self, int status, PyObject *value) except -1:
-        """Act on what the coroutine did; takes the reference of `value`."""
+        """Acts on what the coroutine did. Takes the reference of `value`."""
         cdef object result
         if status == PYGEN_ERROR:
             return self._settle_failure(fs_raised())
@@ -429,7 +429,7 @@ cdef class Task:
         if status == PYGEN_NEXT:
             return self._wait_for(result)
         if self._must_cancel:
-            # cancelled while its last step ran: there is no await left to raise it in
+            # Cancelled while its last step ran: there is no await left to raise it in.
             self._must_cancel = False
             return self._mark_cancelled()
         self._result = result
@@ -454,7 +454,7 @@ cdef class Task:
         return self._finish()
 
     cdef int _finish(self) except -1:
-        """Tell the owner, then schedule the done callbacks."""
+        """Notifies the owner, then schedules the done callbacks."""
         cdef finished_t function = self.on_finished
         cdef object owner
         cdef list callbacks
@@ -471,7 +471,7 @@ cdef class Task:
         return 0
 
     cdef int _wait_for(self, object future) except -1:
-        """Act on what the coroutine has yielded."""
+        """Acts on what the coroutine has yielded."""
         if future is self:
             return self._fail_later(f"Task cannot await on itself: {self!r}")
         if type(future) is AsyncioFuture or type(future) is AsyncioTask or type(future) is Task:
@@ -576,7 +576,7 @@ cdef void call_owner(object owner, Task task) noexcept:
     try:
         owner(task)
     except BaseException as error:
-        # no "task" here: the loop would call the handler in its context, which this step is in already
+        # No "task" here: the loop would call the handler in the task's context, which this step is already in.
         task._loop.call_exception_handler({"message": f"the owner of {task!r} failed", "exception": error})
 
 

@@ -1,4 +1,4 @@
-# What ext/core uses of ext/base. The contracts stand in the headers.
+# What ext/core uses of ext/base. The contracts are in the headers.
 
 from libc.stdint cimport uint8_t
 

@@ -7,9 +7,9 @@
 #include <string.h>
 
 /*
- * Memory for the C rooms that is the inside of a bytes object: what they put
- * together becomes Python's without another copy. The GIL is held by whoever
- * calls into a machine with this allocator.
+ * Memory for the C rooms that is the inside of a bytes object: what they
+ * assemble becomes Python's without another copy. Whoever calls into a machine
+ * with this allocator holds the GIL.
  */
 
 static inline PyObject *fs_bytes_around(void *p)
@@ -23,7 +23,7 @@ static void fs_bytes_release(void *ctx, void *p)
     Py_DECREF(fs_bytes_around(p));
 }
 
-/* Not _PyBytes_Resize: that frees the old object when it fails, and `p` has to stay as it was. */
+/* Not _PyBytes_Resize, which frees the old object if it fails: `p` has to stay unchanged. */
 static void *fs_bytes_resize(void *ctx, void *p, size_t n)
 {
     PyObject *made = n <= PY_SSIZE_T_MAX / 2 ? PyBytes_FromStringAndSize(NULL, (Py_ssize_t)n) : NULL;
@@ -43,7 +43,7 @@ static void *fs_bytes_resize(void *ctx, void *p, size_t n)
 
 static const fs_allocator fs_bytes_allocator = {.resize = fs_bytes_resize, .release = fs_bytes_release};
 
-/* The object itself, cut to n bytes: a new reference that takes the memory over, or NULL with an exception. */
+/* The object itself, cut to n bytes: a new reference that takes over the memory, or NULL with an exception. */
 static inline PyObject *fs_bytes_of(char *p, size_t n)
 {
     PyObject *object = fs_bytes_around(p);

@@ -5,12 +5,12 @@ cdef class InlineRunner:
     """Runs coroutines inline, each under a task and in a context of its own.
 
     One for each loop, used in its thread only. The task of a coroutine that ended within its
-    first step is used again for the next one, if nothing can tell: nobody holds a reference
-    of any kind to it, and nothing was set, hung or requested on it. Likewise its context. Otherwise it is
-    left to whoever holds it, as an ordinary finished task.
+    first step is used again for the next one if nobody can tell: nobody holds a reference of
+    any kind to it, and nothing was set, attached or requested on it. The same holds for its
+    context. Otherwise the task is left to whoever holds it, as an ordinary finished task.
 
-    :param loop: the event loop
-    :param context: the context that each coroutine gets a copy of, not to be changed any more; None for an empty one
+    loop: the event loop.
+    context: the context of which each coroutine gets a copy, and which must not change any more; None: an empty one.
     """
 
     def __init__(self, loop, context=None):
@@ -51,7 +51,7 @@ cdef class InlineRunner:
         return None
 
     def watch(self, Task task, function):
-        """Have `function(task)` called when `task` ends, before its done callbacks are scheduled."""
+        """Makes `function(task)` be called when `task` ends, before its done callbacks are scheduled."""
         task.watch(function, call_owner)
 
     cpdef object take_failure(self):
@@ -72,10 +72,10 @@ cdef class InlineRunner:
         return task
 
     cdef int _rest(self, Task task) except -1:
-        """Keep a task that nobody has touched for the next run."""
+        """Keeps a task that nobody has touched for the next run."""
         task._coro = None
         task.state = FINISHED
-        # An empty context is the only one that can be told from a changed one; and a copy never has less than its base.
+        # Only an empty context can be told from a changed one; and a copy never has fewer variables than its base.
         if not (FS_SOLE_OWNER(<PyObject *>task._context) and PyObject_Length(task._context) == 0):
             task._context = PyContext_Copy(self.base)
         if not self.debug:
@@ -83,7 +83,7 @@ cdef class InlineRunner:
         return 0
 
     cdef int _suspend(self, Task task, PyObject *value, object previous) except -1:
-        """Make an ordinary task of it; takes the reference of `value`."""
+        """Makes an ordinary task of it. Takes the reference of `value`."""
         try:
             task._settle(PYGEN_NEXT, value)
         finally:
@@ -92,7 +92,7 @@ cdef class InlineRunner:
         return 0
 
     cdef object _let_go(self, Task task, PyObject *value, object failure):
-        """Finish a task that somebody holds or has changed; takes the reference of `value`. Gives its exception."""
+        """Finishes a task that somebody holds or has changed. Takes the reference of `value`. Returns its exception."""
         try:
             if failure is None:
                 task._settle(PYGEN_RETURN, value)

@@ -1,4 +1,4 @@
-# What ext/core uses of ext/net. The contracts stand in the headers.
+# What ext/core uses of ext/net. The contracts are in the headers.
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 

@@ -3,7 +3,7 @@
 
 #include <Python.h>
 
-/* The exception that is set, normalised, with its traceback; it is set no longer. A new reference. */
+/* Takes the current exception, normalised, with its traceback, and clears the error indicator. A new reference. */
 #if PY_VERSION_HEX >= 0x030C0000
 #define fs_raised PyErr_GetRaisedException
 #else

@@ -10,10 +10,10 @@ static void fs_signal_unheard(int number)
 }
 
 /*
- * Nothing happens when that signal comes: system calls go on, no Python code
- * runs, and a program that is started hears it, since a handler does not pass
- * over to it as SIG_IGN would. It runs on the ordinary stack: Python's handlers
- * use faulthandler's, which five signals at the same time overflow. 0 or -errno.
+ * Makes a signal do nothing: system calls go on, no Python code runs, and a
+ * started program still gets it, since a handler is not inherited as SIG_IGN
+ * would be. The handler runs on the ordinary stack: Python's handlers use
+ * faulthandler's, which five signals at a time overflow. 0 or -errno.
  */
 static inline int fs_signal_unhear(int number)
 {

@@ -11,12 +11,12 @@
 #endif
 
 /*
- * Two things that Cython has no syntax for and the C API documents: vectorcall
- * for our own callables (PEP 590), and awaitables that hand their value over
- * without an exception object where the interpreter asks through am_send.
+ * Two things that the C API documents and Cython has no syntax for: vectorcall
+ * for our own callables (PEP 590), and awaitables that return their value
+ * without an exception object when the interpreter calls am_send.
  */
 
-/* `offset` is that of a vectorcallfunc field in the instance, set before the first call. */
+/* `offset`: of a vectorcallfunc field in the instance, which is set before the first call. */
 static inline void fs_enable_vectorcall(PyTypeObject *type, Py_ssize_t offset)
 {
     type->tp_vectorcall_offset = offset;
@@ -82,9 +82,9 @@ FS_DEFINE_AWAITABLE(received)
 FS_DEFINE_AWAITABLE(write_room)
 
 /*
- * An exchange with its two callables rests in the driver and serves the next
- * request as well when nobody else refers to any of them. `known` is the number
- * of references to the exchange that its caller can name: send and receive hold
+ * Whether nobody else refers to an exchange or its two callables, so that it
+ * rests in the driver and serves the next request. `known` is the number of
+ * references to the exchange that the caller can name: send and receive hold
  * one each, the rest are the caller's variables.
  */
 static inline int fs_exchange_is_free(PyObject *exchange, PyObject *send, PyObject *receive, Py_ssize_t known)
@@ -98,14 +98,14 @@ static inline int fs_request_is_over(PyObject *exchange, PyObject *start_respons
     return Py_REFCNT(start_response) == 1 && Py_REFCNT(write) == 1 && Py_REFCNT(exchange) == known;
 }
 
-/* Whether somebody refers to a callable of the environ beside its exchange and the `held` places in prototypes. */
+/* Whether anybody but its exchange and the `held` places in prototypes refers to a callable of the environ. */
 static inline int fs_is_kept(PyObject *handle, Py_ssize_t held) { return Py_REFCNT(handle) != 1 + held; }
 
 /*
- * A call whose exception is not raised here and now: `failed` makes of it what is
- * returned in place of the result. Both are known where this is compiled, so it
- * costs a comparison. In Cython a `try` would save and restore the exception that
- * is being handled, each time.
+ * Makes a call whose exception is not raised here: `failed` turns it into the
+ * value to return. The compiler knows both functions, so this costs a comparison.
+ * In Cython a `try` would save and restore the exception that is being handled,
+ * each time.
  */
 typedef PyObject *(*fs_call)(PyObject *self, PyObject *argument);
 typedef PyObject *(*fs_failed)(PyObject *self);
@@ -116,13 +116,13 @@ static inline PyObject *fs_call_or(fs_call call, fs_failed failed, PyObject *sel
     return result ? result : failed(self);
 }
 
-/* Another one each time that the type is changed, by a library that patches a class, say; 0 where it has none. */
+/* Changes whenever the type is changed, as by a library that patches a class; 0 if the type has no version. */
 static inline unsigned fs_type_version(PyObject *o) { return Py_TYPE(o)->tp_version_tag; }
 
-/* The result of a call as Cython wants it: NULL is an exception that is set. Takes the reference. */
+/* Returns a call's result as Cython wants it: NULL with an exception set. Takes the reference. */
 static inline PyObject *fs_owned(PyObject *result) { return result; }
 
-/* len() where the type has one, -1 where it has not, -2 with an exception set. */
+/* len() if the type has one, -1 if it does not, -2 with an exception set. */
 static inline Py_ssize_t fs_length_hint(PyObject *o)
 {
     const PySequenceMethods *sequence = Py_TYPE(o)->tp_as_sequence;
@@ -134,11 +134,10 @@ static inline Py_ssize_t fs_length_hint(PyObject *o)
 }
 
 /*
- * glibc gives the top of the heap back as soon as 128 KiB of it are free and
- * maps every larger block anew. A server that receives bodies in pieces of
- * 256 KiB then faults the same pages in for each of them, which is a third of
- * an upload's cost: keep a few megabytes instead. Other allocators have no
- * such habit.
+ * Keeps a few megabytes of freed memory. By default glibc returns the top of the
+ * heap as soon as 128 KiB are free, and maps every larger block anew. A server
+ * that receives bodies in pieces of 256 KiB would fault the same pages in for
+ * each piece, a third of an upload's cost. Other allocators do not do so.
  */
 static inline void fs_keep_freed_memory(void)
 {

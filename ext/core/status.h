@@ -8,13 +8,13 @@
 #include <string.h>
 
 /*
- * What a worker tells of itself, in memory that other processes may have mapped.
- * They look at any moment, also while this process hangs and after it was
- * killed: there is no lock, nothing in it points anywhere, and each word has one
- * writer. Two words may be of different moments.
+ * A worker's status, in memory that other processes may have mapped. They read
+ * it at any moment, also while this process hangs and after it was killed: so
+ * there is no lock, nothing in it is a pointer, and each word has one writer.
+ * Two words may be of different moments.
  */
 
-/* In the order of their words. Those of the durations are not cumulative: each counts its own share. */
+/* In the order of their words. The durations are not cumulative: each word counts its own share. */
 #define FS_STATUS_FIELDS(X)                                                       \
     X(heartbeat)          /* CLOCK_MONOTONIC in ms, of the driver's last turn */  \
     X(turns)                                                                      \
@@ -27,7 +27,7 @@
     X(overloaded)         /* answered 503 by max_concurrency */                   \
     X(accept_errors)                                                              \
     X(access_log_dropped) /* lines that could not be written */                   \
-    X(peer_errors)        /* what the peer did wrong; that it left is no error */ \
+    X(peer_errors)        /* what the peer did wrong; leaving is not an error */  \
     X(application_errors) /* it raised, was late, or gave an invalid answer */    \
     X(websockets_total)   /* accepted */                                          \
     X(websockets)         /* open now */                                          \
@@ -35,9 +35,9 @@
     X(websocket_messages_out)                                                     \
     X(websocket_bytes_in)                                                         \
     X(websocket_bytes_out)                                                        \
-    X(tls_handshakes)     /* that came to their end */                            \
+    X(tls_handshakes)     /* completed */                                         \
     X(http2_connections)  /* accepted */                                          \
-    X(http2_resets)       /* streams that the client has broken off */            \
+    X(http2_resets)       /* streams that the client has reset */                 \
     X(responses_1xx)      /* by final status */                                   \
     X(responses_2xx)                                                              \
     X(responses_3xx)                                                              \
@@ -78,7 +78,7 @@
     X(never_fits)         /* and what could never fit */                          \
     X(threads_overdue_since) /* monotonic ms: since when no thread of a WSGI worker is in time, 0: one is */ \
     X(queued)             /* requests whose application is not called yet, for want of a place or a thread */ \
-    X(queued_since)       /* monotonic ms: since when the oldest of them waits, 0: there is none */ \
+    X(queued_since)       /* monotonic ms: since when the oldest of them waits, 0: none waits */ \
     X(queue_timeouts)     /* answered 503 by timeout_queue */                        \
     X(mailbox)            /* 1: siblings may hand connections over to this worker */ \
     X(handed_over)        /* connections that a sibling got, */                   \
@@ -97,7 +97,7 @@ static const char *const fs_status_names[FS_STATUS_COUNT] = {
 #undef FS_STATUS_NAME
 };
 
-#define FS_STATUS_WORDS 80 /* ours; those that no field has are kept for fields to come */
+#define FS_STATUS_WORDS 80 /* ours; unused ones are reserved for future fields */
 #define FS_STATUS_OTHERS 16
 #define FS_STATUS_ROWS 58
 #define FS_STATUS_ROW_TEXT 119
@@ -130,7 +130,7 @@ _Static_assert(FS_STATUS_ROWS <= 64, "a word has a bit for each row");
 
 #define FS_STATUS_ALL_ROWS ((UINT64_C(1) << FS_STATUS_ROWS) - 1)
 
-/* Takes over memory in which others may have counted: the totals go on, nothing is open or in flight. */
+/* Takes over memory in which others may have counted: keeps the totals; nothing is open or in flight. */
 static inline void fs_status_init(fs_status *status)
 {
     status->connections = status->in_flight = status->running = status->websockets = 0;
@@ -156,7 +156,7 @@ static inline void fs_status_count_close(fs_status *status, int code)
     status->words[FS_STATUS_closes_1000 + i]++;
 }
 
-/* n answers, each of which took as long. */
+/* Counts n answers that each took this long. */
 static inline void fs_status_count_durations(fs_status *status, uint64_t us, uint64_t n)
 {
     static const uint32_t most[] = {1000,   5000,   10000,   25000,   50000,   100000,
@@ -171,8 +171,8 @@ static inline void fs_status_count_durations(fs_status *status, uint64_t us, uin
 }
 
 /*
- * A row with the text of a request, or NULL where none is free. `free_rows` has
- * a bit for each that is. A reader that finds a start finds its text as well.
+ * Returns a row with the text of a request, or NULL if no row is free. `free_rows`
+ * has a bit for each free row. A reader that finds a start also finds its text.
  */
 static inline fs_status_row *fs_status_begin_row(fs_status *status, uint64_t *free_rows, uint64_t now_ms,
                                                  fs_slice method, fs_slice target)

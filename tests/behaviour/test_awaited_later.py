@@ -67,7 +67,7 @@ def test_a_failed_send_that_nobody_awaits_is_logged(server: Server) -> None:
     run = script(server, ("forget", {"type": "http.response.start", "status": 99}), *answers())
     with server.connect() as client:
         assert client.exchange(run.request()).body == b"ok"
-    server.expect_traceback("A failed send() was never awaited: GET /run/" + run.key, "between 200 and 999")
+    server.expect_traceback("a failed send() was never awaited: GET /run/" + run.key, "between 200 and 999")
 
 
 def test_a_good_send_that_nobody_awaits_is_sent(server: Server) -> None:

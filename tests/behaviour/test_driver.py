@@ -240,7 +240,7 @@ def test_a_listener_that_was_closed_under_the_driver_is_forgotten_once(
 
         driving.do(stop)
         assert served(other.getsockname())
-    assert caplog.text.count("A listening socket is gone") == 1
+    assert caplog.text.count("a listening socket is gone") == 1
 
 
 def test_wsgi_multiprocess_is_what_the_interface_was_told() -> None:

@@ -202,7 +202,7 @@ def test_answer_that_does_not_go_on_is_broken(serve: Serve, option: str, text: s
     assert b"one" in seen
     assert not seen.endswith(b"0\r\n\r\n")
     assert run.journal()[-1][1][0] == "CancelledError"
-    server.stderr.wait_for(f"The application {text}: GET /run/{run.key}")
+    server.stderr.wait_for(f"the application {text}: GET /run/{run.key}")
 
 
 @pytest.mark.parametrize(("option", "text"), [IDLE, WHOLE])
@@ -215,7 +215,7 @@ def test_stream_of_http2_that_does_not_go_on_is_reset(serve: Serve, option: str,
             assert connection.response(stream).reset is not None
         assert connection.alive()
     assert run.journal()[-1][1][0] == "CancelledError"
-    server.stderr.wait_for(f"The application {text}: GET /run/{run.key}")
+    server.stderr.wait_for(f"the application {text}: GET /run/{run.key}")
 
 
 def test_request_of_http2_that_is_not_answered_in_time(serve: Serve) -> None:

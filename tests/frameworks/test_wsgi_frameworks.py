@@ -159,14 +159,14 @@ def test_stream(site: Site) -> None:
 def test_stream_that_fails_does_not_end_well(site: Site) -> None:
     with pytest.raises(httpx.RemoteProtocolError):
         site.client.get("/broken")
-    site.server.expect_traceback("stream fails", "Exception in WSGI application: GET /broken")
+    site.server.expect_traceback("stream fails", "exception in WSGI application: GET /broken")
     assert site.client.get("/items/1").status_code == 200
 
 
 def test_failing_view_is_500_and_one_traceback(site: Site, name: str) -> None:
     assert site.client.get("/crash").status_code == 500
     log = site.server.expect_traceback(CRASHES[name])
-    assert ("Exception in WSGI application: GET /crash" in log) == (name in PROPAGATES)
+    assert ("exception in WSGI application: GET /crash" in log) == (name in PROPAGATES)
     assert site.client.get("/items/1").status_code == 200
 
 

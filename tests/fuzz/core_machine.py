@@ -466,7 +466,7 @@ class Core(RuleBasedStateMachine):
     def check(self) -> None:
         if not hasattr(self, "handler"):
             return
-        said = [line for line in self.handler.lines if "Internal error" in line or "SystemError" in line]
+        said = [line for line in self.handler.lines if "internal error" in line or "SystemError" in line]
         assert not said
         assert not self.problems
         assert self.driver.connections <= len(self.peers) + 20

@@ -237,7 +237,7 @@ def test_clients_that_do_anything_leave_nothing(start: Serve, application: str, 
     assert until(lambda: server.descriptors() <= descriptors)
     assert until(lambda: ledger(server) == counts), (ledger(server), counts)
     assert server.resident() - memory < amount(6, 24) * MEBIBYTE
-    wrong = [line for line in server.stderr.text.splitlines() if "Internal error" in line or "[CRITICAL]" in line]
+    wrong = [line for line in server.stderr.text.splitlines() if "internal error" in line or "[CRITICAL]" in line]
     assert wrong == []
 
 

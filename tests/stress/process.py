@@ -30,7 +30,7 @@ REPORT_WITHIN = 3.0
 
 REPORTS = {
     "a sanitizer's report": re.compile(r"ERROR: AddressSanitizer|runtime error:"),
-    "an internal error": re.compile(r"Internal error"),
+    "an internal error": re.compile(r"internal error"),
     "a SystemError": re.compile(r"SystemError"),
     "a failed assertion": re.compile(r"Assertion .* failed|Fatal Python error"),
     "an exception that the core could not raise": re.compile(r"Exception ignored in: '?fastserve\."),

@@ -39,7 +39,7 @@ class Witness:
 
     def caught(self, error: BaseException, where: str) -> None:
         """An exception that the application swallows; some are the server's faults all the same."""
-        if isinstance(error, (SystemError, AssertionError, NameError)) or "Internal error" in str(error):
+        if isinstance(error, (SystemError, AssertionError, NameError)) or "internal error" in str(error):
             self.faults.append(f"{where}: {type(error).__name__}: {error}")
 
     def forget(self) -> None:

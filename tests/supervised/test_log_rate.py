@@ -65,7 +65,7 @@ def test_tracebacks(supervise: Supervise, app: str, loop: str) -> None:
     assert "others are left out and counted (--log-rate-limit)" in supervised.log.text
     assert supervised.stop() == 0
     said = [int(each) for each in re.findall(r"\((\d+) like it were left out\)", supervised.log.text)]
-    said += [int(each) for each in re.findall(r"(\d+) lines like 'Exception in .*' were left out", supervised.log.text)]
+    said += [int(each) for each in re.findall(r"(\d+) lines like 'exception in .*' were left out", supervised.log.text)]
     assert sum(said) == REQUESTS - written()
 
 

@@ -98,7 +98,7 @@ def test_a_choice_that_raises(start: Serve, application: str) -> None:
     for _ in range(20):
         assert refused(server, b"raises-99")
     server.expect_traceback(
-        "Exception in the sni_callback of the TLS context", "LookupError: nobody is called raises-99"
+        "exception in the sni_callback of the TLS context", "LookupError: nobody is called raises-99"
     )
     server.tracebacks_matter = False
     server.stderr.wait_for("others are left out and counted")
@@ -110,7 +110,7 @@ def test_a_choice_that_raises(start: Serve, application: str) -> None:
 def test_a_choice_that_fails_as_a_name_does(start: Serve) -> None:
     server = start(secure=True, ssl_context="choosing:context")
     assert refused(server, b"decodes-9")
-    server.expect_traceback("Exception in the sni_callback of the TLS context", "UnicodeDecodeError: 'ascii' codec")
+    server.expect_traceback("exception in the sni_callback of the TLS context", "UnicodeDecodeError: 'ascii' codec")
     assert refused(server, HOSTILE[0])
     server.get("/")
 

@@ -506,7 +506,7 @@ def test_w21_exc_info_after_the_head_is_raised_again(server: Server) -> None:
         with pytest.raises(BrokenAnswer):
             client.exchange(run.request())
         assert client.gone()
-    server.expect_traceback("Exception in WSGI application: GET /run/" + run.key, "LookupError: w21 failure")
+    server.expect_traceback("exception in WSGI application: GET /run/" + run.key, "LookupError: w21 failure")
     assert "raise LookupError(text)" in server.stderr_of_this_test()
     assert ("raised", "LookupError", "w21 failure") in run.journal()
 
@@ -832,8 +832,8 @@ def test_w36_exception_before_the_head_is_500(server: Server, step: Any, started
         assert b"w36" not in answer.body
         if not answer.closes:
             assert client.exchange(request("/")).body == b"ok"
-    log = server.expect_traceback(f"Exception in WSGI application: GET /run/{run.key}", "w36 failure")
-    assert log.count("Exception in WSGI application") == 1
+    log = server.expect_traceback(f"exception in WSGI application: GET /run/{run.key}", "w36 failure")
+    assert log.count("exception in WSGI application") == 1
     assert server.get("/") == b"ok"
 
 
@@ -852,7 +852,7 @@ def test_w36_exception_after_the_head_breaks_the_answer_visibly(
     assert data.count(b"HTTP/1.1") == 1
     assert b"one" in data
     assert not data.endswith(b"0\r\n\r\n")
-    server.expect_traceback(f"Exception in WSGI application: GET /run/{run.key}", "RuntimeError: w36 late")
+    server.expect_traceback(f"exception in WSGI application: GET /run/{run.key}", "RuntimeError: w36 late")
 
 
 # ---- what is optional

@@ -382,11 +382,11 @@ def test_write_waits_by_itself_where_nobody_else_drives(start_threads: Serve) ->
         first.send(run.request())
         run.stands_still()
         second.send(run.request())
-        server.stderr.wait_for("A thread cannot be started")
+        server.stderr.wait_for("a thread cannot be started")
         for client in (first, second):
             assert client.answer().body == bytes(5_000_000) + b"end"
     assert server.get("/") == b"ok"
-    assert server.stderr.text.count("A thread cannot be started") == 1
+    assert server.stderr.text.count("a thread cannot be started") == 1
 
 
 # ---- deadlines

@@ -5,15 +5,15 @@ cdef class ASGIApplication(Interface):
     cdef InlineRunner runner
     cdef ScopeBuilder scopes
     cdef set working                    # strong: exchanges whose application had suspended (asyncio holds tasks weakly)
-    cdef object start_type              # the application's own "http.response.start" and "http.response.body", which
-    cdef object body_type               # are the same objects each time: compared by address first
+    cdef object start_type              # its "http.response.start" and "http.response.body", which are the same
+    cdef object body_type               # objects each time: compared by address first
     cdef object message_type            # likewise its "websocket.send"
-    cdef unsigned loop_version          # of the loop's class when it was looked at last
-    cdef bint nests                     # and whether the application may run it within itself
+    cdef unsigned loop_version          # version of the loop's class at the last look
+    cdef bint nests                     # whether the application may run the loop within itself
     cdef frozenset offered              # extensions, by the names that scopes have for them
-    cdef bint websocket                 # an upgrade to WebSocket is taken up
+    cdef bint websocket                 # upgrades to WebSocket are accepted
     cdef bint deflate                   # permessage-deflate may be agreed upon
-    cdef set warned                     # subprotocols that no client had offered, each said once
+    cdef set warned                     # subprotocols that no client had offered, each logged once
     cdef fs_ws_shared ws_shared
     cdef raises warn_of_subprotocol(self, str name, str path) except -1
     cdef bint may_nest(self) except -1

@@ -1,7 +1,7 @@
 # An ASGI application, and what all of its calls share.
 
 cdef enum:
-    WARNINGS_MAX = 100          # an application may make names up
+    WARNINGS_MAX = 100          # an application may invent names
 
 
 cdef extern from "slots.h":
@@ -52,17 +52,17 @@ cdef class ASGIApplication(Interface):
 
     @cython.final
     cdef raises warn_of_subprotocol(self, str name, str path) except -1:
-        """RFC 6455 section 4.2.2: it is left out, since the client would have to fail the connection."""
+        """Logs that a subprotocol is left out, with which the client would fail the connection (RFC 6455 section 4.2.2)."""
         if name not in self.warned and len(self.warned) < WARNINGS_MAX:
             self.warned.add(name)
-            report(self.driver.logger, LOG_WARNING, "An application has accepted a WebSocket with the subprotocol %r, which "
+            report(self.driver.logger, LOG_WARNING, "an application has accepted a WebSocket with the subprotocol %r, which "
                    "the client does not offer; it is left out: %s", (name, path))
 
     @cython.final
     cdef inline bint may_nest(self) except -1:
-        """Whether the application may run the loop within itself: nest_asyncio, which libraries apply at any time, patches the
-        loop's class so that it can. What runs inside of the driver then keeps it from serving, and its callback cannot be entered
-        again, so no step of the application may run there."""
+        """Whether the application may run the loop within itself: nest_asyncio, which libraries apply at any time,
+        patches the loop's class for that. A nested loop inside the driver would keep it from serving, since its
+        callback cannot be entered again, so no step of the application may run there."""
         if fs_type_version(self.loop) != self.loop_version:
             self.look_at_loop()
         return self.nests
@@ -73,7 +73,7 @@ cdef class ASGIApplication(Interface):
         base = asyncio.BaseEventLoop
         self.nests = issubclass(kind, base) and (kind.run_forever is not base.run_forever
                                                  or kind.run_until_complete is not base.run_until_complete)
-        self.loop_version = fs_type_version(self.loop)      # the looks have given it one
+        self.loop_version = fs_type_version(self.loop)      # the lookups have given it a version
 
     cdef raises recycle(self, Exchange exchange) except -1:
         """Its call has ended within the driver's turn: keeps the exchange for another request, or lets go of it."""

@@ -46,7 +46,7 @@ cdef object raise_thrown(args):
 
 @cython.final
 cdef class Done:
-    """Nothing to wait for. It has no state: there is one for all."""
+    """Nothing to wait for. It has no state: one object serves all."""
 
     def __await__(self):
         return self
@@ -78,12 +78,12 @@ cdef object DONE = Done()
 
 @cython.final
 cdef class Wakeup:
-    """What a `receive` that waits yields to its task: future-like (asyncio's documented duck type) and no more than
-    that. When a body piece arrives, the driver calls the task's wake-up itself instead of scheduling it: the
-    application reads on inside the driver's turn, as its first step ran inside one."""
+    """What a waiting `receive` yields to its task: future-like (asyncio's documented duck type) and no more. When a
+    piece of the body arrives, the driver calls the task's wake-up itself instead of scheduling it: the application
+    reads on inside the driver's turn, as its first step ran inside one."""
 
     cdef object loop
-    cdef object callback            # of the one task that waits, as nearly always
+    cdef object callback            # of the one waiting task, as nearly always
     cdef object context
     cdef list others                # (callback, context) of further ones
     cdef bint blocking
@@ -152,7 +152,7 @@ cdef class Wakeup:
         return removed
 
     cdef raises fire(self, bint here) except -1:
-        """`here`: no task is on the stack, so the task that waits may go on within this call."""
+        """Wakes the waiting tasks. `here`: no task is on the stack, so the waiting one may go on within this call."""
         cdef object callback = self.callback, context = self.context
         if self.is_done:
             return 0

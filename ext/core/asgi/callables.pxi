@@ -34,12 +34,12 @@ cdef class Receive:
 
 
 cdef object send_event(object self, PyObject *event):
-    """What is sent is queued when `send` is called, in the order of the calls."""
+    """Queues an event when `send` is called, so that the order is that of the calls."""
     return (<Send>self).exchange.handle_send(<object>event)
 
 
 cdef object failed_send(object self):
-    """The event could not be sent. As with any coroutine, that is raised where it is awaited."""
+    """Returns an awaitable for an event that could not be sent: like any coroutine, it raises where it is awaited."""
     cdef Failed awaitable
     failure = fs_raised()
     if not isinstance(failure, Exception):
@@ -82,7 +82,7 @@ cdef raises give_callables(ASGIExchange exchange) except -1:
 
 
 cdef object after_write(ASGIExchange exchange):
-    """Something was queued: what `send` returns, an awaitable that waits where the queue is too long."""
+    """Returns the awaitable of a `send` that has queued something; it waits if the queue is too long."""
     cdef Connection connection = exchange.connection
     cdef WriteRoom waiting
     connection.written()
@@ -95,11 +95,11 @@ cdef object after_write(ASGIExchange exchange):
 
 @cython.final
 cdef class Failed:
-    """One `send()` that raises when it is awaited, and not when it is called: an application may hand what `send` gives to
-    create_task or gather, or await it later."""
+    """One `send()` that raises when it is awaited, and not when it is called: an application may hand what `send`
+    returns to create_task or gather, or await it later."""
 
     cdef ASGIExchange exchange
-    cdef object failure         # None once it has been raised, or nobody wants it any more
+    cdef object failure         # None once it was raised or nobody wants it any more
 
     def __await__(self):
         return self
@@ -126,13 +126,13 @@ cdef class Failed:
     def __del__(self):
         if self.failure is not None:
             failure, self.failure = self.failure, None
-            report(self.exchange.driver.logger, LOG_ERROR, "A failed send() was never awaited: %s %s",
+            report(self.exchange.driver.logger, LOG_ERROR, "a failed send() was never awaited: %s %s",
                    (self.exchange.method_name(), self.exchange.path_name()), failure)
 
 
 @cython.final
 cdef class Received:
-    """One `receive()`. The event is taken when it is awaited and not when it is called, so that a call that was
+    """One `receive()`. It takes the event when it is awaited and not when it is called, so that a call that was
     cancelled before it began loses nothing."""
 
     cdef ASGIExchange exchange
@@ -239,7 +239,7 @@ cdef int write_room_step(PyObject *raw, PyObject **result) except -1:
     self.future = exchange.interface.loop.create_future()
     exchange.add_sender(self.future)
     self.iterator = self.future.__await__()
-    # Making them may have run the application's code, by the garbage collection: is there still something to wait for?
+    # Making the objects may have run the application's code (garbage collection): is there still something to wait for?
     if exchange.lost or exchange.connection is None or not exchange.connection.must_wait(exchange):
         self.close()
         if exchange.lost or exchange.cut:

@@ -3,10 +3,10 @@ cdef class ASGIExchange(Exchange):
     cdef ASGIApplication interface
     cdef Task task                      # the application's, once it has suspended
     cdef dict request_scope             # from begin() to start()
-    cdef object receiver                # the Wakeup of a `receive` call that waits, or None
-    cdef list more_receivers            # those of further ones; None nearly always
+    cdef object receiver                # the Wakeup of a waiting `receive` call, or None
+    cdef list more_receivers            # those of further calls; None nearly always
     cdef object alarm                   # a timer of the loop, once the client has left and --timeout-client-gone is set
-    cdef bint cut                       # `send` raises: nothing reaches the client, or a stop ends a stream that is deaf
+    cdef bint cut                       # `send` raises: nothing reaches the client, or a stop ends a deaf stream
     cdef list senders                   # futures of `send` calls that wait; None nearly always
     cdef object send                    # a Send, of this exchange alone
     cdef object receive                 # likewise a Receive

@@ -1,4 +1,4 @@
-# What the ASGI exchanges share: one task of the application, its `receive` and `send`, and those that wait in them.
+# What the ASGI exchanges share: one task of the application, its `receive` and `send`, and the calls that wait in them.
 
 cdef inline bint is_text(object o, str expected) noexcept:
     """Whether `o` equals one of our own short ASCII strings."""
@@ -8,7 +8,7 @@ cdef inline bint is_text(object o, str expected) noexcept:
 
 
 cdef str waiting_stack(coroutine):
-    """Where a suspended coroutine waits, from the outside in; Task.get_stack shows the outermost frame alone."""
+    """Returns the stack of a suspended coroutine, outermost first; Task.get_stack shows the outermost frame alone."""
     frames = []
     while (frame := getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)) is not None:
         frames.append((frame, frame.f_lineno))
@@ -31,11 +31,11 @@ cdef class ASGIExchange(Exchange):
             live_objects["exchanges"] -= 1
 
     cdef dict next_event(self):
-        """The next event for `receive`, or None where the application has to wait."""
+        """Returns the next event for `receive`, or None if the application has to wait."""
         raise NotImplementedError
 
     cdef object handle_send(self, object event):
-        """Takes an event from `send`; what that returns is awaited."""
+        """Takes an event from `send`. Returns the awaitable that `send` returns."""
         raise NotImplementedError
 
     cdef raises finished(self, object exception) except -1:
@@ -60,7 +60,7 @@ cdef class ASGIExchange(Exchange):
     # ---- the call
 
     cdef raises run(self) except -1:
-        """Calls the application and runs its first step here and now. One that never suspends costs the loop nothing."""
+        """Calls the application and runs its first step immediately. One that never suspends costs the loop nothing."""
         cdef ASGIApplication interface = self.interface
         cdef Driver driver = self.driver
         cdef Task task
@@ -103,7 +103,7 @@ cdef class ASGIExchange(Exchange):
         task.watch(self, application_ended)
 
     cdef raises log_begin(self, const fs_request_head *head, dict scope) except -1:
-        """Keeps what the access log's line will say."""
+        """Keeps what the line in the access log will say."""
         if self.driver.access_log.fd >= 0:
             self.logged = False
             self.query = self.interface.scopes.target.query
@@ -115,11 +115,12 @@ cdef class ASGIExchange(Exchange):
         return ClientDisconnected("the client has disconnected" if self.lost else "the server stops")
 
     cdef int log_failure(self, object exception, bint gone) except -1:
-        """Logs an application error, unless it is a cancellation or follows from the client's disconnect. Returns 1 if it was logged."""
+        """Logs an application error unless it is a cancellation or follows from the client's disconnect. Returns 1 if it
+        was logged."""
         if gone and caused_by_disconnect(exception):
-            report(self.driver.logger, LOG_DEBUG, "The client left, or the server stops: %s %s", (self.method_name(), self.path_name()))
+            report(self.driver.logger, LOG_DEBUG, "the client left, or the server stops: %s %s", (self.method_name(), self.path_name()))
         elif not isinstance(exception, asyncio.CancelledError):
-            report(self.driver.logger, LOG_ERROR, "Exception in ASGI application: %s %s",
+            report(self.driver.logger, LOG_ERROR, "exception in ASGI application: %s %s",
                    (self.method_name(), self.path_name()), exception)
             return 1
         return 0
@@ -130,7 +131,7 @@ cdef class ASGIExchange(Exchange):
     # ---- a client that has left
 
     cdef raises client_left(self) except -1:
-        """An application that goes on all the same has its time (--timeout-client-gone), from the first sign on."""
+        """Limits the time of an application whose client has left (--timeout-client-gone), from the first sign on."""
         cdef uint32_t patience = self.driver.limits.timeout_client_gone
         self.left = True
         if patience and self.alarm is None:
@@ -144,7 +145,7 @@ cdef class ASGIExchange(Exchange):
         return 0
 
     cdef bint unanswered(self) noexcept:
-        """Whether what the client had asked for is not complete: what an application does afterwards is its own affair."""
+        """Whether the answer is not complete yet: what an application does after its answer is its own affair."""
         return self.lost or self.stream != NULL
 
     # ---- who waits
@@ -181,10 +182,11 @@ cdef class ASGIExchange(Exchange):
         if self.senders is not None and future in self.senders:
             self.senders.remove(future)
 
-    # All that wait are woken: one that is cancelled at this moment must not swallow the others' turn.
+    # All that wait are woken: one that is being cancelled must not swallow the others' turn.
 
     cdef raises wake_receivers(self, bint here) except -1:
-        """`here`: on request of the driver's turn, where the application may go on at once unless it is running."""
+        """Wakes all that wait in `receive`. `here`: called by the driver's turn, so that the application may go on at
+        once unless it is running."""
         cdef Driver driver = self.driver
         cdef Wakeup wakeup = self.receiver
         cdef list others = self.more_receivers
@@ -220,7 +222,7 @@ cdef class ASGIExchange(Exchange):
         self.receive = None
 
     cdef raises cancel(self) except -1:
-        report(self.driver.logger, LOG_WARNING, "Cancelled, because the server stops: %s %s",
+        report(self.driver.logger, LOG_WARNING, "cancelled, because the server stops: %s %s",
                (self.method_name(), self.path_name()))
         self.task.cancel("the server stops")
 
@@ -238,7 +240,7 @@ cdef class ASGIExchange(Exchange):
             leave_place(self)
             if uncalled:
                 self.forget_alarm()
-                self.discard()   # the client broke it off before the application was called, which nothing does any more
+                self.discard()   # the client broke it off before the application was called; nothing will call it now
         self.wake_receivers(False)
         self.wake_senders()
 
@@ -269,7 +271,7 @@ cdef class ASGIExchange(Exchange):
 
 
 cdef void application_ended(object owner, Task task) noexcept:
-    """A task that had suspended is done (called inside its last step)."""
+    """Ends the exchange of a task that had suspended and is done now (called inside its last step)."""
     cdef ASGIExchange exchange = <ASGIExchange>owner
     cdef Driver driver = exchange.driver
     exchange.interface.working.discard(exchange)
@@ -278,7 +280,7 @@ cdef void application_ended(object owner, Task task) noexcept:
         exchange.discard()
         driver.check_idle()
     except BaseException as failure:
-        report(driver.logger, LOG_CRITICAL, "Internal error at the end of a request", (), failure)
+        report(driver.logger, LOG_CRITICAL, "internal error at the end of a request", (), failure)
 
 
 async def call_application(application, scope, receive, send):
@@ -286,12 +288,12 @@ async def call_application(application, scope, receive, send):
 
 
 async def as_coroutine(awaitable):
-    """An application may return any awaitable; a task runs coroutines."""
+    """Wraps an awaitable: an application may return any, but a task runs coroutines only."""
     return await awaitable
 
 
 cdef raises check_fields(object pairs) except -1:
-    """Raises where a header is wrong: at the event that brings it, though its bytes are written only with the body."""
+    """Raises if a header is wrong: at the event that brings it, although its bytes are written only with the body."""
     cdef fs_field field
     cdef Py_ssize_t i
     for i in range(PySequence_Fast_GET_SIZE(pairs)):
@@ -304,7 +306,7 @@ cdef raises check_fields(object pairs) except -1:
 
 
 cdef raises collect_fields(object pairs, fs_field *fields, Py_ssize_t n) except -1:
-    """Borrows name and value of each pair: they live as long as `pairs`, which is ours while it is read."""
+    """Borrows name and value of each pair: they live as long as `pairs`, which we hold while it is read."""
     cdef Py_ssize_t i
     for i in range(n):
         borrow_field(<object>PySequence_Fast_GET_ITEM(pairs, i), &fields[i])
@@ -332,12 +334,12 @@ cdef raises borrow_field(object pair, fs_field *field) except -1:
 
 
 def cancel_abandoned(ASGIExchange exchange):
-    """The application of a client that left has had its time."""
+    """Cancels an application whose client has left and whose time is over."""
     cdef Task task = exchange.task
     exchange.alarm = None
     if task is None or not exchange.running or not exchange.unanswered():
         return
-    report(exchange.driver.logger, LOG_INFO, "Cancelled, because its client left %g seconds ago: %s %s",
+    report(exchange.driver.logger, LOG_INFO, "cancelled, because its client left %g seconds ago: %s %s",
            (exchange.driver.limits.timeout_client_gone / 1000.0, exchange.method_name(), exchange.path_name()))
     if exchange.connection is not None:
         exchange.connection.lose(FS_E_PEER_GONE)    # it had closed its half alone, and waits in vain

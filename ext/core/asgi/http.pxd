@@ -1,4 +1,4 @@
-# What an event of the application holds, borrowed; NULL where the key is missing.
+# What an event of the application holds, borrowed; NULL if the key is missing.
 ctypedef struct EventView:
     PyObject *type
     PyObject *status
@@ -14,12 +14,12 @@ cdef class HTTPExchange(ASGIExchange):
     cdef int status
     cdef bint end_given                 # `receive` has said more_body False
     cdef dict versions                  # the scope's `asgi`, until the application has taken the body
-    cdef bint listens                   # `receive` was awaited beyond the body: it is to say when the client leaves
+    cdef bint listens                   # `receive` was awaited beyond the body: it will say when the client leaves
     cdef object fields                  # the sequence of pairs that `http.response.start` brought
-    cdef uint64_t held_since            # monotonic ms from which on the head waits; 0: not seen yet, NEVER: it must not go so
-    cdef bint trailers                  # announced by it
-    cdef bint trailers_given            # the application has sent all of them, and nobody wanted them
-    cdef bint taking                    # in `receive`: what comes is taken at once
+    cdef uint64_t held_since            # monotonic ms: since when the head waits; 0: not seen, NEVER: for a body only
+    cdef bint trailers                  # announced by the head
+    cdef bint trailers_given            # the application has sent all trailers, and the client wanted none
+    cdef bint taking                    # in `receive`: what arrives is taken at once
 
     cdef raises came(self, size_t n, bint end) except -1
     cdef raises no_room(self) except -1

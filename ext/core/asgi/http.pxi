@@ -1,20 +1,21 @@
 # The ASGI exchange (ASGI HTTP specification 2.5): scope, `receive` and `send` over one stream.
 #
-# Reading an event may run the application's code: a truth value, an iterator, a descriptor's fileno(), a destructor. So each
-# event is read whole first, by references of our own, and the state is looked at last, right before the write.
+# Reading an event may run the application's code: a truth value, an iterator, a descriptor's fileno(), a destructor. So
+# each event is first read whole, into references of our own, and the state is checked last, right before the write.
 
 cdef enum Response:
     RESPONSE_NONE           # nothing but early hints so far
-    RESPONSE_HELD           # http.response.start has come; the head waits for the first piece of the body, HEAD_WAIT_MS long
-    RESPONSE_OPEN           # it has gone by itself; the first piece of the body is due
+    RESPONSE_HELD           # http.response.start has come; the head waits HEAD_WAIT_MS for the first piece of the body
+    RESPONSE_OPEN           # the head has gone without a body; the first piece is due
     RESPONSE_BODY           # the head has gone
     RESPONSE_PATH           # the body was a path: no other event may follow
     RESPONSE_TRAILERS       # the body has ended, trailers are due
     RESPONSE_DONE
 
-# ASGI has the head wait for the first piece of the body. With it a complete answer gets its length and leaves in one send, and
-# an exception is a 500. But a browser's EventSource is open when the head is there, and an application that waits for what is
-# then published would wait for ever: so one that has sent its start and then waits is taken at its word.
+# In ASGI the head waits for the first piece of the body: a complete answer then gets its length and leaves in one send,
+# and an exception before it is a 500. But a browser's EventSource opens when the head arrives, and an application that
+# waits for an event which a page publishes only then would wait for ever. So if an application sends its start and then
+# waits, the head leaves.
 cdef enum:
     HEAD_WAIT_MS = 20
 
@@ -22,8 +23,8 @@ cdef uint64_t NEVER = <uint64_t>-1
 
 
 cdef raises view_event(dict event, EventView *view) except -1:
-    """Reads an event in one pass. The keys of an application are names, and so interned: addresses tell them apart.
-    A key that is none of ours, or is one of ours and not interned, makes it look each of them up."""
+    """Reads an event in one pass. An application's keys are literals and so interned: addresses tell them apart. An
+    unknown key, or a known one that is not interned, makes it look each key up."""
     cdef Py_ssize_t at = 0
     cdef PyObject *name
     cdef PyObject *value
@@ -76,7 +77,7 @@ cdef class HTTPExchange(ASGIExchange):
         return 0
 
     cdef raises clear(self) except -1:
-        """Ready for another request; `send` and `receive` stay."""
+        """Prepares for another request; `send` and `receive` stay."""
         self.query = self.client = self.fields = self.versions = None
         self.started = self.disconnect_due = self.left = self.lost = self.cut = self.body_ended = self.wants_continue = False
         self.end_given = self.listens = self.trailers = self.trailers_given = False
@@ -112,8 +113,8 @@ cdef class HTTPExchange(ASGIExchange):
             self.no_room()
 
     cdef raises no_room(self) except -1:
-        """The worker holds as much as it may, and nobody waits for this piece. An application that has not been called yet
-        is not called, as where too many requests are there already."""
+        """Refuses a piece that nobody waits for, since the worker holds as much as it may. An application that has not
+        been called yet is not called, as with too many requests."""
         cdef bint uncalled = not self.started
         cdef Driver driver = self.driver
         self.started = True
@@ -132,7 +133,7 @@ cdef class HTTPExchange(ASGIExchange):
         self.wake_receivers(False)
 
     cdef raises on_stop(self) except -1:
-        """`receive` says that it is time to end. A stream whose application does not listen has that from `send`."""
+        """Makes `receive` say that it is time to end, and `send` too if the application of a stream does not listen."""
         self.disconnect_due = True
         if self.receiver is None and not self.listens and self.stream != NULL and self.stream.head_sent:
             self.cut = True
@@ -146,8 +147,8 @@ cdef class HTTPExchange(ASGIExchange):
         self.wake_senders()
 
     cdef raises on_refused(self) except -1:
-        # The application sees a client that has gone; what it still sends has nowhere to go.
-        # It is called all the same when it has not been yet: how the bytes were cut must not decide what it sees.
+        # The application sees a client that has gone; what it still sends has nowhere to go. If it was not called yet,
+        # it is called all the same: how the bytes were cut must not decide what it sees.
         self.on_lost()
         if not self.started:
             self.start()
@@ -170,7 +171,7 @@ cdef class HTTPExchange(ASGIExchange):
         lateness = self.lateness()
         if task is None or lateness is None:
             return 0
-        report(self.driver.logger, LOG_ERROR, "The application %s: %s %s\n%s",
+        report(self.driver.logger, LOG_ERROR, "the application %s: %s %s\n%s",
                (lateness, self.method_name(), self.path_name(), waiting_stack(task.get_coro())))
         self.fail(FS_E_APP_TIMEOUT)
         task.cancel("the application did not answer in time")
@@ -179,12 +180,12 @@ cdef class HTTPExchange(ASGIExchange):
         return self.response == RESPONSE_HELD and self.held_since != NEVER
 
     cdef raises release_head(self) except -1:
-        """The head goes without a piece of the body, which may be of any length now."""
+        """Sends the head without a piece of the body, whose length is unknown now."""
         cdef object fields = self.fields
         try:
             self.write_head(False, 0)
         except Exception:
-            # There is nobody here to tell. The first piece of the body is to meet it, as if the head had waited for that.
+            # Nobody here can be told. The first piece of the body will raise it, as if the head had waited for it.
             self.fields = fields
             self.response = RESPONSE_HELD
             self.held_since = NEVER
@@ -215,7 +216,7 @@ cdef class HTTPExchange(ASGIExchange):
             error = FS_E_APP_RAISED
             failed = self.log_failure(exception, self.cut or self.left)
             if failed and self.stream == NULL and not self.broken:
-                count_error(self.driver, error)      # after its answer, which is none the worse for it
+                count_error(self.driver, error)      # after its answer, which is not affected
         elif self.stream != NULL and not self.stream.ended and not self.lost and not self.disconnect_due:
             error = FS_E_APP_NO_RESPONSE
             report(self.driver.logger, LOG_ERROR, "ASGI application returned without %s: %s %s (%s)",
@@ -223,7 +224,7 @@ cdef class HTTPExchange(ASGIExchange):
                     self.method_name(), self.path_name(), self.sent_so_far()))
         if exception is None and self.broken:
             # The application swallowed what `send` raised.
-            report(self.driver.logger, LOG_ERROR, "Broken response: %s: %s %s",
+            report(self.driver.logger, LOG_ERROR, "broken response: %s: %s %s",
                    (fs_error_describe(self.broken).text.decode(), self.method_name(), self.path_name()))
         if self.stream != NULL and self.left and not self.lost and not failed:
             self.dismiss()
@@ -233,7 +234,7 @@ cdef class HTTPExchange(ASGIExchange):
             self.fail(error if error else FS_E_APP_NO_RESPONSE)
 
     cdef str sent_so_far(self):
-        """Which messages have come, for the log: middleware that does not know a message may have swallowed it."""
+        """Says for the log which messages have come: middleware that does not know a message may have swallowed it."""
         if self.response == RESPONSE_NONE:
             return "it has sent no http.response.start"
         if self.response == RESPONSE_HELD or self.response == RESPONSE_OPEN:
@@ -243,16 +244,16 @@ cdef class HTTPExchange(ASGIExchange):
         return f"it has sent {self.stream.body_sent} bytes of its body, and none without more_body"
 
     cdef raises refuse_rest(self) except -1:
-        """The application has waited for a body that its client broke off: now it knows. Frameworks make a 500 of that, which it
-        is not. The client hears 400 if it still reads, and the log has a client that has left, as where it is gone altogether."""
+        """Ends a request whose application waited for a body that the client broke off. Frameworks would answer 500, but
+        the client gets 400 if it still reads, and the log shows a client that has left, as if it were gone altogether."""
         cdef Connection connection = self.connection
         self.log(499)
         connection.refuse_exchange(self, FS_E_BODY_CUT)
         connection.written()
 
     cdef raises dismiss(self) except -1:
-        """The client has closed its half, within its body or before its answer, and the application has given it up. That is a
-        client that has left, as one that is gone altogether; but it may still read."""
+        """Ends a request whose client has closed its half, within its body or before its answer, and whose application
+        has given it up. That counts as a client that has left, but it may still read."""
         if not self.stream.head_sent:
             self.log(499)
         count_error(self.driver, FS_E_PEER_GONE if self.body_ended else FS_E_BODY_CUT)
@@ -261,7 +262,7 @@ cdef class HTTPExchange(ASGIExchange):
     # ---- the application's side: receive
 
     cdef dict next_event(self):
-        """The next event, or None where the application has to wait; then the client is asked for more."""
+        """Returns the next event, or None if the application has to wait; then the client is asked for more."""
         cdef Connection connection = self.connection
         cdef size_t held
         cdef object body
@@ -277,7 +278,7 @@ cdef class HTTPExchange(ASGIExchange):
             more = not self.body_ended
             self.end_given = not more
             if self.end_given and self.versions is not None:
-                PyDict_SetItem(self.versions, "spec_version", "2.3")    # from now on it is to listen: see ScopeBuilder
+                PyDict_SetItem(self.versions, "spec_version", "2.3")    # from now on it should listen: see ScopeBuilder
                 self.versions = None
             self.held = 0
             if self.charged:
@@ -339,7 +340,7 @@ cdef class HTTPExchange(ASGIExchange):
 
     cdef raises expect_offered(self, str name) except -1:
         if name not in self.interface.offered:
-            raise ValueError(f"{name!r} is not among the extensions that are offered: see the scope, and --asgi-extensions")
+            raise ValueError(f"{name!r} is not among the offered extensions: see the scope, and --asgi-extensions")
         return 0
 
     cdef object start_response(self, dict event, EventView *view):
@@ -376,7 +377,7 @@ cdef class HTTPExchange(ASGIExchange):
         return DONE
 
     cdef raises expect(self, dict event, int response) except -1:
-        """Raises where the event cannot come now."""
+        """Raises if the event cannot come now."""
         if self.response != response or self.cut:
             if self.cut:
                 raise self.disconnected()
@@ -384,7 +385,7 @@ cdef class HTTPExchange(ASGIExchange):
         return 0
 
     cdef raises expect_body(self, dict event) except -1:
-        """Likewise; the head may have gone or not."""
+        """Raises if a piece of the body cannot come now. The head may have gone or not."""
         if self.response != RESPONSE_HELD and self.response != RESPONSE_BODY or self.cut:
             if self.response == RESPONSE_OPEN:
                 self.response = RESPONSE_BODY
@@ -392,12 +393,12 @@ cdef class HTTPExchange(ASGIExchange):
         return 0
 
     cdef raises expect_whole(self, dict event) except -1:
-        """Likewise for a body that comes as a whole."""
+        """Raises if a body as a whole cannot come now."""
         return self.expect(event, RESPONSE_OPEN if self.response == RESPONSE_OPEN else RESPONSE_HELD)
 
     cdef raises write_head(self, bint end, uint64_t length) except -1:
-        """Sends the held head, whose fields the caller keeps: dropping them may run the application's code. When it raises,
-        another start may follow."""
+        """Sends the held head, whose fields the caller keeps: dropping them may run the application's code. If it
+        raises, another start may follow."""
         cdef object fields = self.fields
         self.fields = None
         self.response = RESPONSE_NONE
@@ -473,7 +474,7 @@ cdef class HTTPExchange(ASGIExchange):
         if fd is None:
             raise TypeError(f"'file' of http.response.zerocopysend is a descriptor or a file, not {type(source).__name__}")
         self.expect_body(event)
-        # The application may close its file as soon as `send` returns, the queue may not have sent it by then.
+        # The application may close its file as soon as `send` returns; the queue may not have sent it by then.
         file = own_descriptor(os.dup(fd))
         size = regular_size(file.fd, fd)
         given = event.get("offset")
@@ -516,7 +517,7 @@ cdef class HTTPExchange(ASGIExchange):
         cdef bint more = bool(event.get("more_trailers", False))
         pairs = list(event.get("headers", ()))
         if self.response == RESPONSE_DONE and self.trailers and not self.trailers_given:
-            # Announced, but the client did not ask for them or the framing has no place for them: dropped.
+            # Announced, but dropped: the client did not ask for them, or the framing has no place for them.
             self.trailers_given = not more
             return DONE
         self.expect(event, RESPONSE_TRAILERS)

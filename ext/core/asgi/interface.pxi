@@ -14,7 +14,7 @@ cdef class ASGI(ASGIApplication):
         return exchange
 
     cdef raises recycle(self, Exchange exchange) except -1:
-        """Keeps it for the next request, where the application kept neither `send` nor `receive`."""
+        """Keeps an exchange for the next request, if the application kept neither `send` nor `receive`."""
         cdef PyObject *send = <PyObject *>(<ASGIExchange>exchange).send
         cdef PyObject *receive = <PyObject *>(<ASGIExchange>exchange).receive
         if self.spare is None and type(exchange) is HTTPExchange and fs_exchange_is_free(<PyObject *>exchange, send, receive, 3):
@@ -42,4 +42,4 @@ cdef class ASGI(ASGIApplication):
         try:
             self.loop.call_soon(self.driver.came_back)
         except RuntimeError:
-            pass        # it is closed, or in debug mode and the fork another thread's: nobody comes back to it
+            pass        # it is closed, or in debug mode with a fork by another thread: nobody comes back to it

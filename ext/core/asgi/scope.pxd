@@ -19,13 +19,13 @@ cdef enum ScopeKey:
 
 cdef class ScopeBuilder:
     cdef str root_path
-    cdef bint underscores               # fields whose names have an underscore are passed on
+    cdef bint underscores               # whether fields whose names have an underscore are passed on
     cdef object state                   # None or lifespan's state, copied for each request
     cdef FieldCache fields
     cdef TargetCache targets
     cdef ClientCache clients            # None: no proxy has named one yet
     cdef dict prototype
-    cdef PyObject *given[SCOPE_SIZE]    # what stands in the prototype, in the order of SCOPE_KEYS
+    cdef PyObject *given[SCOPE_SIZE]    # the values in the prototype, in the order of SCOPE_KEYS
     cdef dict asgi_template
     cdef dict asgi_with_body
     cdef dict asgi                      # of the last scope

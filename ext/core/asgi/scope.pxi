@@ -23,11 +23,11 @@ cdef tuple EXTENSIONS = (
 
 @cython.final
 cdef class ScopeBuilder:
-    """Makes scopes. It keeps a prototype, in which the values of the last request stand, and copies it: the copy of a
-    dict costs less than filling one, and most values are the same from request to request.
+    """Makes scopes. It keeps a prototype with the values of the last request, and copies it: copying a dict costs less
+    than filling one, and most values are the same from request to request.
 
-    A scope belongs to the application, and so do the dicts in it. `asgi` and `extensions` serve the next scope as well
-    when the one before has gone and left them as they were; otherwise they are made anew."""
+    A scope belongs to the application, and so do the dicts in it. The next scope gets the same `asgi` and `extensions`
+    if the last scope is gone and left them unchanged; otherwise they are made anew."""
 
     def __cinit__(self, str root_path, state, bint underscores, frozenset extensions):
         cdef int i
@@ -36,18 +36,19 @@ cdef class ScopeBuilder:
         self.state = state
         self.fields = FieldCache()
         self.targets = TargetCache()
-        # Not 2.5, which this is in all else: from 2.4 on Starlette trusts that `send` raises and does not listen for
+        # Not 2.5, although the rest is 2.5: from 2.4 on Starlette trusts that `send` raises and does not listen for
         # http.disconnect, so that a stream with nothing to send would outlive its client. Here `send` does raise, and
-        # below 2.4 an application listens too. uvicorn says 2.3 and Hypercorn 2.1 for this reason.
+        # below 2.4 an application also listens. uvicorn says 2.3 and Hypercorn 2.1 for this reason.
         #
-        # But who listens takes the body's events away from a stream that reads it, and Starlette looks when it answers:
-        # a request with a body says 2.5 until the application has taken all of that (HTTPExchange.next_event).
+        # But listening would take the body's events away from a stream that reads them, and Starlette checks the
+        # version when it answers: a request with a body says 2.5 until the application has taken the whole body
+        # (HTTPExchange.next_event).
         self.asgi_template = {"version": "3.0", "spec_version": "2.3"}
         self.asgi_with_body = {"version": "3.0", "spec_version": "2.5"}
         self.extensions_trailers = tuple(name for name in EXTENSIONS if name in extensions)
         self.extensions_1_1 = tuple(name for name in self.extensions_trailers if name != "http.response.trailers")
         self.extensions_1_0 = tuple(name for name in self.extensions_1_1 if name != "http.response.early_hint")
-        # Every key stands in the prototype, so that a copy has room for all of them and never grows.
+        # The prototype has every key, so that a copy has room for all of them and never grows.
         self.prototype = dict.fromkeys(SCOPE_KEYS)
         if state is not None:
             self.prototype["state"] = None
@@ -60,7 +61,7 @@ cdef class ScopeBuilder:
     cdef raises place(self, int key, PyObject *value) except -1:
         if self.given[key] != value:
             PyDict_SetItem(self.prototype, <object>scope_names[key], <object>value)
-            self.given[key] = value     # borrowed: the prototype owns it for as long as it stands there
+            self.given[key] = value     # borrowed: the prototype owns it as long as it is there
         return 0
 
     cdef dict build(self, fs_request_head *head, Connection connection):
@@ -130,7 +131,8 @@ cdef class ScopeBuilder:
         return headers
 
     cdef list headers_without_underscores(self, fs_request_head *head):
-        """What is behind an ASGI application (a WSGI one, a CGI) cannot tell X_User from X-User."""
+        """Returns the headers without names that have an underscore: a WSGI application or a CGI behind the ASGI
+        application cannot tell X_User from X-User."""
         cdef const fs_field *field
         cdef uint32_t i
         headers = []
@@ -155,7 +157,8 @@ cdef class ScopeBuilder:
 
 
 cdef tuple flat_items(dict given):
-    """Keys and values in turn: what `untouched` compares with, and what keeps the values' addresses their own."""
+    """Returns keys and values in turn, for `untouched` to compare with: while they are held, nothing else gets their
+    addresses."""
     flat = []
     for item in given.items():
         flat.extend(item)
@@ -163,7 +166,7 @@ cdef tuple flat_items(dict given):
 
 
 cdef bint untouched(PyObject *given, PyObject *items) noexcept:
-    """Whether only the builder and its prototype hold this dict and it is as it was, the empty dicts in it included."""
+    """Whether only the builder and its prototype hold this dict, and it and the empty dicts in it are unchanged."""
     cdef Py_ssize_t at = 0, i = 0
     cdef PyObject *name
     cdef PyObject *value

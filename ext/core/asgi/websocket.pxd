@@ -1,9 +1,9 @@
-# Where a WebSocket stands for its application.
+# The state of a WebSocket as its application sees it.
 cdef enum Stage:
     STAGE_CONNECTING        # it has neither been accepted nor refused
     STAGE_DENIAL            # websocket.http.response.start has come: a body is due
     STAGE_OPEN
-    STAGE_ENDING            # websocket.disconnect is due: whatever the application still sends goes out all the same
+    STAGE_ENDING            # websocket.disconnect is due; what the application still sends goes out all the same
     STAGE_ENDED             # a close frame has gone, or the connection, or the answer that refused it
 
 
@@ -16,24 +16,24 @@ cdef class WebSocketExchange(ASGIExchange):
     cdef bint connect_given             # `receive` has given websocket.connect
     cdef bint own_end                   # the application has closed or refused it
     cdef bint paused                    # its queue is full: nothing is read
-    cdef int refusal                    # what is wrong with the handshake, 0
+    cdef int refusal                    # what is wrong with the handshake, or 0
     cdef tuple offered                  # subprotocols
     cdef bytes key                      # Sec-WebSocket-Key, from begin() to the acceptance
-    cdef fs_ws_deflate_params deflate   # what was agreed upon
-    cdef object deflate_answer          # and the field's value that says so; None: no compression
+    cdef fs_ws_deflate_params deflate   # the parameters that were agreed upon
+    cdef object deflate_answer          # the field value that says so; None: no compression
     cdef object denial                  # status and fields of websocket.http.response.start
-    cdef int code                       # of websocket.disconnect; 0 as long as there is none
+    cdef int code                       # the code of websocket.disconnect; 0 while there is none
     cdef str reason
-    cdef uint64_t bytes_out             # of messages, for the log
-    cdef uint64_t ping_at               # monotonic ms: the next ping is due, 0 for none
-    cdef uint64_t pong_by               # an answer to the last one is due, 0 for none
-    cdef uint64_t close_by              # the peer's close frame is due, 0 for none
-    cdef uint64_t tell_at               # the application is told that the server stops, 0 for never
-    cdef uint32_t ping_number           # of the last ping: its payload
-    cdef uint32_t message_number        # of the message that has begun and is not complete, as ws.begun has it,
+    cdef uint64_t bytes_out             # bytes of messages, for the log
+    cdef uint64_t ping_at               # monotonic ms: when the next ping is due, 0 for none
+    cdef uint64_t pong_by               # when the answer to the last ping is due, 0 for none
+    cdef uint64_t close_by              # when the peer's close frame is due, 0 for none
+    cdef uint64_t tell_at               # when the application is told that the server stops, 0 for never
+    cdef uint32_t ping_number           # the payload of the last ping
+    cdef uint32_t message_number        # number (ws.begun) of the message that has begun and is not complete,
     cdef uint32_t message_progress      # and how far it was at message_at
     cdef uint64_t message_since         # monotonic ms at which it began, 0 for none
-    cdef uint64_t message_at            # and at which it last went on
+    cdef uint64_t message_at            # and at which it last made progress
 
     cdef Py_ssize_t waiting_messages(self) noexcept
     cdef raises read_messages(self) except -1

@@ -1,4 +1,4 @@
-# The ASGI exchange of a WebSocket (ASGI WebSocket specification 2.5) over a tunnel. The frames are ext/proto/ws.h's.
+# The ASGI exchange of a WebSocket (ASGI WebSocket specification 2.5) over a tunnel. ext/proto/ws.h handles the frames.
 
 cdef bytes ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"    # RFC 6455 section 1.3
 
@@ -11,15 +11,15 @@ cdef enum CloseCode:
 
 cdef enum:
     MESSAGES_A_TURN = 256       # of one connection: then the others have their turn
-    MESSAGE_TIMES = 10          # the time for more of a message, for all of it
+    MESSAGE_TIMES = 10          # times the time for the next part of a message, for the whole message
 
-cdef double TOLD_WITHIN = 0.8       # of the time that a drain gives WebSockets: the rest is for those told last
+cdef double TOLD_WITHIN = 0.8       # part of a drain's time for WebSockets: the rest is for those told last
 
 cdef tuple OWN_FIELDS = (b"sec-websocket-accept", b"sec-websocket-extensions", b"sec-websocket-protocol")
 
 
 cdef list subprotocols_of(list headers):
-    """What the client offers, in its order of preference (RFC 6455 section 11.3.4)."""
+    """Returns the subprotocols that the client offers, in its order of preference (RFC 6455 section 11.3.4)."""
     offers = []
     for name, value in headers:
         if name == b"sec-websocket-protocol":
@@ -28,7 +28,7 @@ cdef list subprotocols_of(list headers):
 
 
 cdef bytes accept_value(bytes key):
-    """RFC 6455 section 4.2.2, item 5.4."""
+    """Returns the value of Sec-WebSocket-Accept (RFC 6455 section 4.2.2, item 5.4)."""
     return binascii.b2a_base64(hashlib.sha1(key + ACCEPT_GUID, usedforsecurity=False).digest(), newline=False)
 
 
@@ -84,7 +84,7 @@ cdef class WebSocketExchange(ASGIExchange):
     # ---- the connection's side
 
     cdef bint wants_data(self) noexcept:
-        """Whether more may be read: the application's queue has its bounds, in messages and in bytes, and so has the turn."""
+        """Whether more may be read: the application's queue is bounded in messages and in bytes, and so is the turn."""
         cdef const fs_limits *limits = &self.driver.limits
         self.paused = self.message is not None and (
             self.held >= limits.body_high_water or self.waiting_messages() >= limits.ws_max_queue)
@@ -124,7 +124,7 @@ cdef class WebSocketExchange(ASGIExchange):
             if event.kind == FS_WS_MESSAGE:
                 self.take_message(&event)
                 if not self.opened:
-                    return 0        # the application, which has just run, was the end of it
+                    return 0        # the application, which has just run, has ended it
             elif event.kind == FS_WS_PONG:
                 if event.data.n == sizeof(self.ping_number) and memcmp(event.data.p, &self.ping_number, event.data.n) == 0:
                     self.pong_by = 0
@@ -155,7 +155,7 @@ cdef class WebSocketExchange(ASGIExchange):
         status.websocket_messages_in += 1
         status.websocket_bytes_in += n
         if self.code:
-            return 0        # the application is told, or about to be, that nothing more comes
+            return 0        # the application was or will be told that nothing more comes
         self.held += weight(message)
         if self.message is None:
             self.message = message
@@ -169,7 +169,7 @@ cdef class WebSocketExchange(ASGIExchange):
             self.failed(FS_E_NO_ROOM)
 
     cdef void time_message(self) noexcept:
-        """A message that has begun goes on, or its peer is late."""
+        """Notes whether a message that has begun makes progress; otherwise its peer is late."""
         if not fs_ws_unfinished(&self.ws):
             self.message_since = 0
             return
@@ -202,7 +202,7 @@ cdef class WebSocketExchange(ASGIExchange):
         return not self.own_end
 
     cdef raises failed(self, int error) except -1:
-        """The peer has broken the protocol; the close frame that says so is queued."""
+        """Ends the WebSocket: the peer has broken the protocol, and the close frame that says so is queued."""
         cdef const fs_error_info *info = fs_error_describe(error)
         count_error(self.driver, error)
         report(self.driver.logger, LOG_DEBUG, "WebSocket failed: %s: %s", (info.text.decode(), self.path_name()))
@@ -210,14 +210,14 @@ cdef class WebSocketExchange(ASGIExchange):
         self.leave()
 
     cdef raises note_end(self, int code, str reason) except -1:
-        """It has come to its end, or is about to: `receive` says so once the messages before it are taken."""
+        """Notes that the WebSocket has ended or is about to: `receive` says so once earlier messages are taken."""
         if not self.code:
             self.code = code
             self.reason = reason
         self.wake_receivers(False)
 
     cdef raises leave(self) except -1:
-        """Nothing is to come any more: what is queued still leaves, then the connection closes."""
+        """Takes nothing more: what is queued still leaves, then the connection closes."""
         self.stage = STAGE_ENDED
         if self.stream != NULL:
             self.stream.ops.abort(self.stream, FS_OK)
@@ -249,7 +249,7 @@ cdef class WebSocketExchange(ASGIExchange):
                         stop if self.stage == STAGE_ENDING else earliest(self.tell_at, stop))
 
     cdef uint64_t message_by(self) noexcept:
-        """When a message that has begun is late, 0 for never."""
+        """Returns when a message that has begun is late, 0 for never."""
         cdef uint64_t most = self.driver.limits.timeout_ws_message
         if most == 0 or self.message_since == 0:
             return 0
@@ -289,7 +289,7 @@ cdef class WebSocketExchange(ASGIExchange):
         if task is None:
             return 0
         report(self.driver.logger, LOG_ERROR,
-               "The application neither accepted nor refused a WebSocket within %g seconds: %s\n%s",
+               "the application neither accepted nor refused a WebSocket within %g seconds: %s\n%s",
                (self.driver.limits.timeout_ws_handshake / 1000.0, self.path_name(), waiting_stack(task.get_coro())))
         self.note_end(CLOSE_ABNORMAL, "")
         self.stage = STAGE_ENDED
@@ -306,14 +306,14 @@ cdef class WebSocketExchange(ASGIExchange):
 
     cdef raises message_late(self) except -1:
         if self.paused:
-            self.message_since = self.message_at = self.driver.now      # the rest may be there: it is we who do not read
+            self.message_since = self.message_at = self.driver.now      # the rest may have come: we do not read
             return 0
         fs_ws_fail(&self.ws, FS_E_WS_MESSAGE_TIMEOUT)
         self.failed(FS_E_WS_MESSAGE_TIMEOUT)
 
     cdef raises no_pong(self) except -1:
         if self.paused:
-            # Its answer may well be there: it is we who do not read.
+            # Its answer may well have come: we do not read.
             self.pong_by = self.driver.now + self.driver.limits.timeout_ws_pong
             return 0
         count_error(self.driver, FS_E_WS_PING_TIMEOUT)
@@ -321,7 +321,7 @@ cdef class WebSocketExchange(ASGIExchange):
         self.leave()
 
     cdef raises on_drain(self) except -1:
-        """The worker stops. Each has a moment of its own, so that the clients do not come back all at once."""
+        """Sets when a WebSocket closes because the worker stops: each at its own moment, so that clients return one by one."""
         cdef Driver driver = self.driver
         if self.stage == STAGE_OPEN and self.opened and driver.now < driver.spread_until:
             self.tell_at = driver.now + <uint64_t>(random.random() * TOLD_WITHIN * (driver.spread_until - driver.now))
@@ -374,7 +374,7 @@ cdef class WebSocketExchange(ASGIExchange):
             self.fail(error)
 
     cdef raises farewell(self, object exception) except -1:
-        """The close frame of an application that has ended without one."""
+        """Sends the close frame of an application that has ended without one."""
         cdef bint cancelled = isinstance(exception, asyncio.CancelledError)
         if self.stage == STAGE_ENDING or self.driver.spread_until and (exception is None or cancelled):
             self.close_with(CLOSE_RESTART, "service restart")
@@ -601,7 +601,7 @@ cdef class WebSocketExchange(ASGIExchange):
 
 
 cdef inline Py_ssize_t weight(object message) noexcept:
-    """The memory of a message that waits."""
+    """Returns the memory of a waiting message."""
     if type(message) is bytes:
         return PyBytes_GET_SIZE(message) + FS_BUDGET_OBJECT
     return PyUnicode_GET_LENGTH(message) * PyUnicode_KIND(message) + FS_BUDGET_OBJECT

@@ -1,29 +1,29 @@
-# Why a connection has a deadline. One at a time: the machine waits for one thing.
+# Why a connection has a deadline: one reason at a time, since the machine waits for one thing.
 cdef enum Phase:
-    PHASE_NONE              # the application works: no deadline of the connection's
+    PHASE_NONE              # the application works: the connection has no deadline
     PHASE_TLS               # the handshake
     PHASE_FIRST_BYTE
     PHASE_HEAD
-    PHASE_STREAMS           # HTTP/2: the first of what its streams wait for
+    PHASE_STREAMS           # HTTP/2: the earliest deadline of its streams
     PHASE_KEEP_ALIVE
     PHASE_BODY
-    PHASE_APPLICATION       # the exchange's own deadline, where it has one: the application is late, a ping is due
+    PHASE_APPLICATION       # the exchange's own deadline, if it has one: the application is late, a ping is due
     PHASE_WRITE
     PHASE_LINGER
     PHASE_DRAIN             # idle while the worker stops
 
 
 cdef enum ConnectionFlag:
-    CONN_READABLE = 1 << 0      # the socket may hold bytes that were not asked for yet
+    CONN_READABLE = 1 << 0      # the socket may hold bytes that were not received yet
     CONN_PEER_CLOSED = 1 << 1   # epoll reported the peer's FIN; recv will see it
     CONN_EOF = 1 << 2           # recv has seen it
     CONN_IN_TURN = 1 << 3       # its turn is on the stack: nothing may free it, output leaves at the end
-    CONN_SCHEDULED = 1 << 4     # stands in Driver.scheduled
-    CONN_LINGERING = 1 << 5     # FIN sent, whatever still comes is thrown away
+    CONN_SCHEDULED = 1 << 4     # it is in Driver.scheduled
+    CONN_LINGERING = 1 << 5     # FIN sent; whatever still comes is discarded
     CONN_MORE = 1 << 6          # the turn's share of requests is used up; the rest waits for the next turn
-    CONN_FLUSHING = 1 << 7      # its out-queue is being sent: `send` called from a release must not send too
+    CONN_FLUSHING = 1 << 7      # its out-queue is being sent: a `send` called from a release must not send too
     CONN_STALLED = 1 << 8       # answers above the high-water mark: the next request waits
-    CONN_DEFERRED = 1 << 9      # stands in Driver.deferred
+    CONN_DEFERRED = 1 << 9      # it is in Driver.deferred
 
 
 # Lays fs_sink over an out-queue: `base` comes first, so that an fs_sink* is a QueueSink*.
@@ -35,36 +35,36 @@ ctypedef struct QueueSink:
 cdef class Connection:
     cdef Driver driver
     cdef Listener listener
-    cdef Session session                # never None: the protocol that it speaks
+    cdef Session session                # the protocol that it speaks; never None
     cdef tuple client                   # made with the first request
     cdef tuple server
     cdef TLSFilter tls                  # None: plain
-    cdef bint undecided                 # not a byte has said yet which protocol it speaks (opening.pxi)
+    cdef bint undecided                 # no byte has shown yet which protocol it speaks (opening.pxi)
     cdef bytes opening                  # the first bytes, as long as they may be HTTP/2's preface
     cdef bint redirects                 # a plain address beside one with TLS: requests are answered 308
-    cdef bint trusted, trust_known      # the peer is a proxy that is believed; whether that was asked yet
+    cdef bint trusted, trust_known      # whether the peer is a trusted proxy; whether that was asked yet
     cdef bint proxied                   # a PROXY protocol header is due before anything else (peer.pxi)
-    cdef dict tls_scope                 # what the interface says of it, made with the first request
-    cdef object memo                    # what the interface wants to know of the connection again
-    cdef bytes proxy_part               # of a PROXY protocol header, as far as it has come
+    cdef dict tls_scope                 # what the interface says of its TLS, made with the first request
+    cdef object memo                    # what the interface remembers of the connection
+    cdef bytes proxy_part               # the part of a PROXY protocol header that has come
     cdef int fd                         # owned; -1 once closed
     cdef uint32_t slot
     cdef uint32_t flags                 # CONN_*
     cdef Phase phase
-    cdef uint32_t answered              # requests, or messages of a WebSocket, of this turn
-    cdef uint32_t pulls                 # receives of this turn in the application's own steps
+    cdef uint32_t answered              # requests, or messages of a WebSocket, in this turn
+    cdef uint32_t pulls                 # receives in this turn within the application's own steps
     cdef uint64_t deadline              # monotonic ms, 0: none
-    cdef uint64_t since                 # monotonic ms: when the wait began that `phase` names
+    cdef uint64_t since                 # monotonic ms: when the wait that `phase` names began
     cdef uint64_t stalled               # Driver.stalled at that time
-    cdef uint32_t grace                 # ms by which the deadline has moved, because the worker stood still meanwhile
+    cdef uint32_t grace                 # ms by which the deadline has moved, because the worker stood still
     cdef uint64_t opened                # monotonic ms
-    cdef uint64_t free_since            # where there are queues: when its last answer ended (HTTP/1), monotonic ms
+    cdef uint64_t free_since            # if there are queues: when its last answer ended (HTTP/1), monotonic ms
     cdef uint64_t read_progress         # monotonic ms
     cdef uint64_t write_progress
-    cdef uint64_t looked_at             # when it was last asked what the peer has acknowledged
-    cdef uint64_t sent                  # bytes that the kernel has taken,
-    cdef uint64_t acknowledged          # and of them those that the peer's has
-    cdef fs_timer timer                 # may be armed earlier than `deadline`: it is then armed again
+    cdef uint64_t looked_at             # when the kernel was last asked what the peer has acknowledged
+    cdef uint64_t sent                  # bytes that our kernel has taken
+    cdef uint64_t acknowledged          # bytes that the peer's kernel has acknowledged
+    cdef fs_timer timer                 # may be armed earlier than `deadline`: then it is armed again
     cdef fs_address peer
     cdef fs_outqueue queue
     cdef QueueSink sink
@@ -94,7 +94,7 @@ cdef class Connection:
     cdef raises finish(self) except -1
     cdef raises linger(self) except -1
     cdef raises broken(self, object failure) except -1
-    # whoever goes on with its turn
+    # for whoever goes on with its turn
     cdef void hold(self) noexcept
     cdef void unhold(self) noexcept
     # session -> connection

@@ -1,5 +1,5 @@
-# One connection: the turn (receive, take the events, flush, settle), and its end. What it speaks is its session's
-# (session.pxi).
+# One connection: the turn (receive, take the events, flush, settle), and its end. Its session (session.pxi) has the
+# protocol.
 
 # ---- fs_sink over an out-queue
 
@@ -22,7 +22,7 @@ cdef int sink_file(fs_sink *sink, int fd, int64_t offset, uint64_t n, void *owne
 cdef enum:
     FLUSH_BUDGET = 4 << 20      # bytes one connection may send in a turn
     RECEIVES_A_TURN = 16        # a fast sender does not keep the worker from the others
-    PULLS_A_TURN = 8            # an application that reads a body keeps the loop from the others no longer than this
+    PULLS_A_TURN = 8            # an application that reads a body keeps the loop from others no longer than this
 
 
 @cython.final
@@ -59,7 +59,7 @@ cdef class Connection:
         if events & FS_PEER_CLOSED:
             self.flags |= CONN_PEER_CLOSED
         if events & FS_HANGUP:
-            # Both directions are gone. What had arrived before is still served, its answer has nowhere to go.
+            # Both directions are gone. What arrived earlier is still served, but its answer has nowhere to go.
             self.flags |= CONN_PEER_CLOSED
             self.turn()
             self.flush()
@@ -69,12 +69,12 @@ cdef class Connection:
 
     cdef raises turn(self) except -1:
         cdef Driver driver = self.driver
-        cdef Session session = self.session     # held: what it runs may end the connection, and have it buried
+        cdef Session session = self.session     # held: what it runs may end the connection and bury the session
         cdef int rounds = 0
         if self.fd < 0 or self.flags & CONN_IN_TURN:
             return 0
         if driver.buffer_held:
-            driver.schedule(self)       # asked for inside another one's turn: the buffer has that one's bytes in it
+            driver.schedule(self)       # asked for inside another connection's turn, whose bytes are in the buffer
             return 0
         driver.hold_buffer()
         self.flags |= CONN_IN_TURN
@@ -92,7 +92,7 @@ cdef class Connection:
                     break
                 if not self.receive_bytes():
                     break
-                session = self.session          # the bytes may have chosen another one
+                session = self.session          # the bytes may have chosen another session
                 session.events()
             # The next connection receives into the same buffer: what must outlive it is copied now.
             if self.fd >= 0:
@@ -126,7 +126,7 @@ cdef class Connection:
         return 0
 
     cdef bint keep(self) except -1:
-        """Copies what must outlive the shared buffer. False where it cannot be kept, which is the connection's end."""
+        """Copies what must outlive the shared buffer. Returns False if it cannot be kept, which ends the connection."""
         cdef Session session
         cdef int result = self.session.settle()     # copies: nothing of the application's runs
         if result == FS_OK:
@@ -137,24 +137,24 @@ cdef class Connection:
         return False
 
     cdef raises broken(self, object failure) except -1:
-        """Never raises: whoever calls it has others to serve."""
-        report(self.driver.logger, LOG_CRITICAL, "Internal error: the connection is closed", (), failure)
+        """Closes the connection after an internal error. Never raises: the caller has others to serve."""
+        report(self.driver.logger, LOG_CRITICAL, "internal error: the connection is closed", (), failure)
         count_error(self.driver, FS_E_INTERNAL)
         try:
             self.lose(FS_E_INTERNAL)
         except BaseException as another:
-            report(self.driver.logger, LOG_CRITICAL, "Internal error: the connection's end has failed", (), another)
+            report(self.driver.logger, LOG_CRITICAL, "internal error: the connection's end has failed", (), another)
         return 0
 
     # ---- bytes in
 
     cdef bint wants_bytes(self) noexcept:
-        """Whether recv is due. To pause reading it is simply not called; CONN_READABLE remembers that bytes may wait."""
+        """Whether recv is due. It is not called while reading pauses; CONN_READABLE remembers that bytes may wait."""
         return (self.flags & (CONN_READABLE | CONN_EOF | CONN_MORE | CONN_STALLED) == CONN_READABLE
                 and self.session.wants_bytes())
 
     cdef bint receive_bytes(self):
-        """One recv, fed to the protocol. False when the socket is drained."""
+        """Feeds the bytes of one recv to the protocol. Returns False when the socket is drained."""
         cdef Session session
         cdef Driver driver = self.driver
         cdef ssize_t n, taken = 0
@@ -173,7 +173,7 @@ cdef class Connection:
         if n > 0:
             self.note_received(n, room)
             if self.flags & CONN_LINGERING:
-                return True         # for how long is the deadline's business
+                return True         # the deadline limits how long
             if self.proxied:
                 taken = take_proxy_header(self, driver.buffer, n)
                 if self.fd < 0 or taken == n:
@@ -188,14 +188,14 @@ cdef class Connection:
         return self.receive_failed(n)
 
     cdef void note_received(self, ssize_t n, size_t room) noexcept:
-        """`room`: how many bytes more might have come with these."""
+        """Notes n received bytes. `room`: how many might have come at once."""
         self.driver.status.bytes_in += n
         self.read_progress = self.driver.now
         if <size_t>n < room and not self.flags & CONN_PEER_CLOSED:
             self.flags &= ~<uint32_t>CONN_READABLE      # drained: epoll(7), edge-triggered
 
     cdef raises feed(self, char *p, size_t n) except -1:
-        """Gives the protocol what has come; the first bytes may say which one it is."""
+        """Gives received bytes to the protocol, which the first bytes may choose."""
         cdef int result
         if self.undecided and choose_protocol(self, p, n):
             return 0
@@ -204,7 +204,7 @@ cdef class Connection:
             self.refuse(result)
 
     cdef raises speak(self, Session session) except -1:
-        """From here on it speaks another protocol; what has come is fed to that one."""
+        """Changes the protocol; what has come is fed to the new one."""
         self.session = session
         self.undecided = False
         if self.driver.drain_until:
@@ -212,7 +212,7 @@ cdef class Connection:
         self.written()
 
     cdef void look_again(self) noexcept:
-        """The socket is asked once more, though no event has said that there is something."""
+        """Looks at the socket again, although no event has reported anything."""
         self.flags |= CONN_READABLE
 
     cdef bint receive_failed(self, ssize_t n):
@@ -227,7 +227,7 @@ cdef class Connection:
         return False
 
     cdef raises peer_closed(self) except -1:
-        """The peer's FIN. It may only have closed its half: what it asked for is still answered."""
+        """Notes the peer's FIN. It may have closed only its half: its requests are still answered."""
         cdef Session session
         if self.flags & CONN_LINGERING:
             self.close(False)
@@ -284,9 +284,9 @@ cdef class Connection:
             exchange.start()
 
     cdef raises refuse(self, int error) except -1:
-        """The peer's fault: answered with its status where it can be, then the connection ends."""
+        """Answers a fault of the peer's with its status if possible; then the connection ends."""
         cdef Session session = self.session
-        self.undecided = False          # nothing that follows is another protocol's beginning
+        self.undecided = False          # nothing that follows begins another protocol
         if self.fd >= 0:
             session.refuse(error)
 
@@ -299,7 +299,7 @@ cdef class Connection:
         return self.fd >= 0 and backlog(self) >= self.driver.limits.high_water
 
     cdef raises wait_for_room(self) except -1:
-        """Nothing more is taken of what has come until the out-queue has left as far as the high-water mark."""
+        """Takes no more of what has come until the out-queue has fallen to the high-water mark."""
         self.flags |= CONN_STALLED
 
     cdef raises rest(self) except -1:
@@ -308,7 +308,7 @@ cdef class Connection:
         self.driver.schedule(self)
 
     cdef void hold(self) noexcept:
-        """What is queued from here on schedules no turn: whoever holds the connection gives it one at once, after `unhold`."""
+        """Makes what is queued from here on schedule no turn: the holder gives one at once, after `unhold`."""
         self.flags |= CONN_IN_TURN
 
     cdef void unhold(self) noexcept:
@@ -322,15 +322,14 @@ cdef class Connection:
         return session.is_full(exchange)
 
     cdef raises written(self) except -1:
-        """Something was queued. Inside a turn it leaves at the turn's end, elsewhere when the loop comes round."""
+        """Called when something was queued. It leaves at the turn's end, or outside a turn when the loop comes round."""
         if not self.flags & (CONN_IN_TURN | CONN_SCHEDULED) and self.fd >= 0:
             self.driver.schedule(self)
 
     cdef bint pull(self, Exchange exchange):
-        """The application waits for body bytes: what the socket holds by now is received at once, within the
-        application's own step, a few times a turn. Waking it through the loop costs more than the bytes do. An application
-        that waits for another request's body inside its own first step is not served so: its own connection's bytes lie in
-        the buffer."""
+        """Receives at once what the socket holds, within the step of an application that waits for body bytes, a few times
+        a turn: the way through the loop costs more than the bytes do. Does nothing for an application that waits for
+        another request's body inside its own first step, since its own connection's bytes are in the buffer."""
         cdef Driver driver = self.driver
         cdef Session session
         if (self.flags & CONN_IN_TURN or self.fd < 0 or self.pulls == PULLS_A_TURN or driver.buffer_held
@@ -356,7 +355,7 @@ cdef class Connection:
         return True
 
     cdef raises want_body(self, Exchange exchange) except -1:
-        """The application has taken body bytes, or waits for some: reading goes on where it was paused."""
+        """Resumes reading that was paused: the application has taken body bytes, or waits for some."""
         if not self.flags & (CONN_IN_TURN | CONN_SCHEDULED) and self.fd >= 0 and self.session.has_input():
             self.driver.schedule(self)
 
@@ -365,25 +364,25 @@ cdef class Connection:
         self.written()      # a turn, at whose end the deadline is set
 
     cdef raises response_ended(self, Exchange exchange) except -1:
-        """The last byte of the answer is queued, or it was broken off. The next request may come."""
+        """Called when the answer's last byte is queued, or it was broken off. The next request may come."""
         cdef Session session = self.session
         return session.response_ended(exchange)
 
     cdef raises refuse_exchange(self, Exchange exchange, int error) except -1:
-        """What follows of a request cannot be taken."""
+        """Refuses the rest of a request, which cannot be taken."""
         cdef Session session = self.session
         return session.refuse_exchange(exchange, error)
 
     cdef list exchanges(self):
-        """The requests that are being read or answered."""
+        """Returns the exchanges of the requests that are being read or answered."""
         return self.session.exchanges()
 
     cdef uint64_t unsent_of(self, Exchange exchange) noexcept:
-        """Bytes of its answer that wait here."""
+        """Returns the bytes of its answer that wait here."""
         return self.session.unsent(exchange)
 
     cdef fs_sink *open_tunnel(self, Exchange exchange, const fs_field *fields, uint32_t n) except NULL:
-        """Accepts an upgrade; the exchange takes bytes from here on, and writes what it answers to the tunnel."""
+        """Accepts an upgrade. The exchange takes bytes from here on, and writes its answers to the returned tunnel."""
         cdef fs_sink *tunnel = NULL
         cdef int result = exchange.stream.ops.upgrade(exchange.stream, fields, n, &tunnel)
         if result < 0:
@@ -394,8 +393,8 @@ cdef class Connection:
     # ---- bytes out, and the end of a turn
 
     cdef raises flush(self) except -1:
-        """Sends what the socket takes. It may find the peer gone, and dropping what was sent may run the application's code:
-        look again at whether the connection is still open, and which exchange it has."""
+        """Sends what the socket takes. It may find the peer gone, and dropping what was sent may run the application's
+        code: look again afterwards at whether the connection is open, and which exchange it has."""
         cdef Session session = self.session
         cdef uint64_t sent = 0, before
         cdef int result = 0
@@ -411,7 +410,7 @@ cdef class Connection:
             before = sent
             result = self.flush_socket(&sent)
             if result != 0 or sent == before:
-                break           # nothing has left: what is queued behind a close_notify never does
+                break           # nothing has left: what is queued behind a close_notify never leaves
         self.flags &= ~<uint32_t>CONN_FLUSHING
         if sent:
             self.driver.status.bytes_out += sent
@@ -437,7 +436,7 @@ cdef class Connection:
         return result
 
     cdef raises settle(self) except -1:
-        """Ends the connection where it is due, or sets its deadline."""
+        """Ends the connection if that is due, or sets its deadline."""
         cdef Session session = self.session
         if session.is_finished() and self.fd >= 0 and not self.flags & CONN_LINGERING:
             self.finish()
@@ -456,11 +455,11 @@ cdef class Connection:
         if self.flags & CONN_EOF or not self.session.must_linger():
             self.close(False)
         else:
-            # RFC 9112 section 9.6: bytes that nobody reads would turn the close into a reset, which may overtake the answer.
+            # RFC 9112 section 9.6: unread bytes would turn the close into a reset, which may overtake the answer.
             self.linger()
 
     cdef raises linger(self) except -1:
-        """Sends FIN; whatever still comes is thrown away, for a while."""
+        """Sends FIN; for a while, whatever still comes is discarded."""
         if fs_shutdown_write(self.fd) < 0:
             self.close(False)
             return 0
@@ -479,14 +478,14 @@ cdef class Connection:
             session.drain()
 
     cdef raises lose(self, int error) except -1:
-        """Nothing reaches the peer any more, or nothing may."""
+        """Ends a connection whose peer nothing can or may reach any more."""
         if self.fd >= 0:
             count_error(self.driver, error)
             self.close(True)
 
     cdef raises close(self, bint reset) except -1:
-        """Closes the descriptor, once, and then cuts off whatever is still served: with a closed descriptor nothing that is
-        told of it can come back to the connection. The object itself is freed when the batch has ended."""
+        """Closes the descriptor, once, and then cuts off whatever is still served: in that order, so that nothing that is
+        notified can come back to the connection. The object itself is freed when the batch has ended."""
         cdef Session session
         cdef Driver driver = self.driver
         cdef int fd = self.fd
@@ -515,15 +514,15 @@ cdef class Connection:
             fs_outqueue_clear(&self.tls.wire)
 
     cdef raises abandon(self) except -1:
-        """It never came into the driver's table. The descriptor is for whoever opened it to close."""
+        """Lets go of a connection that never came into the driver's table. Whoever opened the descriptor closes it."""
         self.fd = -1
         self.deadline = 0
         fs_wheel_disarm(&self.driver.wheel, &self.timer)
         self.session = ENDED
 
     cdef raises forget(self) except -1:
-        """In a forked child: closes its copy of the descriptor. The exchanges stay: what they send goes nowhere, and what the
-        client is told, or others of its end, is the parent's to say."""
+        """In a forked child: closes its copy of the descriptor. The exchanges stay, but what they send goes nowhere:
+        only the parent tells the client anything, or others of the connection's end."""
         cdef Exchange exchange
         fs_close(self.fd)
         self.fd = -1
@@ -533,18 +532,18 @@ cdef class Connection:
 
 
 cdef inline uint64_t backlog(Connection connection) noexcept:
-    """Bytes queued to be sent: plaintext and ciphertext."""
+    """Returns the bytes queued to be sent: plaintext and ciphertext."""
     return connection.queue.size + (connection.tls.wire.size if connection.tls is not None else 0)
 
 
 cdef inline size_t receive_room(Connection connection) noexcept:
-    """How much may be received into the worker's buffer at once: what was kept of HTTP/2's preface is put before it."""
+    """Returns how much may be received into the worker's buffer at once, behind a kept part of HTTP/2's preface."""
     cdef size_t room = connection.driver.buffer_size
     return room if connection.opening is None else room - FS_H2_PREFACE_LEN
 
 
 cdef bint has_left(int fd) noexcept:
-    """Whether the peer has closed its side, or all of the connection, whatever lies in the socket before that."""
+    """Whether the peer has closed its half or the whole connection, whatever is still in the socket before that."""
     cdef pollfd looked
     looked.fd = fd
     looked.events = POLLRDHUP

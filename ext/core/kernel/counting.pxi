@@ -1,4 +1,4 @@
-# What a worker has refused and holds, counted for those who look at it (status.h), and said in the log.
+# What a worker has refused and what it holds, counted in its status (status.h) and logged.
 
 cdef enum:
     ROOM_SAID_MS = 60000
@@ -18,11 +18,11 @@ cdef void count_error(Driver driver, int error) noexcept:
 
 
 cdef void say_no_room(Driver driver, int error) noexcept:
-    """At most once a minute: clients could write the log full."""
+    """Logs that there is no room, at most once a minute: clients could fill the log."""
     if error != FS_E_NO_ROOM or driver.room_said and driver.now < driver.room_said + ROOM_SAID_MS:
         return
     driver.room_said = driver.now
-    report(driver.logger, LOG_WARNING, "Requests are answered 503: for clients %d bytes are held in memory and %d in files "
+    report(driver.logger, LOG_WARNING, "requests are answered 503: for clients %d bytes are held in memory and %d in files "
            "(--limit-buffered, --limit-body-files)", (driver.memory.used, driver.files.used))
 
 
@@ -32,6 +32,6 @@ cdef void show_held(Driver driver) noexcept:
 
 
 cdef raises check_held(Driver driver) except -1:
-    """In a debug build: what is charged to clients belongs to somebody. (A file may be its application's still.)"""
+    """In a debug build: checks that what is charged to clients belongs to somebody. (An application may keep a file.)"""
     if FS_DEBUG and driver.live == 0 and driver.running == 0 and live_objects["connections"] == 0:
         assert driver.memory.used == 0, f"{driver.memory.used} bytes are charged to clients that are gone"

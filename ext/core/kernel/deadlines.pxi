@@ -1,12 +1,12 @@
-# The one deadline of a connection: what it waits for, since when and until when, and what happens when that has passed.
+# The one deadline of a connection: what it waits for, since when and until when, and what happens when it has passed.
 
 cdef enum:
-    LOOK_MS = 1000              # between two looks at what a peer has acknowledged that does not take all
-    GRACE_MAX = 86400000        # ms by which a deadline moves at most when the worker stood still
+    LOOK_MS = 1000              # between two looks at what a slow peer has acknowledged
+    GRACE_MAX = 86400000        # ms by which a deadline moves, at most, when the worker stood still
 
 
 cdef void begin_wait(Connection connection, Phase phase, uint32_t ms) noexcept:
-    """Of a connection that is new."""
+    """Sets the deadline of a new connection."""
     cdef Driver driver = connection.driver
     connection.phase = phase
     connection.since = driver.now
@@ -16,7 +16,7 @@ cdef void begin_wait(Connection connection, Phase phase, uint32_t ms) noexcept:
 
 
 cdef void set_deadline(Connection connection) noexcept:
-    """What the connection waits for now, and until when. The timer itself is moved only when it would fire late."""
+    """Sets what the connection waits for now, and until when. Moves the timer itself only if it would fire too late."""
     cdef Driver driver = connection.driver
     cdef const fs_limits *limits = &driver.limits
     cdef Phase phase = PHASE_NONE
@@ -55,8 +55,9 @@ cdef void set_deadline(Connection connection) noexcept:
 
 
 cdef raises deadline_passed(Connection connection) except -1:
-    """The timer fired: too early where the deadline has moved, or there is none. Comes when the batch's events are taken and
-    its answers sent; what has arrived since, or could not be read while the worker stood still, is read first."""
+    """Called when the timer has fired, perhaps too early: the deadline may have moved or gone. By then the batch's events
+    are taken and its answers sent. What has arrived since, or could not be read while the worker stood still, is read
+    first."""
     cdef Driver driver = connection.driver
     if connection.fd < 0 or connection.deadline == 0 or connection.flags & (CONN_IN_TURN | CONN_DEFERRED):
         return 0        # a turn sets the deadline, and the timer, when it ends
@@ -86,9 +87,9 @@ cdef raises deadline_passed(Connection connection) except -1:
 
 
 cdef bint is_excused(Connection connection) noexcept:
-    """Adds the time in which the worker stood still to the peer's deadline, once for each wait: the peer could not have been heard, nor
-    have got what it waits for itself. Once, since an application that blocks again and again must not switch the deadlines off.
-    Returns whether the deadline is in the future again."""
+    """Adds the time in which the worker stood still to the peer's deadline: the peer could not have been heard, nor
+    have got what it waits for. Once for each wait, since an application that blocks repeatedly must not switch the
+    deadlines off. Returns whether the deadline is in the future again."""
     cdef uint64_t stalled = connection.driver.stalled - connection.stalled
     if connection.grace or stalled == 0 or connection.phase == PHASE_DRAIN:
         return False
@@ -100,7 +101,7 @@ cdef bint is_excused(Connection connection) noexcept:
 
 
 cdef raises judge(Connection connection) except -1:
-    """The peer is late, or the application; the turn that follows sends and settles."""
+    """Acts on a late peer or application; the turn that follows sends and settles."""
     cdef Driver driver = connection.driver
     cdef Session session = connection.session
     if connection.phase == PHASE_WRITE:
@@ -118,8 +119,8 @@ cdef raises judge(Connection connection) except -1:
 
 
 cdef bint peer_reads(Connection connection) noexcept:
-    """Whether the peer has acknowledged bytes since the last look. What send() took says nothing: the kernel's buffer takes
-    some for a peer that never reads, and for one that reads slowly nothing until a third of it is free."""
+    """Whether the peer has acknowledged bytes since the last look. What send() took says nothing: the kernel's buffer
+    takes bytes for a peer that never reads, and none for a slow reader until a third of the buffer is free."""
     cdef int unsent = fs_unsent(connection.fd)
     cdef uint64_t acknowledged = connection.sent - unsent if unsent >= 0 and <uint64_t>unsent <= connection.sent else 0
     connection.looked_at = connection.driver.now

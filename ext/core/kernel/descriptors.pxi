@@ -1,12 +1,12 @@
-# The driver's table of descriptors: listeners, connections, and descriptors of somebody else's, whose readiness is told to a callback.
-# epoll carries a place in the table with its generation (Slot).
+# The driver's table of descriptors: listeners, connections, and others' descriptors, whose readiness is reported to a
+# callback. epoll carries a place in the table with its generation (Slot).
 
 cdef uint64_t TOKEN = <uint64_t>1 << 63     # no pointer has this bit: the poller's own watch is one
 
 
 @cython.final
 cdef class Watch:
-    """A descriptor of somebody else's, whose readiness is told to a callback."""
+    """Somebody else's descriptor, whose readiness is reported to a callback."""
 
 
 cdef int take_slot(Driver driver, object owner) except -1:
@@ -65,15 +65,14 @@ cdef raises forget_watch(Driver driver, Watch watch) except -1:
 
 
 cdef raises tell_watches(Driver driver) except -1:
-    """Calls those whose descriptor is ready: between two batches, where a callback may do with the driver whatever
-    it likes."""
+    """Calls the callbacks of ready descriptors between two batches, where they may do anything with the driver."""
     cdef Watch watch
     if driver.repeat_due:
         driver.repeat_due = False
         try:
             driver.repeat_callback()
         except Exception as failure:
-            report(driver.logger, LOG_CRITICAL, "Internal error in the periodic callback", (), failure)
+            report(driver.logger, LOG_CRITICAL, "internal error in the periodic callback", (), failure)
     due, driver.watches_due = driver.watches_due, []
     for watch in due:
         watch.due = False
@@ -81,5 +80,5 @@ cdef raises tell_watches(Driver driver) except -1:
             try:
                 watch.callback()
             except Exception as failure:
-                report(driver.logger, LOG_CRITICAL, "Internal error: what watches descriptor %d has failed",
+                report(driver.logger, LOG_CRITICAL, "internal error: what watches descriptor %d has failed",
                        (watch.fd,), failure)

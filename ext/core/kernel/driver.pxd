@@ -18,16 +18,16 @@ cdef class Driver:
     cdef bytes server_line
     cdef bytes extra_lines
     cdef AccessLog access_log
-    cdef list scheduled                 # connections that want a turn outside of poll
-    cdef PyObject *deferred[DEFER_MAX]  # strong: connections whose turn has still to end
+    cdef list scheduled                 # connections that want a turn outside poll
+    cdef PyObject *deferred[DEFER_MAX]  # strong: connections whose turn still has to end
     cdef uint32_t deferred_count
     cdef list dead                      # closed in this batch; freed when it ends
     cdef list watches_due               # watches whose callback is due when this batch has ended
     cdef bint sweep_scheduled
     cdef bint turning                   # poll() or sweep() is on the stack: neither is entered again, nothing is buried
-    cdef bint idle_stack                # in poll() or sweep(), and no application's code below us on the stack
-    cdef bint buffer_held               # a turn is on the stack, whose unparsed bytes may lie in `buffer`
-    cdef bint polling                   # a batch is being worked on, and this thread's turns may end later in it
+    cdef bint idle_stack                # in poll() or sweep(), without the application's code below us on the stack
+    cdef bint buffer_held               # a turn is on the stack whose unparsed bytes may be in `buffer`
+    cdef bint polling                   # a batch is in progress, and this thread's turns may end later in it
     cdef bint closed
     cdef bint forgotten                 # this is a child that the application has forked: the driver is the parent's
     cdef bint copied                    # the application has forked: others may have the connections' descriptors too
@@ -36,7 +36,7 @@ cdef class Driver:
     cdef fs_limits limits
     cdef fs_budget memory               # what is held for clients: their bodies, messages and unread bytes
     cdef fs_budget files                # and bodies in files
-    cdef uint64_t room_said             # monotonic ms at which the log was told last that there is no room, 0: never
+    cdef uint64_t room_said             # monotonic ms at which the lack of room was last logged, 0: never
     cdef fs_head_common head_common
     cdef fs_h1_shared h1_shared
     cdef fs_h2_shared h2_shared
@@ -51,34 +51,34 @@ cdef class Driver:
     cdef uint32_t slot_free             # head of the free list, slot_count when empty
     cdef uint64_t now                   # monotonic ms, read once a batch
     cdef uint64_t now_us                # the same moment
-    cdef uint64_t looked_us             # when the clock was last looked at
-    cdef uint64_t stalled               # ms in all in which it stood still: the application blocked it, or the process did not run
+    cdef uint64_t looked_us             # when the clock was last read
+    cdef uint64_t stalled               # total ms in which it stood still: blocked by the application, or not run
     cdef uint32_t handshakes            # steps of TLS handshakes in this batch
     cdef object view                    # a memoryview over `buffer`
-    cdef uint32_t ended_now             # answers to requests of this moment, whose duration has still to be counted
+    cdef uint32_t ended_now             # answers to requests of this moment, whose duration still has to be counted
     cdef uint64_t drain_until           # monotonic ms until which an idle connection may bring one more request
-    cdef bint gave_up                   # requests in flight have been told, or cancelled: what they leave undone is 503
-    cdef uint64_t spread_until          # and until which WebSockets are closed, each at its moment
+    cdef bint gave_up                   # requests in flight were told or cancelled: an answer they do not give is 503
+    cdef uint64_t spread_until          # until when WebSockets are closed, each at its moment
     cdef uint32_t live                  # connections
     cdef uint32_t in_flight             # requests whose client waits
-    cdef uint32_t running               # and with those whose application goes on without it: max_concurrency counts these
-    cdef bint queues                    # requests may wait for a place, or only so long for their application (queue.pxi)
+    cdef uint32_t running               # those, and the ones that go on without a client: max_concurrency's count
+    cdef bint queues                    # requests wait for a place, or for limited time for a call (queue.pxi)
     cdef object queue                   # an OrderedDict of the exchanges that wait for a place, the oldest first
     cdef uint32_t queue_length
-    cdef list admitted                  # those that have been given one, and are called when the driver comes round
-    cdef uint64_t queue_said            # monotonic ms at which the log was told last that some wait too long, 0: never
+    cdef list admitted                  # those that got a place, and are called when the driver comes round
+    cdef uint64_t queue_said            # monotonic ms at which too long waits were last logged, 0: never
     cdef fs_status *status              # the counters
-    # Whose memory that is; NULL: ours. A pointer, because the garbage collector must not see it: it clears a memoryview
-    # that it finds in a cycle with us, though we count there until the end.
+    # The owner of that memory; NULL: ours. A pointer, because the garbage collector must not see it: it clears a
+    # memoryview that it finds in a cycle with us, although we count there until the end.
     cdef Py_buffer *status_buffer
-    cdef uint64_t free_rows             # of its table of requests
+    cdef uint64_t free_rows             # free rows of its table of requests
     cdef uint64_t errors[512]           # by -code
-    cdef list siblings                  # those that connections may be handed over to
-    cdef dict by_name                   # listeners, as siblings call them
+    cdef list siblings                  # siblings to which connections may be handed over
+    cdef dict by_name                   # listeners, by the names that siblings know
     cdef uint32_t short_lived           # connections that have ended soon, since the last accept
-    cdef uint32_t short_lives           # and how many of them have ended from one accept to the next, at most, lately; in sixteenths
-    cdef uint32_t passing               # so many connections are expected to go by themselves, soon
-    cdef uint64_t handover_number       # of the last one; its upper half is this process's ID
+    cdef uint32_t short_lives           # the recent most of them between two accepts; in sixteenths
+    cdef uint32_t passing               # how many connections are expected to end on their own, soon
+    cdef uint64_t handover_number       # number of the last handover; its upper half is this process's ID
     cdef uint64_t accept_paused_until   # no descriptors left: monotonic ms, 0 when not paused
     cdef fs_timer accept_timer
     cdef fs_timer log_timer

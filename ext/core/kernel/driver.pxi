@@ -1,15 +1,15 @@
 # The driver owns one epoll instance with every listener and connection. An event loop watches that one descriptor and
-# calls poll() once a batch, or threads wait for it themselves (threads.pxi).
+# calls poll() once a batch, or threads wait on it themselves (threads.pxi).
 
 cdef enum:
     RECEIVE_BUFFER = 262144     # bytes; one for all connections of a worker
-    STALL_MIN_MS = 50           # the worker stood still when it did not turn for longer than this
-    STALL_BEFORE_MS = 1000      # by which the beginning of that may be missed, to the advantage of the peers
+    STALL_MIN_MS = 50           # a worker that did not turn for longer than this stood still
+    STALL_BEFORE_MS = 1000      # error of the time at which that began, to the advantage of the peers
 
 
 def came_back(logger):
-    """A child that the application forked has left the application's code: what follows is the parent's to do."""
-    report(logger, LOG_ERROR, "A process that the application has forked came back into the server: it ends here", ())
+    """Ends a child that the application forked and that has left the application's code: the rest is the parent's."""
+    report(logger, LOG_ERROR, "a process that the application has forked came back into the server: it ends here", ())
     try:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -85,7 +85,7 @@ cdef class Driver:
         self.interface = interface
 
     def __dealloc__(self):
-        # Connections hold the driver: there is none left here. Listeners do not.
+        # Connections hold the driver, so none is left here. Listeners do not.
         cdef uint32_t i
         for i in range(self.slot_count):
             Py_XDECREF(self.slots[i].owner)
@@ -149,7 +149,7 @@ cdef class Driver:
         accept_rest(self, listeners(self), False)
 
     def stop_listening(self):
-        forget_siblings(self)      # what is accepted from here on is served here: they may be stopping, too
+        forget_siblings(self)      # what is accepted from here on is served here: siblings may be stopping too
         self.status.mailbox = 0
         accept_rest(self, listeners(self), True)
 
@@ -210,13 +210,14 @@ cdef class Driver:
         self.look(self.poller.timer_due)
 
     cdef void look(self, uint64_t due) noexcept:
-        """Reads the clock for this round; `due` is when the timer was to wake the worker, monotonic ms. What came later than that
-        is time in which it did not turn, and the peers are not judged by it (is_excused)."""
+        """Reads the clock for this round. `due` is when the timer should have woken the worker, monotonic ms: in the
+        time after that it did not turn, and peers are excused for it (is_excused)."""
         cdef int64_t second = fs_unix_seconds()
         cdef uint64_t us = fs_monotonic_us()
         self.now = us // 1000
         if due and self.now > due + STALL_MIN_MS:
-            # When it began is not known, but for between the last look and the time that was missed: at most a second before that.
+            # Nobody knows when it began: between the last look and the missed time, and counted as at most a second
+            # before that.
             self.stalled += self.now - max(max(due, STALL_BEFORE_MS) - STALL_BEFORE_MS, self.looked_us // 1000)
         self.count_durations(us)
         self.now_us = us
@@ -228,8 +229,8 @@ cdef class Driver:
             self.access_log.set_time(second)
 
     def poll(self):
-        """Takes what is ready, once, without waiting. Inside a poll() or sweep(), from an application that runs the loop in itself,
-        it does nothing."""
+        """Takes what is ready, once, without waiting. Does nothing inside a poll() or sweep(), when an application runs
+        the loop within itself."""
         cdef fs_ready ready[FS_POLL_BATCH]
         cdef uint64_t due = self.poller.timer_due
         cdef int n
@@ -254,25 +255,25 @@ cdef class Driver:
         if PyList_GET_SIZE(self.scheduled):
             self.schedule_sweep()       # a sweep() inside this poll has done nothing
 
-    # These are the driver's own: other parts call the verbs, and assign none of them (tests/test_architecture.py).
+    # The driver's own flags: other parts call these verbs and assign no flag (tests/test_architecture.py).
 
     cdef void begin_batch(self) noexcept:
-        """This thread's turns may end later in the batch, with those that follow."""
+        """Lets this thread's turns end later in the batch, with those that follow."""
         self.polling = True
 
     cdef void end_batch(self) noexcept:
-        """From here on a turn sends at once what it has queued."""
+        """Makes turns send at once what they have queued."""
         self.polling = False
 
     cdef bint let_turns_wait(self, bint may) noexcept:
-        """One of the two; gives which it was."""
+        """Does one or the other. Returns what held before."""
         cdef bint before = self.polling
         self.polling = may
         return before
 
     cdef bint enter_application(self) noexcept:
-        """The application's code lies on the stack from here on, and nothing else of it is called into. Gives what leave_application
-        takes."""
+        """Notes that the application's code is on the stack from here on, so that nothing else of it is called. Returns
+        the argument of leave_application."""
         cdef bint before = self.idle_stack
         self.idle_stack = False
         return before
@@ -281,14 +282,14 @@ cdef class Driver:
         self.idle_stack = before
 
     cdef void hold_buffer(self) noexcept:
-        """A turn is on the stack, whose unparsed bytes may lie in the worker's buffer: nobody else receives."""
+        """Notes that a turn on the stack may have unparsed bytes in the worker's buffer: nobody else receives."""
         self.buffer_held = True
 
     cdef void release_buffer(self) noexcept:
         self.buffer_held = False
 
     cdef raises take_all(self, const fs_ready *ready, int n) except -1:
-        """Each event stands for itself: most are edge-triggered, and one that is lost does not come again."""
+        """Handles each event separately: most are edge-triggered, and a lost one does not come again."""
         cdef int i = 0
         while i < n:
             try:
@@ -296,7 +297,7 @@ cdef class Driver:
                     i += 1
                     self.take(&ready[i - 1])
             except BaseException as failure:
-                report(self.logger, LOG_CRITICAL, "Internal error in the driver", (), failure)
+                report(self.logger, LOG_CRITICAL, "internal error in the driver", (), failure)
 
     cdef raises take(self, const fs_ready *ready) except -1:
         cdef uint64_t watch = <uint64_t>ready.watch
@@ -317,8 +318,8 @@ cdef class Driver:
             self.watches_due.append(owner)
 
     cdef raises defer(self, Connection connection) except -1:
-        """The ends of turns, where the answers are sent, wait for one another, a few at a time: the kernel's way out
-        is long, and the parser, the interpreter and the application stay in the caches until it is taken."""
+        """Delays the end of a turn, where the answers are sent, so that a few are sent together: the kernel's send path
+        is long, and until then the parser, the interpreter and the application stay in the caches."""
         if connection.flags & CONN_DEFERRED:
             return 0
         connection.flags |= CONN_DEFERRED
@@ -333,7 +334,7 @@ cdef class Driver:
         cdef PyObject *deferred[DEFER_MAX]
         cdef uint32_t i, n = self.deferred_count
         cdef Connection connection
-        # A copy: what is sent may run the application's code, a destructor, and that may come back here.
+        # A copy: sending may run the application's code, such as a destructor, which may come back here.
         memcpy(deferred, self.deferred, n * sizeof(PyObject *))
         self.deferred_count = 0
         for i in range(n):
@@ -346,7 +347,7 @@ cdef class Driver:
         return 0
 
     cdef void note_stall(self) noexcept:
-        """Ends a round: where an application has kept it from its end for long, that is no time of the peers'."""
+        """Ends a round: if an application has delayed that for long, the time does not count against peers."""
         if self.looked_us == self.now_us:
             self.count_durations(fs_monotonic_us())
         if self.looked_us - self.now_us > STALL_MIN_MS * 1000:
@@ -367,8 +368,9 @@ cdef class Driver:
         self.set_timer()
 
     cdef raises bury(self) except -1:
-        """Lets the closed connections go. A connection and its session form a reference cycle: it is broken here. Who calls a verb of
-        a session that may run the application's code holds that session, since such code may come here."""
+        """Lets the closed connections go. A connection and its session form a reference cycle, which is broken here.
+        Whoever calls a verb of a session that may run the application's code holds the session, since such code may
+        come here."""
         cdef list dead = self.dead
         cdef Connection connection
         self.dead = []
@@ -378,7 +380,8 @@ cdef class Driver:
     cdef raises set_timer(self) except -1:
         cdef uint64_t due = fs_wheel_next(&self.wheel)
         cdef int result
-        # A timer that is armed for an earlier time is left alone: firing once for nothing costs less than each move.
+        # A timer that is armed for an earlier time is left alone: firing once for nothing costs less than moving it
+        # each time.
         if self.poller.timer_due and (due == 0 or due >= self.poller.timer_due):
             return 0
         result = fs_poller_set_timer(&self.poller, due)
@@ -386,7 +389,7 @@ cdef class Driver:
             raise OSError(-result, os.strerror(-result))
 
     cdef raises expire(self) except -1:
-        """The last event of its batch, after which the answers of it leave: a connection is judged by what it waits for then."""
+        """Handles the last event of a batch. Its answers leave first: a connection is judged by what it waits for then."""
         cdef fs_timer *timer
         self.send_deferred()
         while True:
@@ -402,7 +405,7 @@ cdef class Driver:
                 try:
                     callback()
                 except Exception as failure:
-                    report(self.logger, LOG_CRITICAL, "Internal error in the alarm callback", (), failure)
+                    report(self.logger, LOG_CRITICAL, "internal error in the alarm callback", (), failure)
             elif timer == &self.beat_timer:
                 fs_wheel_arm(&self.wheel, &self.beat_timer, self.now + self.beat_ms)
                 self.interface.beat()
@@ -413,7 +416,7 @@ cdef class Driver:
                 deadline_passed(connection_of(timer))
 
     cdef raises schedule(self, Connection connection) except -1:
-        """A turn for this connection when the loop comes round."""
+        """Schedules a turn for this connection when the loop comes round."""
         if connection.flags & CONN_SCHEDULED:
             return 0
         connection.flags |= CONN_SCHEDULED
@@ -421,7 +424,7 @@ cdef class Driver:
         self.schedule_sweep()
 
     cdef raises schedule_again(self, Connection connection) except -1:
-        """A turn after the one that it may have been scheduled for, whose list is being worked through."""
+        """Schedules another turn for a connection, even while the list of the present turns is being worked through."""
         connection.flags &= ~<uint32_t>CONN_SCHEDULED
         self.schedule(connection)
 
@@ -431,7 +434,7 @@ cdef class Driver:
             self.interface.wake()
 
     def sweep(self):
-        """The turns that were asked for outside of poll, and in it for later."""
+        """Runs the turns that were scheduled outside poll, or in it for later."""
         self.sweep_scheduled = False
         if self.closed or self.turning:
             return
@@ -570,7 +573,7 @@ cdef class Driver:
             watch.callback = None
         forget_siblings(self)
         fs_poller_close(&self.poller)
-        self.poller.timer_due = 1       # none is set any more: it is due already
+        self.poller.timer_due = 1       # due already, so that no timer is set any more
         self.access_log.forget()
         self.idle_callback = self.alarm_callback = self.repeat_callback = None
         self.forget_status()
@@ -578,7 +581,7 @@ cdef class Driver:
         self.interface.forget()
 
     cdef void forget_status(self) noexcept:
-        """Others read the parent's."""
+        """Changes to memory of our own: others read the parent's status."""
         cdef fs_status *own
         if self.status_buffer != NULL:
             own = <fs_status *>calloc(1, sizeof(fs_status))
@@ -601,7 +604,7 @@ cdef class Driver:
 
     def pass_time(self, double seconds):
         if not FS_DEBUG:
-            raise RuntimeError("time passes by itself, except in a debug build")
+            raise RuntimeError("pass_time needs a debug build")
         fs_clock_advance(&self.poller, <uint64_t>(max(0.0, seconds) * 1000))
 
     # ---- what it knows of itself
@@ -633,6 +636,6 @@ cdef class Driver:
 
 
 cdef Connection connection_of(fs_timer *timer):
-    """The connection around an intrusive timer."""
+    """Returns the connection around an intrusive timer."""
     cdef Connection none = None
     return <Connection><PyObject *>(<char *>timer - (<char *>&none.timer - <char *><PyObject *>none))

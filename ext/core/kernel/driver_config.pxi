@@ -1,7 +1,7 @@
-# What a driver is given: limits by name, the protocols that are spoken, and headers of every answer.
+# A driver's configuration: limits by name, the protocols to speak, and headers of every answer.
 
 cdef raises set_limits(fs_limits *limits, given) except -1:
-    """The defaults, and what is given by name in their place."""
+    """Sets the defaults, then the limits that are given by name."""
     cdef bytes name
     cdef int found
     fs_limits_default(limits)
@@ -30,7 +30,7 @@ cdef dict HTTP_VERSIONS = {"auto": HTTP_ANY, "1.1": HTTP_1_ONLY, "2": HTTP_2_ONL
 
 
 cdef bytes header_lines(headers):
-    """The `--header` fields as they go out, checked once."""
+    """Returns the `--header` fields as they go out, checked once."""
     lines = []
     for name, value in headers:
         if not fs_is_token(name, len(name)) or not fs_is_field_value(value, len(value)):

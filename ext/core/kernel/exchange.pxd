@@ -1,36 +1,36 @@
-# One request and its answer: what every interface shares. An exchange sees its stream and never the protocol.
+# One request and its answer: what all interfaces share. An exchange sees its stream and never the protocol.
 cdef class Exchange:
     cdef Driver driver
     cdef Connection connection          # None once the response has ended or the connection is gone
     cdef fs_stream *stream              # NULL together with it
-    cdef object client                  # for the log: kept only while there is one
+    cdef object client                  # for the log: kept only if there is a log
     cdef object method
     cdef object raw_path
     cdef object query
     cdef int version
     cdef uint64_t started_us            # monotonic, 0 without an access log
     cdef uint64_t begun_us              # Driver.now_us of the batch that brought its head
-    cdef fs_status_row *row             # its place among the requests in flight; NULL where none was free
+    cdef fs_status_row *row             # its row among the requests in flight; NULL if none was free
     cdef uint64_t since                 # monotonic ms at which the application's time began, 0 before
-    cdef uint64_t awaiting_since        # and from which on it has waited for the client; 0 while it does not
-    cdef uint64_t quiet_since           # monotonic ms: when the answer was last seen to go on, 0 before
+    cdef uint64_t awaiting_since        # since when it waits for the client; 0 while it does not
+    cdef uint64_t quiet_since           # monotonic ms: when the answer last made progress, 0 before
     cdef uint64_t sent_before           # `stream.body_sent` at that time
     cdef bint logged                    # the access log has its line
-    cdef bint counted                   # its answer is among the responses and durations
+    cdef bint counted                   # its answer is counted among the responses and durations
     cdef bint started                   # the application has been called, or will be when the body is there
     cdef bint queued                    # a step in the application is due, and after it another turn
-    cdef bint running                   # it has not returned yet
-    cdef bint counts                    # it has a place among Driver.running
-    cdef int waits                      # for a place, or for its call after that (queue.pxi)
-    cdef uint64_t queued_since          # where there are queues: since when it waits for its application, monotonic ms
+    cdef bint running                   # the application has not returned yet
+    cdef bint counts                    # it is counted in Driver.running
+    cdef int waits                      # WAITS_*: for a place, or for its call after that (queue.pxi)
+    cdef uint64_t queued_since          # if there are queues: since when it waits for its application, monotonic ms
     cdef bint left                      # the client has closed its half, or is gone
     cdef bint disconnect_due            # http.disconnect is due: the client has left or the worker stops
     cdef bint lost                      # nothing can be sent any more
     cdef bint body_ended                # the whole request body has arrived
     cdef bint wants_continue            # Expect: 100-continue, not answered yet
-    cdef size_t held                    # received bytes that the application has not taken, by which reading is paused
-    cdef uint64_t charged               # of the driver's memory: what they cost
-    cdef int broken                     # the application's error that broke the response, 0
+    cdef size_t held                    # received bytes that the application has not taken; too many pause reading
+    cdef uint64_t charged               # their cost in the driver's memory
+    cdef int broken                     # the application's error that broke the response, or 0
 
     # connection -> exchange
     cdef raises begin(self, fs_request_head *head) except -1

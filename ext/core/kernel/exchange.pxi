@@ -1,17 +1,17 @@
-# What every interface shares: one request and its answer, between a stream and an application.
+# What all interfaces share: one request and its answer, between a stream and an application.
 
 class ClientDisconnected(ConnectionResetError):
     """Raised by `send` when the client has gone and nothing can reach it any more (ASGI specification, 2.4)."""
 
 
-# What frameworks raise where `receive` says that the client has left: Starlette and FastAPI, Django and Channels, and the first
-# and Litestar for a WebSocket. By name, since none of them is ours to import.
+# What frameworks raise when `receive` says that the client has left: Starlette and FastAPI, Django and Channels, and
+# Starlette and Litestar for a WebSocket. By name, since we must not import them.
 cdef frozenset FOREIGN_DISCONNECTS = frozenset(("ClientDisconnect", "RequestAborted", "WebSocketDisconnect"))
 
 
 cdef bint caused_by_disconnect(object exception):
-    """Frameworks wrap what `send` raised in exceptions of their own, and in groups; and they raise their own for what `receive`
-    said."""
+    """Whether an exception follows from the client's disconnect. Frameworks wrap what `send` raised in exceptions of
+    their own, and in groups; and they raise their own for what `receive` returned."""
     seen = set()
     pending = [exception]
     while pending:
@@ -30,7 +30,7 @@ cdef bint caused_by_disconnect(object exception):
 cdef class Exchange:
 
     cdef raises begin(self, fs_request_head *head) except -1:
-        """Takes what it needs of a request's head; the slices are gone when it returns."""
+        """Takes what it needs from a request's head; the slices are gone when it returns."""
         raise NotImplementedError
 
     cdef raises start(self) except -1:
@@ -38,11 +38,11 @@ cdef class Exchange:
         raise NotImplementedError
 
     cdef raises on_body(self, const char *p, size_t n, bint end) except -1:
-        """A piece of the body; `p` is gone when it returns."""
+        """Takes a piece of the body; `p` is gone when it returns."""
         raise NotImplementedError
 
     cdef char *body_room(self, size_t wanted, size_t *given) except NULL:
-        """Where body bytes may be received to; each call is followed by one of body_filled, with 0 when none came."""
+        """Returns where body bytes may be received to. A call of body_filled follows each, with 0 if none came."""
         raise NotImplementedError
 
     cdef raises body_filled(self, size_t n, bint end) except -1:
@@ -52,29 +52,29 @@ cdef class Exchange:
         self.body_ended = True
 
     cdef raises on_disconnect(self) except -1:
-        """The client sends no more: it may still read (RFC 9112 section 9.6)."""
+        """Called when the client sends no more. It may still read (RFC 9112 section 9.6)."""
         self.disconnect_due = True
 
     cdef raises on_lost(self) except -1:
-        """Nothing reaches the client any more; the stream is about to go."""
+        """Called when nothing reaches the client any more; the stream is about to go."""
         self.disconnect_due = True
         self.lost = True
 
     cdef raises on_refused(self) except -1:
-        """What follows of the request cannot be taken: it is about to be answered with its error."""
+        """Called when the rest of the request cannot be taken, before it is answered with its error."""
         self.on_lost()
 
     cdef raises on_overdue(self) except -1:
-        """The application has not come to an end in the time that it has."""
+        """Called when the application has not finished in its time."""
 
     cdef uint64_t due(self) noexcept:
-        """Until when (monotonic ms) something has to happen, or on_overdue is called; 0: there is no such time."""
+        """Returns until when (monotonic ms) something has to happen before on_overdue is called; 0: no such time."""
         return self.application_due()
 
-    # The application's own time. What it waits for the client is none of it: `since` moves on by that.
+    # The application's own time, without its waits for the client: `since` moves on by those.
 
     cdef raises await_client(self) except -1:
-        """From now on it waits for the client: for a piece of the body, or for room."""
+        """Notes that the application waits for the client: for a piece of the body, or for room."""
         cdef const fs_limits *limits = &self.driver.limits
         if self.awaiting_since == 0 and (limits.timeout_request or limits.timeout_response or limits.timeout_threads):
             self.awaiting_since = fs_monotonic_ms()
@@ -87,7 +87,7 @@ cdef class Exchange:
         return 0
 
     cdef uint64_t application_due(self) noexcept:
-        """When the application is late, as it looks now; 0 for never. Comes at the end of every turn that concerns it."""
+        """Returns when the application is late, as it looks now; 0 for never. Called at the end of each turn with it."""
         cdef const fs_limits *limits = &self.driver.limits
         cdef uint64_t whole
         if not self.since or self.awaiting_since or self.stream == NULL:
@@ -103,7 +103,7 @@ cdef class Exchange:
         return earliest(whole, self.quiet_since + limits.timeout_response_idle)
 
     cdef str lateness(self):
-        """What the application is late with; None where it is not."""
+        """Returns what the application is late with; None if it is not late."""
         cdef const fs_limits *limits = &self.driver.limits
         cdef uint64_t due = self.application_due()
         if due == 0 or self.driver.now < due:
@@ -115,47 +115,47 @@ cdef class Exchange:
         return f"did not answer within {limits.timeout_request / 1000.0:g} seconds"
 
     cdef bint calls(self) noexcept:
-        """Whether its application would have been called, had there been a place."""
+        """Whether its application would have been called if there had been a place."""
         return self.started
 
     cdef raises admitted(self) except -1:
-        """Its place has come free, and `calls` says yes."""
+        """Called when a place has become free for it, if `calls` returns true."""
         raise NotImplementedError
 
     cdef bint awaits_peer(self) noexcept:
-        """Whether `due` is a time by which the peer has to do something, and not the application."""
+        """Whether by `due` the peer has to do something, and not the application."""
         return False
 
     cdef raises on_drain(self) except -1:
-        """The worker stops, and the exchange has time to come to its end."""
+        """Called when the worker stops, and the exchange has time to finish."""
 
     cdef raises on_stop(self) except -1:
-        """The worker stops, and the time is nearly over."""
+        """Called when the worker stops, and the time is nearly over."""
         self.on_disconnect()
 
-    # An exchange that has upgraded its stream takes bytes: on_data, as often as bytes have come and wants_data says
-    # yes, then on_data_end once.
+    # An exchange that has upgraded its stream takes bytes: on_data, as often as bytes have come and wants_data returns
+    # true, then on_data_end once.
 
     cdef bint wants_data(self) noexcept:
         return False
 
     cdef raises on_data(self, char *p, size_t n) except -1:
-        """Bytes of the tunnel, which may be written to; they are gone after on_data_end. n == 0: what was left of an
-        earlier turn may be taken now."""
+        """Takes bytes of the tunnel, which may be written to and are gone after on_data_end. n == 0: what an earlier
+        turn left may be taken now."""
         raise NotImplementedError
 
     cdef raises on_data_end(self) except -1:
         raise NotImplementedError
 
     cdef raises on_writable(self) except -1:
-        """The out-queue has fallen below its low-water mark."""
+        """Called when the out-queue has fallen below its low-water mark."""
 
     cdef bint wants_body(self) noexcept:
-        """Whether the application waits for body bytes: only then is the client late."""
+        """Whether the application waits for body bytes: only then can the client be late."""
         return False
 
     cdef raises detach(self) except -1:
-        """Cuts the exchange from its stream and connection: what the application still holds only says so."""
+        """Cuts the exchange from its stream and connection: what the application still holds then only says so."""
         if self.stream != NULL:
             if self.stream.head_sent and not self.counted:
                 count_answer(self)
@@ -166,11 +166,11 @@ cdef class Exchange:
         self.connection = None
 
     cdef uint64_t sent(self) noexcept:
-        """Bytes of the answer, without framing."""
+        """Returns the bytes of the answer, without framing."""
         return self.stream.body_sent if self.stream != NULL else 0
 
     cdef raises log(self, int status) except -1:
-        """The access log's line, once, when the answer has ended one way or the other."""
+        """Writes the access log's line, once, when the answer has ended one way or the other."""
         cdef Driver driver = self.driver
         if driver.access_log.fd < 0 or self.logged or self.method is None:
             return 0
@@ -179,7 +179,7 @@ cdef class Exchange:
                                self.sent(), fs_monotonic_us() - self.started_us, driver.now)
 
     cdef raises log_departure(self) except -1:
-        """The client has left. Where its answer had not begun, that is 499: nginx' number, which is never sent."""
+        """Logs that the client has left: with 499 if its answer had not begun, nginx' number, which is never sent."""
         if self.stream.head_sent:
             return self.log(self.stream.status)
         fs_status_count_response(self.driver.status, 499)
@@ -192,7 +192,8 @@ cdef class Exchange:
         return self.raw_path.decode("ascii", "backslashreplace") if self.raw_path is not None else "-"
 
     cdef raises fail(self, int error) except -1:
-        """The application's fault, or ours: its status while the head is still here, a visibly broken answer after it."""
+        """Answers a fault of the application's, or ours: with its status before the head has gone, else by visibly
+        breaking the answer off."""
         cdef Connection connection = self.connection
         cdef int status = fs_error_describe(error).status
         cdef fs_stream *stream = self.stream
@@ -208,8 +209,8 @@ cdef class Exchange:
 
 
 cdef inline void count_answer(Exchange exchange) noexcept:
-    """An answer has come to its end. Most do in the batch that brought their request; those share one look at the
-    clock, when they are sent: a few at a time, all of which have then taken as long."""
+    """Counts an answer that has ended. Most end in the batch that brought their request; these are sent a few at a
+    time, share one reading of the clock then, and all count with that duration."""
     fs_status_count_response(exchange.driver.status, exchange.stream.status)
     if exchange.begun_us == exchange.driver.now_us:
         exchange.driver.ended_now += 1
@@ -218,15 +219,15 @@ cdef inline void count_answer(Exchange exchange) noexcept:
 
 
 cdef inline void end_row(Exchange exchange) noexcept:
-    """Neither the client nor the application has to do with the request any more."""
+    """Frees the row of a request with which neither the client nor the application has to do any more."""
     if exchange.row != NULL:
         fs_status_end_row(exchange.driver.status, &exchange.driver.free_rows, exchange.row)
         exchange.row = NULL
 
 
 cdef inline int charge(Exchange exchange, uint64_t cost, bint there) noexcept:
-    """Makes `cost` what the exchange has of the worker's memory. FS_E_NO_ROOM where that is full, and nothing has changed;
-    `there`: whatever it is, since the application is about to take it."""
+    """Sets what the exchange is charged of the worker's memory. Returns FS_E_NO_ROOM if that is full, and then nothing
+    has changed. `there`: charges in any case, since the application is about to take the bytes."""
     cdef fs_budget *memory = &exchange.driver.memory
     if cost <= exchange.charged:
         fs_budget_give(memory, exchange.charged - cost)
@@ -245,8 +246,8 @@ cdef inline void take_place(Exchange exchange) noexcept:
 
 
 cdef inline void leave_place(Exchange exchange) noexcept:
-    """Neither the client nor the application has to do with it any more: one that clients leave and that goes on still
-    takes memory and time, and --limit-concurrency counts it."""
+    """Gives up an exchange's place, once neither the client nor the application has to do with it: an application that
+    goes on without its client still takes memory and time, so --limit-concurrency counts it."""
     charge(exchange, 0, True)
     if exchange.counts:
         exchange.counts = False

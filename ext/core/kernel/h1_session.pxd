@@ -1,6 +1,6 @@
 cdef class H1Session(Session):
     cdef Exchange exchange              # the request that is being read or answered
-    cdef bint tunnel                    # it has upgraded the stream and takes bytes in place of events
+    cdef bint tunnel                    # it has upgraded the stream and takes bytes instead of events
     cdef uint64_t head_number           # h1.requests when the wait for a head or for a request began
     cdef fs_h1 h1
     cdef bint must_pause(self) except -1

@@ -1,8 +1,8 @@
-# HTTP/1 on a connection: one request at a time, and the next when it is answered. The machine is ext/proto/h1.h's.
+# HTTP/1 on a connection: one request at a time, and the next one after its answer. The machine is in ext/proto/h1.h.
 
 cdef enum:
-    DIRECT_MIN = 32768          # bytes of body that are worth receiving into their final place
-    DIRECT_MAX = 262144         # and the most that is made room for
+    DIRECT_MIN = 32768          # least bytes of body that are worth receiving into their final place
+    DIRECT_MAX = 262144         # most bytes for which room is made
 
 
 @cython.final
@@ -25,8 +25,8 @@ cdef class H1Session(Session):
                 return self.exchange.wants_data()
             if self.exchange.held >= self.driver.limits.body_high_water:
                 return False
-            # A complete message waits for its answer: what follows it is pipelined and stays in the kernel, but for
-            # the peer's FIN, which the application is told of at once.
+            # A complete message waits for its answer: what follows it is pipelined and stays in the kernel, except for
+            # the peer's FIN, of which the application is told at once.
             if self.exchange.body_ended and not self.connection.flags & CONN_PEER_CLOSED:
                 return fs_h1_unread(&self.h1) == 0
         return fs_h1_unread(&self.h1) < self.driver.buffer_size
@@ -39,7 +39,7 @@ cdef class H1Session(Session):
         return wanted if wanted >= DIRECT_MIN else 0
 
     cdef bint receive_direct(self) except -1:
-        """Body bytes straight to where the exchange keeps them: one copy less for large uploads."""
+        """Receives body bytes straight to where the exchange keeps them: one copy less for large uploads."""
         cdef Connection connection = self.connection
         cdef Exchange exchange = self.exchange
         cdef size_t room = 0
@@ -122,7 +122,7 @@ cdef class H1Session(Session):
                 return 0
 
     cdef bint must_pause(self) except -1:
-        """Whether the next request has to wait, or never comes: looking for room may find the peer gone."""
+        """Whether the next request has to wait or never comes: looking for room may find the peer gone."""
         cdef Connection connection = self.connection
         if connection.queue.size >= self.driver.limits.high_water:
             if connection.is_full():
@@ -176,7 +176,7 @@ cdef class H1Session(Session):
             fs_h1_refuse(&self.h1, error)
             log_rejected(self.connection, error)
             return 0
-        exchange.on_refused()           # an application that was not called yet is called now, and may end the connection
+        exchange.on_refused()           # calls an application that was not called yet, which may end the connection
         if self.exchange is not exchange:
             return 0
         fs_h1_refuse(&self.h1, error)
@@ -239,7 +239,7 @@ cdef class H1Session(Session):
     # ---- time
 
     cdef Phase waits_for(self, uint64_t *since, uint64_t *deadline) noexcept:
-        # Nothing runs in here that could let go of one of these: a local variable would be a reference, at every turn.
+        # Nothing that runs here can let go of these objects: a local variable would cost a reference at every turn.
         cdef const fs_limits *limits = &self.driver.limits
         if self.exchange is not None:
             return self.waits_for_exchange(since, deadline)
@@ -273,7 +273,7 @@ cdef class H1Session(Session):
         return PHASE_APPLICATION if deadline[0] else PHASE_NONE
 
     cdef uint64_t request_since(self, Phase phase) noexcept:
-        """Since when it waits for the rest of this head, or for the request after that one."""
+        """Returns since when it waits for the rest of this head, or for the next request."""
         if self.connection.phase == phase and self.head_number == self.h1.requests:
             return self.connection.since
         self.head_number = self.h1.requests

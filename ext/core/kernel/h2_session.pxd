@@ -1,11 +1,11 @@
-# Lays fs_body_queue over an out-queue of a stream's own: `base` comes first here as well.
+# Lays fs_body_queue over a stream's own out-queue: `base` comes first here too.
 ctypedef struct StreamQueue:
     fs_body_queue base
     fs_outqueue queue
 
 
 cdef class H2Session(Session):
-    cdef Exchange unstarted             # of the newest stream, whose application has not been called yet
+    cdef Exchange unstarted             # that of the newest stream, if its application has not been called yet
     cdef fs_h2 h2
     cdef uint32_t waiting_streams       # streams whose exchange waits for room
     cdef uint64_t pong_by               # monotonic ms; while h2.pinged

@@ -1,6 +1,6 @@
-# HTTP/2 on a connection: many streams, each with its exchange. The machine is ext/proto/h2.h's.
+# HTTP/2 on a connection: many streams, each with its exchange. The machine is in ext/proto/h2.h.
 
-# ---- a stream's body on its way, as an out-queue of its own
+# ---- the body of a stream's answer, in an out-queue of its own
 
 cdef uint64_t body_size(const fs_body_queue *body) noexcept nogil:
     return (<const StreamQueue *>body).queue.size
@@ -44,8 +44,7 @@ cdef void open_body(void *pool, fs_body_queue *body) noexcept nogil:
 @cython.final
 @cython.no_gc_clear     # __dealloc__ needs the driver, whose memory the machine refers to
 cdef class H2Session(Session):
-    """The streams of one connection. An exchange that is attached to a stream is kept alive by a reference of its own:
-    `fs_stream.exchange` is strong here."""
+    """The streams of one connection. A stream keeps its exchange alive: `fs_stream.exchange` is strong here."""
 
     def __cinit__(self, Connection connection):
         self.connection = connection
@@ -88,8 +87,8 @@ cdef class H2Session(Session):
         cdef int result
         self.read_on()
         while connection.fd >= 0 and not connection.flags & CONN_LINGERING:
-            # Also what a client sends that reads nothing is taken: it may break off what it does not want. How much that
-            # can bring about is bounded by its streams, and by the guard.
+            # Events are taken also from a client that reads nothing: it may reset what it does not want. The number of
+            # its streams and the guard bound what it can cause.
             if connection.answered >= driver.limits.max_pipelined and fs_h2_unread(&self.h2):
                 connection.rest()
                 break
@@ -100,7 +99,7 @@ cdef class H2Session(Session):
             if self.unstarted is not None and (event.kind == FS_EVENT_NONE or event.stream != self.unstarted.stream):
                 self.start()
                 if connection.fd < 0:
-                    break           # its first step has found the client gone: the event's stream is as well
+                    break           # its first step has found the client gone, and so the event's stream
             if event.kind == FS_EVENT_NONE:
                 break
             self.take(&event)
@@ -109,7 +108,7 @@ cdef class H2Session(Session):
         return 0
 
     cdef raises start(self) except -1:
-        """Calls the application for the newest stream: what came with its head is there by now."""
+        """Calls the application for the newest stream: what came with its head is here by now."""
         cdef Exchange exchange = self.unstarted
         self.unstarted = None
         if exchange.stream != NULL and not exchange.started:
@@ -162,7 +161,7 @@ cdef class H2Session(Session):
                 stream.stream.ops.consumed(&stream.stream, n)
 
     cdef raises read_on(self) except -1:
-        """What tunnels had left of an earlier turn."""
+        """Takes what tunnels had left in an earlier turn."""
         cdef fs_h2_stream *stream
         cdef fs_h2_stream *following
         cdef Exchange exchange
@@ -187,7 +186,7 @@ cdef class H2Session(Session):
             self.unstarted = exchange
 
     cdef raises forget(self, Exchange exchange) except -1:
-        """Cuts it from its stream, which may have something to send still."""
+        """Cuts an exchange from its stream, which may still have something to send."""
         if exchange.stream == NULL:
             return 0
         if self.unstarted is exchange:
@@ -204,7 +203,7 @@ cdef class H2Session(Session):
         self.connection.written()
 
     cdef raises stream_lost(self, Exchange exchange, int error) except -1:
-        """The stream is no more: the client has broken it off, or its message."""
+        """Ends the exchange of a stream that is gone: the client has reset it, or broken its message."""
         if error == FS_E_PEER_GONE:
             self.driver.status.http2_resets += 1
         else:
@@ -215,7 +214,7 @@ cdef class H2Session(Session):
             self.forget(exchange)
 
     cdef raises refuse_stream(self, fs_h2_stream *stream, int error) except -1:
-        """A request whose head is wrong already."""
+        """Refuses a request whose head is wrong."""
         count_error(self.driver, error)
         if error != FS_E_H2_MALFORMED:
             fs_h2_refuse(stream, error)
@@ -234,7 +233,7 @@ cdef class H2Session(Session):
         self.connection.written()
 
     cdef raises refuse(self, int error) except -1:
-        """GOAWAY is queued, and nobody is answered any more."""
+        """Ends all streams: GOAWAY is queued, and no request is answered any more."""
         cdef Connection connection = self.connection
         if error == FS_E_NOMEM:
             connection.lose(error)
@@ -298,7 +297,7 @@ cdef class H2Session(Session):
         return self.h2.framed > 0
 
     cdef raises note_room(self) except -1:
-        """Of each stream by itself."""
+        """Lets each stream that has room go on."""
         cdef fs_h2_stream *stream
         cdef fs_h2_stream *following
         if self.waiting_streams == 0:
@@ -329,7 +328,7 @@ cdef class H2Session(Session):
         return True
 
     cdef raises give_up_blocked(self) except -1:
-        """A client that sends no more opens no window either, and ends no request: what waits for that waits for ever."""
+        """When the client sends no more, ends the streams that would wait for ever: for a window or their request's end."""
         cdef fs_h2_stream *stream = self.h2.streams
         cdef fs_h2_stream *following
         while stream != NULL:
@@ -353,7 +352,7 @@ cdef class H2Session(Session):
         return PHASE_STREAMS
 
     cdef uint64_t due(self) noexcept:
-        """When a stream is late, or the client is to show that it is still there."""
+        """Returns when a stream is late, or when the client has to show that it is still there."""
         cdef const fs_limits *limits = &self.driver.limits
         cdef fs_h2_stream *stream = self.h2.streams
         cdef uint64_t first = 0
@@ -378,7 +377,7 @@ cdef class H2Session(Session):
         if stream.body.size(stream.body):
             first = stream.sent_at + limits.timeout_write
         elif stream.stream.exchange == NULL:
-            # Answered, but the client does not end its request. A worker that stops does not wait for that.
+            # Answered, but the client does not end its request. A worker that stops does not wait for it.
             return 1 if self.driver.drain_until else max(stream.progress, stream.sent_at) + limits.timeout_body
         if stream.stream.exchange != NULL:
             exchange = <Exchange>stream.stream.exchange

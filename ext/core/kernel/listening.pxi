@@ -3,7 +3,7 @@
 cdef enum:
     ACCEPT_BATCH = 128          # a listener's share of a turn
     ACCEPT_REST = 4096          # its share in the final round: the kernel's default backlog
-    ACCEPT_PAUSE_MS = 100       # without descriptors: a rest, then another try
+    ACCEPT_PAUSE_MS = 100       # without descriptors: a pause, then another attempt
 
 
 @cython.final
@@ -38,7 +38,7 @@ def unix_path(fd):
 
 
 cdef int watch_listener(Driver driver, Listener listener) except 1:
-    """0 or -errno."""
+    """Watches a listener. Returns 0 or -errno."""
     cdef int result
     listener.slot = take_slot(driver, listener)
     result = fs_poller_add_listener(&driver.poller, listener.fd, slot_token(driver, listener.slot), listener.shared)
@@ -56,7 +56,7 @@ cdef Listener listener_of(Driver driver, int fd):
 
 
 cdef raises accept_rest(Driver driver, list listeners, bint last) except -1:
-    """Takes what waits, all of it; `last`: and then nothing any more."""
+    """Takes everything that waits. `last`: nothing is taken afterwards."""
     cdef Listener listener
     cdef bint polling
     driver.clock()
@@ -64,8 +64,8 @@ cdef raises accept_rest(Driver driver, list listeners, bint last) except -1:
     try:
         for listener in listeners:
             if last:
-                # First: of several that share a socket the kernel wakes one, and counts on it. A connection that
-                # comes after this wakes another one, what came before is taken here.
+                # First: the kernel wakes one of several processes that share a socket, and relies on it. A connection
+                # that comes after this wakes another process; what came earlier is taken here.
                 fs_poller_remove(&driver.poller, listener.fd)
                 if listener.mailbox:
                     shut_mailbox(driver, listener)
@@ -100,17 +100,17 @@ cdef raises accept_from(Driver driver, Listener listener, int most) except -1:
             return 0
         elif -fd in (EBADF, EINVAL, ENOTSOCK):
             # Somebody closed the socket under us.
-            report(driver.logger, LOG_ERROR, "A listening socket is gone: %s", (os.strerror(-fd),))
+            report(driver.logger, LOG_ERROR, "a listening socket is gone: %s", (os.strerror(-fd),))
             forget_listener(driver, listener)
             return 0
         else:
-            driver.status.accept_errors += 1    # the client went before it was taken: accept(2) says to go on
+            driver.status.accept_errors += 1    # the client left before it was accepted: accept(2) says to go on
 
 
 cdef raises pause_accepting(Driver driver, int error) except -1:
-    """No descriptors left. The listeners are level-triggered: they rest, or the loop would spin."""
+    """Pauses all listeners when no descriptors are left: they are level-triggered, so the loop would spin."""
     if driver.accept_paused_until == 0:
-        report(driver.logger, LOG_ERROR, "No connection can be accepted: %s. Raise the limit of open files, or set "
+        report(driver.logger, LOG_ERROR, "no connection can be accepted: %s; raise the limit of open files, or set "
                "--limit-concurrency below it", (os.strerror(error),))
     driver.status.accept_errors += 1
     driver.accept_paused_until = driver.now + ACCEPT_PAUSE_MS
@@ -157,7 +157,7 @@ cdef raises open_connection(Driver driver, int fd, fs_address *peer, Listener li
             try:
                 begin_tls(connection, listener.tls)
             except BaseException:
-                connection.close(True)      # it would be served without
+                connection.close(True)      # else it would be served without one
                 raise
         elif listener.redirect:
             connection.redirects = True
@@ -167,6 +167,6 @@ cdef raises open_connection(Driver driver, int fd, fs_address *peer, Listener li
             return 0
     result = fs_poller_add(&driver.poller, fd, slot_token(driver, connection.slot))
     if result < 0:
-        report(driver.logger, LOG_ERROR, "A connection cannot be watched: %s", (os.strerror(-result),))
+        report(driver.logger, LOG_ERROR, "a connection cannot be watched: %s", (os.strerror(-result),))
         connection.close(True)
     return 0

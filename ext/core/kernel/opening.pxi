@@ -1,5 +1,5 @@
-# Which protocol a connection speaks. ALPN says so (tls_traffic.pxi), or the first bytes do: HTTP/2's preface (RFC 9113 section 3.3),
-# in place of a request. A connection begins with HTTP/1, whose session also answers what is refused here.
+# Which protocol a connection speaks. ALPN decides (tls_traffic.pxi), or the first bytes do: HTTP/2's preface (RFC 9113
+# section 3.3) instead of a request. A connection begins with HTTP/1, whose session also answers what is refused here.
 
 cdef bint choose_protocol(Connection connection, char *p, size_t n) except -1:
     """Looks at the first bytes of a connection that may speak either protocol (Connection.undecided). True if they were
@@ -33,10 +33,10 @@ cdef bint choose_protocol(Connection connection, char *p, size_t n) except -1:
 
 
 cdef raises give_up_choosing(Connection connection) except -1:
-    """The peer sends no more, and it was no preface: HTTP/1 says what is wrong with it."""
+    """Ends the choice when the peer sends no more and a preface is not complete: HTTP/1 answers what is wrong."""
     cdef size_t size = PyBytes_GET_SIZE(connection.opening)
     cdef Session session
-    memcpy(connection.driver.buffer, PyBytes_AS_STRING(connection.opening), size)   # what is fed is borrowed until the turn's end
+    memcpy(connection.driver.buffer, PyBytes_AS_STRING(connection.opening), size)   # borrowed for the turn
     connection.opening = None
     connection.undecided = False
     connection.feed(connection.driver.buffer, size)

@@ -1,4 +1,4 @@
-# What the server answers by itself: a status with its phrase, a redirect, and the access log's lines of both.
+# The server's own answers: a status with its phrase, a redirect, and the access log's lines of both.
 
 cdef fs_field text_fields[2]
 text_fields[0] = fs_field(b"content-type", b"text/plain; charset=utf-8", 12, 25, 0)
@@ -10,8 +10,8 @@ version_fields[1] = fs_field(b"sec-websocket-version", b"13", 21, 2, 0)
 
 
 cdef int send_status(fs_stream *stream, int status) noexcept:
-    """A whole answer of the server's own: a status, its phrase as the text, Retry-After with a 503, the version of
-    WebSocket with a 426. FS_OK or the stream's error."""
+    """Sends a whole answer of the server's own: a status, its phrase as the text, Retry-After with a 503, the version
+    of WebSocket with a 426. Returns FS_OK or the stream's error."""
     cdef fs_response_head head
     cdef fs_slice text = fs_reason_phrase(status)
     cdef int result
@@ -28,7 +28,7 @@ cdef int send_status(fs_stream *stream, int status) noexcept:
 
 
 cdef int send_redirect(fs_stream *stream, bytes location) noexcept:
-    """A whole 308, or 400 where there is no location. FS_OK or the stream's error."""
+    """Sends a whole 308, or 400 without a location. Returns FS_OK or the stream's error."""
     cdef fs_response_head head
     cdef fs_field field
     if PyBytes_GET_SIZE(location) == 0:
@@ -44,7 +44,7 @@ cdef int send_redirect(fs_stream *stream, bytes location) noexcept:
 
 
 cdef raises refuse_unopened(Connection connection, fs_event *event, int error) except -1:
-    """The worker has no room for another request, or for its body: it is answered before anything is done with it."""
+    """Answers a request at once for which, or for whose body, the worker has no room."""
     cdef fs_stream *stream = event.stream
     cdef Driver driver = connection.driver
     cdef int status = fs_error_describe(error).status
@@ -58,7 +58,7 @@ cdef raises refuse_unopened(Connection connection, fs_event *event, int error) e
 
 
 cdef raises log_answer(Connection connection, fs_event *event) except -1:
-    """The access log's line of an answer that is the server's own."""
+    """Writes the access log's line of an answer that is the server's own."""
     cdef Driver driver = connection.driver
     if driver.access_log.fd >= 0:
         driver.access_log.line(client_address(connection), method_name(event.head.method),
@@ -68,7 +68,7 @@ cdef raises log_answer(Connection connection, fs_event *event) except -1:
 
 
 cdef raises redirect(Connection connection, fs_event *event) except -1:
-    """308 to the same target by https: method and body are kept (RFC 9110 section 15.4.9)."""
+    """Answers 308 to the same target with https: method and body are kept (RFC 9110 section 15.4.9)."""
     cdef Driver driver = connection.driver
     cdef fs_stream *stream = event.stream
     cdef bytes location = https_location(&event.head, connection.listener.redirect)
@@ -79,7 +79,7 @@ cdef raises redirect(Connection connection, fs_event *event) except -1:
 
 
 cdef raises log_rejected(Connection connection, int error) except -1:
-    """Of a request that never got as far as an exchange."""
+    """Logs a request that never got an exchange."""
     cdef Driver driver = connection.driver
     cdef int status = fs_error_describe(error).status
     if status:
@@ -89,7 +89,7 @@ cdef raises log_rejected(Connection connection, int error) except -1:
 
 
 cdef bytes https_location(const fs_request_head *head, int port):
-    """Where a request to a plain address is to go instead; b"" where it does not say which host it wants."""
+    """Returns where a request to a plain address should go instead; b"" if it does not name its host."""
     cdef uint32_t i
     cdef bytes host = b""
     for i in range(head.nfields):

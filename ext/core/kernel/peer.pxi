@@ -18,7 +18,7 @@ cdef tuple server_address(Connection connection):
         return connection.server
     if connection.listener is not None and connection.listener.server is not None:
         return connection.listener.server
-    # A listener on every address: each connection has its own.
+    # The listener is on every address: each connection has its own.
     if fs_local_address(connection.fd, &address) == 0 and address.family in (FS_FAMILY_INET, FS_FAMILY_INET6):
         n = fs_address_format(&address, text)
         connection.server = (PyUnicode_DecodeLatin1(text, n, NULL), address.port)
@@ -26,21 +26,21 @@ cdef tuple server_address(Connection connection):
 
 
 cdef dict tls_extension(Connection connection):
-    """The scope's `tls` (ASGI TLS extension 0.2); a dict of the application's own."""
+    """Returns the scope's `tls` (ASGI TLS extension 0.2), a dict that the application may change."""
     if connection.tls_scope is None:
         connection.tls_scope = connection.tls.settings.describe(connection.tls.ssl)
     return PyDict_Copy(connection.tls_scope)
 
 
 cdef dict tls_environ(Connection connection):
-    """What an environ says of TLS, by mod_ssl's names. Not to be changed."""
+    """Returns what an environ says of TLS, by mod_ssl's names. The caller must not change it."""
     if connection.tls_scope is None:
         connection.tls_scope = connection.tls.settings.environ(connection.tls.ssl)
     return connection.tls_scope
 
 
 cdef raises expect_proxy_header(Connection connection, object proxied) except -1:
-    """`proxied` says of a peer's host, None for a Unix socket's, whether its connections begin with a header."""
+    """Expects a header if `proxied` says so of the peer's host (None for a Unix socket)."""
     client = client_address(connection)
     try:
         if proxied(client[0] if client is not None else None):
@@ -51,8 +51,8 @@ cdef raises expect_proxy_header(Connection connection, object proxied) except -1
 
 
 cdef Py_ssize_t take_proxy_header(Connection connection, const char *p, size_t n) except -1:
-    """How many of the first bytes are the header's. A peer that is expected to send one and does not is not
-    answered: who it is cannot be known."""
+    """Returns how many of the first bytes are the header. A peer that does not send the expected header is not
+    answered, since nobody can know who it is."""
     cdef fs_proxy_header header
     cdef bytes whole
     cdef Py_ssize_t before = 0
@@ -67,7 +67,7 @@ cdef Py_ssize_t take_proxy_header(Connection connection, const char *p, size_t n
         connection.proxy_part = PyBytes_FromStringAndSize(p, n) if before == 0 else whole
         return n
     if result < 0:
-        report(connection.driver.logger, LOG_DEBUG, "Refused connection: %s", (fs_error_describe(result).text.decode(),))
+        report(connection.driver.logger, LOG_DEBUG, "refused connection: %s", (fs_error_describe(result).text.decode(),))
         connection.lose(result)
         return 0
     take_addresses(connection, &header)

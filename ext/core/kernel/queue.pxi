@@ -1,6 +1,6 @@
-# Requests that wait for their application: for a place among --limit-concurrency (--limit-queue), for a thread, or in the kernel
-# while the worker was busy with others. Those that wait for a place have an exchange, which takes what comes of their bodies,
-# and stand in Driver.queue; a place that comes free is theirs before anybody else's.
+# Requests that wait for their application: for a place among --limit-concurrency (--limit-queue), for a thread, or in
+# the kernel while the worker was busy with others. Those that wait for a place have an exchange, which takes what comes
+# of their bodies, and are in Driver.queue; a place that becomes free goes to them first.
 
 cdef enum:
     QUEUE_SAID_MS = 60000
@@ -9,7 +9,7 @@ cdef enum:
 cdef enum:
     WAITS_NOT
     WAITS_FOR_PLACE             # it is in Driver.queue
-    WAITS_FOR_CALL              # it has a place, or will have none: its application has not been called
+    WAITS_FOR_CALL              # it has a place, or will not get one: its application has not been called
 
 
 cdef raises join_queue(Exchange exchange) except -1:
@@ -21,7 +21,7 @@ cdef raises join_queue(Exchange exchange) except -1:
 
 
 cdef void leave_queue(Exchange exchange) noexcept:
-    """It is served no more. Nothing else changes."""
+    """Takes an exchange out of the queue that is no longer served. Changes nothing else."""
     if exchange.waits == WAITS_FOR_PLACE:
         del exchange.driver.queue[exchange]
         exchange.driver.queue_length -= 1
@@ -29,8 +29,8 @@ cdef void leave_queue(Exchange exchange) noexcept:
 
 
 cdef void admit(Driver driver) noexcept:
-    """A place is free: whoever has waited longest has it now. The application is called when the driver comes round, since
-    whoever made room may be anywhere."""
+    """Gives a free place to the request that has waited longest. The application is called when the driver comes round,
+    since the code that made room may be anywhere."""
     cdef Exchange exchange
     try:
         exchange, _ = driver.queue.popitem(last=False)
@@ -38,9 +38,9 @@ cdef void admit(Driver driver) noexcept:
         exchange.waits = WAITS_FOR_CALL
         take_place(exchange)
         driver.admitted.append(exchange)
-        driver.schedule_again(exchange.connection)      # should start_admitted() be what made room
+        driver.schedule_again(exchange.connection)      # start_admitted() itself may have made room
     except BaseException as failure:
-        report(driver.logger, LOG_CRITICAL, "Internal error in the queue", (), failure)
+        report(driver.logger, LOG_CRITICAL, "internal error in the queue", (), failure)
 
 
 cdef raises start_admitted(Driver driver) except -1:
@@ -53,7 +53,7 @@ cdef raises start_admitted(Driver driver) except -1:
             continue                # its client has left meanwhile
         try:
             if not exchange.calls():
-                exchange.waits = WAITS_NOT      # it has its place, and is called when more of it has come
+                exchange.waits = WAITS_NOT      # it has its place, and is called when more of the request has come
             elif is_late(exchange):
                 give_up_waiting(exchange)
             else:
@@ -64,8 +64,8 @@ cdef raises start_admitted(Driver driver) except -1:
 
 
 cdef uint64_t arrived(Exchange exchange) noexcept:
-    """When the request was there, monotonic ms. It may have waited in the socket; a request that came behind another one on
-    its connection has waited for that one first, which is nobody's queue. Bytes that came after it hide some of the time."""
+    """Returns when the request arrived, monotonic ms. It may have waited in the socket; a request behind another one on
+    its connection first waited for that one, which does not count. Bytes that came after it hide some of the time."""
     cdef Connection connection = exchange.connection
     cdef uint64_t now = fs_monotonic_ms()
     cdef int64_t quiet = fs_quiet_ms(connection.fd)
@@ -73,7 +73,7 @@ cdef uint64_t arrived(Exchange exchange) noexcept:
 
 
 cdef uint64_t queue_due(Exchange exchange) noexcept:
-    """Until when its application has to be called, 0: it may wait."""
+    """Returns until when its application has to be called, 0: it may wait."""
     cdef uint64_t patience = exchange.driver.limits.timeout_queue
     return exchange.queued_since + patience if patience and exchange.started else 0
 
@@ -84,8 +84,8 @@ cdef bint is_late(Exchange exchange) noexcept:
 
 
 cdef bint is_held_back(Exchange exchange) except -1:
-    """The application is about to be called: whether it is not, since it has to wait for its place, or has waited too long. Asked
-    once, and only where there are queues."""
+    """Whether an application that is about to be called is not, since it has to wait for its place, or has waited too
+    long. Asked once, and only if there are queues."""
     exchange.queued_since = arrived(exchange)
     if exchange.waits == WAITS_FOR_PLACE:
         return True
@@ -97,7 +97,7 @@ cdef bint is_held_back(Exchange exchange) except -1:
 
 
 cdef raises give_up_waiting(Exchange exchange) except -1:
-    """503, at once: the client may try another server, or has left already."""
+    """Answers 503 at once: the client may try another server, or has left already."""
     cdef Driver driver = exchange.driver
     driver.status.queue_timeouts += 1
     if exchange.waits == WAITS_NOT:
@@ -106,23 +106,23 @@ cdef raises give_up_waiting(Exchange exchange) except -1:
     exchange.waits = WAITS_NOT
     if not driver.queue_said or driver.now >= driver.queue_said + QUEUE_SAID_MS:
         driver.queue_said = driver.now
-        report(driver.logger, LOG_WARNING, "Requests are answered 503: they have waited for %g seconds, and the application has not "
+        report(driver.logger, LOG_WARNING, "requests are answered 503: they have waited for %g seconds, and the application has not "
                "been called (--queue-timeout)", (driver.limits.timeout_queue / 1000.0,))
 
 
 cdef Py_ssize_t refuse_queue(Driver driver) except -1:
-    """The worker stops, and the time is over. How many have waited."""
+    """Refuses all that wait when the worker stops and the time is over. Returns their number."""
     cdef Exchange exchange
     waiting = list(driver.queue)
     for exchange in waiting:
-        report(driver.logger, LOG_WARNING, "Given up, because the server stops: %s %s",
+        report(driver.logger, LOG_WARNING, "given up, because the server stops: %s %s",
                (exchange.method_name(), exchange.path_name()))
         exchange.fail(FS_E_STOPPED)
     return len(waiting)
 
 
 cdef raises show_queue(Driver driver, uint64_t length, uint64_t since) except -1:
-    """`length` and `since` are of those that have a place and wait for a thread; 0 for none."""
+    """Writes the queue into the status. `length`, `since`: of requests that have a place and wait for a thread, or 0."""
     cdef Exchange exchange
     for exchange in driver.queue:
         since = earliest(since, exchange.queued_since)

@@ -1,11 +1,11 @@
-# The workers beside this one, and which of them has so much less to do that a connection is better served there.
+# The other workers, and which of them has so much less to do that it serves a connection better.
 
 cdef enum:
-    SPREAD_MARGIN = 4           # requests in flight, or connections, that a sibling has fewer at least,
-    SPREAD_SHARE = 8            # and at least this part of what it has: to hand over costs as much as some requests
-    SHORT_LIFE_MS = 1000        # a connection that ends within it says nothing of how much there is to do
-    SILENT_BUSY_MS = 100        # a sibling with requests has turned within it,
-    SILENT_IDLE_MS = 1500       # and one without, which shows once a second that it is alive
+    SPREAD_MARGIN = 4           # a sibling has at least this many requests in flight, or connections, fewer,
+    SPREAD_SHARE = 8            # and fewer by this part of its own: a handover costs as much as some requests
+    SHORT_LIFE_MS = 1000        # a connection that ends sooner does not show how much there is to do
+    SILENT_BUSY_MS = 100        # a sibling with requests has turned within this time,
+    SILENT_IDLE_MS = 1500       # and one without within this, as it shows once a second that it is alive
 
 
 @cython.final
@@ -41,12 +41,12 @@ cdef class Sibling:
             self.fd = -1
 
     cdef uint64_t on_their_way(self) noexcept:
-        """Connections that it was given and does not show yet."""
+        """Returns the connections that it was given and does not show yet."""
         cdef uint64_t taken = self.status.taken_over
-        self.given -= min(self.given, taken - self.taken)   # or others' ones, which leaves it underrated for a moment
+        self.given -= min(self.given, taken - self.taken)   # or those of others, which underrates it for a moment
         self.taken = taken
         if self.status.turns > self.turns + 1:
-            self.given = 0      # it has turned since, and begun after that: it takes all that there is
+            self.given = 0      # it has begun and ended a turn since: it takes everything at once
         return self.given
 
     cdef void give(self) noexcept:
@@ -59,16 +59,16 @@ cdef bint clearly_fewer(uint64_t few, uint64_t many) noexcept:
 
 
 cdef bint less_busy(uint64_t in_flight, uint64_t connections, uint64_t than_in_flight, uint64_t than_connections) noexcept:
-    """By the requests in flight, and where these are about as many by the open connections. (A worker that computes has
-    hardly a request in flight: the others wait in their sockets.)"""
+    """Compares by the requests in flight, and if these are about as many, by the open connections. (A worker that
+    computes has hardly a request in flight: the others wait in their sockets.)"""
     if clearly_fewer(in_flight, than_in_flight):
         return True
     return clearly_fewer(connections, than_connections) and not clearly_fewer(than_in_flight, in_flight)
 
 
 cdef Sibling least_busy(list siblings, uint64_t in_flight, uint64_t connections, uint64_t now, uint32_t max_running):
-    """The sibling that has clearly less to do than so many requests and connections that will stay; of several one that
-    none is clearly less busy than. None: there is none. Whoever stops, hangs or is full is passed over."""
+    """Returns the sibling that has clearly less to do than this many requests and lasting connections: of several, one
+    than which none is clearly less busy; None if there is none. Skips siblings that stop, hang or are full."""
     cdef Sibling each, least = None
     cdef uint64_t its_in_flight, its_connections
     if connections < SPREAD_MARGIN and in_flight < SPREAD_MARGIN:
@@ -88,11 +88,11 @@ cdef Sibling least_busy(list siblings, uint64_t in_flight, uint64_t connections,
 
 
 cdef raises shut_mailbox(Driver driver, Listener mailbox) except -1:
-    """Nothing comes any more; what lies there is still to be taken."""
+    """Lets nothing more into the mailbox; what it holds still has to be taken."""
     cdef int result = fs_mailbox_shut(mailbox.fd)
     driver.status.mailbox = 0
     if result < 0:
-        report(driver.logger, LOG_ERROR, "Internal error: a mailbox cannot be shut: %s", (os.strerror(-result),))
+        report(driver.logger, LOG_ERROR, "internal error: a mailbox cannot be shut: %s", (os.strerror(-result),))
 
 
 cdef raises accept_handed(Driver driver, Listener mailbox, int most) except -1:
@@ -109,7 +109,7 @@ cdef raises accept_handed(Driver driver, Listener mailbox, int most) except -1:
             return 0
         else:
             driver.status.accept_errors += 1
-            report(driver.logger, LOG_ERROR, "A connection that a sibling handed over is lost: %s", (os.strerror(-fd),))
+            report(driver.logger, LOG_ERROR, "a connection that a sibling handed over is lost: %s", (os.strerror(-fd),))
 
 
 cdef raises open_handed(Driver driver, int fd, const fs_handover *handover) except -1:
@@ -117,7 +117,7 @@ cdef raises open_handed(Driver driver, int fd, const fs_handover *handover) exce
     listener = driver.by_name.get(handover.listener)
     if listener is None:
         driver.status.accept_errors += 1
-        report(driver.logger, LOG_ERROR, "A connection that a sibling handed over is closed: its address is not served here", ())
+        report(driver.logger, LOG_ERROR, "a connection that a sibling handed over is closed: its address is not served here", ())
         fs_close(fd)
         return 0
     driver.status.connections_total += 1
@@ -137,15 +137,16 @@ cdef raises forget_sibling(Driver driver, Sibling sibling) except -1:
 
 
 cdef void note_short_lives(Driver driver) noexcept:
-    """Where clients ask once a connection, as many as have just come are about to go: they are no reason to hand
-    others over. How many, is learnt from those that have gone from one accept to the next, at most, lately."""
+    """Estimates how many connections are about to end: if clients send one request a connection, as many as have just
+    come. They are no reason to hand others over. The estimate is the recent most that have ended between two
+    accepts."""
     driver.short_lives = max(16 * driver.short_lived, driver.short_lives - (driver.short_lives + 15) // 16)
     driver.short_lived = 0
     driver.passing = driver.short_lives // 16
 
 
 cdef bint hand_over(Driver driver, int fd, const fs_address *peer, Listener listener) except -1:
-    """Whether a sibling that has less to do has the accepted connection now, and this worker has it no more."""
+    """Hands an accepted connection over to a sibling with less to do. Returns whether this worker no longer has it."""
     cdef fs_handover handover
     cdef Sibling sibling
     cdef int result
@@ -164,7 +165,7 @@ cdef bint hand_over(Driver driver, int fd, const fs_address *peer, Listener list
     if result < 0:
         if result == -EPIPE:
             forget_sibling(driver, sibling)    # it stops
-        return False                        # no room, or no more descriptors may be on their way: it stays here
+        return False                        # no room, or too many descriptors in transit: it stays here
     fs_close(fd)
     sibling.give()
     driver.status.handed_over += 1

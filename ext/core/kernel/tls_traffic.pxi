@@ -1,8 +1,8 @@
-# TLS between a connection and its socket: what is received is deciphered before the protocol sees it, and what the protocol has queued
-# is enciphered on its way out. The filter itself is tls.pxi's.
+# TLS between a connection and its socket: received bytes are decrypted before the protocol sees them, and what the
+# protocol has queued is encrypted on its way out. The filter itself is in tls.pxi.
 
 cdef Py_ssize_t receive_tls(Connection connection, Py_ssize_t taken, Py_ssize_t n) except -1:
-    """Deciphers what was received; how much plaintext lies at the beginning of the buffer now."""
+    """Decrypts what was received. Returns how much plaintext is at the beginning of the buffer."""
     cdef Driver driver = connection.driver
     cdef TLSFilter tls = connection.tls
     if tls.no_bytes_yet:
@@ -20,12 +20,12 @@ cdef Py_ssize_t receive_tls(Connection connection, Py_ssize_t taken, Py_ssize_t 
         fail_tls(connection, error)
         return 0
     if tls.peer_closed:
-        connection.look_again()     # the next look at the socket says so, once this is dealt with
+        connection.look_again()     # the next look at the socket reports it, after these bytes
     return n
 
 
 cdef bint shake_hands(Connection connection) except -1:
-    """Whether the handshake is done."""
+    """Takes a step of the handshake. Returns whether it is done."""
     cdef Driver driver = connection.driver
     driver.handshakes += 1
     if not connection.tls.shake(driver.logger):
@@ -42,7 +42,7 @@ cdef raises begin_tls(Connection connection, object settings) except -1:
 
 
 cdef raises fail_tls(Connection connection, object error) except -1:
-    """The peer speaks no TLS that is allowed here, or not any more: it gets the alert, and nothing after it."""
+    """Ends a connection whose peer does not speak TLS as allowed here: it gets the alert, and nothing after it."""
     report(connection.driver.logger, LOG_DEBUG, "TLS failed: %s", (error,))
     if connection.tls.state != TLS_HANDSHAKE:
         connection.lose(FS_E_TLS)
@@ -53,8 +53,8 @@ cdef raises fail_tls(Connection connection, object error) except -1:
 
 
 cdef int flush_tls(Connection connection, uint64_t *sent) except? -1:
-    """Enciphers no more than the socket takes: what fs_outqueue_flush does, with TLS in between. What is on the wire
-    already, such as the tickets of a handshake, leaves with what follows it, and close_notify with the last of it."""
+    """Encrypts no more than the socket takes: what fs_outqueue_flush does, with TLS in between. Ciphertext that already
+    waits, such as the tickets of a handshake, leaves with what follows it, and close_notify with the last bytes."""
     cdef TLSFilter tls = connection.tls
     cdef uint64_t part
     cdef int result
@@ -77,7 +77,7 @@ cdef int flush_tls(Connection connection, uint64_t *sent) except? -1:
 
 
 cdef raises send_tls(Connection connection) except -1:
-    """What is on the wire leaves as far as the socket takes it: an alert, or the last record."""
+    """Sends the waiting ciphertext as far as the socket takes it: an alert, or the last record."""
     cdef uint64_t sent = 0
     flush_tls(connection, &sent)
     connection.driver.status.bytes_out += sent

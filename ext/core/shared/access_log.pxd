@@ -2,13 +2,13 @@ cdef class AccessLog:
     cdef int fd                         # -1: off; not owned
     cdef char *buffer
     cdef size_t used
-    cdef uint64_t oldest                # monotonic ms of the first line that waits, 0 when none does
-    cdef int64_t second                 # that `date` stands for
+    cdef uint64_t oldest                # monotonic ms of the first waiting line, 0 when none waits
+    cdef int64_t second                 # the second for which `date` stands
     cdef char date[48]
     cdef size_t date_len
     cdef fs_log_file file               # how `fd` is written to
-    cdef bint losing                    # lines could not be written, and that was said
-    cdef uint64_t retry_at              # monotonic ms: before this a reader that has stalled is left alone; 0 while none has
+    cdef bint losing                    # lines could not be written, and that was logged
+    cdef uint64_t retry_at              # monotonic ms: when a stalled reader is tried again; 0 while it reads
     cdef Py_ssize_t missed              # lines that were lost since then
     cdef fs_status *status              # the driver's
     cdef object logger

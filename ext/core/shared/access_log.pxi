@@ -1,15 +1,15 @@
-# The access log: one line a request in the Common Log Format, with the duration in seconds behind it. Lines are
+# The access log: one line a request in the Common Log Format, followed by the duration in seconds. Lines are
 # formatted into a buffer as the responses end and written in batches, so that a request never waits for the file.
 
 cdef enum:
     LOG_BUFFER = 131072
     LOG_FLUSH_AT = 49152
-    LOG_LINE_FIXED = 160        # bytes of a line beside client, method and target
+    LOG_LINE_FIXED = 160        # bytes of a line besides client, method and target
     LOG_TARGET_MAX = 4096       # bytes of a target that are logged
-    LOG_LINE_MAX = 34048        # bytes of a line at most: what is fixed, two targets and a client, escaped
+    LOG_LINE_MAX = 34048        # most bytes of a line: the fixed part, two targets and a client, escaped
     LOG_AGE_MS = 500            # a line waits no longer than this (never a second)
-    LOG_RETRY_MS = 100          # a reader that has stalled is tried again
-    LOG_FINISH_MS = 1000        # and gets this at the end
+    LOG_RETRY_MS = 100          # a stalled reader is tried again after this time
+    LOG_FINISH_MS = 1000        # and gets this time at the end
 
 
 cdef inline char *put(char *q, const char *p, size_t n) noexcept nogil:
@@ -58,7 +58,7 @@ cdef class AccessLog:
 
     cdef void line(self, object client, object method, object raw_path, object query, int version, int status,
                    uint64_t size, uint64_t microseconds, uint64_t now) noexcept:
-        """Method and path may be None: a request that was refused before it was understood."""
+        """Adds a line. Method and path may be None, for a request that was refused before it was understood."""
         cdef char *q
         cdef Py_ssize_t n = 0
         cdef const char *host = NULL
@@ -103,7 +103,7 @@ cdef class AccessLog:
             self.flush()
 
     cdef void flush(self) noexcept:
-        """Writes what finds room. What does not stays, as far as the buffer goes, and is tried again."""
+        """Writes as much as there is room for. The rest stays, within the buffer's bounds, and is tried again."""
         cdef ssize_t n
         if self.fd < 0 or self.used == 0:
             self.oldest = 0
@@ -128,17 +128,17 @@ cdef class AccessLog:
         if self.missed:
             n, self.missed = self.missed, 0
             self.losing = False
-            report(self.logger, LOG_WARNING, "The access log is read again: %d lines were lost meanwhile", (n,))
+            report(self.logger, LOG_WARNING, "the access log is read again: %d lines were lost meanwhile", (n,))
 
     cdef void forget(self) noexcept:
-        """In a forked child: what waits is the parent's to write."""
+        """In a forked child: drops what waits, since the parent writes it."""
         self.used = self.missed = 0
         self.oldest = 0
         self.fd = -1
         fs_log_file_close(&self.file)
 
     cdef bint make_room(self, uint64_t now) noexcept:
-        """Whether another line fits. A reader that has stalled is not asked at each of them."""
+        """Makes room for another line. Returns whether it fits. A stalled reader is not tried for each line."""
         if self.used + LOG_LINE_MAX <= LOG_BUFFER:
             return True
         if now >= self.retry_at:
@@ -151,7 +151,7 @@ cdef class AccessLog:
         return False
 
     cdef void finish(self) noexcept:
-        """Writes the rest, for which a reader that has stalled gets a second."""
+        """Writes the rest; a stalled reader gets a second."""
         cdef uint64_t until = fs_monotonic_ms() + LOG_FINISH_MS
         self.flush()
         while self.used and fs_monotonic_ms() < until:
@@ -159,15 +159,15 @@ cdef class AccessLog:
             self.flush()
 
     cdef void say_losing(self, int error) noexcept:
-        # Said once: a full disk must not flood the error log too.
+        # Logged once: a full disk must not flood the error log too.
         if not self.losing:
             self.losing = True
-            report(self.logger, LOG_ERROR, "The access log cannot be written (%s): lines are lost from here on",
+            report(self.logger, LOG_ERROR, "the access log cannot be written (%s): lines are lost from here on",
                    ("nobody reads it" if error == EAGAIN else os.strerror(error),))
 
 
 cdef AccessLog open_access_log(int fd, fs_status *status, object logger):
-    """A log that writes to `fd`, which stays the caller's, or none where that is -1. `status` counts what is lost, and outlives it."""
+    """Returns a log that writes to `fd`, the caller's; -1: no log. `status` counts lost lines, and outlives the log."""
     cdef AccessLog log = AccessLog.__new__(AccessLog)
     log.status = status
     log.logger = logger

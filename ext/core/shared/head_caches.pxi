@@ -1,7 +1,6 @@
-# Objects that are the same from request to request: header tuples and targets. The caches belong to the worker and
-# not to a connection, so that an idle connection holds none of them. Both are direct-mapped: a collision costs an
-# allocation and never a search, so nothing that a client sends can make them slow. Their size is bounded by their
-# entries and by what is let in.
+# Objects that are the same from request to request: header tuples and targets. The caches belong to the worker and not
+# to a connection, so that an idle connection holds nothing. Both are direct-mapped: a collision costs an allocation and
+# never a search, so no client can make them slow. The number and the size of their entries are bounded.
 
 cdef enum:
     FIELD_SLOTS = 1024
@@ -101,11 +100,11 @@ cdef class FieldCache:
 
 @cython.final
 cdef class Target:
-    """A request target taken apart (RFC 9112 section 3.2): what the scope says of it."""
+    """A parsed request target (RFC 9112 section 3.2), as the scope shows it."""
 
 
 cdef bytearray unescape(const char *p, size_t n):
-    """Percent-decoded; a percent sign without two digits stays."""
+    """Returns the bytes percent-decoded; a percent sign without two digits stays."""
     cdef bytearray out = bytearray(n)
     cdef char *q = PyByteArray_AS_STRING(out)
     cdef size_t used = 0, i = 0
@@ -152,7 +151,7 @@ cdef class TargetCache:
         target.raw_path = PyBytes_FromStringAndSize(head.path.p, head.path.n)
         target.query = PyBytes_FromStringAndSize(head.query.p, head.query.n)
         if self.script_name is not None:
-            # PEP 3333, "Unicode Issues": bytes seen through Latin-1.
+            # PEP 3333, "Unicode Issues": bytes as Latin-1.
             if head.flags & FS_HEAD_ESCAPED:
                 path = unescape(head.path.p, head.path.n).decode("latin-1")
             else:
@@ -161,7 +160,7 @@ cdef class TargetCache:
             target.uri = target.key.decode("latin-1")
             target.query_string = target.query.decode("latin-1")
         elif head.flags & FS_HEAD_ESCAPED:
-            # What is not UTF-8 is replaced: the ASGI specification leaves it open.
+            # Invalid UTF-8 is replaced: the ASGI specification leaves this open.
             target.path = unescape(head.path.p, head.path.n).decode("utf-8", "replace")
         else:
             target.path = PyUnicode_DecodeLatin1(head.path.p, head.path.n, NULL)
@@ -187,7 +186,7 @@ cdef class TargetCache:
 
 
 cdef str path_info(str path, str script_name):
-    """What is left of a path below the place where the application is mounted (RFC 3875 section 4.1.5)."""
+    """Returns the rest of a path below the application's mount point (RFC 3875 section 4.1.5)."""
     if script_name and (path == script_name or path.startswith(script_name + "/")):
         return path[len(script_name):]
     return path

@@ -1,8 +1,8 @@
-# A file that is being sent: its descriptor is ours.
+# A file that is being sent, with a descriptor of our own.
 
 @cython.final
 cdef class OpenFile:
-    """Owns a descriptor for as long as a queue or an exchange refers to it."""
+    """Owns a descriptor as long as a queue or an exchange refers to this object."""
 
     cdef int fd
 

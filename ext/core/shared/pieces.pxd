@@ -1,10 +1,10 @@
 cdef class Pieces:
-    cdef bytes last                     # the newest piece, None: there is none
-    cdef list before                    # those before it; None nearly always
-    cdef size_t tail                    # bytes of the last one: it may have room for more
-    cdef size_t size                    # of all
-    cdef size_t cost                    # memory of all
-    cdef PyObject *filling              # owned: bytes that are being received
+    cdef bytes last                     # the newest piece, or None
+    cdef list before                    # earlier pieces; None nearly always
+    cdef size_t tail                    # bytes of the last piece, which may have room for more
+    cdef size_t size                    # bytes of all pieces
+    cdef size_t cost                    # memory of all pieces
+    cdef PyObject *filling              # owned: a bytes object that is being received into
     cdef char *room(self, size_t wanted) except NULL
     cdef raises filled(self, size_t n) except -1
     cdef raises add(self, const char *p, size_t n) except -1

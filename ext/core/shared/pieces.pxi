@@ -1,5 +1,5 @@
-# Bytes of a client that come in pieces and are taken together. A piece of two bytes would be an object of fifty: small ones
-# are joined as they come, so that what is held costs little more than its bytes, and what it costs is known.
+# A client's bytes, which come in pieces and are taken together. A piece of two bytes would be an object of fifty: small
+# pieces are joined as they come, so that they cost little more than their bytes, and the cost is known.
 
 cdef enum:
     PIECE_JOINED = 4096         # smaller ones are copied to the end of the piece before them,
@@ -13,7 +13,7 @@ cdef class Pieces:
         Py_XDECREF(self.filling)
 
     cdef char *room(self, size_t wanted) except NULL:
-        """Where so many bytes may be received to; each call is followed by one of `filled`, with 0 when none came."""
+        """Returns where `wanted` bytes may be received to. A call of `filled` follows each, with 0 if none came."""
         Py_XDECREF(self.filling)
         self.filling = NULL
         self.filling = new_bytes(NULL, wanted)
@@ -33,7 +33,7 @@ cdef class Pieces:
         self.append(piece)
 
     cdef raises add(self, const char *p, size_t n) except -1:
-        """Copies n bytes, at least one."""
+        """Adds a copy of n bytes, at least one."""
         if self.last is None:
             self.last = PyBytes_FromStringAndSize(p, n)
             self.tail = n
@@ -47,7 +47,7 @@ cdef class Pieces:
         self.size += n
 
     cdef raises append(self, bytes piece) except -1:
-        """Keeps an object that nobody else will change."""
+        """Adds an object that nobody else will change."""
         cdef size_t n = PyBytes_GET_SIZE(piece)
         if self.last is not None:
             if n < PIECE_JOINED and self.make_room(n):
@@ -66,14 +66,14 @@ cdef class Pieces:
         self.cost += n + FS_BUDGET_OBJECT
 
     cdef bint make_room(self, size_t n) except -1:
-        """Whether n more bytes fit into the last piece, which is made larger for them."""
+        """Enlarges the last piece for n more bytes. Returns whether they fit."""
         cdef size_t room = PyBytes_GET_SIZE(self.last)
         cdef bytes grown
         if n <= room - self.tail:
             return True
         if self.tail + n > PIECE_BLOCK:
             return False
-        # A new object in any case: of one byte, say, there may be other owners.
+        # A new object in any case: the old one may have other owners, as a single byte does.
         grown = PyBytes_FromStringAndSize(NULL, min(<size_t>PIECE_BLOCK, max(2 * room, self.tail + n)))
         memcpy(PyBytes_AS_STRING(grown), PyBytes_AS_STRING(self.last), self.tail)
         self.last = grown
@@ -81,7 +81,7 @@ cdef class Pieces:
         return True
 
     cdef raises trim(self) except -1:
-        """The last piece is cut to what it holds."""
+        """Cuts the last piece to what it holds."""
         cdef size_t room = PyBytes_GET_SIZE(self.last)
         cdef PyObject *raw
         if self.tail == room:
@@ -95,7 +95,7 @@ cdef class Pieces:
         self.cost -= room - self.tail
 
     cdef bytes take(self):
-        """All of it, once."""
+        """Returns everything, once."""
         cdef bytes whole
         if self.last is None:
             return b""

@@ -1,5 +1,5 @@
-# What the core tells the log. A handler or a filter is the application's code: it may raise, and nothing of that may reach
-# the turn, the batch or the thread that had something to say.
+# How the core logs. A handler or a filter is the application's code: it may raise, and no exception may reach the turn,
+# the batch or the thread that logs.
 
 cdef enum Level:
     LOG_DEBUG = 10
@@ -9,12 +9,12 @@ cdef enum Level:
     LOG_CRITICAL = 50
 
 
-cdef bint logging_failed = False        # said once: whoever logs much would flood stderr as well
+cdef bint logging_failed = False        # reported once: whoever logs much would flood stderr too
 
 
 cdef void report(object logger, int level, str text, tuple arguments, object failure=None) noexcept:
-    """Logs `text % arguments`, with the traceback of `failure` where there is one. Never raises; the exception of a handler or
-    a filter goes to stderr, once a process. It runs the application's code: look again at what is used after it."""
+    """Logs `text % arguments`, with the traceback of `failure` if there is one. Never raises; the exception of a handler or
+    a filter goes to stderr, once a process. It runs the application's code: look again afterwards at what you use."""
     global logging_failed
     try:
         logger.log(level, text, *arguments, exc_info=failure)

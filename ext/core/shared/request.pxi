@@ -1,4 +1,4 @@
-# What more than one interface wants to know of a request.
+# What several interfaces need of a request.
 
 cdef dict method_names = {
     name.encode(): sys.intern(name)

@@ -10,7 +10,7 @@ cdef class TLSFilter:
     cdef object incoming, outgoing      # ssl.MemoryBIO
     cdef fs_outqueue wire               # ciphertext that waits to be sent
     cdef TLSState state
-    cdef bint no_bytes_yet              # not a byte has come yet
+    cdef bint no_bytes_yet              # no byte has come yet
     cdef bint peer_closed               # the peer's close_notify has come
     cdef int shake(self, object logger) except -1
     cdef object not_raised(self, object unraisable, object logger)

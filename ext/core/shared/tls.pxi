@@ -1,20 +1,20 @@
-# TLS as a filter under a connection: Python's ssl over memory BIOs. Ciphertext is received into the worker's buffer and
+# TLS as a filter below a connection: Python's ssl over memory BIOs. Ciphertext is received into the worker's buffer and
 # handed over; the plaintext comes back into the same buffer, where every protocol finds it as if it had been received.
 
 cdef enum:
     HANDSHAKES_A_TURN = 16      # a handshake costs as much as a hundred requests
-    TLS_ROOM = 32768            # of the receive buffer: what OpenSSL may still hold of an earlier record comes on top
+    TLS_ROOM = 32768            # of the receive buffer, in addition: OpenSSL may still hold part of an earlier record
     RECORD_MAX = 16384          # bytes of plaintext in a record (RFC 8446 section 5.1)
-    CIPHER_STEP = 65536         # bytes that are encrypted by one call: what it works on stays in the core's cache
-    CIPHER_AHEAD = 262144       # and before the socket is asked again
+    CIPHER_STEP = 65536         # bytes that are encrypted by one call: they stay in the CPU's cache
+    CIPHER_AHEAD = 262144       # bytes that are encrypted before the socket is tried again
 
 cdef object WANT_READ = ssl.SSLWantReadError
 
-# What is wrong with a server name, and what an sni_callback raises, the ssl module does not raise: it writes a traceback to
-# stderr, by sys.unraisablehook. While a step of a handshake runs the hook is ours, for this thread.
+# The ssl module does not raise what is wrong with a server name, nor what an sni_callback raises: it writes a traceback
+# to stderr, by sys.unraisablehook. While a step of a handshake runs, the hook is ours, for this thread.
 cdef dict unraised = {}             # by thread
-cdef object unraisable_hook = None  # whose turn it is otherwise
-cdef set passing_on = set()         # threads in that one
+cdef object unraisable_hook = None  # the hook of others
+cdef set passing_on = set()         # threads inside that hook
 
 
 def note_unraisable(unraisable):
@@ -26,7 +26,7 @@ def note_unraisable(unraisable):
 
 
 cdef raises pass_on(object unraisable) except -1:
-    """Somebody else's: for the hook that there was. One that was put around ours calls it again."""
+    """Passes somebody else's exception on to the earlier hook. A hook that was put around ours calls ours again."""
     thread = PyThread_get_thread_ident()
     if thread in passing_on or unraisable_hook is None:
         sys.__unraisablehook__(unraisable)
@@ -54,7 +54,7 @@ cdef raises unhear_unraisable() except -1:
 
 @cython.final
 cdef class TLSFilter:
-    """One connection's TLS. Its state is for the connection to read; nobody else changes it."""
+    """One connection's TLS. The connection reads its state; nobody else changes it."""
 
     def __cinit__(self, object settings):
         self.settings = settings
@@ -68,7 +68,7 @@ cdef class TLSFilter:
         fs_outqueue_clear(&self.wire)
 
     cdef int shake(self, object logger) except -1:
-        """One step of the handshake; 1 when it is done. Raises what OpenSSL says is wrong, with its alert on the wire."""
+        """Takes a step of the handshake. Returns 1 when it is done. Raises OpenSSL's error, with the alert on the wire."""
         cdef list noted = []
         cdef bint done = False
         hear_unraisable(noted)
@@ -85,25 +85,25 @@ cdef class TLSFilter:
         finally:
             unhear_unraisable()
             for each in noted:
-                pass_on(each)       # of an object, say, that was collected meanwhile
+                pass_on(each)       # such as that of an object that was collected meanwhile
         self.collect()
         if done:
             self.state = TLS_OPEN
         return done
 
     cdef object not_raised(self, object unraisable, object logger):
-        """What has failed in the choice of a certificate by name; what is not the client's fault is logged."""
+        """Returns what failed in the choice of a certificate by name; logs what is not the client's fault."""
         trace = unraisable.exc_traceback
-        # What has failed before any callback was called comes from the frame that called the handshake.
+        # A failure before any callback was called comes from the frame that called the handshake.
         if isinstance(unraisable.exc_value, UnicodeDecodeError) and (
                 trace is None or trace.tb_frame.f_code.co_name == "do_handshake"):
             return ssl.SSLError(ssl.SSL_ERROR_SSL, "the server name is not ASCII")
-        report(logger, LOG_ERROR, "Exception in the sni_callback of the TLS context", (), unraisable.exc_value)
+        report(logger, LOG_ERROR, "exception in the sni_callback of the TLS context", (), unraisable.exc_value)
         return ssl.SSLError(ssl.SSL_ERROR_SSL, "no certificate could be chosen")
 
     cdef Py_ssize_t decrypt(self, char *place, size_t room, object view) except -1:
-        """All the plaintext that the incoming bytes hold; `view` is a memoryview over `place`. `ended`: the peer has said
-        that it sends no more."""
+        """Decrypts all incoming bytes. Returns how much plaintext there is; `view` is a memoryview over `place`. Sets
+        `ended` if the peer has said that it sends no more."""
         cdef size_t filled = 0
         cdef Py_ssize_t n
         while filled < room:
@@ -111,7 +111,7 @@ cdef class TLSFilter:
                 n = self.ssl.read(room - filled,
                                   view if filled == 0 else PyMemoryView_FromMemory(place + filled, room - filled, PyBUF_WRITE))
             except WANT_READ:
-                self.collect()      # a KeyUpdate, say, is answered
+                self.collect()      # the answer to a KeyUpdate, for example
                 break
             except ssl.SSLZeroReturnError:
                 n = 0
@@ -125,7 +125,7 @@ cdef class TLSFilter:
         return filled
 
     cdef int encrypt(self, fs_outqueue *queue) except? -1:
-        """Takes plaintext off the queue, as much as is worth sending at once. 0, or -errno of a file that cannot be read."""
+        """Takes as much plaintext off the queue as is worth sending at once. Returns 0, or -errno if a file fails."""
         cdef const char *p
         cdef size_t n, taken = 0
         cdef int result
@@ -143,8 +143,9 @@ cdef class TLSFilter:
         return 0
 
     cdef Py_ssize_t encrypt_runs(self, fs_outqueue *queue) except -1:
-        """Small runs make records together: a head and the beginning of its body, frames of HTTP/2 with their headers."""
-        cdef bytes plain = PyBytes_FromStringAndSize(NULL, min(queue.size, CIPHER_STEP))    # a thread's stack may be 128 KiB
+        """Puts small runs into one record: a head and the beginning of its body, frames of HTTP/2 with their headers."""
+        # Not on the stack: a thread's may have 128 KiB.
+        cdef bytes plain = PyBytes_FromStringAndSize(NULL, min(queue.size, CIPHER_STEP))
         cdef char *place = PyBytes_AS_STRING(plain)
         cdef const char *p
         cdef size_t n, filled = 0
@@ -164,7 +165,7 @@ cdef class TLSFilter:
         return filled
 
     cdef raises collect(self) except -1:
-        """What OpenSSL has written goes to the wire."""
+        """Puts what OpenSSL has written on the wire."""
         cdef bytes made = self.outgoing.read()
         if PyBytes_GET_SIZE(made) and fs_outqueue_share(&self.wire, PyBytes_AS_STRING(made), PyBytes_GET_SIZE(made),
                                                         <void *>made) < 0:
@@ -172,19 +173,19 @@ cdef class TLSFilter:
         return 0
 
     cdef raises say_goodbye(self) except -1:
-        """close_notify: the peer can tell that nothing was cut off (RFC 8446 section 6.1)."""
+        """Sends close_notify, by which the peer can tell that nothing was cut off (RFC 8446 section 6.1)."""
         if self.state == TLS_OPEN:
             self.state = TLS_CLOSED
             try:
                 self.ssl.unwrap()
             except ssl.SSLError:
-                pass                # WANT_READ: the peer's own has not come, and nobody waits for it
+                pass                # WANT_READ: the peer's close_notify has not come, and nobody waits for it
             self.collect()
         return 0
 
 
 cdef inline bint speaks_http(const char *p, size_t n) noexcept:
-    """Whether the first bytes of a connection are those of a request line, and not of a TLS record."""
+    """Whether the first bytes of a connection begin a request line, and not a TLS record."""
     cdef size_t i
     for i in range(min(n, 8)):
         if p[i] == c' ':
@@ -195,7 +196,7 @@ cdef inline bint speaks_http(const char *p, size_t n) noexcept:
 
 
 cdef TLSFilter open_filter(object settings, fs_outpool *pool):
-    """A new one; `settings` is a fastserve.tls.contexts.TLS, and `pool` outlives it."""
+    """Returns a new filter. `settings` is a fastserve.tls.contexts.TLS; `pool` outlives the filter."""
     cdef TLSFilter tls = TLSFilter.__new__(TLSFilter, settings)
     fs_outqueue_init(&tls.wire, pool)
     return tls

@@ -3,7 +3,7 @@
 cdef class WSGIApplication(Interface):
     """How a WSGI application is called, in threads and without an event loop.
 
-    `watched`: another thread takes over when a call lasts; without it everything happens in the thread that serves."""
+    `watched`: another thread takes over when a call lasts; otherwise everything happens in the serving thread."""
 
     def __cinit__(self, application, *, unsigned threads=8, bint watched=True,
                   str root_path="", bint underscores=False, errors=None, str software="fastserve",
@@ -54,7 +54,7 @@ cdef class WSGIApplication(Interface):
         self.threads.call_soon(call)
 
     def give_up(self):
-        """What `Driver.cancel_requests` does, from any thread."""
+        """Does what `Driver.cancel_requests` does, from any thread."""
         self.threads.enter()
         try:
             return self.cancel()
@@ -77,7 +77,7 @@ cdef class WSGIApplication(Interface):
         return self.threads.running + (self.threads.first is not None or self.threads.later is not None)
 
     cdef int refusal(self, const fs_request_head *head) noexcept:
-        """What is announced is believed, so that nobody sends in vain what cannot be kept. It is taken as it comes."""
+        """Trusts an announced length, so that nobody sends in vain what cannot be kept. The body is stored as it comes."""
         cdef Driver driver = self.driver
         cdef const fs_budget *files = &driver.files
         cdef uint64_t length = head.content_length if head.content_length > 0 else 1
@@ -89,12 +89,12 @@ cdef class WSGIApplication(Interface):
 
     @cython.final
     cdef raises leave_out(self, tuple pair, uint32_t id) except -1:
-        """Says, once for each name, that a header of the application's is not sent. `Connection: close` is done and not said."""
+        """Logs, once for each name, that an application's header is not sent. `Connection: close` is obeyed, and not logged."""
         cdef object name = str(pair[0]).title()
         if name not in self.left_out and not says_close(pair, id):
             self.left_out.add(name)
             report(self.driver.logger, LOG_WARNING,
-                   "The application sets the header %s, which is the server's own (PEP 3333): it is left out", (name,))
+                   "the application sets the header %s, which is the server's own (PEP 3333): it is left out", (name,))
 
     cdef raises recycle(self, Exchange exchange) except -1:
         """It has served its request: keeps it for another one, or lets go of it."""

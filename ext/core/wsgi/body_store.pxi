@@ -1,5 +1,5 @@
-# The body of a request, kept until all of it is there: an application that blocks never waits for a slow client. In
-# memory up to a limit, in a file without a name beyond it, or where the worker's memory for bodies is full.
+# The body of a request, kept until the whole body has come: an application that blocks never waits for a slow client.
+# In memory up to a limit; beyond it, or if the worker's memory for bodies is full, in a file without a name.
 
 cdef object BytesIO = io.BytesIO
 
@@ -8,12 +8,12 @@ cdef enum:
 
 
 class StorageError(OSError):
-    """A body cannot be put into its file: the disk is full, say."""
+    """A body cannot be written to its file, for example because the disk is full."""
 
 
 class BodyFile(io.FileIO):
-    """Gives its bytes back to the worker when it is closed: by its application, or when nobody refers to it any more. An
-    application is not expected to close its input: that it has not is no ResourceWarning."""
+    """Returns its bytes to the worker when it is closed: by its application, or when nobody refers to it any more. No
+    ResourceWarning if the application has not closed it: it is not expected to close its input."""
 
     def __init__(self, int fd, Driver driver):
         self.driver = driver
@@ -32,7 +32,7 @@ class BodyFile(io.FileIO):
         self.close()
 
     def _dealloc_warn(self, source):
-        """What a BufferedReader asks for that is not closed."""
+        """Does nothing. Called by a BufferedReader that was not closed."""
 
 
 cdef object new_body_file(Driver driver):
@@ -63,7 +63,7 @@ cdef class BodyStore:
         fs_budget_give(&self.driver.memory, self.charged)
 
     cdef bint afford(self, uint64_t cost) noexcept:
-        """Makes `cost` what it has of the worker's memory, where there is room for that."""
+        """Sets what it is charged of the worker's memory. Returns whether there is room for that."""
         cdef fs_budget *memory = &self.driver.memory
         if cost > self.charged and fs_budget_take(memory, cost - self.charged) < 0:
             return False
@@ -73,7 +73,7 @@ cdef class BodyStore:
         return True
 
     cdef char *room(self, size_t wanted, size_t *given) except NULL:
-        """Where the next bytes of an announced length go."""
+        """Returns where the next bytes of an announced length go."""
         given[0] = wanted
         if self.whole is not None:
             given[0] = min(wanted, <size_t>(<uint64_t>self.length - self.size))
@@ -84,7 +84,7 @@ cdef class BodyStore:
         return self.driver.buffer
 
     cdef int filled(self, size_t n) except 1:
-        """n bytes have been received to the place that `room` gave."""
+        """Notes n bytes that were received to the place that `room` returned."""
         if self.whole is not None:
             self.size += n
             return FS_OK
@@ -94,7 +94,7 @@ cdef class BodyStore:
         return self.kept(n)
 
     cdef int add(self, const char *p, size_t n) except 1:
-        """FS_OK, FS_E_NO_ROOM or FS_E_NEVER_FITS, after which it is of no use any more."""
+        """Adds bytes. Returns FS_OK, FS_E_NO_ROOM or FS_E_NEVER_FITS; after an error the store is of no more use."""
         cdef int error
         if n == 0:
             return FS_OK
@@ -111,14 +111,14 @@ cdef class BodyStore:
         return FS_OK
 
     cdef int kept(self, size_t n) except 1:
-        """n bytes are among the pieces: whether they may stay there."""
+        """Charges n bytes that were added to the pieces, or moves the body to a file."""
         self.size += n
         if self.size <= self.driver.limits.body_buffer and self.afford(self.pieces.cost):
             return FS_OK
         return self.spill()
 
     cdef int spill(self) except 1:
-        """From memory to a file."""
+        """Moves the body from memory to a file."""
         cdef bytes held = self.pieces.take() if self.pieces is not None else b""
         self.pieces = None
         self.afford(0)
@@ -126,7 +126,7 @@ cdef class BodyStore:
         return self.to_file(PyBytes_AS_STRING(held), PyBytes_GET_SIZE(held), PyBytes_GET_SIZE(held))
 
     cdef int to_file(self, const char *p, size_t n, uint64_t size) except 1:
-        """`size`: with it."""
+        """Writes n bytes to the file. `size`: the body's size with them."""
         cdef fs_budget *files = &self.driver.files
         cdef int fd = self.file.fileno()
         cdef ssize_t written
@@ -144,7 +144,7 @@ cdef class BodyStore:
         return FS_OK
 
     cdef object input(self):
-        """wsgi.input: it ends where the body does, and nothing of it has to be waited for."""
+        """Returns wsgi.input, which ends where the body does and never blocks."""
         if self.file is not None:
             self.file.seek(0)
             return io.BufferedReader(self.file)

@@ -1,4 +1,4 @@
-# Places of the keys of an environ whose values change from request to request, beside those of the fields.
+# Indices of an environ's keys whose values change from request to request, besides those of the fields.
 cdef enum EnvironKey:
     ENV_METHOD
     ENV_PATH_INFO
@@ -12,11 +12,11 @@ cdef enum EnvironKey:
     ENV_REMOTE_PORT
     ENV_EARLY_HINTS                     # this and what follows are handles
     ENV_CLIENT_DISCONNECTED
-    ENV_WAITRESS_DISCONNECTED           # the same by waitress's name
+    ENV_WAITRESS_DISCONNECTED           # the same under waitress's name
     ENV_SIZE
 
 
-# One field of a request as environ has it, shared by all requests of a worker: nothing in it changes.
+# One field of a request as environ has it, shared by all requests of a worker and immutable.
 cdef class EnvironField:
     cdef bytes name                     # as received, lower-case
     cdef str key
@@ -34,28 +34,28 @@ cdef class EnvironFields:
 # An environ for requests of one scheme that have the same fields in the same order: the values are those of the last one.
 cdef class EnvironShape:
     cdef dict environ
-    cdef list fields                    # EnvironField objects, None for those that are not passed on or not kept
-    cdef list keys                      # their keys, None for those that are not passed on
-    cdef bint joined                    # a key comes twice: made anew each time
+    cdef list fields                    # EnvironField objects, None for fields that are not passed on or not kept
+    cdef list keys                      # their keys, None for fields that are not passed on
+    cdef bint joined                    # a key comes twice: its value is made anew each time
     cdef uint64_t hash
     cdef bint https                     # the scheme of the request, which HTTPS and wsgi.url_scheme say
     cdef PyObject *given[ENV_SIZE]      # borrowed: environ owns them
 
 
-# A callable that stands in the environ, and in the prototypes that environs are copied from.
+# A callable in the environ, and in the prototypes from which environs are copied.
 cdef class Handle:
-    cdef Py_ssize_t held                # places in prototypes where it stands
+    cdef Py_ssize_t held                # its places in prototypes
 
 
 cdef class EnvironBuilder:
-    cdef dict base                      # what is the same in every environ of this worker
+    cdef dict base                      # the constant part of every environ of this worker
     cdef EnvironFields fields
     cdef TargetCache targets
     cdef ClientCache clients            # None: no proxy has named one yet
     cdef bint underscores               # names with an underscore are passed on
     cdef list shapes                    # EnvironShape or None; direct-mapped by hash
-    cdef tuple peers                    # of the last new connection
-    cdef Target target                  # of the last environ
+    cdef tuple peers                    # addresses of the last new connection
+    cdef Target target                  # that of the last environ
     cdef str method                     # likewise
     cdef dict build(self, const fs_request_head *head, Connection connection, Handle early_hints,
                     Handle client_disconnected)

@@ -1,5 +1,5 @@
-# The environ of a request (PEP 3333, "environ Variables"). As in scope.pxi a prototype is copied in which the values of
-# the last request stand; there is one for each sequence of fields, since the keys of an environ come from the fields.
+# The environ of a request (PEP 3333, "environ Variables"). As in scope.pxi, a prototype with the values of the last
+# request is copied; there is one for each sequence of fields, since an environ's keys come from the fields.
 
 cdef enum:
     ENVIRON_SLOTS = 1024
@@ -12,11 +12,11 @@ cdef tuple ENVIRON_KEYS = (     # in the order of EnvironKey
     "waitress.client_disconnected",
 )
 cdef PyObject *environ_names[ENV_SIZE]      # borrowed from ENVIRON_KEYS
-cdef list environ_keys = []                 # of the fields that are known, by id; None: not passed on
+cdef list environ_keys = []                 # keys of the known fields, by id; None: not passed on
 
 
 cdef str environ_key(bytes name):
-    """HTTP_ and the name in capitals, but for the two that CGI has names for (RFC 3875 section 4.1.18)."""
+    """Returns HTTP_ and the name in capitals, except for the two that CGI names otherwise (RFC 3875 section 4.1.18)."""
     key = name.decode("latin-1").upper().replace("-", "_")
     return key if name in (b"content-type", b"content-length") else "HTTP_" + key
 
@@ -29,7 +29,7 @@ cdef raises fill_environ_keys() except -1:
         environ_names[i] = PyTuple_GET_ITEM(ENVIRON_KEYS, i)
     for i in range(fs_field_count()):
         p = fs_field_name(i, &n)
-        # A transfer coding has been removed when the application sees the body (RFC 9112 section 6.1).
+        # The transfer coding has been removed when the application sees the body (RFC 9112 section 6.1).
         passed = i not in (FS_FIELD_UNKNOWN, FS_FIELD_TRANSFER_ENCODING)
         environ_keys.append(sys.intern(environ_key(PyBytes_FromStringAndSize(p, n))) if passed else None)
     return 0
@@ -45,7 +45,7 @@ cdef class EnvironField:
 
 @cython.final
 cdef class EnvironFields:
-    """What cache.pxi's FieldCache is to a scope."""
+    """A cache of fields, as head_caches.pxi's FieldCache for a scope."""
 
     def __cinit__(self):
         memset(self.entries, 0, sizeof(self.entries))
@@ -58,8 +58,8 @@ cdef class EnvironFields:
             Py_XDECREF(self.keys[i])
 
     cdef str key_of(self, const fs_field *field):
-        """The same object for the same name, as long as no other name takes its place: shapes compare addresses. Not
-        interned, since clients choose the names."""
+        """Returns the same object for the same name, as long as no other name takes its place: shapes compare
+        addresses. Not interned, since clients choose the names."""
         cdef PyObject **place
         if field.id != FS_FIELD_UNKNOWN:
             return <object>PyList_GET_ITEM(environ_keys, field.id)
@@ -96,7 +96,7 @@ cdef class EnvironFields:
 
 
 cdef inline bint latin_equal(str text, const char *p, size_t n) noexcept:
-    """Of a text that was decoded from Latin-1, whose characters are its bytes."""
+    """Whether a text that was decoded from Latin-1 has these bytes."""
     return <size_t>PyUnicode_GET_LENGTH(text) == n and memcmp(PyUnicode_DATA(text), p, n) == 0
 
 
@@ -109,7 +109,7 @@ cdef class EnvironShape:
 cdef class EnvironBuilder:
 
     def __cinit__(self, dict base not None, str script_name not None, bint underscores):
-        # Every key that may change stands in it, so that a copy has room for all of them and never grows.
+        # It has every key that may change, so that a copy has room for all of them and never grows.
         self.base = {**base, **dict.fromkeys(ENVIRON_KEYS, "")}
         self.fields = EnvironFields()
         self.targets = TargetCache(script_name)
@@ -172,7 +172,7 @@ cdef class EnvironBuilder:
         return self.fields.known(&field).value if worth_keeping(&field) else self.fields.make(&field).value
 
     cdef raises add_secrets(self, dict environ, EnvironShape shape, const fs_request_head *head) except -1:
-        """Credentials and the like are not kept beyond their request: the prototype has only their keys."""
+        """Adds credentials and the like, which are not kept beyond their request: the prototype has only their keys."""
         cdef uint32_t i
         for i in range(head.nfields):
             if PyList_GET_ITEM(shape.fields, i) == <PyObject *>None and PyList_GET_ITEM(shape.keys, i) != <PyObject *>None:
@@ -181,7 +181,8 @@ cdef class EnvironBuilder:
         return 0
 
     cdef bint passes(self, const fs_field *field) noexcept:
-        """CGI's names cannot tell X_Forwarded_For from X-Forwarded-For: a name with an underscore is dropped."""
+        """Whether a field is passed on. CGI's names cannot tell X_Forwarded_For from X-Forwarded-For, so a name with an
+        underscore is dropped."""
         if field.id != FS_FIELD_UNKNOWN:
             return field.id != FS_FIELD_TRANSFER_ENCODING
         return self.underscores or memchr(field.name, c'_', field.name_len) == NULL
@@ -204,7 +205,7 @@ cdef class EnvironBuilder:
         return shape
 
     cdef raises forget(self, Handle handle) except -1:
-        """Takes it out of the prototypes: its request is over, and it serves no other one."""
+        """Removes a handle from the prototypes: its request is over, and it serves no other one."""
         if handle is not None and handle.held:
             for shape in self.shapes:
                 forget_handles(shape, handle)
@@ -217,7 +218,7 @@ cdef class EnvironBuilder:
         return 0
 
     cdef bint fit(self, EnvironShape shape, const fs_request_head *head) except -1:
-        """Puts the values of this request into the prototype; False where its keys are others."""
+        """Puts the values of this request into the prototype. Returns False if its keys differ."""
         cdef uint32_t i
         cdef const fs_field *field
         cdef EnvironField entry
@@ -269,7 +270,7 @@ cdef class EnvironBuilder:
             shape.fields.append(entry if worth_keeping(&head.fields[i]) else None)
             shape.keys.append(entry.key)
             if entry.key in shape.environ:
-                # RFC 9110 section 5.3; cookies are no list (RFC 6265 section 5.4, RFC 9113 section 8.2.3).
+                # RFC 9110 section 5.3; cookies are not a list (RFC 6265 section 5.4, RFC 9113 section 8.2.3).
                 shape.joined = True
                 joint = "; " if entry.key == "HTTP_COOKIE" else ","
                 shape.environ[entry.key] += joint + entry.value
@@ -285,13 +286,14 @@ cdef class EnvironBuilder:
 cdef raises place_value(EnvironShape shape, int key, PyObject *value) except -1:
     if shape.given[key] != value:
         PyDict_SetItem(shape.environ, <object>environ_names[key], <object>value)
-        shape.given[key] = value        # borrowed: the prototype owns it for as long as it stands there
+        shape.given[key] = value        # borrowed: the prototype owns it as long as it is there
     return 0
 
 
 cdef raises place_handle(EnvironShape shape, int key, Handle handle) except -1:
-    """As place_value. Most requests are served by the same few exchanges, so that it stands there already; it counts where it
-    stands, since whether the application has kept it is known by its references (WSGI.give)."""
+    """Puts a handle into the prototype, as place_value. The same few exchanges serve most requests, so that it is
+    usually there already. A handle counts its places, since its references show whether the application has kept it
+    (WSGI.give)."""
     if shape.given[key] != <PyObject *>handle:
         if shape.given[key] != NULL:
             (<Handle>shape.given[key]).held -= 1
@@ -302,7 +304,7 @@ cdef raises place_handle(EnvironShape shape, int key, Handle handle) except -1:
 
 
 cdef raises forget_handles(EnvironShape shape, Handle handle) except -1:
-    """Takes one out of a prototype, or all."""
+    """Removes one handle from a prototype, or all."""
     cdef int key
     cdef Handle given
     if shape is None:
@@ -317,8 +319,9 @@ cdef raises forget_handles(EnvironShape shape, Handle handle) except -1:
 
 
 cdef tuple native_addresses(Connection connection, tuple last):
-    """SERVER_NAME, SERVER_PORT, REMOTE_ADDR and REMOTE_PORT. The server's are never empty, a Unix socket has none to
-    give; its peer has no port. What equals the last connection's is its object, so that the prototypes stay."""
+    """Returns SERVER_NAME, SERVER_PORT, REMOTE_ADDR and REMOTE_PORT. The server's are never empty, although a Unix
+    socket has neither; its peer has no port. Values that equal the last connection's are the same objects, so that
+    prototypes stay."""
     server = server_address(connection)
     client = client_address(connection)
     name, port = ("localhost", "80") if server is None or server[1] is None else (server[0], str(server[1]))

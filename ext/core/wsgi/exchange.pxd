@@ -3,19 +3,19 @@ cdef class WSGIExchange(ThreadedExchange):
     cdef WSGIApplication interface
     cdef Threads threads
     cdef bint paused                    # waits for room in the out-queue
-    cdef uint64_t seen_sent             # bytes of the answer that had been sent then
+    cdef uint64_t seen_sent             # bytes of the answer that were sent by then
     cdef dict environ                   # from begin() to the call
     # the request's body
     cdef BodyStore body
     # the response
     cdef object status                  # str, None until start_response
-    cdef int code                       # of it
+    cdef int code                       # the status as a number
     cdef tuple fields                   # pairs of str
-    cdef object said_length             # what the application gave as Content-Length, or None
+    cdef object said_length             # the application's Content-Length, or None
     cdef object iterable                # what the application returned
     cdef object iterator
     cdef bint single                    # the iterable says that it has one element
-    cdef object room                    # an event that those wait for who are in `write`, or None
+    cdef object room                    # the event on which `write` waits, or None
     cdef StartResponse start_response
     cdef Write write
     cdef EarlyHints early_hints

@@ -1,11 +1,11 @@
-# The WSGI exchange (PEP 3333): environ, start_response and the iterable over one stream. It is worked on in steps: a call
+# The WSGI exchange (PEP 3333): environ, start_response and the iterable over one stream. It proceeds in steps: a call
 # of the application, or as many pieces of its iterable as the client has room for. The relay's lock (threads.pxi) is
 # held wherever the stream, the connection or the driver are touched, and never while the application's code runs.
 
 cdef enum:
     PIECES_A_STEP = 256         # then others get their turn
-    ROOM_LOOK = 1               # seconds until write() that waits looks whether somebody still drives
-    ALONE_LOOK_MS = 1000        # and whether the signals of a thread that waits alone have come
+    ROOM_LOOK = 1               # seconds until a waiting write() checks whether somebody still drives
+    ALONE_LOOK_MS = 1000        # until a thread that waits alone checks for signals
 
 cdef extern from "slots.h":
     object fs_owned(PyObject *result)
@@ -31,7 +31,7 @@ cdef object raise_info(exc_info):
 
 
 cdef object without_ours(trace):
-    """A traceback from the application's first frame on; where all frames are ours, as it is."""
+    """Returns a traceback from the application's first frame on; unchanged if all frames are ours."""
     own = trace
     while own is not None and own.tb_frame.f_globals.get("__name__") == __name__:
         own = own.tb_next
@@ -39,7 +39,7 @@ cdef object without_ours(trace):
 
 
 cdef object stack_of(unsigned long ident):
-    """The stack of a thread of ours as text; 0: the request is in none. Sources may be read by the application's loaders."""
+    """Returns a thread's stack as text; 0: no thread. The application's loaders may run, to read sources."""
     frame = sys._current_frames().get(ident) if ident else None
     if frame is None:
         return "  between two pieces of its answer"
@@ -113,13 +113,13 @@ cdef class WSGIExchange(ThreadedExchange):
         except StorageError as error:
             self.unstored(error)
             return 0
-        # The body is awaited at once, whatever the application will do with it.
+        # The body is requested at once, whatever the application will do with it.
         if head.flags & FS_HEAD_EXPECT_CONTINUE and self.stream.ops.proceed(self.stream) < 0:
             raise MemoryError()
 
     cdef raises unstored(self, error) except -1:
-        """No room for the body: our own fault, and only this request's end."""
-        report(self.driver.logger, LOG_ERROR, "A request body cannot be stored: %s: %s %s",
+        """Answers a request whose body cannot be stored: our own fault, and only this request's end."""
+        report(self.driver.logger, LOG_ERROR, "a request body cannot be stored: %s: %s %s",
                (error.strerror, self.method_name(), self.path_name()))
         self.give_up_body(FS_E_STORAGE)
 
@@ -130,7 +130,7 @@ cdef class WSGIExchange(ThreadedExchange):
             connection.refuse_exchange(self, error)
 
     cdef raises no_room(self, int error) except -1:
-        """The worker's files are full, and so is its memory."""
+        """Answers a request when the worker's files are full, and so is its memory."""
         cdef Driver driver = self.driver
         self.give_up_body(error)
         say_no_room(driver, error)
@@ -170,15 +170,15 @@ cdef class WSGIExchange(ThreadedExchange):
         self.body_ended = True
         PyDict_SetItem(self.environ, "wsgi.input", body.input())
         if body.length < 0:
-            # RFC 3875 section 4.1.2: the length of what is left when the transfer coding is gone. Django and others
-            # take a request without it for one without a body.
+            # RFC 3875 section 4.1.2: the length after the transfer coding is removed. Django and others take a request
+            # without it for one without a body.
             PyDict_SetItem(self.environ, "CONTENT_LENGTH", str(body.size))
         self.charged, body.charged = body.charged, 0
         if self.started:
             self.enqueue()
 
     cdef raises start(self) except -1:
-        """The application is called when the whole body is there."""
+        """Calls the application if the whole body has come."""
         self.started = True
         if self.body_ended:
             self.enqueue()
@@ -207,7 +207,7 @@ cdef class WSGIExchange(ThreadedExchange):
         cdef Connection connection = self.connection
         self.disconnect_due = True
         if self.progress == WSGI_READING and not self.body_ended:
-            # As where it is gone altogether; but it may still read, and hears 400.
+            # As if it were gone altogether; but it may still read, and gets 400.
             self.log(499)
             connection.refuse_exchange(self, FS_E_BODY_CUT)
 
@@ -222,7 +222,7 @@ cdef class WSGIExchange(ThreadedExchange):
         self.make_room()
 
     cdef raises drop_call(self) except -1:
-        """The application was not called, and never will be."""
+        """Drops an exchange whose application was not called, and never will be."""
         self.environ = None
         self.body = None
         self.progress = WSGI_DONE
@@ -235,7 +235,7 @@ cdef class WSGIExchange(ThreadedExchange):
         self.make_room()
 
     cdef raises make_room(self) except -1:
-        """Whoever waits in write() goes on."""
+        """Lets the thread go on that waits in write()."""
         room, self.room = self.room, None
         if room is not None:
             room.set()
@@ -249,13 +249,13 @@ cdef class WSGIExchange(ThreadedExchange):
             return 0
         if self.progress == WSGI_CALL and self.ident == 0:
             self.drop_call()
-            report(driver.logger, LOG_ERROR, "No thread was free within %g seconds: %s %s",
+            report(driver.logger, LOG_ERROR, "no thread was free within %g seconds: %s %s",
                    ((driver.limits.timeout_request or driver.limits.timeout_response) / 1000.0,
                     self.method_name(), self.path_name()))
             self.fail(FS_E_OVERLOADED)
             return 0
         self.overdue = self.ident != 0
-        report(driver.logger, LOG_ERROR, "The application %s: %s %s\n%s",
+        report(driver.logger, LOG_ERROR, "the application %s: %s %s\n%s",
                (lateness, self.method_name(), self.path_name(), stack_of(self.ident)))
         self.fail(FS_E_APP_TIMEOUT)
 
@@ -263,14 +263,14 @@ cdef class WSGIExchange(ThreadedExchange):
         self.interface.recycle(self)
 
     cdef bint is_overdue(self) noexcept:
-        """Whether its thread is late, in a step: it has neither come back nor sent anything for too long. That it has answered
-        is of no account, nor that its client has left."""
+        """Whether the thread in its step is late: it has neither come back nor sent anything for too long. It does not
+        matter whether the answer is complete, nor whether the client has left."""
         cdef const fs_limits *limits = &self.driver.limits
         cdef uint64_t quiet_ms
         if self.overdue:
             return True
         if self.stream != NULL and (self.awaiting_since or self.stream.body_sent != self.seen_sent):
-            self.seen_us = self.driver.now_us       # or it waits for its client
+            self.seen_us = self.driver.now_us       # it has sent something, or waits for its client
             self.seen_sent = self.stream.body_sent
         quiet_ms = (max(self.driver.now_us, self.seen_us) - self.seen_us) // 1000
         if limits.timeout_threads and quiet_ms >= limits.timeout_threads:
@@ -293,12 +293,12 @@ cdef class WSGIExchange(ThreadedExchange):
             self.threads.push(self)
         self.make_room()
         if self.progress == WSGI_DONE and not self.queued and self.ident == 0:
-            self.discard()       # it never came to a step, after which it would be kept or let go
+            self.discard()       # it never had a step, which would have kept or discarded it
 
     # ---- a step
 
     cdef void perform(self) noexcept:
-        """One step in the application. The lock is held before and after."""
+        """Runs one step in the application. The lock is held before and after."""
         self.ident = PyThread_get_thread_ident()
         try:
             if self.progress == WSGI_CALL:
@@ -319,7 +319,7 @@ cdef class WSGIExchange(ThreadedExchange):
                 leave_place(self)
 
     cdef raises refuse_late(self) except -1:
-        """A thread is free, too late. The turn follows here, as after a call."""
+        """Refuses a request for which a thread became free too late. The turn follows here, as after a call."""
         cdef Connection connection = self.connection
         self.drop_call()
         if connection is None:
@@ -342,7 +342,7 @@ cdef class WSGIExchange(ThreadedExchange):
         self.threads.leave()
         result = call_vector(<PyObject *>self.interface.application, arguments, 2, NULL)
         if result != NULL:
-            environ = None      # what the application has put there goes outside of the lock
+            environ = None      # what the application has put there is freed outside the lock
         self.threads.enter()
         self.iterable = fs_owned(result)
         self.answer(self.iterable)
@@ -376,7 +376,7 @@ cdef class WSGIExchange(ThreadedExchange):
         self.progress = WSGI_PULL
 
     cdef raises answer_whole(self, bytes body) except -1:
-        """The commonest answer by far: a list of one, which leaves with its head."""
+        """Sends the commonest answer by far: a list of one piece, which leaves with its head."""
         if not self.stream.head_sent:
             self.write_head(True, PyBytes_GET_SIZE(body))
         self.iterable = None        # neither a list nor a tuple has a close()
@@ -386,7 +386,7 @@ cdef class WSGIExchange(ThreadedExchange):
             self.completed()
 
     cdef int answer_file(self, FileWrapper wrapper) except -1:
-        """1 where the kernel sends the file; 0 where it is to be read."""
+        """Sends a file. Returns 1 if the kernel sends it, 0 if it has to be read."""
         cdef OpenFile file
         cdef uint64_t size
         cdef int64_t offset
@@ -408,7 +408,7 @@ cdef class WSGIExchange(ThreadedExchange):
         return 1
 
     cdef int pull(self) except -1:
-        """Passes pieces on until the iterable ends, the client has no more room, or others are due."""
+        """Passes pieces on until the iterable ends, the client has no more room, or others have their turn."""
         cdef int left = PIECES_A_STEP
         cdef Connection connection = self.connection
         cdef PyObject *raw
@@ -447,11 +447,11 @@ cdef class WSGIExchange(ThreadedExchange):
             self.leave_soon()
 
     cdef int after_body(self, int result) except -1:
-        """1 where all went well; else what is wrong has been said, and the answer has come to its broken end."""
+        """Checks the result of writing a piece. Returns 1 if all went well; else logs why and breaks the answer off."""
         if result >= 0:
             return 1
         count_error(self.driver, result)
-        report(self.driver.logger, LOG_ERROR, "Broken response: %s: %s %s",
+        report(self.driver.logger, LOG_ERROR, "broken response: %s: %s %s",
                (fs_error_describe(result).text.decode(), self.method_name(), self.path_name()))
         if self.stream != NULL:
             if not self.stream.ended:
@@ -467,7 +467,7 @@ cdef class WSGIExchange(ThreadedExchange):
             self.completed()
 
     cdef raises completed(self) except -1:
-        """The last byte is queued, or the answer is broken off: the connection goes on without this exchange."""
+        """Ends the answer, which is queued or broken off: the connection goes on without this exchange."""
         cdef Connection connection = self.connection
         if self.threads.relay.depth > 1:
             connection.response_ended(self)     # which schedules the turn
@@ -479,12 +479,12 @@ cdef class WSGIExchange(ThreadedExchange):
         finally:
             connection.unhold()
         if self.progress == WSGI_DONE:
-            self.following = connection     # the same exchange serves its next request, once this one is over (Threads.step)
+            self.following = connection     # the same exchange then serves its next request (Threads.step)
         else:
             self.give_turn(connection)
 
     cdef raises give_turn(self, Connection connection) except -1:
-        """What is queued leaves, at once or a little later, and the connection's next request is looked for."""
+        """Sends what is queued, at once or a little later, and looks for the connection's next request."""
         cdef Driver driver = self.driver
         cdef Threads threads = self.threads
         # What follows in this step, a close() say, may last as long as it likes.
@@ -504,7 +504,7 @@ cdef class WSGIExchange(ThreadedExchange):
             connection.end_turn()
 
     cdef bint leads(self) noexcept:
-        """Whether this thread is the one of its step, and leads. A thread of the application's own may write too."""
+        """Whether this thread runs its step, and leads. A thread of the application's own may write too."""
         return self.threads.leads(self.worker) and self.ident == PyThread_get_thread_ident()
 
     cdef raises write_head(self, bint end, uint64_t length) except -1:
@@ -536,14 +536,14 @@ cdef class WSGIExchange(ThreadedExchange):
             raise application_error(result)
 
     cdef void failed(self, object failure) noexcept:
-        """The application's exception, logged here, once, with method and path."""
+        """Logs the application's exception, once, with method and path."""
         cdef Connection connection = self.connection
         self.progress = WSGI_CLOSE
         self.threads.leave()
         if self.lost and caused_by_disconnect(failure):
-            report(self.driver.logger, LOG_DEBUG, "The client left: %s %s", (self.method_name(), self.path_name()))
+            report(self.driver.logger, LOG_DEBUG, "the client left: %s %s", (self.method_name(), self.path_name()))
         else:
-            report(self.driver.logger, LOG_ERROR, "Exception in WSGI application: %s %s",
+            report(self.driver.logger, LOG_ERROR, "exception in WSGI application: %s %s",
                    (self.method_name(), self.path_name()),
                    (type(failure), failure, without_ours(failure.__traceback__)))
         self.threads.enter()
@@ -571,7 +571,7 @@ cdef class WSGIExchange(ThreadedExchange):
             if close is not None:
                 close()
         except BaseException as failure:
-            report(self.driver.logger, LOG_ERROR, "Exception in close() of a WSGI application: %s %s",
+            report(self.driver.logger, LOG_ERROR, "exception in close() of a WSGI application: %s %s",
                    (self.method_name(), self.path_name()), failure)
             raised = True
         iterable = close = None
@@ -638,10 +638,10 @@ cdef class WSGIExchange(ThreadedExchange):
             self.threads.leave()
 
     cdef raises wait_for_room(self) except -1:
-        """write() has no other way to say that the client is slow than not to return. It looks again now and then, since
-        whoever was to tell of room may have come to an end."""
+        """Waits in write(), which can report a slow client only by not returning. Looks again now and then, since the
+        thread that should report room may have ended."""
         cdef Threads threads = self.threads
-        self.driver.finish_batch()      # this connection's deadline may be the first of all
+        self.driver.finish_batch()      # this connection's deadline may be the earliest of all
         while self.stream != NULL and self.connection.unsent_of(self) > self.driver.limits.low_water:
             if not threads.watched or not threads.is_driven(self.worker if self.leads() else 0):
                 return self.wait_alone()
@@ -658,7 +658,7 @@ cdef class WSGIExchange(ThreadedExchange):
         self.room = None
 
     cdef raises wait_alone(self) except -1:
-        """There is nobody else to drive: this connection alone is served until it has room."""
+        """Serves this connection alone until it has room, when nobody else can drive."""
         cdef Connection connection = self.connection
         cdef Driver driver = self.driver
         cdef pollfd waiting
@@ -689,7 +689,7 @@ cdef class WSGIExchange(ThreadedExchange):
                 deadline_passed(connection)
 
     cdef bint client_is_gone(self) except -1:
-        """Whether nobody waits for the answer any more. The driver knows; where this is the only thread, nobody drives now."""
+        """Whether nobody waits for the answer any more. The driver knows, except in the only thread, where nobody drives."""
         cdef Connection connection
         if self.disconnect_due or self.overdue or self.threads.watched or self.stream == NULL:
             return self.disconnect_due or self.overdue
@@ -746,7 +746,7 @@ cdef object start_response_vectorcall(object self, PyObject **arguments, size_t 
 
 
 cdef object start_response_call(StartResponse self, PyObject **arguments, Py_ssize_t n, PyObject *names):
-    """With exc_info, or by keywords."""
+    """Handles a call with exc_info, or by keywords."""
     cdef list given = [<object>arguments[i] for i in range(n)]
     cdef dict named = {}
     if names != NULL:
@@ -757,7 +757,7 @@ cdef object start_response_call(StartResponse self, PyObject **arguments, Py_ssi
 
 
 def start_response(status, headers, exc_info=None):
-    """Binds the arguments of such a call, or raises what Python raises."""
+    """Binds the arguments of such a call, or raises as Python does."""
     return status, headers, exc_info
 
 
@@ -792,7 +792,7 @@ cdef class EarlyHints(Handle):
 
 
 cdef raises enable_start_response() except -1:
-    # The offset is read off an instance, as in asgi.pxi.
+    # The offset is read off an instance, as for ASGI's callables.
     cdef WSGIApplication interface = WSGIApplication(None, threads=1, watched=False)
     cdef StartResponse start = StartResponse.__new__(StartResponse, WSGIExchange.__new__(WSGIExchange, interface))
     fs_enable_vectorcall(StartResponse, <char *>&start.vectorcall - <char *><PyObject *>start)

@@ -1,9 +1,9 @@
 # wsgi.file_wrapper (PEP 3333, "Optional Platform-Specific File Handling").
 
 cdef class FileWrapper:
-    """An iterable over the blocks of a file-like object. Returned as it is by the application, a real file is sent by
-    the kernel from its position on, in place of being read. Where the object has `seekable`, `seek` and `tell`, so has
-    this: Werkzeug looks for a range by them."""
+    """An iterable over the blocks of a file-like object. If the application returns it unchanged, and it wraps a real
+    file, the kernel sends the file from its position on, and nobody reads it. It has `seekable`, `seek` and `tell` if
+    the object has them: Werkzeug uses them for ranges."""
 
     def __init__(self, filelike, block_size=8192):
         self.filelike = filelike
@@ -30,16 +30,16 @@ cdef class FileWrapper:
 
 
 cdef bint reads_itself(object file) except -1:
-    """Whether somebody has given this object of io's a way to read of its own."""
+    """Whether somebody has overridden how this object of io's reads."""
     return not vars(file).keys().isdisjoint(("read", "readinto", "readall"))
 
 
 cdef tuple file_range(object filelike):
-    """(owned descriptor, offset, size) of what is left to read of a regular file, None for everything else.
+    """Returns (owned descriptor, offset, size) of the rest of a regular file, None for everything else.
 
-    Many an object has a fileno() and is no file: a GzipFile's is that of the compressed bytes, and a subclass of io's may
-    read something else than there is, or less. Only io's own classes are trusted. A file that says nothing is left may
-    have something all the same: those of /proc say 0 bytes, and what grows may have grown."""
+    Many objects have a fileno() and are not that file: a GzipFile's leads to the compressed bytes, and a subclass of
+    io's may read something else, or less. Only io's own classes are trusted. A file that reports no rest may still have
+    one: files in /proc report 0 bytes, and a growing file may have grown."""
     buffered = type(filelike) is io.BufferedReader or type(filelike) is io.BufferedRandom
     raw = filelike.raw if buffered else filelike
     if type(raw) is not io.FileIO or raw.closed or reads_itself(raw) or buffered and reads_itself(filelike):

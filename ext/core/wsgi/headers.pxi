@@ -1,5 +1,5 @@
-# What a WSGI application gives as native strings (PEP 3333, "A Note On String Types"): the status and the headers. The
-# characters of a str of Latin-1 lie there as the bytes that are sent, so nothing is encoded.
+# The native strings of a WSGI application (PEP 3333, "A Note On String Types"): the status and the headers. In memory,
+# the characters of a Latin-1 str are the bytes that are sent, so nothing is encoded.
 
 cdef extern from "Python.h":
     int PyUnicode_KIND(object o)
@@ -7,12 +7,12 @@ cdef extern from "Python.h":
 
 
 cdef inline bint is_latin(object o) noexcept:
-    """Whether the characters of a str lie there as bytes: of Latin-1, as PEP 3333 wants a native string."""
+    """Whether the characters of a str are bytes in memory: of Latin-1, as PEP 3333 wants a native string."""
     return PyUnicode_KIND(o) == PyUnicode_1BYTE_KIND
 
 
 cdef int status_code(object status) except -1:
-    """The number of a status line's "999 Reason"."""
+    """Returns the number of a status line's "999 Reason"."""
     cdef const unsigned char *p
     cdef int code
     if not isinstance(status, str):
@@ -20,7 +20,7 @@ cdef int status_code(object status) except -1:
     if not is_latin(status) or PyUnicode_GET_LENGTH(status) < 3:
         raise ValueError(f"not a status: {status!r:.100}; it is like '200 OK'")
     p = <const unsigned char *>PyUnicode_DATA(status)
-    # What follows the characters is a null.
+    # A null follows the characters.
     if not (c'0' <= p[0] <= c'9' and c'0' <= p[1] <= c'9' and c'0' <= p[2] <= c'9' and (
             p[3] == c' ' or PyUnicode_GET_LENGTH(status) == 3)):
         raise ValueError(f"not a status: {status!r:.100}; it is like '200 OK'")
@@ -36,7 +36,7 @@ cdef int status_code(object status) except -1:
 
 
 cdef raises borrow_text(object pair, fs_field *field) except -1:
-    """Name and value of a pair of native strings; they live as long as `pair`."""
+    """Borrows name and value of a pair of native strings; they live as long as `pair`."""
     cdef object name, value
     if type(pair) is not tuple or PyTuple_GET_SIZE(pair) != 2:
         raise TypeError(f"a header is a tuple of two str, not {pair!r:.100}")
@@ -58,9 +58,9 @@ cdef raises borrow_text(object pair, fs_field *field) except -1:
 
 
 cdef inline bint is_hop_by_hop(uint32_t id) noexcept:
-    """Whether it speaks of the connection or of the framing, and so is the server's own: PEP 3333, "Other HTTP Features", and
-    RFC 9110 section 7.6.1. The protocols leave it out. Of those that RFC 2616 counted among them `Trailer` and the proxies'
-    challenges are the application's: they are for the client."""
+    """Whether a field is about the connection or the framing, and so the server's own: PEP 3333, "Other HTTP Features",
+    and RFC 9110 section 7.6.1. The protocols leave it out. `Trailer` and the proxies' challenges, which RFC 2616 counts
+    too, are the application's: they are for the client."""
     return id in (FS_FIELD_CONNECTION, FS_FIELD_KEEP_ALIVE, FS_FIELD_PROXY_CONNECTION, FS_FIELD_TE,
                   FS_FIELD_TRANSFER_ENCODING, FS_FIELD_UPGRADE)
 
@@ -72,7 +72,7 @@ cdef inline bint says_close(object pair, uint32_t id) except -1:
 
 
 cdef uint32_t check_text_field(object pair) except? 0xffffffff:
-    """Raises where a header is wrong, its id else."""
+    """Returns a header's id. Raises if the header is wrong."""
     cdef fs_field field
     borrow_text(pair, &field)
     if not fs_is_token(field.name, field.name_len):

@@ -1,4 +1,4 @@
 cdef class WSGI(WSGIApplication):
-    cdef WSGIExchange spare             # exchanges that left no trace, a chain of them
+    cdef WSGIExchange spare             # a chain of exchanges that nobody kept
     cdef unsigned spares                # its length
     cdef WSGIExchange reuse(self)

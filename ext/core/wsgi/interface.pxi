@@ -21,7 +21,7 @@ cdef class WSGI(WSGIApplication):
         return exchange
 
     cdef raises recycle(self, Exchange given) except -1:
-        """Keeps it for another request, where the application kept nothing of it."""
+        """Keeps an exchange for another request, if the application kept none of its objects."""
         cdef WSGIExchange exchange = <WSGIExchange>given
         if (self.spares < SPARES_MAX
                 and fs_request_is_over(<PyObject *>exchange, <PyObject *>exchange.start_response,
@@ -33,7 +33,7 @@ cdef class WSGI(WSGIApplication):
             self.spare = exchange
             self.spares += 1
             if FS_DEBUG:
-                live_objects["exchanges"] -= 1      # the ledger is of those that serve somebody
+                live_objects["exchanges"] -= 1      # the ledger counts exchanges that serve somebody
         else:
             exchange.discard()
 
@@ -43,7 +43,7 @@ cdef class WSGI(WSGIApplication):
         self.environs.clear()
 
     cdef Py_ssize_t cancel(self) except -1:
-        """A thread cannot be cancelled: what it answers has nowhere to go from here on."""
+        """Gives up all requests: a thread cannot be cancelled, but its answer has nowhere to go from here on."""
         cdef Driver driver = self.driver
         cdef Exchange exchange
         count = 0
@@ -51,7 +51,7 @@ cdef class WSGI(WSGIApplication):
             for exchange in (<Connection>connection).exchanges():
                 if exchange.started:
                     count += 1
-                    report(driver.logger, LOG_WARNING, "Given up, because the server stops: %s %s",
+                    report(driver.logger, LOG_WARNING, "given up, because the server stops: %s %s",
                            (exchange.method_name(), exchange.path_name()))
                     (<WSGIExchange>exchange).overdue = (<WSGIExchange>exchange).ident != 0
                     exchange.fail(FS_E_STOPPED)

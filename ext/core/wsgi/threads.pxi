@@ -1,6 +1,6 @@
 # The threads of a worker without an event loop. One of them leads: it waits for events, reads requests, and runs the
-# application itself, so that a fast one costs no hand-over. When a call lasts, the relay's watch (net/relay.h) lets
-# another thread lead on; when calls have lasted lately, the leader gives the lead away before each call.
+# application itself, so that a fast one costs no handover. When a call lasts, the relay's watch (net/relay.h) lets
+# another thread lead; when calls have lasted recently, the leader gives the lead away before each call.
 #
 # Everything of the driver is touched under the relay's lock. Nobody waits for it with the GIL held: whoever holds the
 # lock may be waiting for the GIL.
@@ -10,18 +10,18 @@
 # that waits so.
 
 cdef enum:
-    SLOW_ONE = 65536            # the share of slow steps, when all were
+    SLOW_ONE = 65536            # the share of slow steps if all were slow
     SLOW_PART = 64              # a step moves the share by this part of the way: one slow call in a thousand is nothing
     SLOW_LIMIT = 8192           # an eighth: from here on the lead is handed over before a call
     SLOW_US = 500               # a step that lasts longer is slow
-    HOME_LOOK_MS = 1000         # until a signal is seen that did not write to our pipe
+    HOME_LOOK_MS = 1000         # until a signal is noticed that did not write to our pipe
 
 
 cdef class ThreadedExchange(Exchange):
 
     cdef void perform(self) noexcept:
-        """One step in the application, and what `progress` says next. The lock is held before and after. What goes wrong is
-        said and answered there."""
+        """One step in the application, and what `progress` says next. The lock is held before and after. What goes
+        wrong is said and answered there."""
 
     cdef bint is_overdue(self) noexcept:
         """Whether its thread, which is inside a step, has neither come back nor sent anything for too long."""
@@ -91,7 +91,7 @@ cdef class Threads:
         return self.guarded
 
     cdef raises forget(self) except -1:
-        """In a forked child there is one thread, which is inside the application: it finds no lock to come back by."""
+        """In a forked child, whose only thread is inside the application: removes the lock by which it would come back."""
         self.halted = self.over = True
         self.calls.clear()
         if self.home_read >= 0:
@@ -125,7 +125,7 @@ cdef class Threads:
         return exchange
 
     cdef raises postpone(self, ThreadedExchange exchange) except -1:
-        """Goes on in the next round: events get their turn first. A thread that does not lead keeps nobody waiting."""
+        """Continues an exchange in the next round, after events. A thread that does not lead keeps nobody waiting."""
         if not self.leads(exchange.worker):
             return self.append(exchange)
         exchange.queued = True
@@ -177,8 +177,8 @@ cdef class Threads:
             self.home_read, self.home_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     cdef raises wait_at_home(self) except -1:
-        """In the thread that serves, as a rule the main one: Python runs signal handlers in no other. It waits for the
-        pipe that signals write to, whichever thread the kernel gives them to."""
+        """Waits in the serving thread, usually the main one, since Python runs signal handlers in no other. Waits on
+        the pipe to which signals write, whichever thread the kernel gives them to."""
         cdef pollfd waiting
         waiting.fd = self.home_read
         waiting.events = POLLIN
@@ -189,10 +189,10 @@ cdef class Threads:
             try:
                 os.read(self.home_read, 64)
             except BlockingIOError:
-                pass    # a signal may have come without a byte: the pipe was full, or is not the one that signals write to
+                pass    # a signal may have come without a byte: the pipe was full, or signals write to another one
 
     cdef raises check_ended(self) except -1:
-        """Those that are inside the application may be there for ever: nobody waits for them."""
+        """Ends the worker when it may. Threads may stay inside the application for ever: nobody waits for them."""
         if self.halted and self.watched and self.count <= self.running and not self.over:
             self.over = True
             c_write(self.home_write, "", 1)     # a pipe that is full wakes as well
@@ -212,7 +212,7 @@ cdef class Threads:
                     if self.spell(me) and self.new_thread():
                         break
                 except BaseException as failure:
-                    report(self.driver.logger, LOG_CRITICAL, "Internal error in a thread", (), failure)
+                    report(self.driver.logger, LOG_CRITICAL, "internal error in a thread", (), failure)
         finally:
             self.count -= 1
             if self.relay.leader == me:
@@ -222,20 +222,20 @@ cdef class Threads:
             self.leave()
 
     cdef int spell(self, int me) except -1:
-        """A time of leading, a step, or a rest. Gives 1 where another thread should take this one's place, as `step` does."""
+        """Leads for a while, runs a step, or rests. Returns 1 if another thread should take this one's place, as `step`."""
         if self.relay.leader == 0 or self.relay.leader == me:
             fs_relay_lead(&self.relay, me)
             return self.lead(me)
         if self.first is not None and self.running < self.most:
             if self.watched:
-                self.has_follower()     # this one was to take the lead from one that is held up, and may be held up itself
+                self.has_follower()     # this one takes the lead from one that is held up, and may be held up itself
             return self.step(me)
         with nogil:
             fs_relay_rest(&self.relay)
         return 0
 
     cdef bint new_thread(self) except -1:
-        """Whether one more thread runs."""
+        """Starts a thread. Returns whether it runs."""
         self.number += 1
         thread = threading.Thread(target=self.run, args=(self.number,), name=f"fastserve-{self.number}", daemon=True)
         self.count += 1
@@ -245,45 +245,45 @@ cdef class Threads:
             self.count -= 1
             if not self.short:
                 self.short = True
-                report(self.driver.logger, LOG_ERROR, "A thread cannot be started: %s", (failure,))
+                report(self.driver.logger, LOG_ERROR, "a thread cannot be started: %s", (failure,))
             return False
         self.short = False
         return True
 
     cdef bint has_follower(self) except -1:
-        """Whether there is somebody to lead on: one that rests, or a new thread."""
+        """Whether a thread can take the lead: one that rests, or a new one."""
         return fs_relay_can_wake(&self.relay) or self.count <= self.most and self.new_thread()
 
     cdef bint hand_over(self) except -1:
-        """Gives the lead away, where there is somebody to take it. Who has just come out of a step does not rest yet, and finds
-        that nobody leads: to keep the lead from it would be to wait for the watch."""
+        """Gives the lead away if somebody can take it. A thread that has just finished a step does not rest yet, and
+        finds that nobody leads: if the lead were kept from it, it would wait for the watch."""
         if self.count <= self.running + 1 and not self.has_follower():
             return False
         self.relay.leader = 0
-        fs_relay_wake(&self.relay)      # a new thread comes by itself
+        fs_relay_wake(&self.relay)      # a new thread needs no waking
         return True
 
     cdef bint is_driven(self, int me) except -1:
-        """Whether events are seen to while this thread waits within its step; it gives away the lead that it may have, to
-        nobody where there is nobody else, so that whoever waits elsewhere notices.
-        me: 0 for a thread that cannot have it."""
+        """Whether somebody handles events while this thread waits within its step. Gives away the lead that it may
+        have, even to nobody, so that whoever waits elsewhere notices.
+        me: 0 for a thread that cannot have the lead."""
         cdef bint followed
         if self.relay.leader and self.relay.leader != me:
-            return True                 # or it is taken from that one, when it is held up
+            return True                 # or the lead is taken from the other when that is held up
         if self.relay.leader:
             fs_relay_end_step(&self.relay, me)
             self.relay.leader = 0
         if self.relay.woken:
-            return True                 # on its way
+            return True                 # the new thread will lead
         followed = self.has_follower()
         fs_relay_wake(&self.relay)
         return followed
 
     cdef int lead(self, int me) except -1:
-        """Drives until the lead is lost. Gives 1 where the thread should end, as `step` does."""
+        """Drives until the lead is lost. Returns 1 if the thread should end, as `step` does."""
         cdef Driver driver = self.driver
         if self.watched:
-            self.has_follower()         # that can take the lead when it has to be taken away
+            self.has_follower()         # so that somebody can take the lead when it has to be taken away
         driver.clock()
         driver.begin_batch()
         while self.relay.leader == me and not self.halted:
@@ -302,7 +302,7 @@ cdef class Threads:
                 else:
                     self.come_round()
             except BaseException as failure:
-                report(driver.logger, LOG_CRITICAL, "Internal error in the driver", (), failure)
+                report(driver.logger, LOG_CRITICAL, "internal error in the driver", (), failure)
         driver.end_batch()
         return 0
 
@@ -336,7 +336,7 @@ cdef class Threads:
         finally:
             self.enter()
             driver.begin_batch()
-            # Also where a handler raised: what is in the batch will not be told again.
+            # Also if a handler raised: events in the batch are not reported again.
             self.at = 0
             self.n = fs_poller_sort_out(&driver.poller, self.batch, n) if n > 0 else 0
             driver.look(due)
@@ -351,8 +351,8 @@ cdef class Threads:
     # ---- one step
 
     cdef int step(self, int me) except -1:
-        """Runs the application for the first that waits. Gives 1 where the thread should end after it: its call was
-        given up long ago, and nobody knows what it has left behind."""
+        """Runs the application for the first waiting exchange. Returns 1 if the thread should end afterwards: its call
+        was given up long ago, and nobody knows what it has left behind."""
         cdef Driver driver = self.driver
         cdef ThreadedExchange exchange = self.pop()
         cdef Connection following
@@ -361,7 +361,7 @@ cdef class Threads:
         cdef uint64_t began = fs_monotonic_us()
         driver.count_durations(began)
         if leading and not self.watched:
-            # Nobody watches: the time from one step to the next tells.
+            # Nobody watches: the time from one step to the next shows it.
             if self.last_step:
                 self.learn(began - self.last_step > SLOW_US)
             self.last_step = began
@@ -406,8 +406,8 @@ cdef class Threads:
         return overdue and self.watched
 
     cdef raises note_overdue(self) except -1:
-        """Notes whether there is a thread on which the worker can count, for those who could replace it. What has answered for a
-        late thread does not bring it back."""
+        """Notes whether the worker has a thread that is not late, for the supervisor, which may replace it. An answer
+        on a late thread's behalf does not bring that thread back."""
         cdef ThreadedExchange exchange
         cdef unsigned overdue = 0
         for exchange in self.inside:
@@ -418,7 +418,8 @@ cdef class Threads:
             self.driver.status.threads_overdue_since = self.driver.now
 
     cdef raises show_queue(self) except -1:
-        """With those that wait for a thread. What went on meanwhile, or whose client has left, is none of them."""
+        """Writes the queue into the status, with the requests that wait for a thread, but not those that went on
+        meanwhile or whose client has left."""
         cdef ThreadedExchange exchange = self.first
         cdef uint64_t length = 0, since = 0
         while exchange is not None:
@@ -435,7 +436,7 @@ cdef class Threads:
     # ---- from outside
 
     def halt(self):
-        """Ends `serve`. Calls of the application that last are left alone."""
+        """Ends `serve`. Lasting calls of the application are left alone."""
         self.enter()
         try:
             self.halted = True
@@ -450,7 +451,7 @@ cdef class Threads:
             fs_poller_wake(&self.driver.poller)
 
     def call_soon(self, call):
-        """Has the leader call it between two batches, under the lock. From any thread, and from a signal handler."""
+        """Makes the leader call it between two batches, under the lock. From any thread, and from a signal handler."""
         self.calls.append(call)
         self.awake()
 

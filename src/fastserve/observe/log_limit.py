@@ -72,7 +72,7 @@ class LimitedLogger(logging.LoggerAdapter[logging.Logger]):
         else:
             self._count()
         if announces:
-            about = "More than %d lines a second like %r: others are left out and counted (--log-rate-limit)"
+            about = "more than %d lines a second like %r: others are left out and counted (--log-rate-limit)"
             self.logger.log(level, about, self._rate, text)
 
     def close(self) -> None:

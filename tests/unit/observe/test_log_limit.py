@@ -36,7 +36,7 @@ def log() -> Log:
     return Log()
 
 
-ANNOUNCEMENT = "More than 10 lines a second like 'failed: %s': others are left out and counted (--log-rate-limit)"
+ANNOUNCEMENT = "more than 10 lines a second like 'failed: %s': others are left out and counted (--log-rate-limit)"
 
 
 def test_a_burst_and_then_a_rate(log: Log) -> None:
