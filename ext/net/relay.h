@@ -11,10 +11,10 @@
  * the threads share is touched under the relay's lock, which nobody holds
  * while the application runs or while the leader waits for events.
  *
- * The leader runs the application itself, in steps. A watch, which is a thread
- * of its own, takes the lead from it when a step lasts, and wakes one that
- * rests to lead on. The watch looks only while there are steps; when none came
- * for a while it parks, and the next step wakes it.
+ * The leader runs the application itself, in steps. The watch, a thread of its
+ * own, takes the lead away when a step lasts, and wakes a resting thread to lead.
+ * The watch looks only while there are steps; when none came for a while it
+ * parks, and the next step wakes it.
  *
  * Where there is one thread alone, nobody can lead on, but what that thread has
  * put off until after the step can be done for it: fs_relay_start_guard.
@@ -45,7 +45,7 @@ typedef struct fs_relay {
     uint64_t taken;              /* leads that the watch took away */
     _Atomic uint64_t step;       /* counts up where the leader's step begins and where it ends: odd within a step */
     int parked;                  /* the watch sleeps; under the lock */
-    _Atomic int ended;           /* the watch is to return */
+    _Atomic int ended;           /* the watch has to return */
     void (*held_up)(void *ctx);  /* of a guard, else NULL */
     void *ctx;
     pthread_t guard;             /* only where there is `held_up` */

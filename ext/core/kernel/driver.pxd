@@ -14,7 +14,7 @@ cdef class Driver:
     cdef Interface interface
     cdef object logger
     cdef TrustedProxies forwarding      # whose X-Forwarded fields are believed; None: nobody's
-    cdef object proxy_protocol          # None, or says of a peer's host whether its connections begin with a header
+    cdef object proxy_protocol          # None, or says whether a peer host's connections begin with a header
     cdef bytes server_line
     cdef bytes extra_lines
     cdef AccessLog access_log

@@ -32,7 +32,7 @@ cdef class TrustedProxies:
 
 
 cdef bint is_trusted(Connection connection) noexcept:
-    """Whether the peer is a proxy whose X-Forwarded fields are believed; asked once."""
+    """Whether the peer is a proxy whose X-Forwarded fields are trusted; asked once."""
     cdef fs_ip ip
     cdef TrustedProxies proxies = connection.driver.forwarding
     if not connection.trust_known:

@@ -52,7 +52,7 @@ cdef class EnvironBuilder:
     cdef EnvironFields fields
     cdef TargetCache targets
     cdef ClientCache clients            # None: no proxy has named one yet
-    cdef bint underscores               # names with an underscore are passed on
+    cdef bint underscores               # whether names with an underscore are passed on
     cdef list shapes                    # EnvironShape or None; direct-mapped by hash
     cdef tuple peers                    # addresses of the last new connection
     cdef Target target                  # that of the last environ

@@ -497,7 +497,7 @@ cdef class WSGIExchange(ThreadedExchange):
         comes sooner."""
         cdef Connection connection = self.connection
         if self.threads.relay.depth > 1:
-            self.driver.schedule(connection)    # a destructor writes, maybe within this very connection's turn
+            self.driver.schedule(connection)    # a destructor writes, perhaps within this very connection's turn
         elif self.threads.defers_within(self.worker) and self.leads():
             self.driver.defer(connection)
         else:

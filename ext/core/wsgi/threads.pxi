@@ -2,8 +2,8 @@
 # application itself, so that a fast one costs no handover. When a call lasts, the relay's watch (net/relay.h) lets
 # another thread lead; when calls have lasted recently, the leader gives the lead away before each call.
 #
-# Everything of the driver is touched under the relay's lock. Nobody waits for it with the GIL held: whoever holds the
-# lock may be waiting for the GIL.
+# The driver and all that it owns are touched only under the relay's lock. Nobody waits for the lock with the GIL held:
+# whoever holds the lock may be waiting for the GIL.
 #
 # Where there is one thread alone, nobody can lead on. Answers that leave together wait there for calls of the application
 # as elsewhere; a guard, a thread that Python does not know, sends them when a call lasts. It begins with the first answer

@@ -218,7 +218,7 @@ class Worker:
             self.driver.note_fork()
 
     def _forget(self) -> None:
-        """In a child that the application has forked."""
+        """In a child that the application has forked: closes what is the worker's."""
         self._context.listeners.forget()
         if self.driver is not None:
             self.driver.forget_after_fork()
