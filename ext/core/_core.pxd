@@ -80,6 +80,7 @@ include "shared/tls.pxd"
 
 include "kernel/interface.pxd"
 include "kernel/exchange.pxd"
+include "kernel/receipts.pxd"
 include "kernel/session.pxd"
 include "kernel/h1_session.pxd"
 include "kernel/h2_session.pxd"

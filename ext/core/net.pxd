@@ -146,6 +146,7 @@ cdef extern from "net/socket.h" nogil:
     ssize_t fs_recv(int fd, void *buffer, size_t size)
     int fs_shutdown_write(int fd)
     int fs_unsent(int fd)
+    int fs_delivered(int fd)
     int64_t fs_quiet_ms(int fd)
     void fs_close(int fd)
     void fs_close_reset(int fd)

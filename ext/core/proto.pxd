@@ -421,6 +421,8 @@ cdef extern from "proto/h2.h" nogil:
         uint64_t progress
         uint64_t sent_at
         size_t unconsumed
+        void *receipt
+        uint64_t dropped
 
     ctypedef struct fs_h2_shared:
         size_t body_size
@@ -459,6 +461,8 @@ cdef extern from "proto/h2.h" nogil:
     void fs_h2_refuse(fs_h2_stream *stream, int error)
     void fs_h2_reset(fs_h2_stream *stream, int error)
     int fs_h2_drain(fs_h2 *h2, int final)
+    bint fs_h2_is_broken_off(const fs_h2_stream *stream)
+    bint fs_h2_is_framed(const fs_h2_stream *stream)
     int fs_h2_ping(fs_h2 *h2)
     int fs_h2_must_close(const fs_h2 *h2)
 

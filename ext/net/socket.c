@@ -142,6 +142,20 @@ int fs_unsent(int fd)
     return ioctl(fd, SIOCOUTQ, &unsent) < 0 ? -errno : unsent;
 }
 
+int fs_delivered(int fd)
+{
+    struct tcp_info info;
+    socklen_t length = sizeof info;
+    int error = 0;
+    socklen_t error_length = sizeof error;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_length) == 0 && error)
+        return -error;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0 || info.tcpi_state == TCP_CLOSE)
+        return 1;
+    return fs_unsent(fd) == 0;
+}
+
 int64_t fs_quiet_ms(int fd)
 {
     struct tcp_info info;

@@ -58,6 +58,12 @@ int fs_shutdown_write(int fd);
  * not read, the kernel's own overhead included), or -errno. */
 int fs_unsent(int fd);
 
+/*
+ * Whether the peer has acknowledged all that was sent, FIN included: 1, 0 not yet, -errno where it has reset the connection
+ * before that. Of anything but TCP nothing is known beyond what send() said: 1.
+ */
+int fs_delivered(int fd);
+
 /* Milliseconds since the last byte came from the peer, -1 if unknown: only TCP reports it. */
 int64_t fs_quiet_ms(int fd);
 

@@ -122,7 +122,8 @@ static void free_closed(fs_h2 *h2)
     while (stream && h2->closed) {
         fs_h2_stream *next = stream->next;
 
-        if (stream->flags & FS_H2_CLOSED && !(stream->flags & FS_H2_READY) && !stream->stream.exchange) {
+        if (stream->flags & FS_H2_CLOSED && !(stream->flags & FS_H2_READY) && !stream->stream.exchange &&
+            !stream->receipt) {
             h2->closed--;
             h2->tunnels -= stream->flags & FS_H2_WEBSOCKET && stream->stream.head_sent && stream->stream.status == 200;
             fs_h2_free_stream(stream);

@@ -99,6 +99,8 @@ struct fs_h2_stream {
     uint64_t progress;             /* when the last byte came, or the application took some */
     uint64_t sent_at;              /* when bytes of the answer last left for the connection */
     size_t unconsumed;             /* ext/core's: bytes of a tunnel that were not taken yet */
+    void *receipt;                 /* likewise: who wants to know of its end; until NULL it is not freed */
+    uint64_t dropped;              /* bytes of the answer that were given and never framed */
 };
 
 /* What the connections of a worker share. */
@@ -201,6 +203,19 @@ static inline int fs_h2_has_events(const fs_h2 *h2) { return h2->ready != NULL; 
 
 /* Since when the preface, a frame or a field section is incomplete (not a body). 0: nothing is. */
 uint64_t fs_h2_incomplete_since(const fs_h2 *h2);
+
+/* Whether the last byte of the answer has gone to the sink, or none will any more. */
+static inline int fs_h2_is_framed(const fs_h2_stream *stream)
+{
+    return stream->flags & FS_H2_CLOSED || (stream->flags & FS_H2_BODY_GONE && !(stream->flags & FS_H2_TRAILERS_DUE));
+}
+
+/* Whether the peer did not want all of it. */
+static inline int fs_h2_is_broken_off(const fs_h2_stream *stream)
+{
+    return stream->flags & FS_H2_PEER_RESET &&
+           (stream->dropped || !(stream->flags & FS_H2_BODY_GONE || stream->stream.bodiless));
+}
 
 /* Bytes that were fed and not yet parsed. */
 static inline size_t fs_h2_unread(const fs_h2 *h2) { return h2->input_len; }

@@ -186,6 +186,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
         stream->error = stream->flags & FS_H2_PEER_RESET ? FS_E_PEER_GONE : FS_E_H2_MALFORMED;
         fs_h2_tell(stream, FS_H2_HAS_RESET);
     }
+    stream->dropped += stream->body->size(stream->body);
     stream->body->clear(stream->body);
     return 0;
 }

@@ -513,6 +513,7 @@ void fs_h2_reset(fs_h2_stream *stream, int error)
         if (nghttp2_submit_rst_stream(stream->h2->session, NGHTTP2_FLAG_NONE, stream->id, (uint32_t)fs_error_describe(error)->h2_code) < 0)
             stream->h2->error = FS_E_NOMEM;
     }
+    stream->dropped += stream->body->size(stream->body);
     stream->body->clear(stream->body);
     fs_h2_end_response(stream);
 }

@@ -80,6 +80,7 @@ cdef class HTTPExchange(ASGIExchange):
         """Prepares for another request; `send` and `receive` stay."""
         self.query = self.client = self.fields = self.versions = None
         self.started = self.disconnect_due = self.left = self.lost = self.cut = self.body_ended = self.wants_continue = False
+        self.counted = False
         self.end_given = self.listens = self.trailers = self.trailers_given = False
         self.broken = 0
         self.since = self.awaiting_since = self.quiet_since = 0

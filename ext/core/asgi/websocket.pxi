@@ -231,6 +231,9 @@ cdef class WebSocketExchange(ASGIExchange):
             fs_status_count_close(self.driver.status, self.code)
         ASGIExchange.detach(self)
 
+    cdef bint is_tunnel(self) noexcept:
+        return self.opened
+
     cdef uint64_t sent(self) noexcept:
         return self.bytes_out if self.opened else self.stream.body_sent if self.stream != NULL else 0
 

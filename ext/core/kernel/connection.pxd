@@ -24,6 +24,7 @@ cdef enum ConnectionFlag:
     CONN_FLUSHING = 1 << 7      # its out-queue is being sent: a `send` called from a release must not send too
     CONN_STALLED = 1 << 8       # answers above the high-water mark: the next request waits
     CONN_DEFERRED = 1 << 9      # it is in Driver.deferred
+    CONN_CONFIRMING = 1 << 10   # FIN went both ways: it waits until the kernel knows whether the last answer came
 
 
 # Lays fs_sink over an out-queue: `base` comes first, so that an fs_sink* is a QueueSink*.
@@ -62,6 +63,9 @@ cdef class Connection:
     cdef uint64_t read_progress         # monotonic ms
     cdef uint64_t write_progress
     cdef uint64_t looked_at             # when the kernel was last asked what the peer has acknowledged
+    cdef Receipt receipts               # of answers that are on their way, the oldest first; None: there are none
+    cdef Receipt last_receipt           # the newest
+    cdef int error                      # that it was lost by, 0
     cdef uint64_t sent                  # bytes that our kernel has taken
     cdef uint64_t acknowledged          # bytes that the peer's kernel has acknowledged
     cdef fs_timer timer                 # may be armed earlier than `deadline`: then it is armed again
@@ -92,6 +96,7 @@ cdef class Connection:
     cdef raises end_turn(self) except -1
     cdef raises settle(self) except -1
     cdef raises finish(self) except -1
+    cdef raises confirm_or_close(self) except -1
     cdef raises linger(self) except -1
     cdef raises broken(self, object failure) except -1
     # for whoever goes on with its turn

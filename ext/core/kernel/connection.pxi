@@ -59,6 +59,9 @@ cdef class Connection:
         if events & FS_PEER_CLOSED:
             self.flags |= CONN_PEER_CLOSED
         if events & FS_HANGUP:
+            if self.flags & CONN_CONFIRMING:
+                confirm(self)
+                return 0
             # Both directions are gone. What arrived earlier is still served, but its answer has nowhere to go.
             self.flags |= CONN_PEER_CLOSED
             self.turn()
@@ -415,6 +418,8 @@ cdef class Connection:
         if sent:
             self.driver.status.bytes_out += sent
             self.sent += sent
+        if self.receipts is not None:
+            settle_receipts(self)
         if self.fd < 0:
             return 0
         if result == FS_AGAIN:
@@ -452,11 +457,23 @@ cdef class Connection:
             return 0
         if self.tls is not None:
             end_tls(self)
-        if self.flags & CONN_EOF or not self.session.must_linger():
+        if self.flags & CONN_EOF:
+            self.confirm_or_close()
+        elif not self.session.must_linger():
             self.close(False)
         else:
             # RFC 9112 section 9.6: unread bytes would turn the close into a reset, which may overtake the answer.
             self.linger()
+
+    cdef raises confirm_or_close(self) except -1:
+        """The peer sends no more, and has been sent all. Where somebody wants to know, the end waits for news whether it came."""
+        cdef int news = ask_for_news(self)
+        if news == 0:
+            self.flags |= CONN_LINGERING | CONN_CONFIRMING
+            return 0
+        if news < 0:
+            self.error = news
+        self.close(False)
 
     cdef raises linger(self) except -1:
         """Sends FIN; for a while, whatever still comes is discarded."""
@@ -480,6 +497,7 @@ cdef class Connection:
     cdef raises lose(self, int error) except -1:
         """Ends a connection whose peer nothing can or may reach any more."""
         if self.fd >= 0:
+            self.error = error
             count_error(self.driver, error)
             self.close(True)
 
@@ -509,6 +527,8 @@ cdef class Connection:
             driver.schedule_sweep()
         session = self.session
         session.lose_all()
+        if self.receipts is not None:
+            give_up_receipts(self)
         fs_outqueue_clear(&self.queue)
         if self.tls is not None:
             fs_outqueue_clear(&self.tls.wire)
@@ -527,6 +547,7 @@ cdef class Connection:
         fs_close(self.fd)
         self.fd = -1
         self.deadline = 0
+        self.receipts = self.last_receipt = None
         for exchange in self.exchanges():
             exchange.row = NULL
 

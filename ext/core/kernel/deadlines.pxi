@@ -28,6 +28,8 @@ cdef void set_deadline(Connection connection) noexcept:
             connection.read_progress = driver.now
         since = connection.since if connection.phase == PHASE_LINGER else driver.now
         deadline = min(since + limits.timeout_discard, connection.read_progress + limits.timeout_linger)
+        if connection.flags & CONN_CONFIRMING:
+            deadline = since + CONFIRM_MS
         if driver.drain_until:
             deadline = min(deadline, driver.drain_until + limits.timeout_linger)
     elif connection.tls is not None and connection.tls.state == TLS_HANDSHAKE:

@@ -62,6 +62,8 @@ cdef class Exchange:
     cdef raises on_stop(self) except -1
     cdef raises detach(self) except -1
     cdef uint64_t sent(self) noexcept
+    cdef uint64_t reached(self) noexcept
     cdef raises log(self, int status) except -1
-    cdef raises log_departure(self) except -1
+    cdef raises log_departure(self, int error) except -1
+    cdef bint is_tunnel(self) noexcept
     cdef raises fail(self, int error) except -1

@@ -169,6 +169,11 @@ cdef class Exchange:
         """Returns the bytes of the answer, without framing."""
         return self.stream.body_sent if self.stream != NULL else 0
 
+    cdef uint64_t reached(self) noexcept:
+        """And of them those that the kernel has taken, as it looks now."""
+        cdef uint64_t given = self.sent()
+        return given - min(given, self.connection.unsent_of(self)) if given and self.connection is not None else given
+
     cdef raises log(self, int status) except -1:
         """Writes the access log's line, once, when the answer has ended one way or the other."""
         cdef Driver driver = self.driver
@@ -176,14 +181,24 @@ cdef class Exchange:
             return 0
         self.logged = True
         driver.access_log.line(self.client, self.method, self.raw_path, self.query, self.version, status,
-                               self.sent(), fs_monotonic_us() - self.started_us, driver.now)
+                               self.reached(), fs_monotonic_us() - self.started_us, driver.now)
 
-    cdef raises log_departure(self) except -1:
-        """Logs that the client has left: with 499 if its answer had not begun, nginx' number, which is never sent."""
-        if self.stream.head_sent:
-            return self.log(self.stream.status)
-        fs_status_count_response(self.driver.status, 499)
-        return self.log(499)
+    cdef raises log_departure(self, int error) except -1:
+        """Nothing reaches the client any more. Where it has left before its answer was complete, that is 499: nginx's number, which is
+        never sent; an answer that we cut ourselves keeps its own status."""
+        cdef int status = self.stream.status
+        if not self.stream.head_sent or error == FS_E_PEER_GONE and not self.is_tunnel():
+            status = 499
+            if not self.counted:
+                self.counted = True
+                fs_status_count_response(self.driver.status, status)
+                if self.stream.head_sent:
+                    fs_status_count_durations(self.driver.status, fs_monotonic_us() - self.begun_us, 1)
+        return self.log(status)
+
+    cdef bint is_tunnel(self) noexcept:
+        """Whether its answer was an upgrade, which is complete: what follows belongs to nobody's response."""
+        return False
 
     def method_name(self):
         return self.method or "-"

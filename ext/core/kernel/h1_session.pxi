@@ -192,7 +192,8 @@ cdef class H1Session(Session):
         cdef Connection connection = self.connection
         if ended is None or ended is not exchange:
             return 0
-        ended.log(ended.stream.status)
+        if needs_receipt(connection, backlog(connection)):
+            add_receipt(connection, ended)
         if self.driver.queues:
             connection.free_since = fs_monotonic_ms()
         if self.exchange is ended:
@@ -205,7 +206,7 @@ cdef class H1Session(Session):
             return 0
         exchange.on_lost()
         if self.exchange is exchange:
-            exchange.log_departure()
+            exchange.log_departure(self.connection.error)
         if self.exchange is exchange:
             self.release(exchange)
 

@@ -196,9 +196,13 @@ cdef class H2Session(Session):
         Py_DECREF(exchange)
 
     cdef raises response_ended(self, Exchange exchange) except -1:
-        if exchange.stream == NULL:
+        cdef fs_h2_stream *stream = <fs_h2_stream *>exchange.stream
+        if stream == NULL:
             return 0
-        exchange.log(exchange.stream.status)
+        if needs_receipt(self.connection, stream.body.size(stream.body)):
+            add_receipt(self.connection, exchange)
+            if self.connection.last_receipt is not None and stream.receipt == NULL:
+                follow_stream(self.connection, stream)
         self.forget(exchange)
         self.connection.written()
 
@@ -210,7 +214,7 @@ cdef class H2Session(Session):
             count_error(self.driver, error)
         exchange.on_lost()
         if exchange.stream != NULL:
-            exchange.log_departure()
+            exchange.log_departure(self.connection.error if self.connection.fd < 0 else error)
             self.forget(exchange)
 
     cdef raises refuse_stream(self, fs_h2_stream *stream, int error) except -1:

@@ -9,6 +9,7 @@ cdef class TLSFilter:
     cdef object ssl                     # ssl.SSLObject
     cdef object incoming, outgoing      # ssl.MemoryBIO
     cdef fs_outqueue wire               # ciphertext that waits to be sent
+    cdef uint64_t passed                # bytes of plaintext that were enciphered
     cdef TLSState state
     cdef bint no_bytes_yet              # no byte has come yet
     cdef bint peer_closed               # the peer's close_notify has come

@@ -135,6 +135,7 @@ cdef class TLSFilter:
                 return result
             if n >= CIPHER_STEP or n == queue.size:
                 n = self.ssl.write(PyMemoryView_FromMemory(<char *>p, min(n, CIPHER_STEP), PyBUF_READ))
+                self.passed += n
                 fs_outqueue_consume(queue, n)
             else:
                 n = self.encrypt_runs(queue)
@@ -160,6 +161,7 @@ cdef class TLSFilter:
                 n = RECORD_MAX - filled % RECORD_MAX
             memcpy(place + filled, p, n)
             filled += n
+            self.passed += n
             fs_outqueue_consume(queue, n)
         self.ssl.write(PyMemoryView_FromMemory(place, filled, PyBUF_READ))
         return filled

@@ -73,7 +73,7 @@ cdef class WSGIExchange(ThreadedExchange):
     cdef raises clear(self) except -1:
         self.client = self.query = self.status = self.fields = self.said_length = None
         self.body = None
-        self.started = self.disconnect_due = self.lost = self.body_ended = self.logged = False
+        self.started = self.disconnect_due = self.lost = self.body_ended = self.logged = self.counted = False
         self.paused = self.overdue = self.single = False
         self.since = self.awaiting_since = self.quiet_since = self.seen_sent = 0
         self.progress = WSGI_READING

@@ -1,0 +1,176 @@
+# Receipts: what the access log and the durations say of an answer when the kernel has taken its last byte, or the client has left
+# before that. An answer that is given may be on its way for minutes.
+
+cdef enum:
+    RECEIPT_MIN = 65536         # bytes that wait: below, and without a log, an answer counts as sent when it is given
+    LOOK_FOR_FIN_US = 1000      # an answer that took longer: its client may have left meanwhile
+    CONFIRM_MS = 1000           # until a peer that has sent FIN is believed to have got the rest
+
+
+@cython.final
+@cython.no_gc           # it refers to strings, bytes and an address
+@cython.freelist(64)
+cdef class Receipt:
+    """Of one answer. It belongs to its connection's chain."""
+
+
+cdef inline bint needs_receipt(Connection connection, uint64_t unsent) noexcept:
+    return connection.driver.access_log.fd >= 0 or unsent > RECEIPT_MIN
+
+
+cdef raises add_receipt(Connection connection, Exchange exchange) except -1:
+    """The exchange's answer has been given, all of it. HTTP/1's ends where the queue ends by now; of a stream, `stream` says so later."""
+    cdef Receipt receipt = Receipt.__new__(Receipt)
+    receipt.told = connection.driver.access_log.fd >= 0 and not exchange.logged and exchange.method is not None
+    receipt.counts = exchange.stream.head_sent and not exchange.counted
+    if not receipt.told and not receipt.counts:
+        return 0
+    if receipt.told:
+        exchange.logged = True
+        receipt.client = exchange.client
+        receipt.method = exchange.method
+        receipt.raw_path = exchange.raw_path
+        receipt.query = exchange.query
+        receipt.version = exchange.version
+        receipt.started_us = exchange.started_us
+    if receipt.counts:
+        exchange.counted = True
+        receipt.begun_us = exchange.begun_us
+    receipt.status = exchange.stream.status
+    receipt.size = exchange.sent()
+    receipt.end = left_queue(connection) + connection.queue.size
+    if connection.last_receipt is None:
+        connection.receipts = receipt
+    else:
+        connection.last_receipt.next = receipt
+    connection.last_receipt = receipt
+    return 0
+
+
+cdef raises follow_stream(Connection connection, fs_h2_stream *stream) except -1:
+    """The newest receipt is of this stream, which frames its answer later."""
+    connection.last_receipt.stream = stream
+    stream.receipt = <void *>connection.last_receipt
+    return 0
+
+
+cdef inline uint64_t left_queue(Connection connection) noexcept:
+    """Bytes that have left the connection's out-queue: for the kernel, or for the TLS filter."""
+    return connection.sent if connection.tls is None else connection.tls.passed
+
+
+cdef raises settle_receipts(Connection connection) except -1:
+    """After a flush: writes the lines of what the kernel has taken by now. Where the peer has sent FIN the last of them waits: whether
+    anybody was there to read is known later."""
+    cdef Receipt receipt = connection.receipts
+    cdef Receipt before = None
+    cdef Receipt following
+    cdef uint64_t now_us = 0
+    while receipt is not None:
+        following = receipt.next
+        if is_taken(connection, receipt):
+            if now_us == 0:
+                now_us = fs_monotonic_us()
+            if following is None and has_sent_fin(connection, receipt, now_us):
+                break
+            if before is None:
+                connection.receipts = following
+            else:
+                before.next = following
+            if following is None:
+                connection.last_receipt = before
+            write_receipt(connection, receipt, receipt.status, receipt.dropped, now_us)
+        else:
+            before = receipt
+        receipt = following
+    return 0
+
+
+cdef bint has_sent_fin(Connection connection, Receipt receipt, uint64_t now_us) noexcept:
+    """Of an answer that took a while the socket is asked: the FIN that came meanwhile may be unread."""
+    if connection.flags & (CONN_EOF | CONN_PEER_CLOSED):
+        return True
+    return now_us > receipt.started_us + LOOK_FOR_FIN_US and has_left(connection.fd)
+
+
+cdef bint is_taken(Connection connection, Receipt receipt) noexcept:
+    """Whether the kernel has the last byte of it."""
+    if receipt.stream != NULL:
+        if not fs_h2_is_framed(receipt.stream):
+            return False
+        leave_stream(connection, receipt)
+    if left_queue(connection) < receipt.end:
+        return False
+    if connection.tls is None:
+        return True
+    if receipt.wire_end == 0:
+        receipt.wire_end = connection.sent + connection.tls.wire.size
+    return connection.sent >= receipt.wire_end
+
+
+cdef void leave_stream(Connection connection, Receipt receipt) noexcept:
+    """The stream has framed what it ever will: the rest is the connection's."""
+    receipt.dropped = min(receipt.size, receipt.stream.dropped)
+    if fs_h2_is_broken_off(receipt.stream):
+        receipt.status = 499
+    receipt.end = left_queue(connection) + connection.queue.size
+    receipt.stream.receipt = NULL
+    receipt.stream = NULL
+
+
+cdef raises give_up_receipts(Connection connection) except -1:
+    """The connection ends with answers on their way. By then its queues are as they were, and its descriptor is closed."""
+    cdef Receipt receipt = connection.receipts
+    cdef uint64_t now_us, unsent, taken = left_queue(connection)
+    cdef bint cut
+    connection.receipts = connection.last_receipt = None
+    now_us = fs_monotonic_us()
+    while receipt is not None:
+        if receipt.stream != NULL:
+            receipt.stream.dropped += receipt.stream.body.size(receipt.stream.body)
+            leave_stream(connection, receipt)
+        unsent = receipt.end - min(receipt.end, taken)
+        if connection.tls is not None and (receipt.wire_end == 0 or connection.sent < receipt.wire_end):
+            unsent += connection.tls.wire.size
+        unsent += receipt.dropped
+        cut = connection.error == FS_E_PEER_GONE and (unsent or connection.flags & CONN_EOF)
+        write_receipt(connection, receipt, 499 if cut else receipt.status, unsent, now_us)
+        receipt = receipt.next
+    return 0
+
+
+cdef raises write_receipt(Connection connection, Receipt receipt, int status, uint64_t unsent, uint64_t now_us) except -1:
+    """`unsent`: bytes of the answer that nobody will get, framing included."""
+    cdef Driver driver = connection.driver
+    if receipt.counts:
+        fs_status_count_response(driver.status, status)
+        fs_status_count_durations(driver.status, now_us - receipt.begun_us, 1)
+    if receipt.told:
+        driver.access_log.line(receipt.client, receipt.method, receipt.raw_path, receipt.query, receipt.version, status,
+                               receipt.size - min(receipt.size, unsent), now_us - receipt.started_us, driver.now)
+    return 0
+
+
+# ---- a peer that has sent FIN: it may have closed all of the connection, or read on
+
+cdef int ask_for_news(Connection connection) noexcept:
+    """All has been sent to a peer that sends no more. Whether it got that is known when it has acknowledged the rest, or reset the
+    connection; at the latest in a second. 0 where that has to be waited for, FIN having been sent; 1 where it has all or nobody wants
+    to know, FS_E_PEER_GONE where it has not."""
+    cdef int result
+    if connection.receipts is None:
+        return 1
+    result = fs_delivered(connection.fd)
+    if result == 0 and fs_shutdown_write(connection.fd) < 0 or result < 0:
+        return FS_E_PEER_GONE
+    return result
+
+
+cdef raises confirm(Connection connection) except -1:
+    """The kernel has news of it."""
+    cdef int result = fs_delivered(connection.fd)
+    if result < 0:
+        connection.lose(FS_E_PEER_GONE)
+    elif result > 0:
+        connection.close(False)
+    return 0
