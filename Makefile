@@ -24,11 +24,12 @@ STRESS_ARGS ?=
 # Seconds of `make fleet`, in which each server is upgraded in both ways at least once.
 FLEET ?= 120
 AGAINST ?= $(wildcard bench/results/reference/result.json)
-# Files of tests that run at the same time: the tests mostly wait, so two more than there are cores.
-JOBS ?= $(shell expr $$(nproc) + 2)
-
+CORES := $(shell nproc)
+# Files of tests that run at the same time: the tests mostly wait.
+JOBS ?= $(shell expr $(CORES) '*' 3)
 # Tests that do nothing but wait, at the same time.
-WAITING ?= $(shell expr $$(nproc) '*' 6)
+WAITING ?= $(shell expr $(CORES) '*' 6)
+SHORT_TIMES := alone and not alone(waits=True) and not alone(measures=True)
 
 AND_MARKS := $(if $(MARKS), and ($(MARKS)))
 # The files with tests that are marked alone, so that not all the others are collected once more for them; but where PYTEST
@@ -82,8 +83,8 @@ run: $(BUILT)  ## serve APP (examples.hello:app) on HOST:PORT (127.0.0.1:8000)
 
 build: $(BUILT)  ## build the compiled modules in place, in VENV
 
-# What is marked `alone` runs after the rest, even if that has failed: what waits beside its like, and what measures by itself.
-# With PYTEST or MARKS any of the three may be without a test (5), not all of them.
+# What is marked `alone` runs after the rest, even if that has failed: what waits beside many of its like, what looks at short times
+# one a core, and what measures alone. With PYTEST or MARKS any of the four may be without a test (5), not all of them.
 ifeq ($(SANITIZE),1)
 test: $(DEVELOP) $(SANITIZED)  ## the whole suite; SANITIZE=1: what runs the compiled core, under AddressSanitizer and UBSan
 	$(UNDER_SANITIZERS) TEST_PATIENCE=4 $(PY) -m pytest --numprocesses 2 --dist loadfile --timeout 900 \
@@ -93,13 +94,14 @@ test: $(BUILT) $(DEVELOP)  ## the whole suite, the C rooms' tests with it
 	@$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m 'not alone$(AND_MARKS)' $(PYTEST); \
 	all=$$?; \
 	$(PY) -m pytest --numprocesses $(WAITING) --dist load -m 'alone(waits=True)$(AND_MARKS)' $(ALONE) $(PYTEST); all=$$all-$$?; \
-	$(PY) -m pytest -m 'alone and not alone(waits=True)$(AND_MARKS)' $(ALONE) $(PYTEST); all=$$all-$$?; \
-	case -$$all in *-[!05]*|-5-5-5) exit 1;; esac
+	$(PY) -m pytest --numprocesses $(CORES) --dist load -m '$(SHORT_TIMES)$(AND_MARKS)' $(ALONE) $(PYTEST); all=$$all-$$?; \
+	$(PY) -m pytest -m 'alone(measures=True)$(AND_MARKS)' $(ALONE) $(PYTEST); all=$$all-$$?; \
+	case -$$all in *-[!05]*|-5-5-5-5) exit 1;; esac
 endif
 
 # On one of the two loops, without what takes seconds or has to be alone.
 quick: $(BUILT) $(DEVELOP)  ## what says most in a minute or so, after every step; PYTEST='-x' and MARKS work as above
-	$(PY) -m pytest --numprocesses $$(($(JOBS) + 2)) --dist loadfile --no-loadscope-reorder -k 'not asyncio' \
+	$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -k 'not asyncio' \
 		-m 'not alone and not slow$(AND_MARKS)' $(QUICK) $(PYTEST)
 
 # The tests of behaviour and of frameworks once more, on one of the two loops.

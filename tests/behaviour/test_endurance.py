@@ -21,7 +21,7 @@ def ledger(server: Server) -> dict[str, int]:
     return counts
 
 
-@pytest.mark.alone
+@pytest.mark.alone(measures=True)
 def test_ten_thousand_aborted_connections(start: Serve) -> None:
     """Nothing leaks: objects, descriptors, memory."""
     server = start(access_log=False)
@@ -59,7 +59,7 @@ def test_ten_thousand_aborted_connections(start: Serve) -> None:
     assert "Traceback" not in server.stderr.text
 
 
-@pytest.mark.alone
+@pytest.mark.alone(measures=True)
 def test_hundred_thousand_requests_leave_nothing(start: Serve) -> None:
     server = start(access_log=False)
     randomness = random.Random(3)
@@ -105,7 +105,7 @@ def test_ledger_is_at_zero_at_the_end(start: Serve) -> None:
     assert not any(counts.values()), counts
 
 
-@pytest.mark.alone
+@pytest.mark.alone(measures=True)
 def test_running_out_of_descriptors_is_survived(start: Serve) -> None:
     """EMFILE: who is connected is served on, and when descriptors are free again everybody is."""
     server = start(access_log=False)
@@ -163,7 +163,7 @@ def test_a_thousand_connections_at_once(start: Serve) -> None:
     assert server.get("/") == b"ok"
 
 
-@pytest.mark.alone
+@pytest.mark.alone(measures=True)
 def test_idle_server_uses_no_processor_time(start: Serve) -> None:
     """Neither timers nor the poller spin, with connections open."""
     server = start()

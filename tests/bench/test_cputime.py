@@ -9,7 +9,7 @@ import pytest
 from bench.measure.cputime import VanishedError, read_cpu, resident, spent, tree
 from bench.process import stop
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.alone(measures=True)
 
 # Each line of input makes the puppet do one thing; it says a line when that is done.
 PUPPET = """

@@ -153,7 +153,7 @@ def may_record() -> bool:
     return shutil.which("wrk") is not None
 
 
-@pytest.mark.alone
+@pytest.mark.alone(measures=True)
 def test_a_server_under_load_is_sampled(
     scenario: Scenario,
     settings: Settings,

@@ -42,7 +42,7 @@ def load(scenario: Scenario, port: int, seconds: float = 1) -> Load:
     return run_load(load_command(scenario, port, seconds), scenario.connections, 0, seconds)
 
 
-@pytest.mark.alone
+@pytest.mark.alone(measures=True)
 @needs_compiler
 def test_a_mix_has_its_rate_and_latencies_of_the_fast_ones_alone(tmp_path: Path) -> None:
     with fake("right", tmp_path) as port:

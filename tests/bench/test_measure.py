@@ -12,7 +12,10 @@ from bench.measure.rounds import run_rounds, summarize
 from bench.measure.sample import Settings, measure
 from bench.plan import Scenario, Server
 
-pytestmark = [pytest.mark.alone, pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")]
+pytestmark = [
+    pytest.mark.alone(measures=True),
+    pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed"),
+]
 
 GROWS_BY = 64 * 2**20  # as fake_server.py has it
 

@@ -90,7 +90,7 @@ def test_an_error_of_the_client_is_raised_at_the_end_of_the_block(tmp_path: Path
             raise AssertionError("the transfer has not begun")
 
 
-@pytest.mark.alone
+@pytest.mark.alone(measures=True)
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 @pytest.mark.parametrize(("mode", "passed"), [("right", True), ("hoards", False)])
 def test_memory_that_a_slow_upload_takes_is_seen(mode: str, passed: bool) -> None:

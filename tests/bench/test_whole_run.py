@@ -16,7 +16,7 @@ from bench.measure.results import read_result
 from bench.plan import Plan, Scenario, Server, load_plan
 
 pytestmark = [
-    pytest.mark.alone,
+    pytest.mark.alone(measures=True),
     pytest.mark.skipif(not (shutil.which("wrk") and shutil.which("cc")), reason="needs wrk and a C compiler"),
 ]
 

@@ -1,6 +1,7 @@
 """Autobahn's fuzzing client, the cases that take seconds; `make conformance` runs all.
 
-On one loop: what it asks is how frames are read and written, which knows none. test_conversation.py has each kind of message on both.
+On one loop: what it asks is how frames are read and written, which knows none. test_conversation.py has each kind of
+message on both.
 """
 
 from pathlib import Path

@@ -371,7 +371,7 @@ def test_answers_that_nobody_takes_are_bounded(dial: Dial, h2_server: Server) ->
     assert all("ClientDisconnected" in run.journal()[0][1] for run in runs)
 
 
-@pytest.mark.alone
+@pytest.mark.alone(measures=True)
 def test_a_thousand_cancelled_streams_a_second(serve: Serve) -> None:
     """From eight clients; what one of them is allowed to do. Nothing is left behind."""
     server = serve()

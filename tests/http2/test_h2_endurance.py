@@ -208,7 +208,7 @@ def wsgi_targets(server: Server) -> list[str]:
     return ["/", "/echo", *(each.target for each in run)]
 
 
-@pytest.mark.alone
+@pytest.mark.alone(measures=True)
 @pytest.mark.parametrize("application", ["scripted:app", "wsgi_scripted:app"])
 @pytest.mark.parametrize("secure", [False, True], ids=["cleartext", "tls"])
 def test_clients_that_do_anything_leave_nothing(start: Serve, application: str, secure: bool) -> None:
