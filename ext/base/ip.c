@@ -67,7 +67,7 @@ static void open_gap(uint8_t bytes[16], size_t gap, size_t count)
 
 static int read_v6(const char *p, size_t n, uint8_t bytes[16])
 {
-    size_t count = 0, gap = GROUPS + 1, i = 0; /* a gap beyond all groups is none */
+    size_t count = 0, gap = GROUPS + 1, i = 0; /* a gap beyond all groups: no gap */
 
     if (n >= 2 && p[0] == ':' && p[1] == ':')
         gap = 0, i = 2;
@@ -154,7 +154,7 @@ static unsigned group(const fs_ip *ip, int at)
     return (unsigned)ip->bytes[2 * at] << 8 | ip->bytes[2 * at + 1];
 }
 
-/* The first of the longest runs of zeros, which `::` stands for: not of one alone. */
+/* The first of the longest runs of zeros, for which `::` stands, if longer than one. */
 static int longest_run(const fs_ip *ip, int *length)
 {
     int best = -1;

@@ -6,9 +6,9 @@
 #include <string.h>
 
 /*
- * IP addresses of both versions in one form: an IPv4 address is the IPv6
- * address that stands for it (::ffff:0:0/96, RFC 4291 section 2.5.5.2), since
- * a socket for both versions and a proxy may say the same peer either way.
+ * IP addresses of both versions in one form: an IPv4 address is its mapped IPv6
+ * address (::ffff:0:0/96, RFC 4291 section 2.5.5.2), since a socket for both
+ * versions and a proxy may write the same peer either way.
  */
 typedef struct fs_ip {
     uint8_t bytes[16];            /* network order */
@@ -33,9 +33,9 @@ static inline int fs_ip_equal(const fs_ip *a, const fs_ip *b)
 fs_ip fs_ip_from_v4(const uint8_t bytes[4]);
 
 /*
- * Reads an address that is all of the n bytes: 1, or 0 where they are none.
- * Decimal parts have no leading zero, which others take for octal; there is
- * neither a zone (%eth0) nor a port.
+ * Reads an address that takes exactly the n bytes: 1, or 0 if they are not one.
+ * Decimal parts have no leading zero, which others take for octal; neither a zone
+ * (%eth0) nor a port is allowed.
  */
 int fs_ip_read(const char *p, size_t n, fs_ip *ip);
 

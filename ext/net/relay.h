@@ -94,7 +94,7 @@ void fs_relay_end_watch(fs_relay *relay);
  * the step's end finds it lost, and takes it again. Locked. 0 or -errno.
  */
 int fs_relay_start_guard(fs_relay *relay, void (*held_up)(void *ctx), void *ctx);
-/* Ends it and waits for that; nothing where there is none. Not locked. */
+/* Ends the guard and waits until it has ended; does nothing without a guard. Not locked. */
 void fs_relay_end_guard(fs_relay *relay);
 
 #endif

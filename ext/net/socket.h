@@ -59,7 +59,7 @@ int fs_shutdown_write(int fd);
 int fs_unsent(int fd);
 
 /*
- * Whether the peer has acknowledged all that was sent, FIN included: 1, 0 not yet, -errno where it has reset the connection
+ * Whether the peer has acknowledged everything, including FIN: 1, 0 not yet, -errno if it has reset the connection
  * before that. Of anything but TCP nothing is known beyond what send() said: 1.
  */
 int fs_delivered(int fd);

@@ -9,15 +9,15 @@
 
 /* ---- the lists -------------------------------------------------------------- */
 
-/* The fields are looked for by their ids, which are the enum's of fields.h one after the other. */
+/* The fields are found by their ids, which follow one another in the enum of fields.h. */
 enum { FOR, PROTO, HOST, LISTS };
 
 _Static_assert(FS_FIELD_X_FORWARDED_PROTO - FS_FIELD_X_FORWARDED_FOR == PROTO &&
                FS_FIELD_X_FORWARDED_HOST - FS_FIELD_X_FORWARDED_FOR == HOST, "a list is found by a subtraction");
 
-/* A list that is read from its end: what is left of the line at hand, and of the lines before it. */
+/* A list that is read from its end: the rest of the present line, and the lines before it. */
 typedef struct list {
-    const fs_field *first;        /* NULL: there is none */
+    const fs_field *first;        /* NULL: no list */
     const fs_field *line;
     uint32_t left;                /* bytes of the line */
 } list;
@@ -38,7 +38,7 @@ static void find(const fs_field *fields, uint32_t n, list lists[LISTS])
     }
 }
 
-/* The line before the one at hand; 0 where that is the first. */
+/* Goes to the line before the present one; 0 if that is the first. */
 static int line_before(list *lines)
 {
     const uint32_t id = lines->line->id;
@@ -52,7 +52,7 @@ static int line_before(list *lines)
     return 0;
 }
 
-/* Takes the last element off, without the blanks around it; empty ones are passed over (RFC 9110 section 5.6.1). */
+/* Takes the last element off, without the blanks around it; skips empty ones (RFC 9110 section 5.6.1). */
 static int take_last(list *lines, fs_slice *element)
 {
     if (!lines->first)
@@ -74,7 +74,7 @@ static int take_last(list *lines, fs_slice *element)
     return 0;
 }
 
-/* The element so far from the end, or the first of a list that is shorter; 0 where there is none. */
+/* The element at this distance from the end, or the first of a shorter list; 0 if the list is empty. */
 static int at_distance(list *lines, uint32_t distance, fs_slice *element)
 {
     if (!take_last(lines, element))
@@ -91,7 +91,7 @@ static int is_digit(char c)
     return (uint8_t)(c - '0') < 10;
 }
 
-/* One to five digits that are all of it; more than 65535 is not read. */
+/* Reads exactly one to five digits; not more than 65535. */
 static int read_port(const char *p, size_t n, uint32_t *port)
 {
     *port = 0;
@@ -151,7 +151,7 @@ static uint32_t read_client(const fs_trusted *trusted, list *hops, fs_forwarded 
     return distance;
 }
 
-/* As a proxy may say it of a WebSocket's request (Traefik does). */
+/* ws and wss: as some proxies (Traefik) say it of a WebSocket's request. */
 static fs_forwarded_scheme read_scheme(fs_slice text)
 {
     if (fs_same(text.p, text.n, "https") || fs_same(text.p, text.n, "wss"))

@@ -9,9 +9,9 @@
 #include <stdint.h>
 
 /*
- * What a trusted proxy says of a request: X-Forwarded-For, -Proto and -Host.
- * Each is a list to which every proxy may append what it saw, over all lines
- * of its name. Who may say it is the caller's to know.
+ * What a trusted proxy says about a request: X-Forwarded-For, -Proto and -Host.
+ * Each is a list to which every proxy may append what it saw, over all lines of
+ * its name. The caller has to know whom to trust.
  */
 
 typedef enum fs_forwarded_scheme {
@@ -20,7 +20,7 @@ typedef enum fs_forwarded_scheme {
     FS_FORWARDED_HTTPS
 } fs_forwarded_scheme;
 
-/* A malformed value is as good as an absent one. */
+/* A malformed value counts as absent. */
 typedef struct fs_forwarded {
     fs_ip client;
     uint16_t port;                /* 0: unknown */
@@ -30,11 +30,11 @@ typedef struct fs_forwarded {
 } fs_forwarded;
 
 /*
- * The client is the rightmost hop that is not trusted, or the leftmost of
- * trusted ones; what stands left of the first untrusted hop is hearsay, and so
- * is what stands left of a hop that cannot be read. Scheme and host are what
- * the proxy of the chosen hop appended; a list with fewer elements is not
- * appended to, and its leftmost counts.
+ * The client is the rightmost untrusted hop, or the leftmost if all are trusted;
+ * what is left of the first untrusted hop is hearsay, and so is what is left of a
+ * hop that cannot be read. Scheme and host are what the proxy of the chosen hop
+ * appended; not every proxy appends to a list with fewer elements, so its leftmost
+ * element counts.
  */
 void fs_forwarded_read(const fs_trusted *trusted, const fs_field *fields, uint32_t n, fs_forwarded *said);
 

@@ -210,7 +210,7 @@ static inline int fs_h2_is_framed(const fs_h2_stream *stream)
     return stream->flags & FS_H2_CLOSED || (stream->flags & FS_H2_BODY_GONE && !(stream->flags & FS_H2_TRAILERS_DUE));
 }
 
-/* Whether the peer did not want all of it. */
+/* Whether the peer did not want the whole answer. */
 static inline int fs_h2_is_broken_off(const fs_h2_stream *stream)
 {
     return stream->flags & FS_H2_PEER_RESET &&

@@ -50,13 +50,13 @@ static fs_network network_of(const fs_ip *ip, uint32_t bits)
     return first_bits(big_endian(ip->bytes), big_endian(ip->bytes + 8), bits);
 }
 
-/* All that has no fewer bits than the IPv4 addresses have in common. */
+/* Whether a network has at least the bits that IPv4 addresses have in common. */
 static int is_v4(const fs_network *network)
 {
     return network->bits >= V4_BITS && network->high == 0 && network->low >> 32 == 0xffff;
 }
 
-/* The number behind the slash, in decimal, without leading zeros; -1 where it is none. */
+/* The number behind the slash, in decimal, without leading zeros; -1 if it is not a number. */
 static int read_bits(const char *p, size_t n, int most)
 {
     int bits = 0;
@@ -136,7 +136,7 @@ static int has(const fs_network *network, uint64_t high, uint64_t low)
     return same.high == network->high && same.low == network->low;
 }
 
-/* IPv4 first; then by the first address, and the larger of two that begin with the same one first. */
+/* IPv4 first; then by the first address, and of two that begin with the same one the larger first. */
 static int compare(const void *one, const void *other)
 {
     const fs_network *a = one, *b = other;
@@ -176,7 +176,7 @@ int fs_trusted_has(const fs_trusted *trusted, const fs_ip *ip)
 {
     const uint64_t high = big_endian(ip->bytes), low = big_endian(ip->bytes + 8);
     const int v4 = fs_ip_is_v4(ip);
-    /* An IPv4 address is in no IPv6 network, though ::/0 has the one that stands for it. */
+    /* An IPv4 address is in no IPv6 network, although ::/0 includes its mapped form. */
     uint32_t from = v4 ? 0 : trusted->n_v4, to = v4 ? trusted->n_v4 : trusted->n;
     const uint32_t first = from;
 

@@ -7,16 +7,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A network: the addresses that begin with the first `bits` bits of `high` and `low`; the others are 0. */
+/* A network: the addresses that begin with the first `bits` bits of `high` and `low`, whose other bits are 0. */
 typedef struct fs_network {
     uint64_t high, low;           /* host order */
-    uint32_t bits;                /* 0..128; of an IPv4 network 96 more than it is written with */
+    uint32_t bits;                /* 0..128; for an IPv4 network 96 more than written */
 } fs_network;
 
 /*
- * The peers whose word is taken: networks, those of Unix sockets, everybody.
- * Built once, by fs_trusted_init, fs_trusted_add for each and fs_trusted_sort;
- * asked at each request.
+ * The trusted peers: networks, those of Unix sockets, everybody. Built once, by
+ * fs_trusted_init, fs_trusted_add for each and fs_trusted_sort; asked at each
+ * request.
  */
 typedef struct fs_trusted {
     const fs_allocator *allocator;
@@ -31,12 +31,12 @@ void fs_trusted_free(fs_trusted *trusted);
 
 /*
  * Adds an address (10.0.0.1, 2001:db8::1), a network (10.0.0.0/8), `unix` or
- * `*`: FS_OK, FS_E_NOMEM, or 0 < where the text is none of them. A zone
- * (fe80::1%eth0) says nothing here: peers are known by address alone.
+ * `*`: FS_OK, FS_E_NOMEM, or > 0 if the text is none of these. A zone
+ * (fe80::1%eth0) does not count here: peers are known by address alone.
  */
 int fs_trusted_add(fs_trusted *trusted, const char *peer, size_t n);
 
-/* After the last one, before the first question. */
+/* After the last peer was added, before the first question. */
 void fs_trusted_sort(fs_trusted *trusted);
 
 /* Whether one of the networks has this address, or everybody is trusted. O(log n). */

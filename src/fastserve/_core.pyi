@@ -7,7 +7,7 @@ from ssl import SSLContext, SSLObject
 from typing import Any, NoReturn, Protocol, TypeAlias
 
 class TrustedProxies:
-    """Peers whose word is taken, such as that of a proxy about its client.
+    """Peers that are trusted, such as a proxy in what it says about its client.
 
     peers: addresses, networks, `unix` for Unix sockets and `*` for everybody. Raises ValueError for any other text.
     """

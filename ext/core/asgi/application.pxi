@@ -52,7 +52,8 @@ cdef class ASGIApplication(Interface):
 
     @cython.final
     cdef raises warn_of_subprotocol(self, str name, str path) except -1:
-        """Logs that a subprotocol is left out, with which the client would fail the connection (RFC 6455 section 4.2.2)."""
+        """Logs that a subprotocol is left out, with which the client would fail the connection (RFC 6455 section
+        4.2.2)."""
         if name not in self.warned and len(self.warned) < WARNINGS_MAX:
             self.warned.add(name)
             report(self.driver.logger, LOG_WARNING, "an application has accepted a WebSocket with the subprotocol %r, which "
@@ -76,5 +77,5 @@ cdef class ASGIApplication(Interface):
         self.loop_version = fs_type_version(self.loop)      # the lookups have given it a version
 
     cdef raises recycle(self, Exchange exchange) except -1:
-        """Its call has ended within the driver's turn: keeps the exchange for another request, or lets go of it."""
+        """Keeps an exchange whose call has ended within the driver's turn for another request, or lets it go."""
         raise NotImplementedError

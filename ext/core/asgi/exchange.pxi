@@ -115,8 +115,8 @@ cdef class ASGIExchange(Exchange):
         return ClientDisconnected("the client has disconnected" if self.lost else "the server stops")
 
     cdef int log_failure(self, object exception, bint gone) except -1:
-        """Logs an application error unless it is a cancellation or follows from the client's disconnect. Returns 1 if it
-        was logged."""
+        """Logs an application error unless it is a cancellation or follows from the client's disconnect. Returns 1 if
+        it was logged."""
         if gone and caused_by_disconnect(exception):
             report(self.driver.logger, LOG_DEBUG, "the client left, or the server stops: %s %s", (self.method_name(), self.path_name()))
         elif not isinstance(exception, asyncio.CancelledError):

@@ -245,8 +245,9 @@ cdef class HTTPExchange(ASGIExchange):
         return f"it has sent {self.stream.body_sent} bytes of its body, and none without more_body"
 
     cdef raises refuse_rest(self) except -1:
-        """Ends a request whose application waited for a body that the client broke off. Frameworks would answer 500, but
-        the client gets 400 if it still reads, and the log shows a client that has left, as if it were gone altogether."""
+        """Ends a request whose application waited for a body that the client broke off. Frameworks would answer 500,
+        but the client gets 400 if it still reads, and the log shows a client that has left, as if it were gone
+        altogether."""
         cdef Connection connection = self.connection
         self.log(499)
         connection.refuse_exchange(self, FS_E_BODY_CUT)

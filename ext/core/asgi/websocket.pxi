@@ -324,7 +324,8 @@ cdef class WebSocketExchange(ASGIExchange):
         self.leave()
 
     cdef raises on_drain(self) except -1:
-        """Sets when a WebSocket closes because the worker stops: each at its own moment, so that clients return one by one."""
+        """Sets when a WebSocket closes because the worker stops: each at its own moment, so that clients return one by
+        one."""
         cdef Driver driver = self.driver
         if self.stage == STAGE_OPEN and self.opened and driver.now < driver.spread_until:
             self.tell_at = driver.now + <uint64_t>(random.random() * TOLD_WITHIN * (driver.spread_until - driver.now))

@@ -325,14 +325,15 @@ cdef class Connection:
         return session.is_full(exchange)
 
     cdef raises written(self) except -1:
-        """Called when something was queued. It leaves at the turn's end, or outside a turn when the loop comes round."""
+        """Called when something was queued. It leaves at the turn's end, or outside a turn when the loop comes
+        round."""
         if not self.flags & (CONN_IN_TURN | CONN_SCHEDULED) and self.fd >= 0:
             self.driver.schedule(self)
 
     cdef bint pull(self, Exchange exchange):
-        """Receives at once what the socket holds, within the step of an application that waits for body bytes, a few times
-        a turn: the way through the loop costs more than the bytes do. Does nothing for an application that waits for
-        another request's body inside its own first step, since its own connection's bytes are in the buffer."""
+        """Receives at once what the socket holds, within the step of an application that waits for body bytes, a few
+        times a turn: the way through the loop costs more than the bytes do. Does nothing for an application that waits
+        for another request's body inside its own first step, since its own connection's bytes are in the buffer."""
         cdef Driver driver = self.driver
         cdef Session session
         if (self.flags & CONN_IN_TURN or self.fd < 0 or self.pulls == PULLS_A_TURN or driver.buffer_held
@@ -466,7 +467,8 @@ cdef class Connection:
             self.linger()
 
     cdef raises confirm_or_close(self) except -1:
-        """The peer sends no more, and has been sent all. Where somebody wants to know, the end waits for news whether it came."""
+        """Ends a connection whose peer sends no more and was sent everything. If somebody wants to know whether it
+        arrived, the end waits for that news."""
         cdef int news = ask_for_news(self)
         if news == 0:
             self.flags |= CONN_LINGERING | CONN_CONFIRMING
@@ -502,8 +504,8 @@ cdef class Connection:
             self.close(True)
 
     cdef raises close(self, bint reset) except -1:
-        """Closes the descriptor, once, and then cuts off whatever is still served: in that order, so that nothing that is
-        notified can come back to the connection. The object itself is freed when the batch has ended."""
+        """Closes the descriptor, once, and then cuts off whatever is still served: in that order, so that nothing that
+        is notified can come back to the connection. The object itself is freed when the batch has ended."""
         cdef Session session
         cdef Driver driver = self.driver
         cdef int fd = self.fd

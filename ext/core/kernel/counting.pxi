@@ -32,6 +32,7 @@ cdef void show_held(Driver driver) noexcept:
 
 
 cdef raises check_held(Driver driver) except -1:
-    """In a debug build: checks that what is charged to clients belongs to somebody. (An application may keep a file.)"""
+    """In a debug build: checks that what is charged to clients belongs to somebody. (An application may keep a
+    file.)"""
     if FS_DEBUG and driver.live == 0 and driver.running == 0 and live_objects["connections"] == 0:
         assert driver.memory.used == 0, f"{driver.memory.used} bytes are charged to clients that are gone"

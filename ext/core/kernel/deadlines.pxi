@@ -57,9 +57,9 @@ cdef void set_deadline(Connection connection) noexcept:
 
 
 cdef raises deadline_passed(Connection connection) except -1:
-    """Called when the timer has fired, perhaps too early: the deadline may have moved or gone. By then the batch's events
-    are taken and its answers sent. What has arrived since, or could not be read while the worker stood still, is read
-    first."""
+    """Called when the timer has fired, perhaps too early: the deadline may have moved or gone. By then the batch's
+    events are taken and its answers sent. What has arrived since, or could not be read while the worker stood still, is
+    read first."""
     cdef Driver driver = connection.driver
     if connection.fd < 0 or connection.deadline == 0 or connection.flags & (CONN_IN_TURN | CONN_DEFERRED):
         return 0        # a turn sets the deadline, and the timer, when it ends

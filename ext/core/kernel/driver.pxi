@@ -389,7 +389,8 @@ cdef class Driver:
             raise OSError(-result, os.strerror(-result))
 
     cdef raises expire(self) except -1:
-        """Handles the last event of a batch. Its answers leave first: a connection is judged by what it waits for then."""
+        """Handles the last event of a batch. Its answers leave first: a connection is judged by what it waits for
+        then."""
         cdef fs_timer *timer
         self.send_deferred()
         while True:

@@ -87,7 +87,8 @@ cdef class Exchange:
         return 0
 
     cdef uint64_t application_due(self) noexcept:
-        """Returns when the application is late, as it looks now; 0 for never. Called at the end of each turn with it."""
+        """Returns when the application is late, as it looks now; 0 for never. Called at the end of each turn with
+        it."""
         cdef const fs_limits *limits = &self.driver.limits
         cdef uint64_t whole
         if not self.since or self.awaiting_since or self.stream == NULL:
@@ -184,8 +185,8 @@ cdef class Exchange:
                                self.reached(), fs_monotonic_us() - self.started_us, driver.now)
 
     cdef raises log_departure(self, int error) except -1:
-        """Nothing reaches the client any more. Where it has left before its answer was complete, that is 499: nginx's number, which is
-        never sent; an answer that we cut ourselves keeps its own status."""
+        """Logs an answer that does not reach its client any more: with 499 if the client left before it was complete,
+        nginx's number, which is never sent; an answer that we cut ourselves keeps its own status."""
         cdef int status = self.stream.status
         if not self.stream.head_sent or error == FS_E_PEER_GONE and not self.is_tunnel():
             status = 499

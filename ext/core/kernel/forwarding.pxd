@@ -9,7 +9,7 @@ cdef class TrustedProxies:
 cdef struct KnownClient:
     fs_ip ip
     uint16_t port
-    PyObject *pair                      # strong; NULL: there is none
+    PyObject *pair                      # strong, or NULL
 
 
 cdef class ClientCache:

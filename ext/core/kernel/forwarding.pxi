@@ -1,8 +1,8 @@
-# Whom to believe about those behind a proxy, and what is said of them.
+# Whom to trust about clients behind a proxy, and what is said of them.
 
 @cython.final
 cdef class TrustedProxies:
-    """Peers whose word is taken, by their addresses. Made of the texts that `fastserve.config.option_types.Peers` gives."""
+    """The trusted peers, by their addresses. Made of the texts from `fastserve.config.option_types.Peers`."""
 
     def __cinit__(self, peers):
         cdef int result
@@ -47,7 +47,7 @@ cdef bint is_trusted(Connection connection) noexcept:
 
 
 cdef inline bint is_forwarded(Connection connection, const fs_request_head *head, fs_forwarded *said) noexcept:
-    """Whether a proxy that is believed says something of this request: that is then in `said`, as long as the head stays."""
+    """Whether a trusted proxy says something about this request: `said` has it then, as long as the head stays."""
     if not head.flags & FS_HEAD_FORWARDED or not is_trusted(connection):
         return False
     fs_forwarded_read(&connection.driver.forwarding.peers, head.fields, head.nfields, said)
@@ -67,8 +67,8 @@ cdef inline fs_field host_field(const fs_forwarded *said) noexcept:
 
 @cython.final
 cdef class ClientCache:
-    """Address and port of clients behind proxies, as an application is given them: most requests come from one that has made
-    others. Direct-mapped, as the caches of fields are: what is found is what was asked for, or it is made anew."""
+    """Addresses and ports of clients behind proxies, as applications get them: most requests come from a client that
+    has sent others. Direct-mapped, like the caches of fields: an entry for another client is replaced."""
 
     def __cinit__(self, bint as_text):
         self.as_text = as_text

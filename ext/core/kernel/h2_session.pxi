@@ -332,7 +332,8 @@ cdef class H2Session(Session):
         return True
 
     cdef raises give_up_blocked(self) except -1:
-        """When the client sends no more, ends the streams that would wait for ever: for a window or their request's end."""
+        """When the client sends no more, ends the streams that would wait for ever: for a window or their request's
+        end."""
         cdef fs_h2_stream *stream = self.h2.streams
         cdef fs_h2_stream *following
         while stream != NULL:

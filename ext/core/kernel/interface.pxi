@@ -1,7 +1,8 @@
 # How an application is called, and what drives the driver. Connection and driver know no more than this of either.
 
 cdef class Interface:
-    """The interface of one worker. It belongs to the driver to which it is attached, and knows it until that is closed."""
+    """The interface of one worker. It belongs to the driver to which it is attached, and knows it until that is
+    closed."""
 
     cdef raises attach(self, Driver driver) except -1:
         """Gives the interface to a driver. Raises ValueError if it has had one before."""
@@ -14,12 +15,13 @@ cdef class Interface:
         self.driver = None
 
     cdef Exchange open(self, const fs_request_head *head):
-        """Returns the exchange for a request: a new one, or one that nobody kept. It gets its stream and its connection next,
-        and then `begin` is called with the same head, whose slices are gone when that returns."""
+        """Returns the exchange for a request: a new one, or one that nobody kept. It gets its stream and its connection
+        next, and then `begin` is called with the same head, whose slices are gone when that returns."""
         raise NotImplementedError
 
     cdef bint takes_websockets(self) noexcept:
-        """Whether `open` may return an exchange that takes a tunnel's bytes; HTTP/2 offers extended CONNECT only then."""
+        """Whether `open` may return an exchange that takes a tunnel's bytes; HTTP/2 offers extended CONNECT only
+        then."""
         return False
 
     cdef int refusal(self, const fs_request_head *head) noexcept:
@@ -27,8 +29,8 @@ cdef class Interface:
         return FS_OK if fs_budget_has(&self.driver.memory, FS_BUDGET_OBJECT) else FS_E_NO_ROOM
 
     cdef raises wake(self) except -1:
-        """Called when a turn was scheduled. Makes Driver.sweep or its like be called soon, but not at once: the application
-        may be on the stack."""
+        """Called when a turn was scheduled. Makes Driver.sweep or its like be called soon, but not at once: the
+        application may be on the stack."""
         raise NotImplementedError
 
     cdef raises drop_spares(self) except -1:

@@ -1,5 +1,5 @@
-# Who is at the other end: addresses and TLS's certificate. Where the PROXY protocol is spoken, its header says so before anything
-# else that a connection brings.
+# Who is at the other end: addresses and the TLS certificate. With the PROXY protocol, its header says so before
+# anything else on a connection.
 
 cdef tuple client_address(Connection connection):
     cdef char text[FS_ADDRESS_TEXT]

@@ -122,7 +122,8 @@ cdef Py_ssize_t refuse_queue(Driver driver) except -1:
 
 
 cdef raises show_queue(Driver driver, uint64_t length, uint64_t since) except -1:
-    """Writes the queue into the status. `length`, `since`: of requests that have a place and wait for a thread, or 0."""
+    """Writes the queue into the status. `length`, `since`: of requests that have a place and wait for a thread, or
+    0."""
     cdef Exchange exchange
     for exchange in driver.queue:
         since = earliest(since, exchange.queued_since)

@@ -1,17 +1,17 @@
-# Receipts: what the access log and the durations say of an answer when the kernel has taken its last byte, or the client has left
-# before that. An answer that is given may be on its way for minutes.
+# Receipts: what the access log and the durations say of an answer when the kernel has taken its last byte, or the
+# client has left before that. A given answer may be in transit for minutes.
 
 cdef enum:
-    RECEIPT_MIN = 65536         # bytes that wait: below, and without a log, an answer counts as sent when it is given
-    LOOK_FOR_FIN_US = 1000      # an answer that took longer: its client may have left meanwhile
-    CONFIRM_MS = 1000           # until a peer that has sent FIN is believed to have got the rest
+    RECEIPT_MIN = 65536         # waiting bytes: with fewer, and without a log, an answer counts as sent when given
+    LOOK_FOR_FIN_US = 1000      # the client may have left meanwhile if an answer took longer
+    CONFIRM_MS = 1000           # until a peer that has sent FIN is assumed to have got the rest
 
 
 @cython.final
 @cython.no_gc           # it refers to strings, bytes and an address
 @cython.freelist(64)
 cdef class Receipt:
-    """Of one answer. It belongs to its connection's chain."""
+    """The receipt of one answer. It belongs to its connection's chain."""
 
 
 cdef inline bint needs_receipt(Connection connection, uint64_t unsent) noexcept:
@@ -19,7 +19,8 @@ cdef inline bint needs_receipt(Connection connection, uint64_t unsent) noexcept:
 
 
 cdef raises add_receipt(Connection connection, Exchange exchange) except -1:
-    """The exchange's answer has been given, all of it. HTTP/1's ends where the queue ends by now; of a stream, `stream` says so later."""
+    """Notes that the exchange's whole answer was given. HTTP/1's ends where the queue ends now; a stream's is noted
+    later."""
     cdef Receipt receipt = Receipt.__new__(Receipt)
     receipt.told = connection.driver.access_log.fd >= 0 and not exchange.logged and exchange.method is not None
     receipt.counts = exchange.stream.head_sent and not exchange.counted
@@ -48,20 +49,20 @@ cdef raises add_receipt(Connection connection, Exchange exchange) except -1:
 
 
 cdef raises follow_stream(Connection connection, fs_h2_stream *stream) except -1:
-    """The newest receipt is of this stream, which frames its answer later."""
+    """Gives the newest receipt to a stream, which frames its answer later."""
     connection.last_receipt.stream = stream
     stream.receipt = <void *>connection.last_receipt
     return 0
 
 
 cdef inline uint64_t left_queue(Connection connection) noexcept:
-    """Bytes that have left the connection's out-queue: for the kernel, or for the TLS filter."""
+    """Returns the bytes that have left the connection's out-queue: for the kernel, or for the TLS filter."""
     return connection.sent if connection.tls is None else connection.tls.passed
 
 
 cdef raises settle_receipts(Connection connection) except -1:
-    """After a flush: writes the lines of what the kernel has taken by now. Where the peer has sent FIN the last of them waits: whether
-    anybody was there to read is known later."""
+    """After a flush: writes the lines of the answers that the kernel has taken by now. If the peer has sent FIN, the
+    last of them waits: whether anybody was there to read it is known later."""
     cdef Receipt receipt = connection.receipts
     cdef Receipt before = None
     cdef Receipt following
@@ -87,14 +88,15 @@ cdef raises settle_receipts(Connection connection) except -1:
 
 
 cdef bint has_sent_fin(Connection connection, Receipt receipt, uint64_t now_us) noexcept:
-    """Of an answer that took a while the socket is asked: the FIN that came meanwhile may be unread."""
+    """Whether the client has left. If an answer took a while, asks the socket: a FIN that came meanwhile may be
+    unread."""
     if connection.flags & (CONN_EOF | CONN_PEER_CLOSED):
         return True
     return now_us > receipt.started_us + LOOK_FOR_FIN_US and has_left(connection.fd)
 
 
 cdef bint is_taken(Connection connection, Receipt receipt) noexcept:
-    """Whether the kernel has the last byte of it."""
+    """Whether the kernel has the answer's last byte."""
     if receipt.stream != NULL:
         if not fs_h2_is_framed(receipt.stream):
             return False
@@ -109,7 +111,7 @@ cdef bint is_taken(Connection connection, Receipt receipt) noexcept:
 
 
 cdef void leave_stream(Connection connection, Receipt receipt) noexcept:
-    """The stream has framed what it ever will: the rest is the connection's."""
+    """Ends the stream's part: it has framed all that it ever will, and the rest is the connection's."""
     receipt.dropped = min(receipt.size, receipt.stream.dropped)
     if fs_h2_is_broken_off(receipt.stream):
         receipt.status = 499
@@ -119,7 +121,8 @@ cdef void leave_stream(Connection connection, Receipt receipt) noexcept:
 
 
 cdef raises give_up_receipts(Connection connection) except -1:
-    """The connection ends with answers on their way. By then its queues are as they were, and its descriptor is closed."""
+    """Ends the receipts of a connection that ends with answers in transit. Its queues are unchanged by then, and its
+    descriptor is closed."""
     cdef Receipt receipt = connection.receipts
     cdef uint64_t now_us, unsent, taken = left_queue(connection)
     cdef bint cut
@@ -140,7 +143,7 @@ cdef raises give_up_receipts(Connection connection) except -1:
 
 
 cdef raises write_receipt(Connection connection, Receipt receipt, int status, uint64_t unsent, uint64_t now_us) except -1:
-    """`unsent`: bytes of the answer that nobody will get, framing included."""
+    """Writes and counts a receipt. `unsent`: bytes of the answer, with framing, that nobody will get."""
     cdef Driver driver = connection.driver
     if receipt.counts:
         fs_status_count_response(driver.status, status)
@@ -154,9 +157,9 @@ cdef raises write_receipt(Connection connection, Receipt receipt, int status, ui
 # ---- a peer that has sent FIN: it may have closed all of the connection, or read on
 
 cdef int ask_for_news(Connection connection) noexcept:
-    """All has been sent to a peer that sends no more. Whether it got that is known when it has acknowledged the rest, or reset the
-    connection; at the latest in a second. 0 where that has to be waited for, FIN having been sent; 1 where it has all or nobody wants
-    to know, FS_E_PEER_GONE where it has not."""
+    """Asks whether a peer that sends no more has got everything that was sent: it acknowledges the rest, or resets the
+    connection, within a second at most. Returns 1 if it has, or nobody wants to know; FS_E_PEER_GONE if it has not; 0
+    if that is not known yet: then FIN was sent."""
     cdef int result
     if connection.receipts is None:
         return 1
@@ -167,7 +170,7 @@ cdef int ask_for_news(Connection connection) noexcept:
 
 
 cdef raises confirm(Connection connection) except -1:
-    """The kernel has news of it."""
+    """Called when the kernel has news of the connection."""
     cdef int result = fs_delivered(connection.fd)
     if result < 0:
         connection.lose(FS_E_PEER_GONE)

@@ -26,7 +26,8 @@ cdef class Session:
         return False
 
     cdef int feed(self, char *p, size_t n) noexcept:
-        """Takes bytes, which are borrowed until `settle` and may be written to. Returns FS_OK, or an FS_E_* for `refuse`."""
+        """Takes bytes, which are borrowed until `settle` and may be written to. Returns FS_OK, or an FS_E_* for
+        `refuse`."""
         return FS_OK
 
     cdef int settle(self) noexcept:
@@ -117,7 +118,8 @@ cdef class Session:
         return PHASE_NONE
 
     cdef bint awaits_peer(self) noexcept:
-        """Whether the deadline is the peer's, not the application's: a peer is excused while the worker stands still."""
+        """Whether the deadline is the peer's, not the application's: a peer is excused while the worker stands
+        still."""
         return True
 
     cdef raises expired(self, uint64_t now) except -1:

@@ -13,8 +13,9 @@ cdef bint logging_failed = False        # reported once: whoever logs much would
 
 
 cdef void report(object logger, int level, str text, tuple arguments, object failure=None) noexcept:
-    """Logs `text % arguments`, with the traceback of `failure` if there is one. Never raises; the exception of a handler or
-    a filter goes to stderr, once a process. It runs the application's code: look again afterwards at what you use."""
+    """Logs `text % arguments`, with the traceback of `failure` if there is one. Never raises; the exception of a
+    handler or a filter goes to stderr, once a process. It runs the application's code: look again afterwards at what
+    you use."""
     global logging_failed
     try:
         logger.log(level, text, *arguments, exc_info=failure)

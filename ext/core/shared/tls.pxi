@@ -68,7 +68,8 @@ cdef class TLSFilter:
         fs_outqueue_clear(&self.wire)
 
     cdef int shake(self, object logger) except -1:
-        """Takes a step of the handshake. Returns 1 when it is done. Raises OpenSSL's error, with the alert on the wire."""
+        """Takes a step of the handshake. Returns 1 when it is done. Raises OpenSSL's error, with the alert on the
+        wire."""
         cdef list noted = []
         cdef bint done = False
         hear_unraisable(noted)
@@ -144,7 +145,8 @@ cdef class TLSFilter:
         return 0
 
     cdef Py_ssize_t encrypt_runs(self, fs_outqueue *queue) except -1:
-        """Puts small runs into one record: a head and the beginning of its body, frames of HTTP/2 with their headers."""
+        """Puts small runs into one record: a head and the beginning of its body, frames of HTTP/2 with their
+        headers."""
         # Not on the stack: a thread's may have 128 KiB.
         cdef bytes plain = PyBytes_FromStringAndSize(NULL, min(queue.size, CIPHER_STEP))
         cdef char *place = PyBytes_AS_STRING(plain)

@@ -77,7 +77,8 @@ cdef class WSGIApplication(Interface):
         return self.threads.running + (self.threads.first is not None or self.threads.later is not None)
 
     cdef int refusal(self, const fs_request_head *head) noexcept:
-        """Trusts an announced length, so that nobody sends in vain what cannot be kept. The body is stored as it comes."""
+        """Trusts an announced length, so that nobody sends in vain what cannot be kept. The body is stored as it
+        comes."""
         cdef Driver driver = self.driver
         cdef const fs_budget *files = &driver.files
         cdef uint64_t length = head.content_length if head.content_length > 0 else 1
@@ -89,7 +90,8 @@ cdef class WSGIApplication(Interface):
 
     @cython.final
     cdef raises leave_out(self, tuple pair, uint32_t id) except -1:
-        """Logs, once for each name, that an application's header is not sent. `Connection: close` is obeyed, and not logged."""
+        """Logs, once for each name, that an application's header is not sent. `Connection: close` is obeyed, and not
+        logged."""
         cdef object name = str(pair[0]).title()
         if name not in self.left_out and not says_close(pair, id):
             self.left_out.add(name)
@@ -97,5 +99,5 @@ cdef class WSGIApplication(Interface):
                    "the application sets the header %s, which is the server's own (PEP 3333): it is left out", (name,))
 
     cdef raises recycle(self, Exchange exchange) except -1:
-        """It has served its request: keeps it for another one, or lets go of it."""
+        """Keeps an exchange that has served its request for another one, or lets it go."""
         raise NotImplementedError

@@ -31,7 +31,8 @@ cdef class EnvironFields:
     cdef EnvironField known(self, const fs_field *field)
 
 
-# An environ for requests of one scheme that have the same fields in the same order: the values are those of the last one.
+# An environ for requests of one scheme that have the same fields in the same order: the values are those of the last
+# one.
 cdef class EnvironShape:
     cdef dict environ
     cdef list fields                    # EnvironField objects, None for fields that are not passed on or not kept

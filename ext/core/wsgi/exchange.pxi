@@ -493,8 +493,8 @@ cdef class WSGIExchange(ThreadedExchange):
         driver.let_turns_wait(before)
 
     cdef raises leave_soon(self) except -1:
-        """A piece leaves before the next is asked for. Where somebody sees to it when that is long in coming, it leaves with what
-        comes sooner."""
+        """Sends a piece before the next one is requested. If somebody else would send it in case that one takes long,
+        it leaves together with the next."""
         cdef Connection connection = self.connection
         if self.threads.relay.depth > 1:
             self.driver.schedule(connection)    # a destructor writes, perhaps within this very connection's turn
@@ -689,7 +689,8 @@ cdef class WSGIExchange(ThreadedExchange):
                 deadline_passed(connection)
 
     cdef bint client_is_gone(self) except -1:
-        """Whether nobody waits for the answer any more. The driver knows, except in the only thread, where nobody drives."""
+        """Whether nobody waits for the answer any more. The driver knows, except in the only thread, where nobody
+        drives."""
         cdef Connection connection
         if self.disconnect_due or self.overdue or self.threads.watched or self.stream == NULL:
             return self.disconnect_due or self.overdue

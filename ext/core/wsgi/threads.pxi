@@ -5,9 +5,9 @@
 # The driver and all that it owns are touched only under the relay's lock. Nobody waits for the lock with the GIL held:
 # whoever holds the lock may be waiting for the GIL.
 #
-# Where there is one thread alone, nobody can lead on. Answers that leave together wait there for calls of the application
-# as elsewhere; a guard, a thread that Python does not know, sends them when a call lasts. It begins with the first answer
-# that waits so.
+# With a single thread, nobody else can lead. Answers that leave together still wait there for calls of the application;
+# a guard, a thread that Python does not know, sends them when a call lasts. It begins with the first answer that waits
+# so.
 
 cdef enum:
     SLOW_ONE = 65536            # the share of slow steps if all were slow
@@ -20,15 +20,15 @@ cdef enum:
 cdef class ThreadedExchange(Exchange):
 
     cdef void perform(self) noexcept:
-        """One step in the application, and what `progress` says next. The lock is held before and after. What goes
-        wrong is said and answered there."""
+        """Runs one step in the application, and what `progress` says next. The lock is held before and after. Failures
+        are logged and answered there."""
 
     cdef bint is_overdue(self) noexcept:
-        """Whether its thread, which is inside a step, has neither come back nor sent anything for too long."""
+        """Whether its thread, inside a step, has neither come back nor sent anything for too long."""
         return False
 
     cdef raises recycle(self) except -1:
-        """Its last step is over: it may serve another request, or is let go."""
+        """Called when its last step is over: it may serve another request, or is let go."""
         raise NotImplementedError
 
 
@@ -77,8 +77,8 @@ cdef class Threads:
         return self.relay.leader == me and self.seen_to
 
     cdef bint is_seen_to(self) except -1:
-        """Of one thread alone: whether somebody sends what waits when the step that begins now lasts. Only where something may wait:
-        an answer that would leave by itself does not."""
+        """With a single thread: whether somebody sends what waits if the step that begins now lasts. Only if something
+        may wait: an answer that would leave alone does not."""
         if self.driver.deferred_count == 0 and self.at == self.n and self.first is None or self.slow >= SLOW_LIMIT:
             return False
         if not self.guarded:
@@ -91,7 +91,8 @@ cdef class Threads:
         return self.guarded
 
     cdef raises forget(self) except -1:
-        """In a forked child, whose only thread is inside the application: removes the lock by which it would come back."""
+        """In a forked child, whose only thread is inside the application: removes the lock by which it would come
+        back."""
         self.halted = self.over = True
         self.calls.clear()
         if self.home_read >= 0:
@@ -222,7 +223,8 @@ cdef class Threads:
             self.leave()
 
     cdef int spell(self, int me) except -1:
-        """Leads for a while, runs a step, or rests. Returns 1 if another thread should take this one's place, as `step`."""
+        """Leads for a while, runs a step, or rests. Returns 1 if another thread should take this one's place, as
+        `step`."""
         if self.relay.leader == 0 or self.relay.leader == me:
             fs_relay_lead(&self.relay, me)
             return self.lead(me)
