@@ -83,7 +83,7 @@ class Scenario:
     headers: dict[str, str] = field(default_factory=dict)
     upload: int = 0
     body: str = ""  # of the request, as text
-    form: int = 0  # likewise a form with one file of so many bytes
+    form: int = 0  # likewise a form with one file of this many bytes
     paths: tuple[str, ...] = ()  # asked for in turn, in place of `path`; each is the number of bytes that it answers
     mix: Mix | None = None
     crowd: Crowd | None = None

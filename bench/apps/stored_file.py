@@ -7,7 +7,7 @@ SIZE = 102_400  # where nobody says another
 
 
 def stored(size: int) -> Path:
-    """A file of so many bytes."""
+    """Returns a file of this many bytes."""
     descriptor = os.memfd_create("bench")
     left = size
     while left:

@@ -11,7 +11,7 @@ class LoadError(Exception):
 class Load:
     """What it has counted in one run, echoed messages as requests; errors by kind.
 
-    `curve` has the latency in microseconds that so many per cent of the requests did not exceed, by "50" ... "100".
+    `curve` has the latency in microseconds that this percentage of the requests did not exceed, by "50" ... "100".
     """
 
     requests: int

@@ -48,7 +48,7 @@ def opened(port: int) -> socket.socket:
 
 
 def take(client: Client, request: bytes, size: int, most: int) -> None:
-    """At most so many bytes of what has come. Raises WrongAnswerError."""
+    """Returns at most this many of the bytes that have come. Raises WrongAnswerError."""
     try:
         piece = client.connection.recv(most)
     except BlockingIOError:

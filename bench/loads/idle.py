@@ -16,7 +16,7 @@ OPEN_DEADLINE = 30.0  # a server with one connection at a time would take hours 
 
 
 class IdleError(Exception):
-    """The server answered wrongly, refused or closed a connection; or there cannot be so many."""
+    """The server answered wrongly, refused or closed a connection; or this many are not possible."""
 
 
 @contextlib.contextmanager

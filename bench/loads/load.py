@@ -72,7 +72,7 @@ def _wrk_command(scenario: Scenario, port: int, seconds: float) -> list[str]:
 def run_load(
     command: list[str], connections: int, core: int, seconds: float, halfway: Callable[[], None] | None = None
 ) -> Load:
-    """Run wrk or what prints as it does, whose `command` opens so many connections, on `core` to its end.
+    """Runs wrk, or a program that prints as it does, on `core` to its end; `command` opens this many connections.
 
     Raises LoadError.
 

@@ -14,7 +14,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")  # nanoseconds
 
 
-MISSING_TICKS = 3  # by so many the two figures of a process may differ: each reading is cut to the tick
+MISSING_TICKS = 3  # by which a process's two figures may differ: each reading is cut to the tick
 
 
 class VanishedError(Exception):

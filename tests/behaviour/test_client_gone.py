@@ -141,7 +141,7 @@ def test_a_send_that_waits_raises(start: Serve) -> None:
 
 
 def test_an_answer_that_begins_later_is_given(start: Serve) -> None:
-    """Only streams are ended by `send`: an answer that is not begun yet is still waited for."""
+    """`send` ends only streams: the server still waits for an answer that has not begun."""
     server = start(timeout_graceful_shutdown=6)
     run = script(server, ("say", "begins"), ("pause", 3.5), *answers(200, b"late"))
     with server.connect() as client:

@@ -97,7 +97,7 @@ class Logged:
         return [(target, status, int(size), float(seconds)) for target, status, size, seconds in found]
 
     def line(self) -> tuple[str, str, int, float]:
-        """The one line, which is waited for."""
+        """Waits for the one line."""
         assert until(lambda: bool(self.lines()))
         [line] = self.lines()
         return line

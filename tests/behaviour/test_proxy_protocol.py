@@ -278,7 +278,7 @@ def test_a_head_after_a_header_has_its_own_time(begin: Begin) -> None:
 def test_a_header_of_anybody_else_is_no_request(begin: Begin) -> None:
     """It would let anybody choose whom it comes from."""
     proxied = begin(trusted=lambda host: host != "127.0.0.1")
-    for header in (LINE, BLOCK):  # as a request, the line has a target that is none
+    for header in (LINE, BLOCK):  # as a request, the line has an invalid target
         with proxied.connect() as client:
             assert client.exchange(header + request("/")).status == 400
             assert client.gone()

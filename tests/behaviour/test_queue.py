@@ -1,5 +1,5 @@
 """Requests that wait for their application: for a place (--limit-queue), for a thread, in the kernel while the worker
-is busy. Who has waited longest is served first; what has waited for longer than --queue-timeout is answered 503."""
+is busy. The oldest request is served first; one that has waited longer than --queue-timeout is answered 503."""
 
 import asyncio
 import threading

@@ -43,7 +43,7 @@ def fake() -> Callable[[str, int], Server]:
 
 @pytest.fixture
 def children() -> Callable[[], list[int]]:
-    """The processes that this one has started and that are still there, dead ones that nobody has waited for too."""
+    """Returns the processes that this one has started and that still exist, dead ones too that nobody has reaped."""
 
     def mine() -> list[int]:
         found = []

@@ -48,7 +48,7 @@ def next_head(connection: HTTP2) -> Frame:
 BAD_BLOCKS = {
     "2.3.3 an index that is the first beyond the static table": b"\xbe",
     "2.3.3 an index beyond what has been added": b"\x40\x01a\x01b\xbf",
-    "6.2.1 a name by an index that is none": b"\x7f\x00\x01a",
+    "6.2.1 a name by an invalid index": b"\x7f\x00\x01a",
     "6.2.2 likewise, not to be added": b"\x0f\x2f\x01a",
     "6.2.3 likewise, never to be added": b"\x1f\x2f\x01a",
     "6.2 a name without a value": b"\x00\x01a",

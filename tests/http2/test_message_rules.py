@@ -48,7 +48,7 @@ MALFORMED = {
     "8.3.1 an empty path": [METHOD, SCHEME, (":path", ""), AUTHORITY],
     "8.3.1 two hosts": get("/", ("host", "test"), ("host", "test")),
     "8.3.1 host is not authority": get("/", ("host", "other")),
-    "8.3.1 an authority that is none": [METHOD, SCHEME, PATH, (":authority", "a b")],
+    "8.3.1 an invalid authority": [METHOD, SCHEME, PATH, (":authority", "a b")],
     "8.3.1 the absolute form": get("http://test/"),
     "8.3.1 a star without options": get("*"),
     "8.5 connect with a path": [(":method", "CONNECT"), PATH, AUTHORITY],

@@ -29,7 +29,7 @@ WRONG = {
     "8.3.1 an empty method": [(":method", ""), SCHEME, PATH, AUTHORITY],
     "8.3.1 a method that is no token": [(":method", "G ET"), SCHEME, PATH, AUTHORITY],
     "8.3.1 an empty scheme": [METHOD, (":scheme", ""), PATH, AUTHORITY],
-    "8.3.1 a scheme that is none": [METHOD, (":scheme", "h ttp"), PATH, AUTHORITY],
+    "8.3.1 an invalid scheme": [METHOD, (":scheme", "h ttp"), PATH, AUTHORITY],
     "8.3.1 a path without its slash": get("a"),
     "8.3.1 a path with a space": get("/a b"),
     "8.3.1 a path with a control character": get("/a\x01"),

@@ -47,7 +47,7 @@ class Load:
             thread.start()
 
     def wait_for_answers(self, count: int, timeout: float = PATIENCE) -> None:
-        """Waits for so many answers of all connections together, and at least one of each."""
+        """Waits for this many answers of all connections together, and at least one of each."""
         with self._changed:
             assert self._changed.wait_for(lambda: self._have_answered(count), timeout), self.tally
 

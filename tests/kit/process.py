@@ -176,7 +176,7 @@ class ServerProcess:
         return self.address[1]
 
     def addresses(self, count: int = 1, host: str = "") -> list[Address]:
-        """Waits until the log has named so many, of this host where one is given; in the order of their lines."""
+        """Waits until the log has named this many, of this host if one is given; in the order of the lines."""
 
         def named(text: str) -> list[Address]:
             found = [each for each in LISTENING.findall(text) if host in ("", each[0])]

@@ -1,6 +1,6 @@
 """How long tests wait: the one place for it.
 
-What has to come is waited for with PATIENCE. It is generous, since it costs time only where a test fails, and a machine
+Tests wait PATIENCE for whatever has to come. It is generous, since it costs time only where a test fails, and a machine
 that does ten other things must not make one fail. The servers under test are UNHURRIED: a deadline of their own that is
 shorter than PATIENCE would bring about what the test waits for, and hide that it did not come by itself.
 

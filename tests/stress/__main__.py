@@ -23,7 +23,7 @@ A_RUN = 20.0
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m stress", description="Random clients against a sanitized server.")
     parser.add_argument("--build", type=Path, required=True, help="folder with the package, built with both switches")
-    parser.add_argument("--seconds", type=float, default=600.0, help="in all; a seed with a dot is one run of so many")
+    parser.add_argument("--seconds", type=float, default=600.0, help="in total; a seed with a dot is one run of that")
     parser.add_argument(
         "--seed", default="", help="N for a series of runs, N.I for one of them; drawn where it is left out"
     )
@@ -32,7 +32,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--show", action="store_true", help="print the clients' scripts")
     parser.add_argument("--interface", choices=INTERFACES, help="only this one")
     parser.add_argument("--loop", choices=LOOPS, help="only this one")
-    parser.add_argument("--threads", type=int, choices=THREADS, help="of a WSGI application: only so many")
+    parser.add_argument("--threads", type=int, choices=THREADS, help="only this many threads of a WSGI application")
     parser.add_argument("--tls", action=argparse.BooleanOptionalAction, help="only with it, only without")
     parser.add_argument("--without", default="", help="letters of the application's steps that are left out")
     parser.add_argument("--no-leaks", dest="leaks", action="store_false", help="memory that nobody holds is no failure")

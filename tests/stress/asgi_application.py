@@ -178,7 +178,7 @@ class Call:
         await self.send({"type": "http.response.trailers", "headers": headers})
 
     async def step_O(self, argument: str) -> None:  # noqa: N802
-        """An event that is none, or out of order."""
+        """An invalid event, or one out of order."""
         kind = ("http.response.start", "http.response.trailers", "nonsense", "websocket.accept")[number(argument) % 4]
         try:
             await self.send({"type": kind, "status": 200})
@@ -332,7 +332,7 @@ class Call:
         await self.send({"type": "websocket.send", "text": "ä" * number(argument)})
 
     async def step_E(self, argument: str) -> None:  # noqa: N802
-        """Echoes so many messages, or until the client has gone."""
+        """Echoes this many messages, or until the client has gone."""
         for _ in range(number(argument, 1)):
             event = await within(self.receive)
             if event is None or event["type"] == "websocket.disconnect":

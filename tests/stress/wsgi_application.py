@@ -243,7 +243,7 @@ def done_with(reference: Any, write: Any, piece: bytes) -> None:
 
 
 class Whole(list[bytes]):
-    """A list that is none to those who look closely."""
+    """A list that is not one on a close look."""
 
 
 def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

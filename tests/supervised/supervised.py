@@ -67,7 +67,7 @@ class Supervised(ServerProcess):
         return found
 
     def wait_for_workers(self, count: int, state: str = "serving", timeout: float = PATIENCE) -> dict[int, int]:
-        """Waits until exactly so many workers, of all, are in that state, and no other worker is there: the supervisor
+        """Waits until exactly this many workers are in that state, and there is no other worker: the supervisor
         has heard of those that have ended."""
         assert until(lambda: len(self.workers(state)) == count == len(self._all_workers()), timeout), (
             f"never {count} workers that are {state}: {[title(pid) for pid in children(self.pid)]}\n{self.log.text}"

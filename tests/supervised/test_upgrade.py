@@ -62,7 +62,7 @@ def test_new_one_goes(supervise: Supervise) -> None:
 
 
 def everybody(supervised: Supervised) -> set[int]:
-    """The processes that answer on connections of their own, so many that each socket gets some."""
+    """Returns the processes that answer on separate connections, enough of them that each socket gets some."""
     return {int(supervised.get().split()[1]) for _ in range(60)}
 
 

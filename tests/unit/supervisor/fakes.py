@@ -120,7 +120,7 @@ def _socket() -> socket.socket:
 
 @dataclass(eq=False)
 class Worker:
-    """A process that is none, as it looks from inside: its end of the channel, and what has come to it."""
+    """A fake process as seen from inside: its end of the channel, and what has come to it."""
 
     handle: WorkerHandle
     end: Channel

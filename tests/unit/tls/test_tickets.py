@@ -83,7 +83,7 @@ class Workers:
         self._pass_time = pass_time
 
     def greet(self, days: float, session: ssl.SSLSession | None = None) -> tuple[bool, ssl.SSLSession | None]:
-        """A handshake with a new one, so many days after its fork: whether the session went on, and the next one."""
+        """Makes a handshake with a new one, days after its fork. Whether the session was resumed, and the next one."""
         ours, theirs = socket.socketpair()
         pid = os.fork()
         if pid == 0:
