@@ -8,7 +8,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from cpython.ref cimport PyObject
 
-from base cimport fs_ip, fs_slice
+from base cimport fs_bucket, fs_ip, fs_slice
 from net cimport (FS_POLL_BATCH, fs_address, fs_handover, fs_log_file, fs_outpool, fs_outqueue, fs_poller, fs_ready, fs_relay, fs_timer, fs_wheel)
 from proto cimport (fs_budget, fs_event, fs_field, fs_forwarded, fs_trusted, fs_h1, fs_h1_shared, fs_head_common, fs_limits, fs_proxy_header, fs_request_head, fs_sink,
                     fs_body_queue, fs_h2, fs_h2_shared, fs_h2_stream, fs_stream, fs_ws, fs_ws_deflate_params, fs_ws_event,
@@ -88,6 +88,7 @@ include "kernel/sibling.pxd"
 include "kernel/forwarding.pxd"
 include "kernel/descriptors.pxd"
 include "kernel/listening.pxd"
+include "kernel/refusals.pxd"
 include "kernel/connection.pxd"
 include "kernel/driver.pxd"
 

@@ -1,6 +1,6 @@
 # What ext/core uses of ext/base. The contracts are in the headers.
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 cdef extern from "base/slice.h" nogil:
     ctypedef struct fs_slice:
@@ -21,3 +21,11 @@ cdef extern from "base/allocator.h" nogil:
     ctypedef struct fs_allocator:
         pass
     const fs_allocator fs_system_allocator
+
+
+cdef extern from "base/bucket.h" nogil:
+    ctypedef struct fs_bucket:
+        pass
+
+    void fs_bucket_init(fs_bucket *bucket, uint32_t burst, uint32_t rate, uint64_t now)
+    bint fs_bucket_take(fs_bucket *bucket, uint64_t now)

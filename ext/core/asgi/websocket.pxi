@@ -204,8 +204,7 @@ cdef class WebSocketExchange(ASGIExchange):
     cdef raises failed(self, int error) except -1:
         """Ends the WebSocket: the peer has broken the protocol, and the close frame that says so is queued."""
         cdef const fs_error_info *info = fs_error_describe(error)
-        count_error(self.driver, error)
-        report(self.driver.logger, LOG_DEBUG, "WebSocket failed: %s: %s", (info.text.decode(), self.path_name()))
+        refused(self.connection, error, request_of(self))
         self.note_end(info.close_code, info.text.decode())
         self.leave()
 
@@ -319,7 +318,7 @@ cdef class WebSocketExchange(ASGIExchange):
             # Its answer may well have come: we do not read.
             self.pong_by = self.driver.now + self.driver.limits.timeout_ws_pong
             return 0
-        count_error(self.driver, FS_E_WS_PING_TIMEOUT)
+        refused(self.connection, FS_E_WS_PING_TIMEOUT, request_of(self))
         self.close_with(CLOSE_INTERNAL, "keepalive ping timeout")
         self.leave()
 

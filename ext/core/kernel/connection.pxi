@@ -238,7 +238,7 @@ cdef class Connection:
             self.lose(FS_E_PROXY_HEADER)
         elif self.tls is not None and self.tls.state == TLS_HANDSHAKE:
             if not self.tls.no_bytes_yet:
-                count_error(self.driver, FS_E_TLS)
+                refused(self, FS_E_TLS)
             self.close(False)
         else:
             if self.opening is not None:
@@ -500,7 +500,7 @@ cdef class Connection:
         """Ends a connection whose peer nothing can or may reach any more."""
         if self.fd >= 0:
             self.error = error
-            count_error(self.driver, error)
+            refused(self, error)
             self.close(True)
 
     cdef raises close(self, bint reset) except -1:

@@ -114,7 +114,6 @@ cdef raises judge(Connection connection) except -1:
     elif connection.proxy_part is not None:
         connection.lose(FS_E_PROXY_HEADER)
     elif connection.phase == PHASE_TLS:
-        report(driver.logger, LOG_DEBUG, "TLS failed: the handshake did not come to its end in time", ())
         connection.lose(FS_E_TLS)
     else:
         session.expired(driver.now - connection.grace)

@@ -18,6 +18,7 @@ cdef class Driver:
     cdef bytes server_line
     cdef bytes extra_lines
     cdef AccessLog access_log
+    cdef Refusals refusals
     cdef list scheduled                 # connections that want a turn outside poll
     cdef PyObject *deferred[DEFER_MAX]  # strong: connections whose turn still has to end
     cdef uint32_t deferred_count

@@ -45,6 +45,7 @@ cdef class Driver:
         self.extra_lines = own_date + header_lines([field for field in headers if field[0].lower() not in own])
         self.open_status(status)
         self.access_log = open_access_log(access_log_fd, self.status, logger)
+        self.refusals = Refusals()
         self.queues = self.limits.max_queue or self.limits.timeout_queue
         self.queue = collections.OrderedDict()
         self.admitted = []
@@ -361,6 +362,8 @@ cdef class Driver:
             self.check_idle()
             check_held(self)
         show_held(self)
+        if PyList_GET_SIZE(self.refusals.waiting):
+            self.refusals.write(self.logger)
         if self.access_log.oldest and self.log_timer.next == NULL:
             fs_wheel_arm(&self.wheel, &self.log_timer, self.access_log.oldest + LOG_AGE_MS)
         if self.ended_now:

@@ -171,7 +171,7 @@ cdef class H1Session(Session):
     cdef raises refuse(self, int error) except -1:
         cdef Exchange exchange = self.exchange
         cdef bint answered = self.h1.stream.head_sent != 0
-        count_error(self.driver, error)
+        refused(self.connection, error, None if exchange is None else request_of(exchange))
         if exchange is None:
             fs_h1_refuse(&self.h1, error)
             log_rejected(self.connection, error)

@@ -211,7 +211,7 @@ cdef class H2Session(Session):
         if error == FS_E_PEER_GONE:
             self.driver.status.http2_resets += 1
         else:
-            count_error(self.driver, error)
+            refused(self.connection, error, request_of(exchange))
         exchange.on_lost()
         if exchange.stream != NULL:
             exchange.log_departure(self.connection.error if self.connection.fd < 0 else error)
@@ -219,7 +219,7 @@ cdef class H2Session(Session):
 
     cdef raises refuse_stream(self, fs_h2_stream *stream, int error) except -1:
         """Refuses a request whose head is wrong."""
-        count_error(self.driver, error)
+        refused(self.connection, error)
         if error != FS_E_H2_MALFORMED:
             fs_h2_refuse(stream, error)
             log_rejected(self.connection, error)
@@ -227,7 +227,7 @@ cdef class H2Session(Session):
     cdef raises refuse_exchange(self, Exchange exchange, int error) except -1:
         cdef fs_h2_stream *stream = <fs_h2_stream *>exchange.stream
         cdef int status = exchange.stream.status if exchange.stream.head_sent else fs_error_describe(error).status
-        count_error(self.driver, error)
+        refused(self.connection, error, request_of(exchange))
         exchange.on_refused()
         if exchange.stream == NULL:
             return 0
@@ -242,8 +242,7 @@ cdef class H2Session(Session):
         if error == FS_E_NOMEM:
             connection.lose(error)
             return 0
-        count_error(self.driver, error)
-        report(self.driver.logger, LOG_DEBUG, "HTTP/2 failed: %s", (fs_error_describe(error).text.decode(),))
+        refused(connection, error)
         self.failure_counted = True
         self.lose_all()
 
@@ -427,7 +426,7 @@ cdef class H2Session(Session):
             if exchange is not None:
                 self.stream_lost(exchange, FS_E_PEER_STALLED)
             else:
-                count_error(self.driver, FS_E_PEER_STALLED)
+                refused(self.connection, FS_E_PEER_STALLED)
         elif exchange is not None and exchange.wants_body():
             self.refuse_exchange(exchange, FS_E_TIMEOUT)
         elif exchange is not None:

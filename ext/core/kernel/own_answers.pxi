@@ -48,7 +48,7 @@ cdef raises refuse_unopened(Connection connection, fs_event *event, int error) e
     cdef fs_stream *stream = event.stream
     cdef Driver driver = connection.driver
     cdef int status = fs_error_describe(error).status
-    count_error(driver, error)
+    refused(connection, error, f"{method_name(event.head.method)} {event.head.target.p[:event.head.target.n].decode('latin-1')}")
     driver.status.overloaded += error == FS_E_OVERLOADED
     fs_status_count_response(driver.status, status)
     if send_status(stream, status) < 0:

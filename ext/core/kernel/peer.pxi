@@ -67,7 +67,6 @@ cdef Py_ssize_t take_proxy_header(Connection connection, const char *p, size_t n
         connection.proxy_part = PyBytes_FromStringAndSize(p, n) if before == 0 else whole
         return n
     if result < 0:
-        report(connection.driver.logger, LOG_DEBUG, "refused connection: %s", (fs_error_describe(result).text.decode(),))
         connection.lose(result)
         return 0
     take_addresses(connection, &header)

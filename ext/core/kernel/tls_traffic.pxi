@@ -43,11 +43,10 @@ cdef raises begin_tls(Connection connection, object settings) except -1:
 
 cdef raises fail_tls(Connection connection, object error) except -1:
     """Ends a connection whose peer does not speak TLS as allowed here: it gets the alert, and nothing after it."""
-    report(connection.driver.logger, LOG_DEBUG, "TLS failed: %s", (error,))
     if connection.tls.state != TLS_HANDSHAKE:
         connection.lose(FS_E_TLS)
         return 0
-    count_error(connection.driver, FS_E_TLS)
+    refused(connection, FS_E_TLS, str(error))
     send_tls(connection)
     connection.linger()
 
