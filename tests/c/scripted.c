@@ -463,7 +463,7 @@ void scripted_close(scripted *s)
     text_free(&s->body);
 }
 
-static void drain_events(scripted *s)
+static void take_events(scripted *s)
 {
     const size_t most = fs_h1_unread(&s->h1) + 16; /* an event that takes no byte is rare, and never follows another */
     fs_event event;
@@ -487,7 +487,7 @@ int scripted_feed(scripted *s, const char *p, size_t n)
     guarded input = guarded_copy(p, n);
 
     note_result(s, fs_h1_feed(&s->h1, input.p, n));
-    drain_events(s);
+    take_events(s);
     if (!s->nomem)
         note_result(s, fs_h1_settle(&s->h1));
     guarded_release(&input);
@@ -500,7 +500,7 @@ int scripted_eof(scripted *s)
 
     if (result < 0)
         on_error(s, result);
-    drain_events(s);
+    take_events(s);
     if (!s->nomem)
         note_result(s, fs_h1_settle(&s->h1));
     return s->nomem ? FS_E_NOMEM : FS_OK;

@@ -110,7 +110,7 @@ static void put_error(int error)
     CHECK_INT(fs_h1_refuse(&m.h1, error), FS_OK);
 }
 
-static void drain_events(void)
+static void take_events(void)
 {
     for (;;) {
         fs_event event;
@@ -134,7 +134,7 @@ static void play(const fs_limits *limits, const char *p, size_t n, size_t first,
     open_with(limits);
     for (size_t at = 0, end = first; at < n; at = end, end += step) {
         feed_bytes(p + at, (end < n ? end : n) - at);
-        drain_events();
+        take_events();
         settle();
         CHECK(m.h1.store || fs_h1_unread(&m.h1) == 0);
         if (m.h1.reading == FS_H1_READ_IDLE || m.h1.reading == FS_H1_READ_DISCARD)
@@ -142,7 +142,7 @@ static void play(const fs_limits *limits, const char *p, size_t n, size_t first,
     }
     if (eof && (error = fs_h1_eof(&m.h1)) < 0)
         put_error(error);
-    drain_events();
+    take_events();
     end_body();
 }
 

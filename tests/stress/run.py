@@ -27,7 +27,7 @@ OBJECTS = {
     "TLSFilter": 0,
     "WebSocketExchange": 0,
     "Received": 0,
-    "Drained": 0,
+    "WriteRoom": 0,
     "Wakeup": 0,
     "Task": 1,
 }
