@@ -464,4 +464,4 @@ cdef void held_up(void *threads) noexcept with gil:
     try:
         driver.send_deferred()
     except BaseException as failure:
-        report(driver.logger, LOG_CRITICAL, "Internal error in the driver", (), failure)
+        report(driver.logger, LOG_CRITICAL, "internal error in the driver", (), failure)
