@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from bench.measure.cputime import read_cpu, spent
-from bench.plan import HERE, Interface, load_plan
+from bench.plan import HERE, Interface, Scenario, load_plan
 from bench.process import cores, on_core
 from bench.profile import callgrind
 from bench.profile.c_rooms import Cost
@@ -70,7 +70,8 @@ PROXIED = {
     "X-Forwarded-Host: www.example.org\r\n",
 }
 UNREAD = ", unread"
-ONLY_PIPELINED = {"12 fields", *PROXIED, *(f"{detail}{UNREAD}" for detail in PROXIED)}
+LONG_HEADS = "20 fields, answer with 15"
+ONLY_PIPELINED = {"12 fields", LONG_HEADS, *PROXIED, *(f"{detail}{UNREAD}" for detail in PROXIED)}
 
 
 class CoreError(Exception):
@@ -88,21 +89,29 @@ def _alone(case: Case) -> Case:
 
 
 def _requests() -> Iterable[Case]:
-    browser = load_plan().scenarios["browser"]
-    lines = "".join(f"{name}: {value}\r\n" for name, value in browser.headers.items())
+    scenarios = load_plan().scenarios
+    heads = scenarios["heads"]
     requests = {
         "1 field": b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n\r\n",
-        "12 fields": f"GET {browser.path} HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n{lines}\r\n".encode(),
+        "12 fields": _request_of(scenarios["browser"]),
     }
+    long_heads = Requests(_request_of(heads), heads.answer.text.encode())
     for interface, app in HELLO.items():
         for fields, request in requests.items():
             measured = ENTRIES[interface], END_OF_TURN, *PRODUCTS[interface]
             yield Case(interface, app, "request", fields, Requests(request), *measured)
+        yield Case(interface, heads.apps[interface], "request", LONG_HEADS, long_heads, *measured)
         for detail, lines in PROXIED.items():
             request = f"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n{lines}\r\n".encode()
             read = Case(interface, app, "request", detail, Requests(request), *measured)
             yield read
             yield replace(read, detail=detail + UNREAD, believed=False)
+
+
+def _request_of(scenario: Scenario) -> bytes:
+    """As wrk sends it."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in scenario.headers.items())
+    return f"GET {scenario.path} HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n{lines}\r\n".encode()
 
 
 def _messages() -> Iterable[Case]:
@@ -203,7 +212,7 @@ class Client:
     def ask(self, units: int) -> None:
         for _ in range(units // self._case.size):
             self._socket.sendall(self._case.dialogue.segment(self._segments, self._case.size))
-            self._read(TEXT, self._case.size)
+            self._read(self._case.dialogue.ends, self._case.size)
             self._segments += 1
 
     def _read(self, end: bytes, count: int) -> None:

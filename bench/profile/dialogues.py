@@ -1,7 +1,8 @@
 """What the client of a micro benchmark says, byte by byte: HTTP/1 requests, WebSocket messages, HTTP/2 streams.
 
-Each answer ends with what hello says, whichever protocol brings it: that is how the client counts them. What a client
-would compute, such as a mask or a compressed field, was computed before: a segment is put together, and sent.
+Each answer ends with what the application says, hello's unless it is another one, whichever protocol brings it: that is
+how the client counts them. What a client would compute, such as a mask or a compressed field, was computed before: a
+segment is put together, and sent.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,10 @@ class Dialogue(Protocol):
     """Of one connection, from its beginning."""
 
     @property
+    def ends(self) -> bytes:
+        """What each answer ends with."""
+
+    @property
     def opening(self) -> bytes:
         """Sent once, before the first segment; empty where nothing is."""
 
@@ -23,7 +28,7 @@ class Dialogue(Protocol):
         """What the answer to the opening ends with."""
 
     def segment(self, number: int, size: int) -> bytes:
-        """`size` times what is measured, in the segment of this number; each is answered with one TEXT."""
+        """`size` times what is measured, in the segment of this number; each is answered with one `ends`."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Requests:
     """HTTP/1 requests, pipelined."""
 
     request: bytes
+    ends: bytes = TEXT
     opening: ClassVar[bytes] = b""
     opened: ClassVar[bytes] = b""
 
@@ -43,6 +49,7 @@ class Messages:
     """WebSocket messages of one frame of text (RFC 6455 section 5.2)."""
 
     opened: ClassVar[bytes] = b"\r\n\r\n"
+    ends: ClassVar[bytes] = TEXT
     opening: ClassVar[bytes] = (
         b"GET / HTTP/1.1\r\nHost: " + AUTHORITY + b"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -61,6 +68,7 @@ class Streams:
     """
 
     opened: ClassVar[bytes] = TEXT
+    ends: ClassVar[bytes] = TEXT
 
     @property
     def opening(self) -> bytes:

@@ -11,6 +11,7 @@ import importlib
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 os.urandom = bytes
@@ -49,5 +50,6 @@ def serve_wsgi(app: Any, fd: int, believed: bool) -> None:
 
 if __name__ == "__main__":
     gc.disable()
+    sys.path.insert(0, str(Path(__file__).parent.parent / "apps"))  # what the modules there have in common
     served = importlib.import_module(f"bench.apps.{sys.argv[2]}").app
     {"asgi": serve_asgi, "wsgi": serve_wsgi}[sys.argv[1]](served, int(sys.argv[3]), "believed" in sys.argv[4:])

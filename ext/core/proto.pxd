@@ -175,6 +175,10 @@ cdef extern from "proto/forwarded.h" nogil:
     void fs_forwarded_read(const fs_trusted *trusted, const fs_field *fields, uint32_t n, fs_forwarded *said)
 
 
+cdef extern from "proto/response_fields.h" nogil:
+    int fs_check_field(const fs_field *field, uint32_t *id)
+
+
 cdef extern from "proto/list.h" nogil:
     bint fs_list_has(const char *list, size_t n, const char *member)
 

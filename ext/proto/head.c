@@ -2,6 +2,10 @@
 
 #include <string.h>
 
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
+
 /* ---- Date -------------------------------------------------------------- */
 
 typedef struct civil_date {
@@ -124,6 +128,19 @@ static uint64_t has_control(uint64_t word)
     return (((word - EACH_BYTE(0x20)) & ~word) | ((del - EACH_BYTE(0x01)) & ~del)) & EACH_BYTE(0x80);
 }
 
+#if defined(__x86_64__)
+enum { WIDE = 16 };
+
+/* The same of sixteen bytes, with what every processor of this kind has. */
+static int has_control_wide(const char *p)
+{
+    const __m128i bytes = _mm_loadu_si128((const __m128i *)p);
+    const __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+
+    return _mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f)))) != 0;
+}
+#endif
+
 static int is_blank(char c)
 {
     return c == ' ' || c == '\t';
@@ -137,7 +154,15 @@ int fs_is_field_value(const char *p, size_t n)
         return 1;
     if (is_blank(p[0]) || is_blank(p[n - 1]))
         return 0;
-    /* Eight at a time: cookies and tokens are long. A tab among eight only costs the table. */
+    /* Many at a time: cookies and tokens are long. A tab among them only costs the table. */
+#if defined(__x86_64__)
+    if (n >= WIDE) {
+        for (; i + WIDE <= n; i += WIDE)
+            if (has_control_wide(p + i) && !all_of(p + i, WIDE, VALUE))
+                return 0;
+        return i == n || !has_control_wide(p + n - WIDE) || all_of(p + i, n - i, VALUE);
+    }
+#endif
     for (uint64_t word; i + sizeof word <= n; i += sizeof word) {
         memcpy(&word, p + i, sizeof word);
         if (has_control(word) && !all_of(p + i, sizeof word, VALUE))

@@ -1,6 +1,7 @@
 #include "response_fields.h"
 
 #include "fields.h"
+#include "head.h"
 #include "list.h"
 #include "match.h"
 
@@ -38,6 +39,16 @@ fs_slice fs_value_of(const fs_field *field)
     while (value.n && fs_is_blank(value.p[0]))
         value.p++, value.n--;
     return value;
+}
+
+int fs_check_field(const fs_field *field, uint32_t *id)
+{
+    const fs_slice value = fs_value_of(field);
+
+    *id = fs_field_id(field);
+    if (!*id && !fs_is_token(field->name, field->name_len)) /* a name of the table is one */
+        return FS_E_APP_FIELD_NAME;
+    return fs_is_field_value(value.p, value.n) ? FS_OK : FS_E_APP_FIELD_VALUE;
 }
 
 char *fs_put_name(char *p, const fs_field *field, uint32_t id)

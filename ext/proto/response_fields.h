@@ -20,6 +20,12 @@ uint32_t fs_field_id(const fs_field *field);
 /* The value without the blanks around it, which do not belong to it (RFC 9110 section 5.5). */
 fs_slice fs_value_of(const fs_field *field);
 
+/*
+ * Checks a field before its head is written, and looks up the id of its name.
+ * FS_OK, FS_E_APP_FIELD_NAME or FS_E_APP_FIELD_VALUE.
+ */
+int fs_check_field(const fs_field *field, uint32_t *id);
+
 /* Writes the name in lower case. Returns its end, or NULL if it is not a token. A name with an id is in the table. */
 char *fs_put_name(char *p, const fs_field *field, uint32_t id);
 

@@ -2,6 +2,8 @@
 
 #include "h1_fixture.h"
 
+#include "proto/response_fields.h"
+
 /* ---- heads ------------------------------------------------------------------ */
 
 static void a_whole_answer_gets_its_length(void)
@@ -20,6 +22,37 @@ static void a_whole_answer_gets_its_length(void)
     CHECK_OUT("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nx-a: \r\nx-a: b c\r\ncontent-length: 5\r\n\r\nhello");
     CHECK(!fs_h1_must_close(&m.h1) && !fs_h1_busy(&m.h1));
     close_machine();
+}
+
+/* What fs_check_field says of a field is what a head with it says. */
+static void a_field_is_checked_before_its_head_is_written(void)
+{
+    static const struct {
+        const char *name, *value;
+        int result;
+        uint32_t id;
+    } rows[] = {
+        {"content-type", "text/plain", FS_OK, FS_FIELD_CONTENT_TYPE}, {"Content-TYPE",
+        " \tx y\t ", FS_OK, FS_FIELD_CONTENT_TYPE},
+        {"date", "", FS_OK, FS_FIELD_DATE}, {"X-Own", "a\tb", FS_OK, 0}, {"x", "\xff", FS_OK, 0},
+        {"", "a", FS_E_APP_FIELD_NAME, 0}, {"x y", "a", FS_E_APP_FIELD_NAME, 0}, {"x:", "a", FS_E_APP_FIELD_NAME, 0},
+        {"date ", "a", FS_E_APP_FIELD_NAME, 0}, {"x\r\ny", "a", FS_E_APP_FIELD_NAME, 0}, {"\xe9",
+        "a", FS_E_APP_FIELD_NAME, 0},
+        {"date", "a\r\nb: c", FS_E_APP_FIELD_VALUE, FS_FIELD_DATE}, {"x-own", "\x7f", FS_E_APP_FIELD_VALUE, 0},
+        {"x-own", "a value that is longer than sixteen bytes\n", FS_E_APP_FIELD_VALUE, 0},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const fs_field each = field(rows[i].name, rows[i].value);
+        uint32_t id;
+
+        harness_note("%s: %s", rows[i].name, rows[i].value);
+        CHECK_INT(fs_check_field(&each, &id), rows[i].result);
+        CHECK_INT(id, rows[i].id);
+        open_machine();
+        CHECK_INT(head(request(GET), 200, &each, 1, 0), rows[i].result);
+        close_machine();
+    }
 }
 
 static void date_server_and_configured_lines_are_added(void)
@@ -643,6 +676,7 @@ static void a_refusal_without_room_still_closes(void)
 int main(void)
 {
     RUN(a_whole_answer_gets_its_length);
+    RUN(a_field_is_checked_before_its_head_is_written);
     RUN(date_server_and_configured_lines_are_added);
     RUN(what_is_invalid_sends_nothing_and_another_head_may_follow);
     RUN(a_reason_is_taken_and_checked);

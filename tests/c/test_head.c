@@ -137,6 +137,22 @@ static void values(void)
             }
 }
 
+/* A tab is legal wherever it makes the table be asked, and hides nothing that stands elsewhere. */
+static void a_tab_and_what_is_illegal(void)
+{
+    char text[50];
+
+    for (size_t n = 3; n <= sizeof text; n++)
+        for (size_t tab = 1; tab + 1 < n; tab++)
+            for (size_t at = 0; at < n; at++) {
+                memset(text, 'v', n);
+                text[tab] = '\t';
+                CHECK(fs_is_field_value(text, n));
+                text[at] = at % 2 ? '\n' : '\x7f';
+                CHECK(!fs_is_field_value(text, n));
+            }
+}
+
 static void values_are_not_read_past_their_end(void)
 {
     char text[40];
@@ -229,6 +245,7 @@ int main(void)
     RUN(date_can_be_off);
     RUN(tokens);
     RUN(values);
+    RUN(a_tab_and_what_is_illegal);
     RUN(values_are_not_read_past_their_end);
     RUN(phrases);
     RUN(every_phrase_is_a_reason_phrase);

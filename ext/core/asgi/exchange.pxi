@@ -295,13 +295,14 @@ async def as_coroutine(awaitable):
 cdef raises check_fields(object pairs) except -1:
     """Raises if a header is wrong: at the event that brings it, although its bytes are written only with the body."""
     cdef fs_field field
+    cdef uint32_t id
+    cdef int result
     cdef Py_ssize_t i
     for i in range(PySequence_Fast_GET_SIZE(pairs)):
         borrow_field(<object>PySequence_Fast_GET_ITEM(pairs, i), &field)
-        if not fs_is_token(field.name, field.name_len):
-            raise ValueError(f"not a header name: {<object>PySequence_Fast_GET_ITEM(pairs, i)!r:.100}")
-        if not fs_is_field_value(field.value, field.value_len):
-            raise ValueError(f"not a header value: {<object>PySequence_Fast_GET_ITEM(pairs, i)!r:.100}")
+        result = fs_check_field(&field, &id)
+        if result < 0:
+            raise_of_field(<object>PySequence_Fast_GET_ITEM(pairs, i), result)
     return 0
 
 
@@ -313,13 +314,17 @@ cdef raises collect_fields(object pairs, fs_field *fields, Py_ssize_t n) except 
     return 0
 
 
-cdef raises borrow_field(object pair, fs_field *field) except -1:
+cdef inline raises borrow_field(object pair, fs_field *field) except -1:
     cdef PyObject *name
     cdef PyObject *value
-    if type(pair) is not tuple and type(pair) is not list or PySequence_Fast_GET_SIZE(pair) != 2:
+    if type(pair) is tuple and PyTuple_GET_SIZE(pair) == 2:
+        name = PyTuple_GET_ITEM(pair, 0)
+        value = PyTuple_GET_ITEM(pair, 1)
+    elif type(pair) is list and PyList_GET_SIZE(pair) == 2:
+        name = PyList_GET_ITEM(pair, 0)
+        value = PyList_GET_ITEM(pair, 1)
+    else:
         raise TypeError(f"a header is a pair of bytes, not {pair!r:.100}")
-    name = PySequence_Fast_GET_ITEM(pair, 0)
-    value = PySequence_Fast_GET_ITEM(pair, 1)
     if not PyBytes_Check(<object>name) or not PyBytes_Check(<object>value):
         raise TypeError(f"a header is a pair of bytes, not {pair!r:.100}")
     if PyBytes_GET_SIZE(<object>name) > 65536 or PyBytes_GET_SIZE(<object>value) > 16777216:
@@ -328,7 +333,6 @@ cdef raises borrow_field(object pair, fs_field *field) except -1:
     field.value = PyBytes_AS_STRING(<object>value)
     field.name_len = <uint32_t>PyBytes_GET_SIZE(<object>name)
     field.value_len = <uint32_t>PyBytes_GET_SIZE(<object>value)
-    trim_value(field)
     field.id = 0
     return 0
 

@@ -182,7 +182,7 @@ cdef bint untouched(PyObject *given, PyObject *items) noexcept:
 
 
 cdef raises put_host(list headers, const fs_request_head *head, tuple host) except -1:
-    """The first of the fields, and the only one of its name."""
+    """Makes `host` the first of the fields, and the only one of its name."""
     if head.nfields and head.fields[0].id == FS_FIELD_HOST:
         headers[0] = host
     else:

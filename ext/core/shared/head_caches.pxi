@@ -23,23 +23,34 @@ cdef raises fill_field_names() except -1:
 
 
 cdef inline uint64_t hash_bytes(uint64_t h, const char *p, size_t n) noexcept nogil:
-    cdef uint64_t word
-    while n >= 8:
-        memcpy(&word, p, 8)
-        h = (h ^ word) * <uint64_t>0x9E3779B97F4A7C15
-        h ^= h >> 29
-        p += 8
-        n -= 8
-    if n:
-        word = n
-        memcpy(&word, p, n)
-        h = (h ^ word) * <uint64_t>0x9E3779B97F4A7C15
-        h ^= h >> 29
-    return h
+    # Words from the front, then the last one, which may overlap them; of less than a word, all of it and its length.
+    cdef uint64_t word = <uint64_t>n << 56
+    cdef const char *last
+    cdef size_t i
+    if n >= 8:
+        last = p + n - 8
+        while p < last:
+            memcpy(&word, p, 8)
+            h = (h ^ word) * <uint64_t>0x9E3779B97F4A7C15
+            h ^= h >> 29
+            p += 8
+        memcpy(&word, last, 8)
+    else:
+        for i in range(n):
+            word |= <uint64_t><unsigned char>p[i] << 8 * i
+    h = (h ^ word) * <uint64_t>0x9E3779B97F4A7C15
+    return h ^ h >> 29
 
 
 cdef inline bint bytes_equal(object o, const char *p, size_t n) noexcept:
     return <size_t>PyBytes_GET_SIZE(o) == n and memcmp(PyBytes_AS_STRING(o), p, n) == 0
+
+
+cdef inline bint is_name(PyObject *name, const fs_field *field) noexcept:
+    """Of a name that field_tuple has given: those of the table are one object each."""
+    if field.id != FS_FIELD_UNKNOWN:
+        return name == PyList_GET_ITEM(field_names, field.id)
+    return bytes_equal(<object>name, field.name, field.name_len)
 
 
 cdef inline bint sensitive(uint32_t id) noexcept nogil:
@@ -89,7 +100,7 @@ cdef class FieldCache:
         if place[0] != NULL:
             entry = <tuple>place[0]
             if (bytes_equal(<object>PyTuple_GET_ITEM(entry, 1), field.value, field.value_len)
-                    and bytes_equal(<object>PyTuple_GET_ITEM(entry, 0), field.name, field.name_len)):
+                    and is_name(PyTuple_GET_ITEM(entry, 0), field)):
                 return entry
         entry = field_tuple(field)
         Py_INCREF(entry)

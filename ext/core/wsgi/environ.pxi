@@ -86,7 +86,9 @@ cdef class EnvironFields:
         cdef EnvironField entry
         if place[0] != NULL:
             entry = <EnvironField>place[0]
-            if latin_equal(entry.value, field.value, field.value_len) and bytes_equal(entry.name, field.name, field.name_len):
+            if latin_equal(entry.value, field.value, field.value_len) and (
+                    <PyObject *>entry.key == PyList_GET_ITEM(environ_keys, field.id) if field.id != FS_FIELD_UNKNOWN
+                    else bytes_equal(entry.name, field.name, field.name_len)):
                 return entry
         entry = self.make(field)
         Py_INCREF(entry)

@@ -53,7 +53,6 @@ cdef raises borrow_text(object pair, fs_field *field) except -1:
     field.value = <const char *>PyUnicode_DATA(value)
     field.value_len = <uint32_t>PyUnicode_GET_LENGTH(value)
     field.id = 0
-    trim_value(field)
     return 0
 
 
@@ -74,9 +73,10 @@ cdef inline bint says_close(object pair, uint32_t id) except -1:
 cdef uint32_t check_text_field(object pair) except? 0xffffffff:
     """Returns a header's id. Raises if the header is wrong."""
     cdef fs_field field
+    cdef uint32_t id
+    cdef int result
     borrow_text(pair, &field)
-    if not fs_is_token(field.name, field.name_len):
-        raise ValueError(f"not a header name: {pair!r:.100}")
-    if not fs_is_field_value(field.value, field.value_len):
-        raise ValueError(f"not a header value: {pair!r:.100}")
-    return fs_field_find(field.name, field.name_len)
+    result = fs_check_field(&field, &id)
+    if result < 0:
+        raise_of_field(pair, result)
+    return id
