@@ -1,5 +1,6 @@
 """What a table in C says is nowhere repeated by hand: what is derived from the tables agrees with them."""
 
+import logging
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 import core_tables as tool
 from fastserve import _core, core_tables
+from kit.driving import hello_wsgi
 
 pytestmark = pytest.mark.one_python
 
@@ -21,6 +23,8 @@ def test_the_module_is_what_the_tool_makes_of_the_tables() -> None:
 def test_the_module_says_what_the_compiled_core_does() -> None:
     assert list(core_tables.LIMITS.items()) == list(_core.LIMITS.items())
     assert core_tables.STATUS_FIELDS == _core.STATUS_FIELDS
+    counts = _core.Driver(_core.WSGI(hello_wsgi), logger=logging.getLogger()).counters()
+    assert {f"error_{name.replace('-', '_')}" for name in core_tables.ERRORS} <= counts.keys()
 
 
 def declared(pxd: str, struct: str) -> dict[str, str]:

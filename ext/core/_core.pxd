@@ -63,6 +63,7 @@ cdef extern from "status.h":
         uint64_t mailbox
         uint64_t handed_over
         uint64_t taken_over
+        uint64_t errors[512]
 
     void fs_status_init(fs_status *status)
     void fs_status_count_response(fs_status *status, int code)

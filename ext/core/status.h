@@ -101,6 +101,7 @@ static const char *const fs_status_names[FS_STATUS_COUNT] = {
 #define FS_STATUS_OTHERS 16
 #define FS_STATUS_ROWS 58
 #define FS_STATUS_ROW_TEXT 119
+#define FS_STATUS_ERRORS 512
 
 /* A request that is being served. */
 typedef struct fs_status_row {
@@ -120,12 +121,13 @@ typedef struct fs_status {
     };
     uint64_t others[FS_STATUS_OTHERS]; /* not ours to write */
     fs_status_row rows[FS_STATUS_ROWS];
+    uint64_t errors[FS_STATUS_ERRORS]; /* by the codes of proto/error.h, which are negative: -code */
 } fs_status;
 
 _Static_assert(FS_STATUS_COUNT <= FS_STATUS_WORDS, "the fields fit their words");
 _Static_assert(sizeof(fs_status_row) == 128, "two lines of the cache");
 _Static_assert(offsetof(fs_status, others) == 640 && offsetof(fs_status, rows) == 768, "as the readers have it");
-_Static_assert(sizeof(fs_status) == 8192, "two pages");
+_Static_assert(offsetof(fs_status, errors) == 8192 && sizeof(fs_status) == 12288, "three pages");
 _Static_assert(FS_STATUS_ROWS <= 64, "a word has a bit for each row");
 
 #define FS_STATUS_ALL_ROWS ((UINT64_C(1) << FS_STATUS_ROWS) - 1)

@@ -140,7 +140,7 @@ class Driver:
         """forwarding: the peers whose X-Forwarded-For, -Proto and -Host are believed; None: nobody's.
         proxy_protocol: says of a peer's host, None for a Unix socket's, whether its connections begin with a
         header of the PROXY protocol; asked once a connection. None: nobody's do.
-        status: 8192 bytes, aligned to 8, in which it counts and notes what is in flight (ext/core/status.h), for
+        status: 12288 bytes, aligned to 8, in which it counts and notes what is in flight (ext/core/status.h), for
         others to read at any moment; memory of its own where it is None.
         http: "1.1", "2", or "auto" for both; a build without HTTP/2 speaks the first only.
 

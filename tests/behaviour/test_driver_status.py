@@ -329,7 +329,7 @@ def wsgi(environ, start_response):
         threading.Event().wait()
     return hello_wsgi(environ, start_response)
 
-driving = Driving(kind, asgi=asgi, wsgi=wsgi, status=memoryview(mmap.mmap(block, 8192)))
+driving = Driving(kind, asgi=asgi, wsgi=wsgi, status=memoryview(mmap.mmap(block, 12288)))
 driving.driver.add_listener(listening)
 with driving:
     threading.Event().wait()

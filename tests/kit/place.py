@@ -10,6 +10,7 @@ from kit.client import Client
 from kit.driving import Driving, listener
 from kit.http2 import HTTP2
 from kit.process import Server
+from kit.status import BLOCK
 from kit.waiting import until
 
 
@@ -24,7 +25,7 @@ class Place:
 
     def __init__(self, kind: str, *, asgi: Any = None, wsgi: Any = None, **limits: int) -> None:
         self.kind = kind
-        self._memory = mmap.mmap(-1, 8192)
+        self._memory = mmap.mmap(-1, BLOCK)
         self.driving = Driving(kind, asgi=asgi, wsgi=wsgi, status=memoryview(self._memory), limits=limits)
         self.listener = listener()
         self.address: tuple[str, int] = self.listener.getsockname()

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from fastserve import _core
 
-BLOCK = 8192
+BLOCK = 12288
+ROWS_END = 8192
 ROWS_AT = 768
 ROW = 128
 BUCKETS = tuple(name for name in _core.STATUS_FIELDS if name.startswith("duration_") and name != "duration_sum_us")
@@ -29,7 +30,7 @@ class Status:
 
     def rows(self) -> list[Row]:
         found = []
-        for at in range(ROWS_AT, BLOCK, ROW):
+        for at in range(ROWS_AT, ROWS_END, ROW):
             start, length = struct.unpack_from("=QB", self.memory, at)
             if start:
                 found.append(Row(start, self.memory[at + 9 : at + 9 + length]))

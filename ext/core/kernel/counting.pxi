@@ -6,7 +6,7 @@ cdef enum:
 
 cdef void count_error(Driver driver, int error) noexcept:
     if -512 < error < 0:
-        driver.errors[-error] += 1
+        driver.status.errors[-error] += 1
     if error == FS_E_NO_ROOM:
         driver.status.no_room += 1
     elif error == FS_E_NEVER_FITS:

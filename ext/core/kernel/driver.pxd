@@ -73,7 +73,6 @@ cdef class Driver:
     # memoryview that it finds in a cycle with us, although we count there until the end.
     cdef Py_buffer *status_buffer
     cdef uint64_t free_rows             # free rows of its table of requests
-    cdef uint64_t errors[512]           # by -code
     cdef list siblings                  # siblings to which connections may be handed over
     cdef dict by_name                   # listeners, by the names that siblings know
     cdef uint32_t short_lived           # connections that have ended soon, since the last accept

@@ -635,7 +635,7 @@ cdef class Driver:
         }
         for i in range(count):
             if -512 < table[i].code < 0:
-                counts["error_" + table[i].name.decode().replace("-", "_")] = self.errors[-table[i].code]
+                counts["error_" + table[i].name.decode().replace("-", "_")] = self.status.errors[-table[i].code]
         return counts
 
 

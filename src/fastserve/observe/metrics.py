@@ -5,7 +5,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from fastserve.core_tables import STATUS_FIELDS
-from fastserve.observe.scoreboard import Scoreboard, State, WorkerBlock, now
+from fastserve.observe.scoreboard import REASONS, Scoreboard, State, WorkerBlock, now
 from fastserve.version import version
 
 if TYPE_CHECKING:
@@ -131,6 +131,13 @@ def _requests(totals: Mapping[str, int]) -> "Iterator[Metric]":
     errors.add_metric(["peer"], totals["peer_errors"])
     errors.add_metric(["application"], totals["application_errors"])
     yield errors
+    reasons = CounterMetricFamily(
+        "fastserve_errors_by_reason", "Requests and connections that ended badly, by the reason.", labels=["reason"]
+    )
+    for word, reason in REASONS.items():
+        if totals[word]:
+            reasons.add_metric([reason], totals[word])
+    yield reasons
     closes = CounterMetricFamily(
         "fastserve_websocket_closes",
         "WebSockets that ended, by the code that the application was told.",

@@ -1,9 +1,9 @@
 """The scoreboard: what each worker is doing, readable by others even if the worker hangs or is dead.
 
-Memory that the supervisor maps before it forks, in blocks of 8 KiB. The first is the supervisor's own; each other
-belongs to one worker process. In a worker's block the compiled driver writes the first words and the table of requests
-in flight (`ext/core/status.h`), the supervisor the rest. Each word has one writer, and a reader may see two words of
-different moments.
+Memory that the supervisor maps before it forks, in blocks of 12 KiB. The first is the supervisor's own; each other
+belongs to one worker process. In a worker's block the compiled driver writes the first words, the table of requests in
+flight and the counts of errors by reason (`ext/core/status.h`), the supervisor the rest. Each word has one writer, and
+a reader may see two words of different moments.
 """
 
 import enum
@@ -12,14 +12,16 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from fastserve.core_tables import STATUS_FIELDS
+from fastserve.core_tables import ERRORS, STATUS_FIELDS
 
-BLOCK = 8192
+BLOCK = 12288
 """Bytes of a block."""
 
 _CORE_WORDS = 80
 _ROWS_AT = 768
+_ROWS_END = 8192
 _ROW = 128
+_ERRORS_AT = _ROWS_END // 8
 
 _PATIENCE = 1000  # readings: the supervisor moves the totals of a worker within microseconds, unless it died in it
 
@@ -29,7 +31,10 @@ _MOMENTARY = frozenset(
         *("threads_overdue_since", "queued", "queued_since", "mailbox"),
     )
 )
-TOTALS = tuple(name for name in STATUS_FIELDS if name not in _MOMENTARY)
+REASONS = {f"error_{name}": name for name in ERRORS}
+"""The words that count errors, and the reasons that they count."""
+
+TOTALS = (*(name for name in STATUS_FIELDS if name not in _MOMENTARY), *REASONS)
 """The words that only grow, and are kept when their worker ends."""
 
 WORKER_FIELDS = ("pid", "slot", "generation", "state", "spawned", "ready", "resident")
@@ -98,6 +103,7 @@ class Block:
         """The bytes, for the driver."""
         self._words = memory.cast("B").cast("Q")
         names = {name: index for index, name in enumerate(STATUS_FIELDS)}
+        names |= {word: _ERRORS_AT + ERRORS[name] for word, name in REASONS.items()}
         self._at = {**names, **{name: _CORE_WORDS + index for index, name in enumerate(own_fields)}}
 
     def __getitem__(self, name: str) -> int:
@@ -139,7 +145,7 @@ class WorkerBlock(Block):
         """Returns the requests in flight, the oldest first; of very many, only some."""
         moment = now()
         found = []
-        for at in range(_ROWS_AT, BLOCK, _ROW):
+        for at in range(_ROWS_AT, _ROWS_END, _ROW):
             started = self._words[at // 8]
             if started:
                 length = min(self.memory[at + 8], _ROW - 9)

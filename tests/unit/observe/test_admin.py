@@ -21,7 +21,7 @@ from fastserve.errors import StartError
 from fastserve.observe import metrics
 from fastserve.observe.admin import application, workers
 from fastserve.observe.admin_access import Access, read_tokens
-from fastserve.observe.scoreboard import TOTALS, Cause, Scoreboard, State, WorkerBlock, now
+from fastserve.observe.scoreboard import REASONS, TOTALS, Cause, Scoreboard, State, WorkerBlock, now
 from kit.waiting import PATIENCE
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "metrics.md"
@@ -190,6 +190,7 @@ def test_every_counter_of_the_page_is_a_metric() -> None:
     words = {word for word, _, _ in metrics.COUNTERS} | set(metrics.BUCKETS) | {"duration_sum_us"}
     words |= {f"responses_{each}xx" for each in range(1, 6)} | {"peer_errors", "application_errors"}
     words.add("log_lines_dropped")
+    words |= set(REASONS)
     words |= {f"closes_{code}" for code in (*CLOSES, "other")}
     assert words == set(TOTALS)
     assert [name for name in STATUS_FIELDS if name in metrics.BUCKETS] == list(metrics.BUCKETS)
@@ -217,6 +218,8 @@ def test_the_values_are_sums_over_the_workers(ask: Ask, scoreboard: Scoreboard) 
         assert metric(text, "fastserve_websocket_closes_total", code=str(code)) == expected[f"closes_{code}"]
     for fault in ("peer", "application"):
         assert metric(text, "fastserve_errors_total", fault=fault) == expected[f"{fault}_errors"]
+    for word, reason in REASONS.items():
+        assert metric(text, "fastserve_errors_by_reason_total", reason=reason) == expected[word]
     assert metric(text, "fastserve_requests_in_flight") == 6
     assert metric(text, "fastserve_requests_running") == 8
     assert metric(text, "fastserve_connections_open") == 10
