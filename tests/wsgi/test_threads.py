@@ -44,6 +44,7 @@ def connections(server: Server, count: int, receive_buffer: int | None = None) -
 # ---- the application's own threads
 
 
+@pytest.mark.alone(measures=True)
 def test_background_thread_runs_while_the_server_is_idle(server: Server) -> None:
     """Nobody waits for events with the GIL held."""
     assert server.get("/reset") == b"ticks"
@@ -54,6 +55,7 @@ def test_background_thread_runs_while_the_server_is_idle(server: Server) -> None
     assert gap < 0.25
 
 
+@pytest.mark.alone(measures=True)
 def test_background_thread_runs_while_the_server_is_busy(server: Server) -> None:
     """As often as Python itself lets threads take turns, or nearly."""
     assert server.get("/reset") == b"ticks"
@@ -67,6 +69,7 @@ def test_background_thread_runs_while_the_server_is_busy(server: Server) -> None
     assert gap < 0.25
 
 
+@pytest.mark.alone(measures=True)
 def test_background_thread_runs_while_a_client_stalls(server: Server) -> None:
     """Also while write() waits for a client, if there is only one thread."""
     run = script(server, start(), ("write_pieces", 60, 100_000))

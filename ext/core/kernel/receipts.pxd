@@ -8,7 +8,7 @@ cdef class Receipt:
     cdef int version
     cdef int status                     # of the answer
     cdef bint counts                    # it still has to be counted among the responses and durations
-    cdef bint told                      # the access log gets a line
+    cdef bint has_line                  # the access log gets a line
     cdef uint64_t size                  # bytes of the body that were given
     cdef uint64_t dropped               # those of them that never left the stream (HTTP/2)
     cdef uint64_t started_us            # monotonic, for the line

@@ -22,11 +22,11 @@ cdef raises add_receipt(Connection connection, Exchange exchange) except -1:
     """Notes that the exchange's whole answer was given. HTTP/1's ends where the queue ends now; a stream's is noted
     later."""
     cdef Receipt receipt = Receipt.__new__(Receipt)
-    receipt.told = connection.driver.access_log.fd >= 0 and not exchange.logged and exchange.method is not None
+    receipt.has_line = connection.driver.access_log.fd >= 0 and not exchange.logged and exchange.method is not None
     receipt.counts = exchange.stream.head_sent and not exchange.counted
-    if not receipt.told and not receipt.counts:
+    if not receipt.has_line and not receipt.counts:
         return 0
-    if receipt.told:
+    if receipt.has_line:
         exchange.logged = True
         receipt.client = exchange.client
         receipt.method = exchange.method
@@ -148,7 +148,7 @@ cdef raises write_receipt(Connection connection, Receipt receipt, int status, ui
     if receipt.counts:
         fs_status_count_response(driver.status, status)
         fs_status_count_durations(driver.status, now_us - receipt.begun_us, 1)
-    if receipt.told:
+    if receipt.has_line:
         driver.access_log.line(receipt.client, receipt.method, receipt.raw_path, receipt.query, receipt.version, status,
                                receipt.size - min(receipt.size, unsent), now_us - receipt.started_us, driver.now)
     return 0
