@@ -1,4 +1,4 @@
-"""`python -m bench`: run (the default), check, compare, adopt, report, pictures, gate, memory, slow and peers."""
+"""`python -m bench`: run, the default; check, compare, adopt, report, pictures, gate, memory, slow, spread, peers."""
 
 import argparse
 import os
@@ -13,8 +13,10 @@ from bench.field.adopt import adopt
 from bench.field.peers import build_peers, missing, up_to_date
 from bench.field.pictures import PicturesError, draw
 from bench.field.publish import publish
+from bench.field.spread import draw_spread, spread_table
 from bench.loads.counted import LoadError
 from bench.loads.floor import FLOOR, build_limit, build_websocket_floor
+from bench.loads.idle import IdleError
 from bench.loads.load import find_wrk
 from bench.measure.budget import Work
 from bench.measure.compare import compare, regressions
@@ -27,11 +29,15 @@ from bench.measure.results import Result, default_path, read_result, write_resul
 from bench.measure.rounds import run_rounds
 from bench.measure.sample import Sample, Settings
 from bench.measure.slow import measure_slow
+from bench.measure.spread import kernel_spread, measure_spread
+from bench.measure.spread_model import WORKERS, simulate
 from bench.measure.thresholds import judge
 from bench.plan import DEFAULT_SERVERS, PEER_PYTHON, Plan, Scenario, Server, choose, load_plan
 from bench.process import ending_by_signals
 
 SLOW_SERVERS = ("fastserve-wsgi-1", "fastserve-wsgi-8")
+SPREAD_SERVERS = ("fastserve-2", "fastserve-2-kernel")
+KERNEL_CONNECTIONS = 32  # for each socket
 ROUNDS = 3
 SECONDS = 3
 EPILOG = """\
@@ -44,6 +50,7 @@ pictures  draw every picture of a result, beside it, and leave its report as it 
 gate      what every server has to get right before its figures mean anything: by default ours, `all` for every one
 memory    what idle connections cost, and whether broken ones leave anything behind
 slow      what a slow client costs the others
+spread    how connections spread over workers: by the kernel, by ours, and what it does to latencies, by a model
 peers     build the peers' environment
 
 Programs of their own, each with its --help:
@@ -59,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
         with ending_by_signals():
             plan = load_plan()
             return ACTIONS[options.action](plan, with_set(plan, options))
-    except (LoadError, ValueError, subprocess.CalledProcessError) as error:
+    except (LoadError, IdleError, ValueError, subprocess.CalledProcessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -117,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--python", default=sys.executable, help="interpreter that has fastserve installed")
     parser.add_argument("--peer-python", default=str(PEER_PYTHON), help="interpreter that has the peers installed")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there, and nothing else")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="spread: draw the model's figures there")
     parser.add_argument("--results", type=Path, metavar="FILE", help="check: judge this result in place of a new run")
     parser.add_argument(
         "--against",
@@ -241,6 +249,22 @@ def _slow(plan: Plan, options: argparse.Namespace) -> int:
     return 0 if all(result.passed for result in results) else 1
 
 
+def _spread(plan: Plan, options: argparse.Namespace) -> int:
+    for workers in WORKERS:
+        print(kernel_spread(workers, KERNEL_CONNECTIONS), flush=True)
+    servers = choose(plan.servers, options.servers or list(SPREAD_SERVERS), "server")
+    found = [spread for server in servers for spread in measure_spread(plan, server, _settings(options, servers))]
+    print("\n".join(map(str, found)), flush=True)
+    outcomes = simulate()
+    print(f"\n{spread_table(outcomes)}")
+    if options.picture:
+        try:
+            draw_spread(outcomes, options.picture)
+        except PicturesError as error:
+            raise ValueError(error) from error
+    return 1 if any(spread.error for spread in found) else 0
+
+
 def _measure(plan: Plan, options: argparse.Namespace, groups: Lineup, *, gate: bool = False) -> Result:
     """Run, show and keep it; with `gate` every server is tried at it first, and measured however it fares."""
     find_wrk()
@@ -317,5 +341,6 @@ ACTIONS: dict[str, Callable[[Plan, argparse.Namespace], int]] = {
     "gate": _gate,
     "memory": _memory,
     "slow": _slow,
+    "spread": _spread,
     "peers": _peers,
 }

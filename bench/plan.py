@@ -91,6 +91,7 @@ class Scenario:
     tls: bool = False
     handshakes: bool = False  # a full one of TLS for each request
     http2: int = 0  # streams at the same time in each connection; 0: HTTP/1.1
+    every_core: bool = False  # server and load share all of them, in place of one for each
     idle: int = 0  # connections that are opened and then rest, in place of load
     script: str = "report.lua"
     script_args: tuple[str, ...] = ()

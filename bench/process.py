@@ -91,10 +91,10 @@ def cores() -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def on_core(core: int) -> Iterator[None]:
-    """Processes that are started in this block run on `core` alone."""
+def on_core(core: int | None) -> Iterator[None]:
+    """Processes that are started in this block run on `core` alone; on every one where that is None."""
     allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, allowed if core is None else {core})
     try:
         yield
     finally:
@@ -102,7 +102,7 @@ def on_core(core: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def started(command: list[str], port: int, core: int, log: Path, cwd: Path) -> Iterator[Running]:
+def started(command: list[str], port: int, core: int | None, log: Path, cwd: Path) -> Iterator[Running]:
     """Run `command` until the block ends; `log` is written anew. Raises ServerError."""
     with log.open("wb") as output, on_core(core):
         try:

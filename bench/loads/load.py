@@ -70,9 +70,11 @@ def _wrk_command(scenario: Scenario, port: int, seconds: float) -> list[str]:
 
 
 def run_load(
-    command: list[str], connections: int, core: int, seconds: float, halfway: Callable[[], None] | None = None
+    command: list[str], connections: int, core: int | None, seconds: float, halfway: Callable[[], None] | None = None
 ) -> Load:
     """Runs wrk, or a program that prints as it does, on `core` to its end; `command` opens this many connections.
+
+    Without a core it runs on any.
 
     Raises LoadError.
 
@@ -96,7 +98,9 @@ def run_load(
     return Load(**counted, errors=errors)
 
 
-def _run(command: list[str], core: int, seconds: float, halfway: Callable[[], None] | None, mark: str = MARK) -> str:
+def _run(
+    command: list[str], core: int | None, seconds: float, halfway: Callable[[], None] | None, mark: str = MARK
+) -> str:
     """The program's output, which has a line that begins with `mark`. Raises LoadError."""
     name = Path(command[0]).name
     with on_core(core):

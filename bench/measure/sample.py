@@ -75,7 +75,7 @@ def measure(scenario: Scenario, server: Server, settings: Settings) -> Sample:
             begun = time.monotonic()
             if held := scenario.idle or (scenario.crowd.connections if scenario.crowd else 0):
                 raise_descriptor_limit(held)
-            with started(command, port, cores()[0], log, HERE.parent) as running:
+            with started(command, port, server_core(scenario), log, HERE.parent) as running:
                 check_server(scenario.under(server), port)
                 start_ms = (time.monotonic() - begun) * 1000
                 if scenario.idle:
@@ -92,6 +92,11 @@ def measure(scenario: Scenario, server: Server, settings: Settings) -> Sample:
         except (CertificateError, ServerError, WrongAnswerError, LoadError, IdleError, VanishedError) as error:
             sample = Sample(scenario.name, server.name, portable(command), error=str(error))
     return Sample(**{**vars(sample), "load_average": load_average})
+
+
+def server_core(scenario: Scenario) -> int | None:
+    """None: every one."""
+    return None if scenario.every_core else cores()[0]
 
 
 def check_server(scenario: Scenario, port: int) -> None:
@@ -140,7 +145,7 @@ def serving(scenario: Scenario, server: Server, settings: Settings) -> Iterator[
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         command = server_command(scenario, server, settings, port, Path(scratch))
-        with started(command, port, cores()[0], Path(scratch) / LOG, HERE.parent) as running:
+        with started(command, port, server_core(scenario), Path(scratch) / LOG, HERE.parent) as running:
             yield running
             running.require_alive()
 
@@ -151,7 +156,7 @@ def portable(command: list[str]) -> list[str]:
 
 
 def _under_load(scenario: Scenario, server: Server, settings: Settings, running: Running, command: list[str]) -> Sample:
-    load_core = cores()[1]
+    load_core = None if scenario.every_core else cores()[1]
     if settings.warm:
         run_load(load_command(scenario, running.port, settings.warm), scenario.connections, load_core, settings.warm)
     running.require_alive()
@@ -184,7 +189,7 @@ def _under_load(scenario: Scenario, server: Server, settings: Settings, running:
         curve=load.curve,
         rss=loaded[0],
         requests=load.requests,
-        foreign=max(0.0, (busy - cpu_ns) / 1000 / load.duration_us),
+        foreign=0.0 if scenario.every_core else max(0.0, (busy - cpu_ns) / 1000 / load.duration_us),
         error=load_errors(load),
     )
 
