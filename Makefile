@@ -28,7 +28,7 @@ CORES := $(shell nproc)
 # Files of tests that run at the same time: the tests mostly wait.
 JOBS ?= $(shell expr $(CORES) '*' 3)
 # Tests that do nothing but wait, at the same time.
-WAITING ?= $(shell expr $(CORES) '*' 6)
+WAITING ?= $(shell expr $(CORES) '*' 4)
 SHORT_TIMES := alone and not alone(waits=True) and not alone(measures=True)
 
 AND_MARKS := $(if $(MARKS), and ($(MARKS)))

@@ -131,8 +131,9 @@ def test_a_preface_and_nothing_else(quick: Server, dial_quick: Dial) -> None:
 
 @pytest.mark.alone(waits=True)
 def test_half_a_frame_on_an_idle_connection(dial_quick: Dial) -> None:
+    """A frame that has begun has the time of a head, which is the shorter one here."""
     connection = dial_quick()
-    with takes(0.8):
+    with takes(SHORT["timeout_request_head"]):
         assert connection.alive()
         connection.send(frame(PING, 0, 0, bytes(8))[:5])
         connection.expect_gone()

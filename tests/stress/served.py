@@ -144,7 +144,7 @@ class Inside:
     def rows(self) -> list[str]:
         """The requests that the scoreboard shows in flight."""
         found = []
-        for row in range(scoreboard._ROWS_AT, scoreboard.BLOCK - scoreboard._ROW + 1, scoreboard._ROW):
+        for row in range(scoreboard._ROWS_AT, scoreboard._ROWS_END, scoreboard._ROW):
             if ROWS.unpack_from(self.status, row)[0]:
                 length = self.status[row + 8]
                 found.append(bytes(self.status[row + 9 : row + 9 + length]).decode("latin-1"))
