@@ -29,7 +29,7 @@ CORES := $(shell nproc)
 JOBS ?= $(shell expr $(CORES) '*' 3)
 # Tests that do nothing but wait, at the same time.
 WAITING ?= $(shell expr $(CORES) '*' 4)
-SHORT_TIMES := alone and not alone(waits=True) and not alone(measures=True)
+SHORT_TIMES := alone and not alone(waits=True) and not alone(measures=True) and not tools
 
 AND_MARKS := $(if $(MARKS), and ($(MARKS)))
 # The files with tests that are marked alone, so that not all the others are collected once more for them; but where PYTEST
@@ -72,7 +72,7 @@ C_ROOMS := $(wildcard ext/base/*.c ext/net/*.c ext/proto/*.c)
 C_COMPILERS := $(shell for cc in gcc clang; do command -v $$cc; done)
 
 .DELETE_ON_ERROR:
-.PHONY: help run build quick test test-applications soak fleet stress conformance test-c test-threads test-over lint lint-python lint-c analyze bench bench-peers bench-users bench-check bench-micro profile fuzz fuzz-core llhttp clean distclean
+.PHONY: help run build quick test test-tools test-applications soak fleet stress conformance test-c test-threads test-over lint lint-python lint-c analyze bench bench-peers bench-users bench-check bench-micro profile fuzz fuzz-core llhttp clean distclean
 
 help:  ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,14 +90,21 @@ test: $(DEVELOP) $(SANITIZED)  ## the whole suite; SANITIZE=1: what runs the com
 	$(UNDER_SANITIZERS) TEST_PATIENCE=4 $(PY) -m pytest --numprocesses 2 --dist loadfile --timeout 900 \
 		-m 'not alone' -p no:cacheprovider $(SANITIZED_TESTS) $(PYTEST)
 else
-test: $(BUILT) $(DEVELOP)  ## the whole suite, the C rooms' tests with it
-	@$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m 'not alone$(AND_MARKS)' $(PYTEST); \
+test: $(BUILT) $(DEVELOP)  ## the suite of the server; make test-tools is the rest
+	@$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m 'not alone and not tools$(AND_MARKS)' $(PYTEST); \
 	all=$$?; \
-	$(PY) -m pytest --numprocesses $(WAITING) --dist load -m 'alone(waits=True)$(AND_MARKS)' $(ALONE) $(PYTEST); all=$$all-$$?; \
+	$(PY) -m pytest --numprocesses $(WAITING) --dist load -m 'alone(waits=True) and not tools$(AND_MARKS)' $(ALONE) $(PYTEST); all=$$all-$$?; \
 	$(PY) -m pytest --numprocesses $(CORES) --dist load -m '$(SHORT_TIMES)$(AND_MARKS)' $(ALONE) $(PYTEST); all=$$all-$$?; \
-	$(PY) -m pytest -m 'alone(measures=True)$(AND_MARKS)' $(ALONE) $(PYTEST); all=$$all-$$?; \
+	$(PY) -m pytest -m 'alone(measures=True) and not tools$(AND_MARKS)' $(ALONE) $(PYTEST); all=$$all-$$?; \
 	case -$$all in *-[!05]*|-5-5-5-5) exit 1;; esac
 endif
+
+# What measures runs after the rest, even if that has failed.
+test-tools: $(BUILT) $(DEVELOP)  ## the C rooms, short fuzzing and stress, Autobahn, packaging, and the benchmark's own tests
+	@$(PY) -m pytest --numprocesses $$(($(CORES) + 1)) --dist loadfile --no-loadscope-reorder -m 'tools and not alone$(AND_MARKS)' $(PYTEST); \
+	all=$$?; \
+	$(PY) -m pytest -m 'tools and alone$(AND_MARKS)' $(PYTEST); all=$$all-$$?; \
+	case -$$all in *-[!05]*|-5-5) exit 1;; esac
 
 # On one of the two loops, without what takes seconds or has to be alone.
 quick: $(BUILT) $(DEVELOP)  ## what says most in a minute or so, after every step; PYTEST='-x' and MARKS work as above

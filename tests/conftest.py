@@ -34,13 +34,26 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)  # before markers choose
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    mark_tools(items)
     leave_out(items)
     check_alone(items)
     if hasattr(
         config, "workerinput"
     ):  # of several processes, none is to begin with what takes long when the others end
         begin_with_the_longest(items)
+
+
+TOOLS = ("bench", "conformance", "test_c_rooms.py", "test_fuzz_short.py", "test_packaging.py", "test_stress.py")
+"""Files and folders whose tests are marked `tools`: they build, fuzz or measure with programs of their own."""
+
+
+def mark_tools(items: list[pytest.Item]) -> None:
+    places = [Path(__file__).parent / name for name in TOOLS]
+    for item in items:
+        if any(item.path.is_relative_to(place) for place in places):
+            item.add_marker(pytest.mark.tools)
 
 
 WEIGHTS = {"supervised": 20, "cli": 10, "frameworks": 4}
