@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from kit import Client, Serve, Server, request
+from kit import Serve, Server, request
 from kit.http2 import HTTP2, get
 from kit.waiting import until
 
@@ -78,7 +78,7 @@ def test_a_flood_is_said_a_few_times_and_then_counted(server: Server) -> None:
 
 def tried(server: Server) -> bool:
     """Refused once more; whether the log has said how many were left out."""
-    with Client(server.address) as client:
+    with server.connect() as client:
         client.exchange(b"bad\r\n\r\n")
     return "refusals before it were not logged" in server.stderr.text
 

@@ -47,6 +47,7 @@ def test_small_messages_that_wait_are_bounded_too(serve: Serve) -> None:
             assert socket.message() == "a"
 
 
+@pytest.mark.plain  # it sends and receives in two threads, which must not share one of OpenSSL's connections
 def test_a_flood_of_small_messages_leaves_the_others_their_turn(server: Server) -> None:
     """The messages of one segment are more than a turn takes; whoever asks meanwhile does not wait for all of them."""
     count = 100_000

@@ -500,8 +500,10 @@ cdef class Connection:
         """Ends a connection whose peer nothing can or may reach any more."""
         if self.fd >= 0:
             self.error = error
-            refused(self, error)
-            self.close(True)
+            try:
+                refused(self, error)
+            finally:
+                self.close(True)
 
     cdef raises close(self, bint reset) except -1:
         """Closes the descriptor, once, and then cuts off whatever is still served: in that order, so that nothing that

@@ -193,7 +193,7 @@ cdef class H1Session(Session):
         if ended is None or ended is not exchange:
             return 0
         if needs_receipt(connection, backlog(connection)):
-            add_receipt(connection, ended)
+            add_receipt(connection, ended, NULL)
         if self.driver.queues:
             connection.free_since = fs_monotonic_ms()
         if self.exchange is ended:

@@ -200,9 +200,7 @@ cdef class H2Session(Session):
         if stream == NULL:
             return 0
         if needs_receipt(self.connection, stream.body.size(stream.body)):
-            add_receipt(self.connection, exchange)
-            if self.connection.last_receipt is not None and stream.receipt == NULL:
-                follow_stream(self.connection, stream)
+            add_receipt(self.connection, exchange, stream)
         self.forget(exchange)
         self.connection.written()
 

@@ -18,9 +18,9 @@ cdef inline bint needs_receipt(Connection connection, uint64_t unsent) noexcept:
     return connection.driver.access_log.fd >= 0 or unsent > RECEIPT_MIN
 
 
-cdef raises add_receipt(Connection connection, Exchange exchange) except -1:
-    """Notes that the exchange's whole answer was given. HTTP/1's ends where the queue ends now; a stream's is noted
-    later."""
+cdef raises add_receipt(Connection connection, Exchange exchange, fs_h2_stream *stream) except -1:
+    """Notes that the exchange's whole answer was given. HTTP/1's ends where the queue ends now, and `stream` is NULL; a
+    stream frames its answer later."""
     cdef Receipt receipt = Receipt.__new__(Receipt)
     receipt.has_line = connection.driver.access_log.fd >= 0 and not exchange.logged and exchange.method is not None
     receipt.counts = exchange.stream.head_sent and not exchange.counted
@@ -45,13 +45,9 @@ cdef raises add_receipt(Connection connection, Exchange exchange) except -1:
     else:
         connection.last_receipt.next = receipt
     connection.last_receipt = receipt
-    return 0
-
-
-cdef raises follow_stream(Connection connection, fs_h2_stream *stream) except -1:
-    """Gives the newest receipt to a stream, which frames its answer later."""
-    connection.last_receipt.stream = stream
-    stream.receipt = <void *>connection.last_receipt
+    if stream != NULL:
+        receipt.stream = stream
+        stream.receipt = <void *>receipt
     return 0
 
 
@@ -61,30 +57,37 @@ cdef inline uint64_t left_queue(Connection connection) noexcept:
 
 
 cdef raises settle_receipts(Connection connection) except -1:
-    """After a flush: writes the lines of the answers that the kernel has taken by now. If the peer has sent FIN, the
-    last of them waits: whether anybody was there to read it is known later."""
+    """After a flush: writes the lines of the answers that the kernel has taken by now. A line may be the one that finds
+    the log full, which is said, and runs the application's code: each begins from the chain as it is then."""
+    cdef uint64_t now_us = 0
+    cdef Receipt receipt = take_settled(connection, &now_us)
+    while receipt is not None:
+        write_receipt(connection, receipt, receipt.status, receipt.dropped, now_us)
+        receipt = take_settled(connection, &now_us)
+    return 0
+
+
+cdef Receipt take_settled(Connection connection, uint64_t *now_us):
+    """Takes the first whose answer the kernel has out of the chain. If the peer has sent FIN, the last of them stays:
+    whether anybody was there to read it is known later."""
     cdef Receipt receipt = connection.receipts
     cdef Receipt before = None
-    cdef Receipt following
-    cdef uint64_t now_us = 0
-    while receipt is not None:
-        following = receipt.next
-        if is_taken(connection, receipt):
-            if now_us == 0:
-                now_us = fs_monotonic_us()
-            if following is None and has_sent_fin(connection, receipt, now_us):
-                break
-            if before is None:
-                connection.receipts = following
-            else:
-                before.next = following
-            if following is None:
-                connection.last_receipt = before
-            write_receipt(connection, receipt, receipt.status, receipt.dropped, now_us)
-        else:
-            before = receipt
-        receipt = following
-    return 0
+    while receipt is not None and not is_taken(connection, receipt):
+        before = receipt
+        receipt = receipt.next
+    if receipt is None:
+        return None
+    if now_us[0] == 0:
+        now_us[0] = fs_monotonic_us()
+    if receipt.next is None and has_sent_fin(connection, receipt, now_us[0]):
+        return None
+    if before is None:
+        connection.receipts = receipt.next
+    else:
+        before.next = receipt.next
+    if receipt.next is None:
+        connection.last_receipt = before
+    return receipt
 
 
 cdef bint has_sent_fin(Connection connection, Receipt receipt, uint64_t now_us) noexcept:
