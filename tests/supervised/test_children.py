@@ -161,9 +161,17 @@ def alone(server: Supervised, worker: int) -> bool:
     return set(members(server.pid)) == {server.pid, worker}
 
 
+LOOPBACK = "0100007F:"
+"""127.0.0.1 as /proc/net/tcp has it."""
+
+
 def sockets_at(port: int) -> list[str]:
-    """Lines of /proc/net/tcp with a socket of that port that some process might have: none in TIME_WAIT."""
-    return [row.line for row in tcp_table.rows() if row.local == port and row.state != tcp_table.TIME_WAIT]
+    """Lines of /proc/net/tcp with a socket of that port that some process might have: none in TIME_WAIT.
+
+    At the server's own address: a client of another test may have the same port at another one.
+    """
+    found = [row for row in tcp_table.rows() if row.local == port and row.state != tcp_table.TIME_WAIT]
+    return [row.line for row in found if row.line.split()[1].startswith(LOOPBACK)]
 
 
 # ---- connections
